@@ -1,0 +1,71 @@
+"""The mistakes a user can make, told in one sentence each.
+
+`UserError` is the only exception that the command line turns into a line of text and exit
+status 2. Everything else is our own mistake and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+class UserError(ValueError):
+    """A mistake of the user's; the message is one sentence that says what is allowed."""
+
+
+class TrialFailed(RuntimeError):  # noqa: N818 - an outcome of a trial, as `optuna.TrialPruned`
+    """A trial ended without a result, for a reason that running it again would repeat."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean X?"`` where a known word is close, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def describe(error: ValidationError, model: type[BaseModel], source: str, prefix: str = "") -> str:
+    """Return the first problem of a validation as one sentence.
+
+    Args:
+        error: what pydantic raised.
+        model: the model that was validated, to list the keys it knows.
+        source: the file or option that the values came from.
+        prefix: dotted key of `model` inside `source`.
+
+    Returns:
+        ``"<source>: <key> = <value>: <what is allowed>"``.
+    """
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    key = ".".join(filter(None, [prefix, *where]))
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(model, where[:-1])
+        return (
+            f"{source}: unknown key '{key}'; allowed: {', '.join(known)}"
+            f"{suggestion(where[-1], known)}"
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if first["type"] == "missing":
+        return f"{source}: key '{key}' is missing"
+    value = first["input"]
+    if isinstance(value, Mapping | BaseModel):
+        return f"{source}: {key + ': ' if key else ''}{message}"
+    return f"{source}: {key} = {value!r}: {message}"
+
+
+def _keys_at(model: type[BaseModel], where: list[str]) -> list[str]:
+    """Return the field names of the model that the path `where` leads to."""
+    current: Any = model
+    for part in where:
+        field = current.model_fields.get(part)
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not models:
+            break
+        current = models[0]
+    return list(current.model_fields)

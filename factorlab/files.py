@@ -1,0 +1,71 @@
+"""Writing files that are either whole or absent, and JSON that knows when it was damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class DamagedFile(RuntimeError):  # noqa: N818 - names the finding, like `FileNotFoundError` does not
+    """A file is not what was written: its checksum or its form is wrong."""
+
+
+def canonical(value: object) -> bytes:
+    """Return the one JSON text of a value: sorted keys, no spaces, ASCII, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("ascii")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a crash at any moment leaves the old one or the new one.
+
+    The content is on the disk before the name points to it, and the name before this returns.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Put the names in a folder on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a document with its own checksum under `sha256`, readable and atomic."""
+    checked = {**document, "sha256": hashlib.sha256(canonical(document)).hexdigest()}
+    write_atomically(path, (json.dumps(checked, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a document that `write_json` wrote, without its checksum; None where no file is.
+
+    Raises:
+        DamagedFile: the content is not what was written.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        document = json.loads(content)
+        checksum = document.pop("sha256")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise DamagedFile(f"{path}: not a whole record") from None
+    if checksum != hashlib.sha256(canonical(document)).hexdigest():
+        raise DamagedFile(f"{path}: its checksum does not match its content")
+    return dict(document)

@@ -1,0 +1,111 @@
+"""Label lattices, the held-out regions on them, and seeded nested subsampling.
+
+All labels are arrays of shape (n, 2), columns x and y, in pixels, float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factorlab.config import DataSettings, HeldOut
+from factorlab.seeding import Stream, sequence
+
+Labels = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def axis(low: float, high: float, spacing: float) -> Labels:
+    """Return low, low + spacing, ... up to and including high, shape (n,)."""
+    count = int(np.floor((high - low) / spacing + 1e-9)) + 1
+    return low + spacing * np.arange(count, dtype=np.float64)
+
+
+def grid(x: Labels, y: Labels) -> Labels:
+    """Return all pairs of two axes, shape (len(x) * len(y), 2), x slowest."""
+    return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def frame_labels(data: DataSettings) -> Labels:
+    """Return the lattice of 2D examples: 1 to N with the increments of `data` [W section 2].
+
+    On a periodic image the labels 1 and N + 1 are the same point, so the lattice ends one
+    increment before N + 1 (our definition).
+    """
+    axes = [axis(1, data.size + 1 - d if data.periodic else data.size, d) for d in data.spacings]
+    return grid(*axes)
+
+
+def stripe_labels(data: DataSettings) -> Labels:
+    """Return the labels with exactly one coordinate inside the frame [F Fig. 9].
+
+    The other coordinate runs over the margin of the canvas on both sides, at the stripes' own
+    increment, starting one increment outside the frame.
+    """
+    n, d, margin = data.size, data.stripe_spacing, data.canvas_margin
+    inside = axis(1, n, d)
+    steps = axis(d, margin, d) if d <= margin else np.empty(0)
+    outside = np.concatenate([1 - steps[::-1], n + steps])
+    return np.concatenate([grid(inside, outside), grid(outside, inside)])
+
+
+def inside_frame(labels: Labels, size: int) -> Mask:
+    """Return which coordinates lie in the frame [1, N], shape (n, 2)."""
+    return np.asarray((labels >= 1) & (labels <= size))
+
+
+def _bands(labels: Labels, region: HeldOut, data: DataSettings) -> Mask:
+    """Return which coordinates lie in the region's band, shape (n, 2)."""
+    middle = (1 + data.size) / 2
+    if region.place == "exterior":
+        return np.asarray(labels >= data.size - region.width)
+    centre = np.asarray(region.centre or (middle, middle))
+    offset = np.abs(labels - centre)
+    if data.periodic:
+        offset = np.minimum(offset, data.size - offset)
+    return np.asarray(offset <= region.width / 2 + 1e-9)
+
+
+def held_out_mask(labels: Labels, data: DataSettings) -> Mask:
+    """Return which labels lie in the held-out region, shape (n,)."""
+    region = data.held_out
+    if region is None:
+        return np.zeros(len(labels), dtype=bool)
+    if region.kind == "rim":
+        from_rim = np.minimum(labels - 1, data.size - labels).min(axis=1)
+        return np.asarray(from_rim > region.width)
+    in_x, in_y = _bands(labels, region, data).T
+    masks = {"box": in_x & in_y, "cross": in_x | in_y, "lesion": in_x}
+    return np.asarray(masks[region.kind])
+
+
+def regions(labels: Labels, data: DataSettings) -> dict[str, Mask]:
+    """Return the named parts of the label plane that a held-out region makes.
+
+    Returns:
+        `in_distribution` and `out_of_distribution`; for a cross also `arm_vertical` (x in the
+        band, y not), `arm_horizontal` and `intersection` [F Fig. 4]. Empty without a region.
+    """
+    region = data.held_out
+    if region is None:
+        return {}
+    out = held_out_mask(labels, data)
+    parts = {"in_distribution": ~out, "out_of_distribution": out}
+    if region.kind == "cross":
+        in_x, in_y = _bands(labels, region, data).T
+        parts |= {
+            "arm_vertical": in_x & ~in_y,
+            "arm_horizontal": in_y & ~in_x,
+            "intersection": in_x & in_y,
+        }
+    return parts
+
+
+def subsample(count: int, share: float, seed: int) -> NDArray[np.int64]:
+    """Return the sorted indices of a seeded random share of `count` items.
+
+    Nested: at the same seed and count, a smaller share gives a subset of a larger one (our
+    definition). Keeps ``floor(share * count + 1/2)`` items, which may be none.
+    """
+    order = np.random.default_rng(sequence(seed, Stream.SUBSAMPLE)).permutation(count)
+    return np.sort(order[: int(np.floor(share * count + 0.5))])

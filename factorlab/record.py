@@ -1,0 +1,181 @@
+"""The record of a trial on disk, which is the truth about it, and the key that names it.
+
+``<runs>/trials/<key>/`` holds `config.json`, `metrics.jsonl`, `checkpoints/` while it trains,
+`samples/`, and at the end `weights.safetensors` and, last, `result.json`; or `failure.json`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from factorlab import journal
+from factorlab.config import RunSettings
+from factorlab.dataset import Dataset
+from factorlab.errors import UserError
+from factorlab.files import DamagedFile, canonical, read_json, write_atomically, write_json
+from factorlab.journal import Point
+
+NUMERICS = 1
+"""Version of everything that computes a result; to be raised when a change alters any number."""
+
+State = Literal["done", "failed", "running", "resumable", "new"]
+
+_NO_INFLUENCE: dict[str, Any] = {"device": True, "training": {"checkpoint_every", "log_every"}}
+
+
+class Busy(RuntimeError):  # noqa: N818 - a state, not an error of either process
+    """Another process is training this trial."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides a result, and its key."""
+
+    document: dict[str, Any]
+    """Configuration, data-set digest and version of the numerics, as plain JSON values."""
+
+    @property
+    def key(self) -> str:
+        """sha256 of the document's canonical JSON: the same key means the same result."""
+        return hashlib.sha256(canonical(self.document)).hexdigest()
+
+
+def identify(settings: RunSettings, dataset: Dataset) -> Identity:
+    """Return the identity of a run; devices and logging cadence are no part of it."""
+    return Identity(
+        {
+            "config": settings.model_dump(mode="json", exclude=_NO_INFLUENCE),
+            "dataset": dataset.digest,
+            "numerics": NUMERICS,
+        }
+    )
+
+
+class Record:
+    """The files of one trial."""
+
+    def __init__(self, runs: Path, key: str) -> None:
+        self.key = key
+        self.path = runs / "trials" / key
+        self.journal = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+        self.weights = self.path / "weights.safetensors"
+
+    def create(self, identity: Identity, dataset: Dataset) -> None:
+        """Make the folder and write what will be trained.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        try:
+            self.samples.mkdir(parents=True, exist_ok=True)
+            if not (self.path / "config.json").exists():
+                sizes = {
+                    "samples_2d": dataset.samples_2d,
+                    "samples_total": dataset.samples_total,
+                    "lattice_labels": len(dataset.lattice),
+                }
+                document = {"key": self.key, **identity.document, **sizes}
+                write_json(self.path / "config.json", document)
+        except PermissionError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def config(self) -> dict[str, Any] | None:
+        """Return what `create` wrote, None before that."""
+        return read_json(self.path / "config.json")
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the result, None while there is none.
+
+        Raises:
+            DamagedFile: the file is not what was written.
+        """
+        return read_json(self.path / "result.json")
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Write the result, the last act of a trial."""
+        write_json(self.path / "result.json", {"key": self.key, **result})
+
+    def failure(self) -> dict[str, Any] | None:
+        """Return why the trial failed, None if it did not."""
+        return read_json(self.path / "failure.json")
+
+    def write_failure(self, reason: str, step: int) -> None:
+        """Write why the trial failed; it is left alone until someone asks for another try."""
+        document = {"key": self.key, "reason": reason, "step": step, "time": time.time()}
+        write_json(self.path / "failure.json", document)
+
+    def forget_failure(self) -> None:
+        """Let a failed trial be tried again."""
+        (self.path / "failure.json").unlink(missing_ok=True)
+
+    def points(self, offset: int = 0) -> tuple[list[Point], int]:
+        """Return the journal's points from a byte offset on, and the offset after them."""
+        return journal.read(self.journal, offset)
+
+    def write_samples(
+        self, step: int, *, picture: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> None:
+        """Write the kept samples of an evaluation: a PNG to look at and arrays to compute with."""
+        import cv2  # noqa: PLC0415 - 0.2 s that most readers of records do without
+
+        whole, png = cv2.imencode(".png", picture)
+        assert whole
+        write_atomically(self.samples / f"step-{step:010d}.png", png.tobytes())
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        write_atomically(self.samples / f"step-{step:010d}.npz", buffer.getvalue())
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Hold the right to train this trial; the system frees it when the process dies.
+
+        Raises:
+            Busy: another process holds it.
+            UserError: the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / "lease").open("a")
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Busy(f"trial {self.key[:12]} is being trained by another process") from None
+            yield
+
+    def _leased(self) -> bool:
+        try:
+            with (self.path / "lease").open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def state(self) -> State:
+        """Return how far the trial is; a damaged result counts as not written."""
+        try:
+            if self.result() is not None:
+                return "done"
+        except DamagedFile:
+            return "resumable"
+        if self._leased():
+            return "running"
+        if (self.path / "failure.json").exists():
+            return "failed"
+        return "resumable" if (self.path / "config.json").exists() else "new"

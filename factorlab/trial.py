@@ -1,0 +1,247 @@
+"""One trial from its configuration to its record, resumable at every step."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from factorlab import checkpoint
+from factorlab.config import RunSettings
+from factorlab.dataset import Dataset, build
+from factorlab.diffusion import Diffusion
+from factorlab.errors import TrialFailed, UserError
+from factorlab.evaluation import Evaluator, Metrics
+from factorlab.files import write_atomically
+from factorlab.journal import Journal
+from factorlab.picture import sample_grid
+from factorlab.record import Identity, Record, identify
+from factorlab.training import TrainingState, train
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a trial is, after a step."""
+
+    step: int
+    """Optimizer steps done."""
+
+    steps: int
+    """Optimizer steps in all."""
+
+    accuracy: float | None
+    """Of the last evaluation, in [0, 1]; None before the first."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a setting; `auto` is CUDA where there is one.
+
+    Raises:
+        UserError: CUDA is asked for where there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device = 'cuda': this machine has no usable CUDA device; allowed: cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """Return the name of the hardware that a result was computed on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+class Trial:
+    """A configuration with its data set, its key and its record."""
+
+    def __init__(self, settings: RunSettings, runs: Path) -> None:
+        self.settings = settings
+        self.dataset: Dataset = build(settings.data, settings.seed)
+        self.identity: Identity = identify(settings, self.dataset)
+        self.record = Record(runs, self.identity.key)
+
+    def run(self) -> Iterator[Progress]:
+        """Train from wherever the record stands to the result, yielding after every step.
+
+        Closing the iterator between steps saves a checkpoint first. Whatever the interruptions,
+        the record ends with the same bits on the same machine and number of threads.
+
+        Raises:
+            Busy: another process trains this trial.
+            TrialFailed: the loss is not finite; the record says at which step.
+            UserError: the record cannot be written, or the device is not there.
+        """
+        device = resolve_device(self.settings.device)
+        with self.record.lease():
+            if self.record.state() == "done":  # by another process, since the plan was made
+                return
+            self.record.create(self.identity, self.dataset)
+            session = _Session(self, device)
+            try:
+                yield from session.advance()
+            except GeneratorExit:
+                session.save()
+                raise
+            except TrialFailed as failure:
+                self.record.write_failure(str(failure), session.state.step)
+                raise
+            finally:
+                del session
+                gc.collect()  # a reused worker hands the memory of this trial back
+                if device.type == "cuda":
+                    torch.cuda.empty_cache()
+
+
+class _Session:
+    """The part of a trial that is in memory while it trains."""
+
+    def __init__(self, trial: Trial, device: torch.device) -> None:
+        self.seconds = {"setup": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
+        with self._timed("setup"):
+            self.settings, self.record, self.device = trial.settings, trial.record, device
+            self.dataset = trial.dataset
+            self.diffusion = Diffusion(self.settings.diffusion, device)
+            self.evaluator = Evaluator(self.settings, self.dataset, self.diffusion, device)
+            self.state = TrainingState(self.settings, device)
+            self.journal = Journal(self.record.journal)
+            self.losses: list[Tensor] = []  # since the last line of the journal
+            self.accuracy: float | None = None
+            self._resume()
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[phase] += time.perf_counter() - start
+
+    def _resume(self) -> None:
+        """Continue from the newest whole checkpoint, if there is one."""
+        saved = checkpoint.newest(self.record.checkpoints, self.journal.length)
+        if saved is not None:
+            self.state.load_state_dict(saved["state"])
+            self.losses = list(saved["losses"])
+            self.seconds = saved["seconds"]
+            self.accuracy = saved["accuracy"]
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment, between two steps."""
+        with self._timed("save"):
+            saved = {
+                "state": self.state.state_dict(),
+                "losses": [loss.cpu() for loss in self.losses],
+                "seconds": self.seconds,
+                "accuracy": self.accuracy,
+                "journal_offset": self.journal.length,
+            }
+            checkpoint.save(self.record.checkpoints, self.state.step, saved)
+
+    def _evaluation_due(self) -> bool:
+        step, when = self.state.step, self.settings.evaluation
+        regular = when.every > 0 and step > 0 and step % when.every == 0
+        return regular or step in when.at or step == self.settings.training.steps
+
+    def advance(self) -> Iterator[Progress]:
+        """Train to the end, yielding after every step, and write the result."""
+        training = self.settings.training
+        if self.state.step == 0 and self._evaluation_due():
+            self.journal.append(0, self._evaluate())
+        steps = train(self.state, self.settings, self.dataset, self.diffusion, self.device)
+        start = time.perf_counter()
+        for loss in steps:
+            self.losses.append(loss)
+            self.seconds["train"] += time.perf_counter() - start
+            step = self.state.step
+            metrics: Metrics = {}
+            evaluation_due = self._evaluation_due()
+            if step % training.log_every == 0 or evaluation_due:
+                metrics |= self._average_loss()
+            if evaluation_due:
+                metrics |= self._evaluate()
+            if metrics:
+                self.journal.append(step, metrics)
+            if step % training.checkpoint_every == 0 and step < training.steps:
+                self.save()
+            yield Progress(step, training.steps, self.accuracy)
+            start = time.perf_counter()
+        self._finish()
+
+    def _average_loss(self) -> Metrics:
+        """Return the mean loss since the last line, and the learning rate.
+
+        Raises:
+            TrialFailed: a loss is not finite.
+        """
+        losses = torch.stack(self.losses).tolist()  # waits for the device, once a line
+        self.losses = []
+        for i, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                step = self.state.step - len(losses) + i + 1
+                raise TrialFailed(f"loss is {loss} at step {step}, seed {self.settings.seed}")
+        rate = self.state.optimizer.param_groups[0]["lr"]
+        return {"loss": float(np.mean(losses)), "learning_rate": float(rate)}
+
+    def _evaluate(self) -> Metrics:
+        """Evaluate, or return the numbers of this step that an earlier attempt wrote."""
+        before = self.journal.at(self.state.step)
+        if before is not None and "accuracy" in before.metrics:
+            self.accuracy = before.metrics["accuracy"]
+            return before.metrics
+        with self._timed("evaluate"):
+            outcome = self.evaluator.evaluate(self.state.evaluated)
+            arrays = {k: getattr(outcome, k) for k in ("images", "labels", "readings")}
+            if len(outcome.images) > 0:
+                grid = sample_grid(outcome, self.settings.data)
+                self.record.write_samples(self.state.step, picture=grid, arrays=arrays)
+        self.accuracy = outcome.metrics["accuracy"]
+        return outcome.metrics
+
+    def _finish(self) -> None:
+        """Write the final weights, then the result, then drop the checkpoints."""
+        last = self.journal.at(self.settings.training.steps)
+        assert last is not None
+        assert "accuracy" in last.metrics
+        with self._timed("save"):
+            weights = {k: v.contiguous() for k, v in self.state.evaluated.state_dict().items()}
+            content = safetensors.torch.save(weights)
+            write_atomically(self.record.weights, content)
+        self.record.write_result(
+            {
+                "metrics": last.metrics,
+                "weights_sha256": hashlib.sha256(content).hexdigest(),
+                "seconds": self.seconds,
+                "steps": self.state.step,
+                "parameters": self.state.model.parameter_count,
+                "device": describe_device(self.device),
+                "versions": _versions(),
+                "finished": time.time(),
+            }
+        )
+        checkpoint.clear(self.record.checkpoints)
+
+
+def _versions() -> dict[str, Any]:
+    """Return the versions that a result depends on."""
+    packages = {name: version(name) for name in ("factorlab", "torch", "numpy")}
+    opencv = version("opencv-python-headless")
+    return {
+        "python": platform.python_version(),
+        **packages,
+        "opencv": opencv,
+        "os": os.uname().sysname,
+    }
