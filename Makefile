@@ -29,3 +29,45 @@ $(READY): pyproject.toml requirements.lock
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '  experiments: %s\n' "$(EXPERIMENTS)"
+
+.PHONY: install
+install: $(READY)  ## build .venv when it is missing or older than the lock
+
+.PHONY: sweep-%
+sweep-%: $(READY)  ## run an experiment: PROFILE=smoke|laptop|a100, SET="key=value ..."
+	$(BIN)/factorlab sweep $* --profile $(PROFILE) --runs $(RUNS) --figures $(FIGURES) $(foreach pair,$(SET),--set '$(pair)')
+
+.PHONY: figures
+figures: $(READY)  ## draw the figures of every experiment that has records
+	@for name in $(EXPERIMENTS); do \
+	  if ls $(RUNS)/sweeps/$$name-*/plan.json >/dev/null 2>&1; then \
+	    $(BIN)/factorlab figures $$name --runs $(RUNS) --figures $(FIGURES) || exit; \
+	  fi; \
+	done
+
+.PHONY: ui
+ui: $(READY)  ## serve the MLflow UI on http://127.0.0.1:5000
+	$(BIN)/factorlab ui --runs $(RUNS)
+
+.PHONY: test
+test: $(READY)  ## run the whole test suite
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: $(READY)  ## lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: $(READY)  ## measure the speed of what costs time
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+.PHONY: lock
+lock: $(READY)  ## bring requirements.lock to the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev \
+	  --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+
+.PHONY: clean
+clean:  ## delete caches; records, figures and .venv stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

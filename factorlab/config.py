@@ -18,6 +18,9 @@ Family = Literal["bump", "sos", "bump+stripes", "sos+stripes", "stripes"]
 Positive = Annotated[float, Field(gt=0)]
 Pair = tuple[Positive, Positive]
 
+MOST_LABELS = 1e7
+"""Labels of a lattice that are held in memory at once, 160 MB."""
+
 
 class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys refused, no silent conversions."""
@@ -110,6 +113,12 @@ class DataSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        labels = math.prod(self.size / d for d in self.spacings)
+        if labels > MOST_LABELS:
+            raise ValueError(
+                f"spacing {self.spacing} makes a lattice of {labels:.1e} labels at size "
+                f"{self.size}; allowed: up to {MOST_LABELS:.0e}"
+            )
         if self.periodic:
             if self.family not in ("bump", "sos"):
                 raise ValueError(
@@ -210,8 +219,8 @@ class EvaluationSettings(Settings):
     """Further steps at which to evaluate; 0 is the untrained model."""
 
     labels: Literal["interior", "all"] = "interior"
-    """Lattice labels at least a pixel from the rim, where the label reader is always right, or
-    all of them (our choice). A periodic image has no rim."""
+    """Lattice labels at least a pixel from the rim, where the label reader is right at sigma up
+    to about 1, or all of them (our choice). A periodic image has no rim."""
 
     samples: int = Field(default=1024, ge=1)
     """Most labels to test; where there are more, a seeded draw ([F] uses 1024, [W] 500)."""
@@ -266,5 +275,5 @@ def parse(values: dict[str, Any], source: str = "settings") -> RunSettings:
         return RunSettings.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise UserError(describe(error, RunSettings, source)) from None
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{source}: a value is not plain YAML data: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,11 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
     stripes = np.empty((0, 2))
     if data.family.endswith("stripes"):
         stripes = lattice.stripe_labels(data)
+        if len(stripes) == 0:
+            raise UserError(
+                f"{source}: data.margin = {data.canvas_margin} has no room for a stripe; "
+                f"allowed: at least data.stripe_spacing = {data.stripe_spacing}"
+            )
     if data.family == "stripes":
         candidates = len(stripes)
         stripes = stripes[lattice.subsample(candidates, data.subsample, seed)]
@@ -88,6 +94,6 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
     if kept == 0:
         raise UserError(
             f"{source}: data.subsample = {data.subsample}: keeps none of {candidates} labels; "
-            f"allowed: at least {0.5 / candidates:.3g}"
+            f"allowed: at least {math.ceil(5e5 / candidates) / 1e6:g}"
         )
     return Dataset(data=data, lattice=frame, seen=seen, stripes=stripes)

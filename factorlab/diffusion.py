@@ -99,7 +99,7 @@ class Diffusion:
         "Trailing" spacing (Lin et al. 2024, table 2), which always starts from pure noise.
         """
         T, steps = self.settings.timesteps, self.settings.sampling_steps
-        times: list[int] = (np.round(np.arange(T, 0, -T / steps)).astype(int) - 1).tolist()
+        times: list[int] = (np.round(T - T * np.arange(steps) / steps).astype(int) - 1).tolist()
         return times
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 
 class UserError(ValueError):
@@ -39,8 +40,8 @@ def describe(error: ValidationError, model: type[BaseModel], source: str, prefix
     Returns:
         ``"<source>: <key> = <value>: <what is allowed>"``.
     """
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"]]
+    first = _foremost(error)
+    where = _path(first)
     key = ".".join(filter(None, [prefix, *where]))
     if first["type"] == "extra_forbidden":
         known = _keys_at(model, where[:-1])
@@ -55,7 +56,28 @@ def describe(error: ValidationError, model: type[BaseModel], source: str, prefix
     value = first["input"]
     if isinstance(value, Mapping | BaseModel):
         return f"{source}: {key + ': ' if key else ''}{message}"
-    return f"{source}: {key} = {value!r}: {message}"
+    return f"{source}: {key} = {value!r}: {message}" if key else f"{source}: {message}"
+
+
+def _path(problem: ErrorDetails) -> list[str]:
+    """Return where a problem lies, without the names that a union gives its members."""
+    parts = [str(part) for part in problem["loc"]]
+    return [part for part in parts if part != "constrained-float" and "[" not in part]
+
+
+def _foremost(error: ValidationError) -> ErrorDetails:
+    """Return the problem to tell of.
+
+    An unknown key explains a missing one. Of a union's members the one that got furthest into
+    the value is the one that was meant.
+    """
+    problems = error.errors()
+    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+    if unknown:
+        return unknown[0]
+    top = _path(problems[0])[:2]
+    same = [problem for problem in problems if _path(problem)[:2] == top]
+    return max(same, key=lambda problem: len(problem["loc"]))
 
 
 def _keys_at(model: type[BaseModel], where: list[str]) -> list[str]:

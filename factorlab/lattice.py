@@ -16,9 +16,15 @@ Mask = NDArray[np.bool_]
 
 
 def axis(low: float, high: float, spacing: float) -> Labels:
-    """Return low, low + spacing, ... up to and including high, shape (n,)."""
+    """Return low, low + spacing, ... up to and including high, shape (n,).
+
+    The last point is `high` itself where rounding would put it beside.
+    """
     count = int(np.floor((high - low) / spacing + 1e-9)) + 1
-    return low + spacing * np.arange(count, dtype=np.float64)
+    points = low + spacing * np.arange(count, dtype=np.float64)
+    if abs(points[-1] - high) < 1e-9:
+        points[-1] = high
+    return points
 
 
 def grid(x: Labels, y: Labels) -> Labels:
@@ -62,7 +68,7 @@ def _bands(labels: Labels, region: HeldOut, data: DataSettings) -> Mask:
     centre = np.asarray(region.centre or (middle, middle))
     offset = np.abs(labels - centre)
     if data.periodic:
-        offset = np.minimum(offset, data.size - offset)
+        offset = np.minimum(offset % data.size, -offset % data.size)
     return np.asarray(offset <= region.width / 2 + 1e-9)
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -76,7 +76,7 @@ class Trial:
         self.identity: Identity = identify(settings, self.dataset)
         self.record = Record(runs, self.identity.key)
 
-    def run(self) -> Iterator[Progress]:
+    def run(self) -> Generator[Progress, None, None]:
         """Train from wherever the record stands to the result, yielding after every step.
 
         Closing the iterator between steps saves a checkpoint first. Whatever the interruptions,

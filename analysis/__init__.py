@@ -1,0 +1,33 @@
+"""Reads tables of finished trials and turns them into thresholds, exponents and figures.
+
+A table is a pandas DataFrame with one row per finished trial. Its columns are dotted
+configuration keys (`data.size`) and names of metrics (`accuracy`).
+
+Sources: [F] is arXiv 2408.13256, [W] is arXiv 2402.03305.
+"""
+
+from analysis.drawing import Drawing, save
+from analysis.scaling import (
+    SizeCrossing,
+    accuracy_table,
+    crossings_table,
+    exponents_table,
+    measure_crossings,
+)
+from analysis.theory import mass_ratio_table, prediction_exponents_table, predictions_table
+from analysis.thresholds import Crossing, crossing
+
+__all__ = [
+    "Crossing",
+    "Drawing",
+    "SizeCrossing",
+    "accuracy_table",
+    "crossing",
+    "crossings_table",
+    "exponents_table",
+    "mass_ratio_table",
+    "measure_crossings",
+    "prediction_exponents_table",
+    "predictions_table",
+    "save",
+]

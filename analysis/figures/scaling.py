@@ -1,0 +1,169 @@
+"""How accuracy grows with the data set, and how the data set needed grows with N ([F] Fig 5).
+
+Upper row, one panel for each family: accuracy against lambda (layers `accuracy` and `trials` of
+the data), with percolation's mass ratio on the same axes (`mass-ratio`). Lower row: samples at
+which the accuracy crosses the level against N (`crossings`, `exponents`), 2D examples alone with
+percolation's prediction (`predictions`, `prediction-exponents`), and the whole data set.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import scaling
+from analysis.drawing import Drawing, styled
+from analysis.figures._scaling import (
+    FAMILIES,
+    MAX_THRESHOLDS,
+    Panels,
+    draw_accuracies,
+    draw_crossings,
+)
+from analysis.tables import measured, require, single
+from analysis.theory import mass_ratio_table, prediction_exponents_table, predictions_table
+
+COLUMNS: Sequence[str] = (*scaling.COLUMNS, "data.sigma", "data.spacing")
+
+
+def draw(
+    table: pd.DataFrame,
+    *,
+    level: float = 0.6,
+    thresholds: Sequence[float] = (0.05, 0.5),
+    seed: int = 0,
+    resamples: int = 2000,
+    realisations: int = 50,
+) -> Drawing:
+    """Draw the scaling figure.
+
+    Args:
+        table: One row per finished trial, with `COLUMNS`, of one sigma and one spacing. Families,
+            N and lambdas may be incomplete: what is there is drawn, what is missing is named.
+        level: Accuracy that counts as learnt, and mass ratio that counts as connected.
+        thresholds: Overlaps above which percolation joins two bumps, one to three of them.
+        seed: Seed of the bootstrap and of percolation's realisations.
+        resamples: Bootstrap replicates of every crossing.
+        realisations: Realisations of every percolation average.
+
+    Returns:
+        The figure and the data of its layers, named at the head of this module.
+
+    Raises:
+        ValueError: A column is missing, the table has no measured accuracy or mixes several
+            sigmas or spacings, or a parameter is out of its range.
+    """
+    require(table, COLUMNS)
+    if not 1 <= len(thresholds) <= MAX_THRESHOLDS:
+        raise ValueError(f"thresholds is {list(thresholds)}, but one to three can be drawn.")
+    rows = measured(table)
+    if rows.empty:
+        raise ValueError("accuracy was measured in no trial, so there is nothing to draw.")
+    panels = _measure(rows, level=level, seed=seed, resamples=resamples)
+    panels |= _predict(rows, level, thresholds, seed=seed, realisations=realisations)
+    families = panels["accuracy"]["family"].nunique()
+    width = max(7.4, 3.7 * families)  # inches
+    notes = [*_reading(panels, level), *_missing(panels, len(table) - len(rows))]
+    with styled():
+        figure = Figure(figsize=(width, 8.2), layout="constrained")
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.25]).flat
+        draw_accuracies(upper, panels, level=level)
+        draw_crossings(lower, panels, level=level)
+        text = "\n".join(textwrap.fill(note, int(18 * width)) for note in notes)
+        figure.supxlabel(text, x=0.012, ha="left", multialignment="left", fontsize=7, color="0.25")
+    return Drawing(figure=figure, panels=panels)
+
+
+def _measure(rows: pd.DataFrame, *, level: float, seed: int, resamples: int) -> Panels:
+    """Layers that come from the trials."""
+    crossings = scaling.measure_crossings(rows, level=level, seed=seed, resamples=resamples)
+    trials = ["data.family", "data.size", "data.subsample", "seed", *scaling.COUNTS, "accuracy"]
+    return {
+        "accuracy": scaling.accuracy_table(rows),
+        "trials": rows[trials]
+        .sort_values(trials)
+        .rename(columns=lambda name: name.removeprefix("data.")),
+        "crossings": scaling.crossings_table(crossings),
+        "exponents": scaling.exponents_table(crossings),
+    }
+
+
+def _predict(
+    rows: pd.DataFrame,
+    level: float,
+    thresholds: Sequence[float],
+    *,
+    seed: int,
+    realisations: int,
+) -> Panels:
+    """Layers that come from percolation, for the lattices of the trials."""
+    sizes = sorted(int(size) for size in rows["data.size"].unique())
+    sigma, spacing = single(rows, "data.sigma"), single(rows, "data.spacing")
+    if not isinstance(sigma, float):
+        message = f"data.sigma is {sigma}, but percolation is drawn for round bumps only."
+        raise ValueError(message)  # noqa: TRY004 - a value of the user's, not a type of ours
+    predictions = predictions_table(
+        sizes,
+        spacing=spacing,
+        sigma=sigma,
+        thresholds=thresholds,
+        level=level,
+        realisations=realisations,
+        seed=seed,
+    )
+    ratios = mass_ratio_table(
+        sizes,
+        spacing=spacing,
+        sigma=sigma,
+        thresholds=thresholds,
+        smallest=float(rows["data.subsample"].min()),
+        realisations=realisations,
+        seed=seed,
+    )
+    return {
+        "mass-ratio": ratios,
+        "predictions": predictions,
+        "prediction-exponents": prediction_exponents_table(predictions),
+    }
+
+
+def _reading(panels: Panels, level: float) -> list[str]:
+    """Small print that says how to read the figure."""
+    low, high = 100 * panels["accuracy"]["ceiling"].min(), 100 * panels["accuracy"]["ceiling"].max()
+    ceiling = f"{low:.1f} %" if np.isclose(low, high) else f"{low:.1f} to {high:.1f} %"
+    return [
+        "Symbols: mean and standard deviation over seeds; dots: single trials. Label reader's "
+        f"ceiling on clean images: {ceiling}. Red lines: 0, {100 * level:g} and 100 %. Thin lines: "
+        "share of the kept bumps in the largest cluster of overlapping ones. Crossings and "
+        "exponents: 95 % bootstrap intervals; percolation: standard errors, and a crossing at 2 "
+        "means that the bumps always overlap."
+    ]
+
+
+def _missing(panels: Panels, unmeasured: int) -> list[str]:
+    """Small print that names what is left out, open or not known."""
+    left_out: list[str] = []
+    limited: list[str] = []
+    exponents: list[str] = []
+    for _, row in panels["crossings"].iterrows():
+        text = f"{_name(row)}, N = {row['size']} ({row['reason']})"
+        # Both ways of counting rank the same trials, and fail or are open together.
+        if row["reason"] and row["count"] == "samples_2d":
+            (left_out if pd.isna(row["value"]) else limited).append(text)
+    for (_, reason), rows in panels["exponents"].groupby(["family", "reason"], sort=False):
+        if reason:
+            exponents.append(f"{_name(rows.iloc[0])} ({reason})")
+    notes = {
+        "Left out of the crossings": left_out,
+        "Crossings": limited,
+        "Exponents": exponents,
+        "Left out": [f"{unmeasured} trials without an accuracy"] if unmeasured else [],
+    }
+    return [f"{title}: {'; '.join(items)}." for title, items in notes.items() if items]
+
+
+def _name(row: "pd.Series[Any]") -> str:
+    return FAMILIES.get(row["family"], str(row["family"]))

@@ -1,0 +1,70 @@
+"""What every reader of a table of trials asks of it first."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+
+def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Args:
+        table: One row per finished trial.
+        columns: Names of the columns that must be there.
+
+    Raises:
+        ValueError: One or more of them are missing.
+    """
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"The table of trials lacks {', '.join(missing)}; it has "
+            f"{', '.join(map(str, table.columns)) or 'no columns'}."
+        )
+
+
+def measured(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+    """Rows in which a metric that is a share was measured.
+
+    Args:
+        table: One row per finished trial.
+        metric: Column of a share in [0, 1]; NaN marks a trial that did not measure it.
+
+    Returns:
+        The rows without NaN, in their order.
+
+    Raises:
+        ValueError: The column is missing, or holds a value outside [0, 1].
+    """
+    require(table, [metric])
+    rows = table[table[metric].notna()]
+    outside = rows[metric][(rows[metric] < 0) | (rows[metric] > 1)]
+    if len(outside):
+        raise ValueError(f"{metric} is {outside.iloc[0]}, but a share must lie in [0, 1].")
+    return rows
+
+
+def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
+    """The one value that a column of numbers, or of pairs of numbers, holds.
+
+    Args:
+        table: One row per finished trial, at least one.
+        column: Name of the column.
+
+    Returns:
+        The number, or the pair as a tuple.
+
+    Raises:
+        ValueError: The column is missing, or does not hold exactly one distinct value.
+    """
+    require(table, [column])
+    values = sorted({tuple(np.atleast_1d(value).tolist()) for value in table[column]})
+    if len(values) != 1:
+        shown = ", ".join(str(value[0] if len(value) == 1 else value) for value in values)
+        raise ValueError(
+            f"{column} holds {len(values)} values ({shown}), but one figure compares trials that "
+            "share one value."
+        )
+    value = values[0]
+    return float(value[0]) if len(value) == 1 else tuple(map(float, value))

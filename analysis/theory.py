@@ -1,0 +1,155 @@
+"""Percolation's predictions for the data sets of a scaling experiment, as tables.
+
+The lattice of 2D centres runs from 1 to N in steps of the spacing; two bumps are joined where
+their continuum overlap exceeds a threshold ([F] Figs 6, 13, 14).
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from percolation import Link, lattice, mass_ratio, predict_samples
+
+Spacing = float | tuple[float, ...]
+
+
+def mass_ratio_table(
+    sizes: Sequence[int],
+    *,
+    spacing: Spacing,
+    sigma: float,
+    thresholds: Sequence[float],
+    smallest: float,
+    points: int = 40,
+    realisations: int = 20,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Largest connected mass ratio against lambda.
+
+    Lambdas are evenly spaced in their logarithm and leave out those that keep a single site,
+    whose ratio is 1 and means nothing.
+
+    Args:
+        sizes: Sides N of the frames in pixels.
+        spacing: Lattice increment in pixels, or (d_x, d_y).
+        sigma: Spread of the bumps in pixels.
+        thresholds: Overlaps above which two bumps are joined.
+        smallest: Smallest lambda, in (0, 1].
+        points: Number of lambdas of a curve.
+        realisations: Random thinnings to average over.
+        seed: Seed of the thinnings.
+
+    Returns:
+        Columns `size`, `threshold`, `subsample` (lambda), `samples_2d`, `mass_ratio` (largest
+        cluster over sites kept) and `error` (standard error over realisations).
+
+    Raises:
+        ValueError: A parameter is out of its range.
+    """
+    if not 0 < smallest <= 1:
+        raise ValueError(f"smallest is {smallest}, but a lambda must lie in (0, 1].")
+    parts = []
+    for size in sizes:
+        centres = lattice(size, spacing)
+        fractions = np.geomspace(smallest, 1, points)
+        fractions = fractions[np.round(fractions * len(centres)) >= 2]
+        for threshold in thresholds:
+            link = Link(sigma=sigma, threshold=threshold)
+            curve = mass_ratio(
+                centres, fractions.tolist(), link, realisations=realisations, seed=seed
+            )
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "size": size,
+                        "threshold": threshold,
+                        "subsample": curve.fraction,
+                        "samples_2d": curve.sites_kept,
+                        "mass_ratio": curve.mass_ratio_kept,
+                        "error": curve.kept_error,
+                    }
+                )
+            )
+    columns = ["size", "threshold", "subsample", "samples_2d", "mass_ratio", "error"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def predictions_table(
+    sizes: Sequence[int],
+    *,
+    spacing: Spacing,
+    sigma: float,
+    thresholds: Sequence[float],
+    level: float = 0.6,
+    realisations: int = 50,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Samples at which the largest cluster holds a given share of the kept bumps.
+
+    Args:
+        sizes: Sides N of the frames in pixels.
+        spacing: Lattice increment in pixels, or (d_x, d_y).
+        sigma: Spread of the bumps in pixels.
+        thresholds: Overlaps above which two bumps are joined.
+        level: Share of the kept bumps.
+        realisations: Random thinnings to average over.
+        seed: Seed of the thinnings.
+
+    Returns:
+        Columns `threshold`, `size`, `value` (samples; NaN if the whole lattice stays below the
+        level), `error` (standard error over realisations) and `sites` (of the whole lattice).
+
+    Raises:
+        ValueError: A parameter is out of its range.
+    """
+    rows = []
+    for threshold in thresholds:
+        for size in sizes:
+            found = predict_samples(
+                size,
+                spacing,
+                sigma=sigma,
+                threshold=threshold,
+                level=level,
+                realisations=realisations,
+                seed=seed,
+            )
+            value = math.nan if found.value is None else found.value
+            error = math.nan if found.error is None else found.error
+            rows.append((threshold, size, value, error, found.sites))
+    return pd.DataFrame(rows, columns=["threshold", "size", "value", "error", "sites"])
+
+
+def prediction_exponents_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Exponent of percolation's prediction against N, by least squares over both logarithms.
+
+    The interval carries the standard errors of the predictions into the slope (first order). It
+    says how well the simulation is averaged, not how well a power law describes it: at small N
+    the reach of a link is not small against the frame.
+
+    Args:
+        predictions: What `predictions_table` returns.
+
+    Returns:
+        Columns `threshold`, `sizes` (the N used), `exponent`, `low`, `high`, `prefactor`; NaN
+        where fewer than two N have a prediction.
+    """
+    rows = []
+    for threshold, group in predictions.groupby("threshold"):
+        used = group[group["value"].notna()]
+        sizes = " ".join(str(size) for size in used["size"])
+        if len(used) < 2:
+            rows.append((threshold, sizes, *[math.nan] * 4))
+            continue
+        x, y = np.log(used["size"].to_numpy(float)), np.log(used["value"].to_numpy(float))
+        weight = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+        slope = float(weight @ y)
+        relative = used["error"].to_numpy(float) / used["value"].to_numpy(float)
+        half = float(stats.norm.ppf(0.975) * np.sqrt(((weight * relative) ** 2).sum()))
+        prefactor = math.exp(float(y.mean() - slope * x.mean()))
+        rows.append((threshold, sizes, slope, slope - half, slope + half, prefactor))
+    columns = ["threshold", "sizes", "exponent", "low", "high", "prefactor"]
+    return pd.DataFrame(rows, columns=columns)

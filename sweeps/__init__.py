@@ -1,0 +1,1 @@
+"""Sweeps of trials: experiment files, planning, the Ray side, the MLflow side, the command line."""

@@ -1,0 +1,205 @@
+"""The command line: `factorlab`.
+
+Results go to standard output, progress and messages to standard error. A user's mistake is one
+sentence and exit status 2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from factorlab.errors import UserError
+
+app = typer.Typer(
+    help="Sweeps of small diffusion models: how they learn to factorize and compose.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True)
+
+Runs = Annotated[
+    Path, typer.Option("--runs", envvar="FACTORLAB_RUNS", help="Folder of all records.")
+]
+Name = Annotated[str, typer.Argument(help="An experiment, or a sweep by its full name.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="Profile of the experiment.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting by its dotted key; repeatable."),
+]
+Figures = Annotated[Path, typer.Option("--figures", help="Folder of all figures.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+DEFAULT_RUNS = Path("runs")
+DEFAULT_FIGURES = Path("figures")
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[str, typer.Argument(help="An experiment's name or YAML file.")],
+    profile: Profile = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Address of a Ray cluster.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Train failed trials again.")
+    ] = False,
+    runs: Runs = DEFAULT_RUNS,
+    figures: Figures = DEFAULT_FIGURES,
+) -> None:
+    """Train every trial of an experiment that is not done yet, and draw its figures."""
+    from sweeps import experiment as experiments  # noqa: PLC0415 - torch costs seconds
+    from sweeps.sweep import run_sweep  # noqa: PLC0415
+
+    chosen = experiments.load(experiment, profile, experiments.parse_overrides(overrides or []))
+    code = run_sweep(
+        chosen,
+        runs,
+        figures,
+        dry_run=dry_run,
+        retry_failed=retry_failed,
+        address=address,
+        console=console,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def train(overrides: Overrides = None, runs: Runs = DEFAULT_RUNS) -> None:
+    """Train one run in this process, without Ray, and print its result."""
+    from sweeps.single import train_one  # noqa: PLC0415 - torch costs seconds
+
+    result = train_one(overrides or [], runs, console)
+    if result is None:
+        console.print("stopped; the same command goes on from here")
+        raise typer.Exit(130)
+    typer.echo(json.dumps(result, indent=2))
+
+
+@app.command()
+def status(
+    name: Name, profile: Profile = None, as_json: AsJson = False, runs: Runs = DEFAULT_RUNS
+) -> None:
+    """Say how far a sweep is."""
+    from sweeps import plan, reports  # noqa: PLC0415
+    from sweeps.display import duration  # noqa: PLC0415
+
+    found = reports.status(plan.find(runs, name, profile))
+    if as_json:
+        typer.echo(json.dumps(found.plain(), indent=2))
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in found.counts.items())
+    typer.echo(f"{found.sweep}: {counts}")
+    if found.seconds_left:
+        typer.echo(f"about {duration(found.seconds_left)} of training left, on one core")
+    for trial, reason in found.failures.items():
+        typer.echo(f"failed: {trial}: {reason}")
+
+
+@app.command()
+def figures(
+    name: Name,
+    profile: Profile = None,
+    runs: Runs = DEFAULT_RUNS,
+    folder: Figures = DEFAULT_FIGURES,
+) -> None:
+    """Draw a sweep's figures from its records: PNG, PDF and the CSV behind each panel."""
+    from sweeps import plan, reports  # noqa: PLC0415
+
+    for path in reports.draw(plan.find(runs, name, profile), folder):
+        typer.echo(str(path))
+
+
+@app.command()
+def export(
+    name: Name,
+    path: Annotated[Path, typer.Argument(help="A .parquet or .csv file.")],
+    profile: Profile = None,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Write a sweep's trials as a table, one row a trial."""
+    from sweeps import plan, reports  # noqa: PLC0415
+
+    count = reports.export(plan.find(runs, name, profile), path)
+    console.print(f"{path}: {count} trials", highlight=False)
+
+
+@app.command()
+def sync(runs: Runs = DEFAULT_RUNS) -> None:
+    """Send MLflow whatever it missed, of all sweeps."""
+    from sweeps import plan  # noqa: PLC0415
+    from sweeps.sweep import mirror_of  # noqa: PLC0415
+
+    total = 0
+    for found in reversed(plan.saved(runs)):
+        mirror = mirror_of(runs, found)
+        sent = mirror.sync()
+        console.print(f"{found.sweep}: {sent} metric points sent", highlight=False)
+        total += sent
+    typer.echo(str(total))
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 5000,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Serve the MLflow UI over the runs, on this machine alone unless --host says otherwise."""
+    from sweeps.plan import check_writable  # noqa: PLC0415
+    from sweeps.tracking import tracking_uri  # noqa: PLC0415
+
+    check_writable(runs)
+    environment = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    arguments = ["server", "--backend-store-uri", tracking_uri(runs)]
+    arguments += ["--default-artifact-root", (runs.resolve() / "artifacts").as_uri()]
+    arguments += ["--host", host, "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", *arguments]
+    console.print(f"MLflow UI on http://{host}:{port}", highlight=False)
+    sys.stderr.flush()
+    # In place of this process: signals reach the server, and nothing is left behind.
+    os.execve(sys.executable, command, environment)  # noqa: S606 - a list, no shell
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """Treat a polite request to end like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; the entry point of `factorlab`."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        typer.echo(f"factorlab: {error}", err=True)
+        sys.exit(2)
+    except click.UsageError as error:
+        typer.echo(f"factorlab: {error.format_message()} See factorlab --help.", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("factorlab: interrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Starting Ray on this machine, or connecting to a cluster.
+
+`configure` comes first: Ray reads its settings from the environment when it is imported.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Ray's shared memory on this machine: trials exchange nothing but a few numbers."""
+
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default, without its warning
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the record is written by the trial itself
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # plan and records are the state, not Tune's own file
+}
+
+
+def configure(address: str | None) -> None:
+    """Set Ray up through the environment; what the user has set there stays.
+
+    Args:
+        address: of a cluster; without one nothing listens beyond this machine.
+    """
+    settings = dict(_SETTINGS)
+    if address is None:
+        # Despite its name this decides, on every system, whether Ray's processes bind to the
+        # loopback address or to all interfaces.
+        settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    for key, value in settings.items():
+        os.environ.setdefault(key, value)
+
+
+def connect(address: str | None) -> None:
+    """Start Ray with all cores this process may use, or connect to a cluster."""
+    import ray  # noqa: PLC0415 - after `configure`
+
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is not None:
+        ray.init(address=address, **quiet)
+        return
+    ray.init(
+        num_cpus=len(os.sched_getaffinity(0)),
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        **quiet,
+    )

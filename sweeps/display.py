@@ -1,0 +1,173 @@
+"""What a person sees while a sweep runs: a live view in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_EVERY = 15.0
+"""Seconds between lines where the output is not a terminal."""
+
+
+@dataclass
+class Running:
+    """A trial in training."""
+
+    name: str
+    at: int = 0
+    of: int = 1
+    accuracy: float | None = None
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: ``45 s``, ``12 min``, ``3.5 h``, ``2.1 days``, ``4 years``."""
+    for unit, size, digits in (
+        ("years", 365.25 * 86400, 1),
+        ("days", 86400, 1),
+        ("h", 3600, 1),
+        ("min", 60, 0),
+    ):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+class SweepDisplay:
+    """Counts trials and shows them.
+
+    Args:
+        title: name of the sweep.
+        total: trials of the sweep.
+        done: of these, finished before it began.
+        seconds: estimate for each pending trial, by key.
+        slots: trials at a time.
+        problem: returns what is wrong beside the training, if anything is.
+        console: where to show it; standard error, so that results stay alone on standard output.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        *,
+        total: int,
+        done: int,
+        seconds: dict[str, float],
+        slots: int,
+        problem: Callable[[], str | None],
+        console: Console,
+    ) -> None:
+        self.title, self.total, self.done, self.failed = title, total, done, 0
+        self._problem = problem
+        self.message = "starting workers"
+        self.running: dict[str, Running] = {}
+        self._seconds = dict(seconds)
+        self._slots = slots
+        self._work = sum(seconds.values())
+        self._start = time.monotonic()
+        self._last_line = 0.0
+        self._console = console
+        self._live = Live(self, console=console, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+        else:
+            self._console.print(self._line(), highlight=False, soft_wrap=True)
+
+    def started(self, key: str, name: str) -> None:
+        """Note that a trial trains."""
+        self.message = ""
+        self.running[key] = Running(name)
+
+    def progressed(self, key: str, at: int, of: int, accuracy: float | None) -> None:
+        """Note how far a trial is."""
+        trial = self.running.get(key)
+        if trial is not None:
+            trial.at, trial.of, trial.accuracy = at, of, accuracy
+        self._plain()
+
+    def ended(self, key: str, outcome: str, accuracy: float | None = None) -> None:
+        """Note that a trial is over: `done`, `failed`, or `elsewhere` when another trains it."""
+        trial = self.running.pop(key, None)
+        self._seconds.pop(key, None)
+        self.done += outcome == "done"
+        self.failed += outcome == "failed"
+        if trial is not None and not self._console.is_terminal:
+            if accuracy is not None:
+                outcome = f"accuracy {accuracy:.0%}"
+            self._console.print(f"{trial.name}: {outcome}", highlight=False, soft_wrap=True)
+        self._plain()
+
+    def seconds_left(self) -> float:
+        """Return the estimate of what is left, corrected by how fast it went so far."""
+        left = sum(
+            seconds * (1 - self.running[key].at / self.running[key].of)
+            if key in self.running
+            else seconds
+            for key, seconds in self._seconds.items()
+        )
+        elapsed, finished = time.monotonic() - self._start, self._work - left
+        # Before a tenth is done the correction is mostly the workers' start.
+        if finished > 0.1 * self._work:
+            return left * elapsed / finished
+        return left / self._slots
+
+    def _line(self) -> str:
+        """Return the state in one line."""
+        parts = [
+            f"{self.title}: {self.done} of {self.total} done",
+            f"{len(self.running)} running",
+            f"{self.failed} failed",
+        ]
+        if self.done + self.failed < self.total:
+            parts.append(f"about {duration(self.seconds_left())} left")
+        return ", ".join(parts)
+
+    def _plain(self) -> None:
+        """Print a line now and then, where there is no terminal."""
+        if self._console.is_terminal or time.monotonic() - self._last_line < PLAIN_EVERY:
+            return
+        self._last_line = time.monotonic()
+        self._console.print(self._line(), highlight=False, soft_wrap=True)
+
+    def __rich__(self) -> RenderableType:
+        """Return the live view."""
+        table = Table.grid(padding=(0, 2))
+        for trial in list(self.running.values()):
+            accuracy = "" if trial.accuracy is None else f"accuracy {trial.accuracy:.0%}"
+            table.add_row(
+                trial.name,
+                ProgressBar(total=trial.of, completed=trial.at, width=24),
+                f"step {trial.at} of {trial.of}",
+                accuracy,
+            )
+        parts: list[RenderableType] = [
+            Text(self._line(), style="bold"),
+            ProgressBar(total=self.total, completed=self.done, width=60),
+            table,
+        ]
+        if self.message:
+            parts.append(Text(self.message, style="dim"))
+        problem = self._problem()
+        if problem:
+            parts.append(Text(f"MLflow: {problem}", style="yellow"))
+        return Group(*parts)

@@ -1,0 +1,217 @@
+"""Experiment files: base settings, axes to sweep over, and profiles that change either.
+
+Adding an experiment is adding one YAML file to `sweeps/experiments/`, or keeping it anywhere and
+passing its path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from factorlab.config import RunSettings, Settings, parse
+from factorlab.errors import UserError, describe, suggestion
+from sweeps.yaml_file import parse_yaml, read_yaml
+
+FOLDER = Path(__file__).parent / "experiments"
+DEFAULT_PROFILE = "laptop"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Axes = dict[str, Annotated[list[Any], Field(min_length=1)]]
+
+
+class Resources(Settings):
+    """What one trial occupies while it trains. Does not decide the result."""
+
+    cpu: float = Field(default=1, gt=0)
+    """Cores; a trial computes on one thread whatever it occupies."""
+
+    gpu: float = Field(default=0.25, gt=0, le=1)
+    """Share of a GPU, where trials run on CUDA."""
+
+
+class Profile(Settings):
+    """A variant of an experiment: settings and axes that replace those of the file."""
+
+    description: str = ""
+    """What this profile is for, in a sentence."""
+
+    base: dict[str, Any] = Field(default_factory=dict)
+    """Nested run settings."""
+
+    axes: Axes = Field(default_factory=dict)
+    """Dotted key of a run setting to its values; replaces the file's axis of that key."""
+
+    resources: Resources | None = None
+    """What one trial occupies."""
+
+
+class ExperimentFile(Profile):
+    """The content of an experiment file."""
+
+    name: Name
+    """Names the sweep, its MLflow experiment and its figures."""
+
+    profiles: dict[Name, Profile] = Field(default_factory=dict)
+    """Variants by name."""
+
+    figures: list[Name] = Field(default_factory=list)
+    """Figures to draw when the sweep ends, by the name of their file in `analysis/figures`."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment with its profile and overrides applied."""
+
+    name: str
+    profile: str
+    source: str
+    base: dict[str, Any]
+    axes: dict[str, list[Any]]
+    resources: Resources
+    figures: tuple[str, ...] = ()
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sweep(self) -> str:
+        """Identifies the sweep: experiment and profile, and a digest of overrides if any."""
+        if not self.overrides:
+            return f"{self.name}-{self.profile}"
+        text = json.dumps(self.overrides, sort_keys=True)
+        return f"{self.name}-{self.profile}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def points(self) -> Iterator[tuple[dict[str, Any], RunSettings]]:
+        """Yield every point of the grid: its values by axis, and the run they make.
+
+        Raises:
+            UserError: a value is not allowed; nothing has been started then.
+        """
+        for values in itertools.product(*self.axes.values()):
+            point = dict(zip(self.axes, values, strict=True))
+            nested = json.loads(json.dumps(self.base))
+            for key, value in point.items():
+                assign(nested, key, value, self.source)
+            yield point, parse(nested, self.source)
+
+
+def assign(nested: dict[str, Any], key: str, value: object, source: str) -> None:
+    """Set a dotted key in nested settings.
+
+    Raises:
+        UserError: the key runs through something that is not a group of settings.
+    """
+    *groups, last = key.split(".")
+    for group in groups:
+        nested = nested.setdefault(group, {})
+        if not isinstance(nested, dict):
+            raise UserError(f"{source}: {key}: '{group}' is not a group of settings")
+    nested[last] = value
+
+
+def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """Return nested settings with those of `high` over those of `low`."""
+    merged = dict(low)
+    for key, value in high.items():
+        below = merged.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        merged[key] = _merge(below, value) if both and isinstance(below, dict) else value
+    return merged
+
+
+def available() -> list[str]:
+    """Return the names of the experiments that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def _locate(name_or_file: str) -> Path:
+    """Return the file of an experiment."""
+    path = Path(name_or_file)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        return path
+    if name_or_file in available():
+        return FOLDER / f"{name_or_file}.yaml"
+    raise UserError(
+        f"no experiment '{name_or_file}'; allowed: {', '.join(available())} or the path of a "
+        f".yaml file{suggestion(name_or_file, available())}"
+    )
+
+
+def parse_overrides(options: Sequence[str]) -> dict[str, Any]:
+    """Return the values of ``--set key=value`` options, read as YAML.
+
+    Raises:
+        UserError: an option is not of that form.
+    """
+    overrides = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {option}: not of the form key=value")
+        overrides[key.strip()] = parse_yaml(text, f"--set {key.strip()}")
+    return overrides
+
+
+def load(
+    name_or_file: str, profile: str | None = None, overrides: dict[str, Any] | None = None
+) -> Experiment:
+    """Return an experiment with a profile and overrides applied.
+
+    An override of an axis replaces its values, by one value or a list; any other override sets
+    a base setting.
+
+    Args:
+        name_or_file: an experiment of the project, or the path of a file.
+        profile: its profile; by default `laptop`, or the file as it stands if it has none.
+        overrides: dotted keys to values.
+
+    Raises:
+        UserError: no such experiment or profile, or the file is not an experiment.
+    """
+    path = _locate(name_or_file)
+    source = name_or_file if path.parent == FOLDER else str(path)
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{source}: not an experiment: expected keys such as name, base, axes")
+    try:
+        file = ExperimentFile.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise UserError(describe(error, ExperimentFile, source)) from None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
+    chosen, profile = _profile(file, profile, source)
+    base, axes = _merge(file.base, chosen.base), {**file.axes, **chosen.axes}
+    for key, value in (overrides or {}).items():
+        if key in axes:
+            axes[key] = value if isinstance(value, list) else [value]
+            if not axes[key]:
+                raise UserError(f"--set {key}: an axis needs at least one value")
+        else:
+            assign(base, key, value, f"--set {key}")
+    return Experiment(
+        name=file.name,
+        profile=profile,
+        source=source,
+        base=base,
+        axes=axes,
+        resources=chosen.resources or file.resources or Resources(),
+        figures=tuple(file.figures),
+        overrides=overrides or {},
+    )
+
+
+def _profile(file: ExperimentFile, wanted: str | None, source: str) -> tuple[Profile, str]:
+    """Return the profile to apply and its name."""
+    if not file.profiles and wanted is None:
+        return Profile(), "default"
+    name = wanted or DEFAULT_PROFILE
+    if name not in file.profiles:
+        allowed = ", ".join(file.profiles) or "none, the file has no profiles"
+        raise UserError(f"{source}: no profile '{name}'; allowed: {allowed}")
+    return file.profiles[name], name

@@ -1,0 +1,186 @@
+"""What is told to one MLflow run: parameters, points, files and how it ended.
+
+Every call may be repeated: what the run has already stays as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from factorlab.files import read_json
+from factorlab.journal import Point
+from factorlab.record import Record
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+Item = TypeVar("Item")
+
+METRICS_AT_ONCE = 1000
+PARAMETERS_AT_ONCE = 100
+PARAMETER_LENGTH = 6000
+TAG_LENGTH = 5000
+"""MLflow's limits: items of one call, and characters of a parameter and a tag."""
+
+_STATES = {"FINISHED": "done", "FAILED": "failed", "KILLED": "stopped", "RUNNING": "running"}
+
+
+@dataclass(frozen=True)
+class TrackedTrial:
+    """A trial as MLflow is to show it."""
+
+    key: str
+    """Names its record, ``runs/trials/<key>``."""
+
+    name: str
+    """Short name for people, e.g. "bump N=8 lambda=0.02 seed=0"."""
+
+    parameters: dict[str, str]
+    """Settings by dotted key: "data.size" -> "8"."""
+
+
+@dataclass
+class Child:
+    """What a trial's run has; kept in the trial's record."""
+
+    run: str
+    status: str = "RUNNING"
+    offset: int = 0
+    """Bytes of the journal that were accepted."""
+    outcome: int = 0
+    """Time of change (ns) of the file that ended the trial."""
+    artifacts: list[str] = field(default_factory=list)
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a time as MLflow wants it."""
+    return int(seconds * 1000)
+
+
+def _chunks(items: Sequence[Item], length: int) -> Iterator[Sequence[Item]]:
+    return (items[i : i + length] for i in range(0, len(items), length))
+
+
+def log_points(
+    client: MlflowClient, run: str, points: Sequence[Point], *, some_are_there: bool
+) -> int:
+    """Send points with their own times; returns how many metric values were sent.
+
+    Args:
+        client: of the store.
+        run: id of the run.
+        points: lines of a journal.
+        some_are_there: the run may have some of the points; it is asked and these are left out,
+            since not every store tells a repeated point from a new one.
+    """
+    from mlflow.entities import Metric  # noqa: PLC0415 - seconds
+
+    metrics = [
+        Metric(name, value, milliseconds(point.time), point.step)
+        for point in points
+        for name, value in point.metrics.items()
+    ]
+    if some_are_there:
+        there = {
+            (name, metric.step)
+            for name in {metric.key for metric in metrics}
+            for metric in client.get_metric_history(run, name)
+        }
+        metrics = [metric for metric in metrics if (metric.key, metric.step) not in there]
+    for chunk in _chunks(metrics, METRICS_AT_ONCE):
+        client.log_batch(run, metrics=chunk)
+    return len(metrics)
+
+
+def ending_of(record: Record) -> Path | None:
+    """Return the file that says how the trial ended, None while it has not."""
+    for name in ("result.json", "failure.json"):
+        if (record.path / name).exists():
+            return record.path / name
+    return None
+
+
+def set_tags(client: MlflowClient, run: str, tags: Mapping[str, str]) -> None:
+    """Set at most 100 tags."""
+    from mlflow.entities import RunTag  # noqa: PLC0415 - seconds
+
+    client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
+
+
+def log_parameters(client: MlflowClient, run: Run, parameters: Mapping[str, str]) -> None:
+    """Give a run the parameters that it has not; MLflow lets none be changed."""
+    from mlflow.entities import Param  # noqa: PLC0415 - seconds
+
+    missing = [
+        Param(name, value[:PARAMETER_LENGTH])
+        for name, value in parameters.items()
+        if name not in run.data.params
+    ]
+    for chunk in _chunks(missing, PARAMETERS_AT_ONCE):
+        client.log_batch(run.info.run_id, params=chunk)
+
+
+def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Path | None) -> None:
+    """Upload the files of a record that the run has not."""
+    files = [record.path / "config.json", *sorted(record.samples.glob("*.png"))]
+    if ending is not None and ending.name == "result.json":
+        files.append(ending)
+    for path in files:
+        name = path.relative_to(record.path)
+        if str(name) not in child.artifacts:
+            folder = str(name.parent) if name.parent.name else None
+            client.log_artifact(child.run, str(path), folder)
+            child.artifacts.append(str(name))
+
+
+def set_status(client: MlflowClient, run: str, status: str, when: float) -> None:
+    """Set a run's status, and its end unless it runs."""
+    set_tags(client, run, {"factorlab.state": _STATES[status]})
+    if status == "RUNNING":
+        client.update_run(run, status)
+    else:
+        client.set_terminated(run, status, milliseconds(when))
+
+
+def go_on(client: MlflowClient, child: Child) -> None:
+    """Show that a trial that was over trains again."""
+    _forget_failure(client, child)
+    set_status(client, child.run, "RUNNING", 0)
+    child.status = "RUNNING"
+
+
+def stop(client: MlflowClient, child: Child) -> None:
+    """Show that a trial was interrupted."""
+    set_status(client, child.run, "KILLED", time.time())
+    child.status = "KILLED"
+
+
+def end(client: MlflowClient, child: Child, ending: Path) -> None:
+    """Show how a trial ended, unless the run shows it already."""
+    changed = ending.stat().st_mtime_ns
+    status = "FINISHED" if ending.name == "result.json" else "FAILED"
+    if (child.status, child.outcome) == (status, changed):
+        return
+    document = read_json(ending)
+    if document is None:
+        return
+    if status == "FINISHED":
+        _forget_failure(client, child)
+        set_tags(client, child.run, {"factorlab.device": document["device"]})
+        when = document["finished"]
+    else:
+        set_tags(client, child.run, {"factorlab.failure": document["reason"][:TAG_LENGTH]})
+        when = document["time"]
+    set_status(client, child.run, status, when)
+    child.status, child.outcome = status, changed
+
+
+def _forget_failure(client: MlflowClient, child: Child) -> None:
+    """Remove what an earlier attempt that failed has left."""
+    if child.status == "FAILED" and "factorlab.failure" in client.get_run(child.run).data.tags:
+        client.delete_tag(child.run, "factorlab.failure")

@@ -1,0 +1,186 @@
+"""The plan of a sweep: every trial of the grid with its key and how far it is.
+
+All trials are validated before any is started. A plan is kept under ``<runs>/sweeps/<sweep>/`` so
+that status, figures and export know which trials belong to a sweep.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factorlab.config import RunSettings
+from factorlab.errors import UserError
+from factorlab.evaluation import evaluation_labels
+from factorlab.files import DamagedFile, read_json, write_json
+from factorlab.record import Record, State
+from factorlab.trial import Trial
+from sweeps.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One point of the grid."""
+
+    key: str
+    name: str
+    """Its values on the axes, for people."""
+
+    settings: RunSettings
+    state: State
+    """How far its record was when the plan was made."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All trials of a sweep, without duplicates, in the order of the grid."""
+
+    experiment: Experiment
+    runs: Path
+    trials: tuple[PlannedTrial, ...]
+    duplicates: int
+    """Points of the grid that have the same key as an earlier one."""
+
+    def counts(self) -> Counter[State]:
+        """Return how many trials are in each state."""
+        return Counter(trial.state for trial in self.trials)
+
+    def pending(self, *, retry_failed: bool = False) -> list[PlannedTrial]:
+        """Return the trials to train: all but the done and, unless asked for, the failed."""
+        leave = {"done"} if retry_failed else {"done", "failed"}
+        return [trial for trial in self.trials if trial.state not in leave]
+
+
+def _shorten(key: str, value: object) -> str:
+    """Return ``name=value`` of an axis, by the last part of its key."""
+    text = "x".join(str(v) for v in value) if isinstance(value, list) else str(value)
+    return f"{key.rpartition('.')[2]}={text}"
+
+
+def make(experiment: Experiment, runs: Path) -> Plan:
+    """Expand an experiment's grid and look up every trial's record.
+
+    Raises:
+        UserError: a point of the grid is not allowed.
+    """
+    trials: dict[str, PlannedTrial] = {}
+    points = 0
+    for point, settings in experiment.points():
+        points += 1
+        try:
+            trial = Trial(settings, runs)
+            evaluation_labels(settings, trial.dataset)
+        except UserError as error:
+            text = str(error).removeprefix("settings: ")
+            raise UserError(f"{experiment.source}: {text}") from None
+        key = trial.identity.key
+        if key not in trials:
+            name = " ".join(_shorten(k, v) for k, v in point.items()) or experiment.name
+            trials[key] = PlannedTrial(key, name, settings, trial.record.state())
+    return Plan(experiment, runs, tuple(trials.values()), points - len(trials))
+
+
+def save(plan: Plan) -> None:
+    """Keep the plan.
+
+    Raises:
+        UserError: the runs folder cannot be written.
+    """
+    folder = plan.runs / "sweeps" / plan.experiment.sweep
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(
+            folder / "plan.json",
+            {
+                "experiment": plan.experiment.name,
+                "profile": plan.experiment.profile,
+                "sweep": plan.experiment.sweep,
+                "source": plan.experiment.source,
+                "overrides": plan.experiment.overrides,
+                "figures": list(plan.experiment.figures),
+                "axes": list(plan.experiment.axes),
+                "planned": time.time(),
+                "trials": [
+                    {
+                        "key": trial.key,
+                        "name": trial.name,
+                        "settings": trial.settings.model_dump(mode="json"),
+                    }
+                    for trial in plan.trials
+                ],
+            },
+        )
+    except OSError as error:
+        raise UserError(f"{plan.runs}: cannot be written: {error.strerror}") from None
+
+
+def check_writable(runs: Path) -> None:
+    """Make the runs folder and write to it once.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        probe = runs / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{runs}: cannot be written: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """A plan as it was kept."""
+
+    document: dict[str, Any]
+    runs: Path
+
+    @property
+    def sweep(self) -> str:
+        """Identifies the sweep."""
+        return str(self.document["sweep"])
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all trials."""
+        return [trial["key"] for trial in self.document["trials"]]
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every trial's name and record."""
+        for trial in self.document["trials"]:
+            yield trial["name"], Record(self.runs, trial["key"])
+
+
+def saved(runs: Path) -> list[SavedPlan]:
+    """Return all plans that were kept, the newest first; a damaged one is left out."""
+    plans = []
+    for path in (runs / "sweeps").glob("*/plan.json"):
+        try:
+            document = read_json(path)
+        except DamagedFile:
+            continue
+        if document is not None:
+            plans.append(SavedPlan(document, runs))
+    return sorted(plans, key=lambda plan: -plan.document["planned"])
+
+
+def find(runs: Path, name: str, profile: str | None = None) -> SavedPlan:
+    """Return the newest plan of an experiment, or of a sweep by its full name.
+
+    Raises:
+        UserError: there is none.
+    """
+    plans = saved(runs)
+    for plan in plans:
+        same = plan.document["experiment"] == name and profile in (None, plan.document["profile"])
+        if same or plan.sweep == name:
+            return plan
+    known = ", ".join(sorted({plan.sweep for plan in plans})) or "none was started"
+    with_profile = f" with profile '{profile}'" if profile else ""
+    raise UserError(f"{runs}: no sweep of '{name}'{with_profile}; there are: {known}")

@@ -1,0 +1,140 @@
+"""What is read back from a sweep: its state, its figures and its table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from factorlab.errors import UserError
+from sweeps.plan import SavedPlan
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a sweep is."""
+
+    sweep: str
+    counts: dict[str, int]
+    """Trials by state."""
+
+    seconds_left: float | None
+    """Estimate for what is left on one core, from finished trials of the same image size; None
+    where no such trial is finished."""
+
+    failures: dict[str, str]
+    """Name of a failed trial to the reason."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "sweep": self.sweep,
+            **self.counts,
+            "seconds_left": self.seconds_left,
+            "failures": self.failures,
+        }
+
+
+def status(plan: SavedPlan) -> Status:
+    """Return how far a sweep is, from its records."""
+    counts: Counter[str] = Counter(done=0, running=0, resumable=0, failed=0, new=0)
+    failures: dict[str, str] = {}
+    per_step: dict[str, list[float]] = {}
+    left: list[tuple[str, float]] = []
+    for trial, (name, record) in zip(plan.document["trials"], plan.records(), strict=True):
+        state = record.state()
+        counts[state] += 1
+        settings = trial["settings"]
+        shape = str([settings["data"]["size"], settings["model"]])
+        if state == "done":
+            result = record.result()
+            assert result is not None
+            per_step.setdefault(shape, []).append(sum(result["seconds"].values()) / result["steps"])
+        elif state == "failed":
+            failure = record.failure()
+            failures[name] = failure["reason"] if failure else "unknown"
+        else:
+            points, _ = record.points()
+            at = points[-1].step if points else 0
+            left.append((shape, settings["training"]["steps"] - at))
+    known = all(shape in per_step for shape, _ in left)
+    seconds = sum(
+        steps * sum(per_step[shape]) / len(per_step[shape]) for shape, steps in left if known
+    )
+    return Status(plan.sweep, dict(counts), seconds if known else None, failures)
+
+
+def table(plan: SavedPlan) -> pd.DataFrame:
+    """Return the sweep's table of trials; see `analysis.trials.trials_table`.
+
+    Raises:
+        UserError: no trial was begun.
+    """
+    from analysis.trials import trials_table  # noqa: PLC0415 - pandas costs half a second
+
+    rows = trials_table(plan.runs, plan.keys)
+    if rows.empty:
+        raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' was begun")
+    return rows
+
+
+def draw(plan: SavedPlan, folder: Path) -> list[Path]:
+    """Draw the sweep's figures from its records, as PNG, PDF and the CSV behind each panel.
+
+    Args:
+        plan: the sweep.
+        folder: figures go to ``<folder>/<experiment>/<figure>-<profile>...``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: there is nothing to draw yet, or the experiment names an unknown figure.
+    """
+    from analysis import drawing, figures  # noqa: PLC0415 - matplotlib costs a second
+
+    rows = table(plan)
+    if "accuracy" not in rows:
+        raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
+    written: list[Path] = []
+    label = plan.sweep.removeprefix(f"{plan.document['experiment']}-")
+    for name in plan.document["figures"]:
+        try:
+            drawn = figures.load(name).draw(rows)
+        except ValueError as error:
+            raise UserError(f"{plan.document['source']}: figure '{name}': {error}") from None
+        target = folder / plan.document["experiment"]
+        try:
+            written += drawing.save(drawn, target, f"{name}-{label}")
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+    return written
+
+
+def export(plan: SavedPlan, path: Path) -> int:
+    """Write the sweep's table of trials to a .parquet or .csv file and return its rows.
+
+    Raises:
+        UserError: another kind of file, or it cannot be written.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise UserError(f"{path}: allowed: a name that ends in .parquet or .csv")
+    rows = table(plan)
+    for column in rows.columns:
+        values = rows[column]
+        # A pair, or a column of mixed kinds, stands as text: not every reader knows them.
+        if values.map(lambda v: isinstance(v, tuple)).any():
+            rows[column] = values.map(
+                lambda v: "x".join(map(str, v)) if isinstance(v, tuple) else str(v)
+            )
+    try:
+        if path.suffix == ".csv":
+            rows.to_csv(path, index=False)
+        else:
+            rows.to_parquet(path, index=False)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return len(rows)

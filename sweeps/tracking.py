@@ -1,0 +1,212 @@
+"""MLflow's view of a sweep: one writer, beside the sweep, that copies records into a store.
+
+The records are the truth and training never waits for MLflow: what a store that is away misses
+is sent when it is back, or by a later `Mirror.sync`. MLflow is imported where it is first used,
+which takes seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from sweeps.mirror import Moment, SweepRuns
+from sweeps.mlflow_run import TrackedTrial
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["Mirror", "TrackedTrial", "redact", "tracking_uri"]
+
+PATIENCE = 30.0
+"""Seconds that `Mirror.stop` and `Mirror.log_figures` may take at most."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts to reach a store that is away."""
+
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the next pass tries again anyway
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""Defaults for MLflow; what the user's environment says comes first."""
+
+_SECRET_OPTION = re.compile(
+    r"([?&][\w.-]*(?:pass|pwd|token|secret|key|sig)[\w.-]*=)([^&\s'\"]+)", re.I
+)
+_CREDENTIALS = re.compile(r"://(\S*)@")
+
+
+def tracking_uri(runs: Path) -> str:
+    """Return the store's address: MLFLOW_TRACKING_URI, else a SQLite file in the runs folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(runs)}"
+
+
+def redact(text: str, uri: str = "") -> str:
+    """Return a text without credentials: those in addresses, and those of one address anywhere."""
+    secrets = [os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("PASSWORD", "TOKEN")]
+    secrets += [match[2] for match in _SECRET_OPTION.finditer(uri)]
+    for match in _CREDENTIALS.finditer(uri):
+        user, _, password = match[1].partition(":")
+        secrets.append(password or user)
+    text = _SECRET_OPTION.sub(r"\1***", _CREDENTIALS.sub("://***@", text))
+    for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _database(runs: Path) -> Path:
+    return runs.resolve() / "mlflow.db"
+
+
+class Mirror:
+    """Keeps a sweep's parent run and its trials' child runs up to date from their records.
+
+    A thread makes a pass every few seconds. Nothing but `sync` ever raises; `problem` says what is
+    wrong. One mirror at a time should follow a sweep.
+    """
+
+    def __init__(
+        self,
+        *,
+        runs: Path,
+        sweep: str,
+        experiment: str,
+        profile: str,
+        trials: Sequence[TrackedTrial],
+        interval: float = 3.0,
+    ) -> None:
+        """Prepare; neither reads a record nor touches the store.
+
+        Args:
+            runs: folder of all records.
+            sweep: identifies the sweep: one parent run for all mirrors with the same.
+            experiment: name of the MLflow experiment.
+            profile: of the experiment, for a tag.
+            trials: all trials of the sweep, also those that are done.
+            interval: seconds between two passes.
+        """
+        self.problem: str | None = None
+        """What is wrong, in one sentence without secrets; None while all is well."""
+        self._uri = tracking_uri(runs)
+        own = self._uri == f"sqlite:///{_database(runs)}"
+        self._database = _database(runs) if own else None
+        self._sweep_runs = SweepRuns(
+            runs=runs,
+            sweep=sweep,
+            experiment=experiment,
+            profile=profile,
+            trials=trials,
+            store=redact(self._uri, self._uri),
+            artifacts=(runs.resolve() / "artifacts").as_uri() if own else None,
+            connect=self._connect,
+        )
+        self._interval = interval
+        self._passing = threading.Lock()
+        self._stopping = threading.Event()
+        self._deadline = math.inf
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Follow the records from now on, in the background; returns at once."""
+        self._stopping.clear()
+        self._deadline = math.inf
+        self._thread = threading.Thread(target=self._follow, name="mlflow-mirror", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what is left and end the runs; returns within `PATIENCE` seconds.
+
+        Trials without a result are shown as stopped, and so is the sweep unless all are over.
+        To be called when no trial trains any more.
+        """
+        if self._thread is None:
+            return
+        self._deadline = time.monotonic() + PATIENCE
+        self._stopping.set()
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            self._report(TimeoutError(f"no answer in {PATIENCE:.0f} seconds"), final=True)
+        self._thread = None
+
+    def sync(self) -> int:
+        """Bring all runs up to date now; returns how many metric points were sent.
+
+        While no thread follows the sweep, the records tell what goes on: a trial that a process
+        is training stays running, another one without a result is shown as stopped.
+
+        Raises:
+            Exception: what MLflow raised, which `problem` says without secrets.
+        """
+        try:
+            return self._pass("unknown" if self._thread is None else "live")
+        except Exception as error:
+            self._report(error)
+            raise
+
+    def log_figures(self, folder: Path) -> None:
+        """Put the files of a folder under `figures` of the parent run."""
+        if not self._passing.acquire(timeout=PATIENCE):
+            self._report(TimeoutError(f"no answer in {PATIENCE:.0f} seconds"))
+            return
+        try:
+            self._sweep_runs.log_figures(folder)
+        except Exception as error:
+            self._report(error)
+        finally:
+            self._passing.release()
+
+    def _follow(self) -> None:
+        """Make passes until the mirror is stopped, and one more."""
+        pause = self._interval
+        while True:
+            final = self._stopping.is_set()
+            try:
+                self._pass("stopped" if final else "live", self._out_of_time)
+                pause = self._interval
+            except Exception as error:
+                self._report(error, final=final)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            if final:
+                return
+            self._stopping.wait(pause)
+
+    def _out_of_time(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _pass(self, moment: Moment, out_of_time: Callable[[], bool] = lambda: False) -> int:
+        with self._passing:
+            sent = self._sweep_runs.send(moment, out_of_time)
+        self.problem = None
+        return sent
+
+    def _report(self, error: Exception, *, final: bool = False) -> None:
+        """Say what is wrong."""
+        message = redact(str(error), self._uri).strip() or type(error).__name__
+        what = f"MLflow at {redact(self._uri, self._uri)}: {message.splitlines()[0][:300]}"
+        self.problem = f"{what}; 'factorlab sync' sends the rest" if final else what
+
+    def _connect(self) -> MlflowClient:
+        """Return a client of the store, with MLflow's own messages silenced."""
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        if self._database is not None:
+            self._database.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._database)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")  # stays with the file
+        from mlflow import MlflowClient  # noqa: PLC0415 - seconds
+
+        for name in ("mlflow", "alembic", "sqlalchemy.engine", "urllib3.connectionpool"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        return MlflowClient(tracking_uri=self._uri)

@@ -1,0 +1,69 @@
+"""Percolation's tables against percolation itself and against known exponents."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import mass_ratio_table, prediction_exponents_table, predictions_table
+from percolation import Link, lattice, mass_ratio, predict_samples
+
+SETTING = {"spacing": 0.5, "sigma": 1.0, "realisations": 10}
+
+
+def test_predictions_are_percolation_s():
+    found = predictions_table([8, 12], thresholds=[0.05, 0.5], seed=3, **SETTING)
+    assert found["threshold"].tolist() == [0.05, 0.05, 0.5, 0.5]
+    for _, row in found.iterrows():
+        expected = predict_samples(
+            int(row["size"]), 0.5, sigma=1, threshold=row["threshold"], realisations=10, seed=3
+        )
+        assert row["value"] == expected.value
+        assert row["error"] == expected.error
+        assert row["sites"] == expected.sites
+
+
+def test_mass_ratios_are_percolation_s_and_skip_single_sites():
+    found = mass_ratio_table([8], thresholds=[0.5], smallest=0.001, points=60, **SETTING)
+    assert found["samples_2d"].min() == 2
+    expected = mass_ratio(
+        lattice(8, 0.5),
+        found["subsample"].tolist(),
+        Link(sigma=1, threshold=0.5),
+        realisations=10,
+    )
+    np.testing.assert_array_equal(found["mass_ratio"], expected.mass_ratio_kept)
+    assert found["subsample"].iloc[-1] == 1
+
+
+def test_bumps_that_never_meet_have_no_prediction():
+    found = predictions_table([8, 12], spacing=1, sigma=0.01, thresholds=[0.5], realisations=2)
+    assert found["value"].isna().all()
+    exponents = prediction_exponents_table(found)
+    assert exponents["sizes"].tolist() == [""]
+    assert exponents["exponent"].isna().all()
+
+
+def test_exponent_and_interval_of_an_exact_power_law():
+    sizes = np.array([8, 16, 32])
+    table = pd.DataFrame({"threshold": 0.5, "size": sizes, "value": 0.3 * sizes**2.0})
+    row = prediction_exponents_table(table.assign(error=0.0)).iloc[0]
+    assert row["exponent"] == pytest.approx(2)
+    assert row["prefactor"] == pytest.approx(0.3)
+    assert row["low"] == row["high"] == row["exponent"]
+    # Relative errors e at -ln 2, 0, ln 2: the slope's error is e sqrt(2) ln 2 / (2 ln^2 2).
+    row = prediction_exponents_table(table.assign(error=0.1 * table["value"])).iloc[0]
+    half = 1.959964 * 0.1 / (np.sqrt(2) * np.log(2))
+    assert row["high"] - row["exponent"] == pytest.approx(half)
+
+
+def test_bumps_alone_are_predicted_to_need_the_square_of_the_side():
+    found = predictions_table(
+        [17, 25, 33], spacing=0.5, sigma=0.5, thresholds=[0.5], realisations=40
+    )
+    row = prediction_exponents_table(found).iloc[0]
+    assert row["exponent"] == pytest.approx(2, abs=0.25)
+
+
+def test_a_smallest_lambda_must_be_a_share():
+    with pytest.raises(ValueError, match=r"^smallest is 0"):
+        mass_ratio_table([8], thresholds=[0.5], smallest=0, **SETTING)

@@ -1,0 +1,151 @@
+"""Data sets: what is trained on, what is not, the digest, and what stays out of memory."""
+
+import hashlib
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factorlab import lattice
+from factorlab.config import DataSettings, HeldOut
+from factorlab.dataset import build
+from factorlab.errors import UserError
+
+BASE = {"family": "bump+stripes", "size": 8, "spacing": 0.5, "subsample": 0.4}
+
+
+def digest(seed=0, **changes):
+    return build(DataSettings(**(BASE | changes)), seed).digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": 9},
+        {"spacing": 1.0},
+        {"spacing": (0.5, 1.0)},
+        {"subsample": 0.5},
+        {"seed": 1},
+        {"family": "bump"},
+        {"family": "stripes"},
+        {"stripe_spacing": 0.5},
+        {"margin": 5.0},
+        {"sigma": 1.5},  # a wider canvas
+        {"held_out": HeldOut(kind="box", width=2)},
+        {"held_out": HeldOut(kind="cross", width=2)},
+    ],
+)
+def test_the_digest_changes_with_whatever_changes_the_labels(change):
+    assert digest(**change) != digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"family": "sos+stripes"},
+        {"margin": 6.0},  # the default, spelled out
+        {"sigma": (1.0, 1.0)},
+        {"spacing": (0.5, 0.5)},
+        {"held_out": HeldOut(kind="rim", width=20.0)},  # holds out nothing
+    ],
+)
+def test_the_digest_stays_when_the_labels_do(change):
+    assert digest(**change) == digest()
+
+
+def test_the_digest_tells_a_stripe_from_a_2d_example_and_does_not_change_between_runs():
+    whole = build(DataSettings(family="bump", size=6, spacing=5), 0)
+    assert whole.labels.tolist() == [[1, 1], [1, 6], [6, 1], [6, 6]]
+    # sha256 of "4,4;" and the eight numbers in little-endian float64.
+    raw = struct.pack("<8d", 1, 1, 1, 6, 6, 1, 6, 6)
+    assert whole.digest == hashlib.sha256(b"4,4;" + raw).hexdigest()
+
+
+def test_a_lattice_of_320_by_320_takes_little_memory():
+    data = DataSettings(size=32, spacing=31 / 319)
+    tracemalloc.start()
+    try:
+        dataset = build(data, 0)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert dataset.samples_total == 320**2
+    assert dataset.lattice.nbytes == 320**2 * 16
+    assert kept < 3e6
+    assert peak < 12e6  # images would take 420 MB
+
+
+@given(
+    st.sampled_from(["bump", "sos", "bump+stripes", "sos+stripes"]),
+    st.floats(0.05, 1),
+    st.integers(0, 1000),
+)
+def test_the_2d_examples_are_a_share_of_the_lattice_beside_all_stripes(family, share, seed):
+    data = DataSettings(family=family, size=7, subsample=share)
+    dataset = build(data, seed)
+    stripes = 4 * 6 * 7 if family.endswith("stripes") else 0
+    assert abs(dataset.samples_2d - share * 13**2) <= 0.5
+    assert dataset.samples_total == dataset.samples_2d + stripes == len(dataset.labels)
+    two_d, one_d = np.split(dataset.labels, [dataset.samples_2d])
+    assert (lattice.inside_frame(two_d, 7).sum(axis=1) == 2).all()
+    assert (lattice.inside_frame(one_d, 7).sum(axis=1) == 1).all()
+
+
+@given(st.floats(0.02, 1), st.integers(0, 1000))
+def test_stripes_alone_have_no_2d_examples_and_are_themselves_subsampled(share, seed):
+    dataset = build(DataSettings(family="stripes", size=7, subsample=share), seed)
+    assert dataset.samples_2d == 0
+    assert abs(dataset.samples_total - share * 4 * 6 * 7) <= 0.5
+    assert (lattice.inside_frame(dataset.labels, 7).sum(axis=1) == 1).all()
+    assert len(dataset.lattice) == 13**2  # the labels it is tested on
+
+
+@given(
+    st.sampled_from(["box", "cross", "lesion", "rim"]),
+    st.floats(0.2, 2.9),
+    st.floats(0.1, 1),
+    st.integers(0, 1000),
+)
+def test_no_2d_example_comes_from_the_held_out_region_and_all_others_may(kind, width, share, seed):
+    data = DataSettings(size=8, subsample=share, held_out=HeldOut(kind=kind, width=width))
+    dataset = build(data, seed)
+    held = lattice.held_out_mask(dataset.lattice, data)
+    assert not (dataset.seen & held).any()
+    assert abs(dataset.samples_2d - share * (~held).sum()) <= 0.5
+
+
+@given(st.floats(0.02, 1), st.floats(0.02, 1), st.integers(0, 1000))
+def test_data_sets_of_growing_shares_are_nested(one, other, seed):
+    smaller, larger = (
+        build(DataSettings(size=8, subsample=share), seed) for share in sorted([one, other])
+    )
+    assert not (smaller.seen & ~larger.seen).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"subsample": 1e-4}, ["data.subsample", "0.0001", "225"]),
+        ({"family": "stripes", "subsample": 1e-4}, ["data.subsample", "0.0001", "192"]),
+        ({"held_out": HeldOut(kind="box", width=40)}, ["data.held_out", "smaller"]),
+        ({"held_out": HeldOut(kind="cross", width=40)}, ["data.held_out", "smaller"]),
+        ({"family": "stripes", "margin": 0.5, "stripe_spacing": 1}, ["data.margin"]),
+    ],
+)
+def test_an_empty_data_set_is_refused_with_its_source_and_the_setting_to_blame(settings, words):
+    with pytest.raises(UserError) as refusal:
+        build(DataSettings(size=8, **settings), 0, "mine.yaml")
+    message = str(refusal.value)
+    assert message.startswith("mine.yaml: ")
+    assert "\n" not in message
+    assert [word for word in words if word not in message] == []
+
+
+def test_the_smallest_share_that_the_refusal_names_is_accepted():
+    with pytest.raises(UserError, match="at least") as refusal:
+        build(DataSettings(size=8, subsample=1e-4), 0)
+    share = float(str(refusal.value).split("at least ")[1])
+    assert build(DataSettings(size=8, subsample=share), 0).samples_total == 1

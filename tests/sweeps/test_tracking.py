@@ -1,0 +1,524 @@
+"""The MLflow side against real records and a real SQLite store: both sides are counted."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from factorlab.config import parse
+from factorlab.files import write_json
+from factorlab.journal import Journal
+from factorlab.record import Record
+from factorlab.trial import Trial
+from sweeps import revision
+from sweeps.tracking import Mirror, TrackedTrial, redact, tracking_uri
+
+EXPERIMENT, SWEEP = "squares", "squares-smoke-1a2b"
+PARAMETERS = {"data.size": "8", "data.family": "bump+stripes", "seed": "0"}
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A store without experiments; making one takes MLflow several seconds."""
+    runs = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Mirror(runs=runs, sweep="none", experiment="none", profile="smoke", trials=[]).sync()
+    return runs / "mlflow.db"
+
+
+def copy_store(store, path):
+    """Copy a SQLite file together with what stands in its log only."""
+    with (
+        closing(sqlite3.connect(store)) as source,
+        closing(sqlite3.connect(path)) as copy,
+    ):
+        source.backup(copy)
+
+
+@pytest.fixture
+def runs(tmp_path, empty_store):
+    """A runs folder with a store of its own."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    copy_store(empty_store, folder / "mlflow.db")
+    return folder
+
+
+def key_of(number):
+    return f"{number:064x}"
+
+
+def write_record(runs, number, steps=range(0, 50, 10), *, done=False):
+    """A record as a trial writes it, without the training."""
+    record = Record(runs, key_of(number))
+    record.samples.mkdir(parents=True, exist_ok=True)
+    if record.config() is None:
+        write_json(record.path / "config.json", {"key": record.key, "config": {}})
+    journal = Journal(record.journal)
+    for step in steps:
+        journal.append(step, {"loss": 1 / (step + 3), "accuracy": step / 100})
+    if done:
+        finish(record)
+    return record
+
+
+def finish(record, finished=1_700_000_000.25):
+    record.write_result({"metrics": {}, "device": "cpu test", "finished": finished})
+
+
+def tracked(numbers):
+    return [TrackedTrial(key_of(n), f"bump seed={n}", PARAMETERS) for n in numbers]
+
+
+def mirror(runs, numbers, **changes):
+    settings = {"sweep": SWEEP, "experiment": EXPERIMENT, "profile": "smoke", "interval": 0.05}
+    return Mirror(runs=runs, trials=tracked(numbers), **(settings | changes))
+
+
+def client_of(runs):
+    return MlflowClient(tracking_uri=tracking_uri(runs))
+
+
+def all_runs(runs, experiment=EXPERIMENT):
+    client = client_of(runs)
+    found = client.get_experiment_by_name(experiment)
+    return client.search_runs([found.experiment_id]) if found else []
+
+
+def children(runs, sweep=SWEEP):
+    """The child runs of a sweep by key."""
+    tagged = [run.data.tags for run in all_runs(runs)]
+    assert all(tags["factorlab.role"] in ("sweep", "trial") for tags in tagged)
+    found = [
+        run
+        for run in all_runs(runs)
+        if run.data.tags["factorlab.role"] == "trial" and run.data.tags["factorlab.sweep"] == sweep
+    ]
+    by_key = {run.data.tags["factorlab.key"]: run for run in found}
+    assert len(by_key) == len(found)
+    return by_key
+
+
+def parents(runs):
+    return [run for run in all_runs(runs) if run.data.tags["factorlab.role"] == "sweep"]
+
+
+def assert_same_points(runs, numbers, sweep=SWEEP):
+    """Every point of the journals is in MLflow exactly once, and nothing else is."""
+    client, by_key, total = client_of(runs), children(runs, sweep), 0
+    for number in numbers:
+        points, _ = Record(runs, key_of(number)).points()
+        expected = sorted(
+            (name, p.step, int(p.time * 1000), v) for p in points for name, v in p.metrics.items()
+        )
+        run = by_key[key_of(number)].info.run_id
+        names = {name for point in points for name in point.metrics}
+        history = [m for name in names for m in client.get_metric_history(run, name)]
+        assert sorted((m.key, m.step, m.timestamp, m.value) for m in history) == expected
+        total += len(expected)
+    with closing(sqlite3.connect(runs / "mlflow.db")) as database:
+        ids = [by_key[key_of(number)].info.run_id for number in numbers]
+        marks = ",".join("?" * len(ids))
+        query = f"SELECT COUNT(*) FROM metrics WHERE run_uuid IN ({marks})"
+        assert database.execute(query, ids).fetchone() == (total,)
+    return total
+
+
+def state_file(record, sweep=SWEEP):
+    return record.path / "mlflow" / f"{sweep}.json"
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def test_every_point_is_there_once(runs):
+    for number in range(3):
+        write_record(runs, number, range(600 if number == 2 else 5))
+    following = mirror(runs, range(3))
+    sent = following.sync()
+    assert sent == assert_same_points(runs, range(3))
+    assert sent == 1220  # more than one call takes
+    assert following.sync() == 0
+    assert mirror(runs, range(3)).sync() == 0
+    assert assert_same_points(runs, range(3)) == sent
+
+
+def test_a_real_trial_with_its_artifacts(runs, tmp_path):
+    torch.set_num_threads(1)
+    settings = parse(
+        {
+            "data": {"size": 6, "subsample": 0.5},
+            "model": {"width": 4},
+            "device": "cpu",
+            "diffusion": {"timesteps": 10, "sampling_steps": 2},
+            "training": {"steps": 4, "batch_size": 4, "log_every": 2},
+            "evaluation": {"samples": 4, "loss_samples": 4, "keep": 4, "at": [0, 2]},
+        }
+    )
+    trial = Trial(settings, runs)
+    list(trial.run())
+    key = trial.identity.key
+    tracked_trial = TrackedTrial(key, "bump N=6", {"data.size": "6", "long": "x" * 7000})
+    settings = {"sweep": SWEEP, "experiment": EXPERIMENT, "profile": "smoke"}
+    following = Mirror(runs=runs, trials=[tracked_trial], **settings)
+    sent = following.sync()
+    assert sent == sum(len(point.metrics) for point in trial.record.points()[0])
+
+    run = children(runs)[key]
+    result = trial.record.result()
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time == int(result["finished"] * 1000)
+    assert run.info.start_time == int(trial.record.points()[0][0].time * 1000)
+    assert run.info.run_name == "bump N=6"
+    assert run.data.params == {"data.size": "6", "long": "x" * 6000}
+    assert run.data.tags["factorlab.device"] == result["device"]
+    for name, value in result["metrics"].items():
+        assert run.data.metrics[name] == value
+
+    client = client_of(runs)
+    root = {item.path for item in client.list_artifacts(run.info.run_id)}
+    samples = {item.path for item in client.list_artifacts(run.info.run_id, "samples")}
+    assert root == {"config.json", "result.json", "samples"}
+    assert samples == {f"samples/step-{step:010d}.png" for step in (0, 2, 4)}
+    local = client.download_artifacts(run.info.run_id, "config.json", str(tmp_path))
+    assert Path(local).read_bytes() == (trial.record.path / "config.json").read_bytes()
+    assert run.info.artifact_uri.startswith((runs / "artifacts").as_uri())
+
+
+def test_children_stand_under_one_parent_however_often_the_sweep_is_run(runs):
+    for number in range(2):
+        write_record(runs, number, done=True)
+    write_record(runs, 2)
+    for _ in range(3):
+        following = mirror(runs, range(4))
+        following.start()
+        following.stop()
+        assert following.problem is None
+    (parent,) = parents(runs)
+    assert parent.info.status == "KILLED"  # trials 2 and 3 are not done
+    assert parent.info.run_name == SWEEP
+    by_key = children(runs)
+    assert by_key.keys() == {key_of(n) for n in range(3)}  # trial 3 was never started
+    assert {run.data.tags["mlflow.parentRunId"] for run in by_key.values()} == {parent.info.run_id}
+    assert [by_key[key_of(n)].info.status for n in range(3)] == ["FINISHED", "FINISHED", "KILLED"]
+    assert mirror(runs, range(4), sweep="another").sync() > 0
+    assert len(parents(runs)) == 2
+
+
+def test_a_finished_sweep_says_so_and_stays_as_it_is(runs):
+    for number in range(2):
+        write_record(runs, number, done=True)
+    mirror(runs, range(2)).sync()
+    (before,) = parents(runs)
+    assert before.info.status == "FINISHED"
+    following = mirror(runs, range(2))
+    following.start()
+    following.stop()
+    (after,) = parents(runs)
+    assert (after.info.end_time, after.data.tags) == (before.info.end_time, before.data.tags)
+
+
+def test_tags_and_parameters(runs):
+    write_record(runs, 0, done=True)
+    mirror(runs, [0]).sync()
+    (parent,) = parents(runs)
+    code = revision.current()
+    for run in (parent, children(runs)[key_of(0)]):
+        assert run.data.tags["factorlab.sweep"] == SWEEP
+        assert run.data.tags["factorlab.experiment"] == EXPERIMENT
+        assert run.data.tags["factorlab.profile"] == "smoke"
+        assert run.data.tags["factorlab.state"] == "done"
+        assert {k: v for k, v in run.data.tags.items() if k in revision.TAGS} == code.tags()
+    child = children(runs)[key_of(0)]
+    assert child.data.tags["factorlab.key"] == key_of(0)
+    assert child.data.params == PARAMETERS
+    if code.diff:
+        paths = [item.path for item in client_of(runs).list_artifacts(parent.info.run_id)]
+        assert paths == ["dirty.diff"]
+
+
+@pytest.mark.parametrize("damage", ["lost", "torn", "rolled back"])
+def test_points_are_not_repeated_when_the_state_is_behind(runs, damage):
+    record = write_record(runs, 0)
+    mirror(runs, [0]).sync()
+    older = state_file(record).read_bytes()
+    write_record(runs, 0, range(50, 90, 10))
+    mirror(runs, [0]).sync()
+    if damage == "lost":
+        state_file(record).unlink()
+    elif damage == "torn":
+        state_file(record).write_bytes(older[:40])
+    else:  # as after a kill between sending and writing the state
+        state_file(record).write_bytes(older)
+    write_record(runs, 0, range(90, 120, 10))
+    again = mirror(runs, [0])
+    assert again.sync() == 2 * 3
+    assert assert_same_points(runs, [0]) == 2 * 12
+
+
+def test_a_kill_after_sending_does_not_repeat_points(runs, monkeypatch):
+    write_record(runs, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("sweeps.mirror.write_json", lambda *_: (_ for _ in ()).throw(OSError("x")))
+        with pytest.raises(OSError, match="x"):
+            mirror(runs, [0]).sync()
+    mirror(runs, [0]).sync()
+    assert assert_same_points(runs, [0]) == 10
+    assert len(parents(runs)) == 1
+
+
+def test_a_journal_that_was_rewritten_is_sent_without_repeating_steps(runs):
+    record = write_record(runs, 0)
+    mirror(runs, [0]).sync()
+    record.journal.unlink()
+    journal = Journal(record.journal)
+    for step in range(0, 80, 10):
+        journal.append(step, {"loss": 0.123456, "accuracy": 1.0})
+    assert mirror(runs, [0]).sync() == 2 * 3
+
+
+def test_another_store_gets_everything(runs, tmp_path, empty_store, monkeypatch):
+    write_record(runs, 0, done=True)
+    first = mirror(runs, [0]).sync()
+    copy_store(empty_store, tmp_path / "other.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    assert mirror(runs, [0]).sync() == first
+    assert children(runs)[key_of(0)].info.status == "FINISHED"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert mirror(runs, [0]).sync() == 0
+    assert assert_same_points(runs, [0]) == first
+
+
+def test_what_was_deleted_in_the_store_is_made_anew(runs):
+    write_record(runs, 0, done=True)
+    write_record(runs, 1)
+    following = mirror(runs, [0, 1])
+    first = following.sync()
+    (parent,) = parents(runs)
+    client_of(runs).delete_run(children(runs)[key_of(1)].info.run_id)
+    write_record(runs, 1, [60])
+    with pytest.raises(Exception, match="deleted"):
+        following.sync()
+    assert following.sync() == 12
+    for run in all_runs(runs):
+        client_of(runs).delete_run(run.info.run_id)
+    assert mirror(runs, [0, 1]).sync() == first + 2 == assert_same_points(runs, [0, 1])
+    assert parents(runs)[0].info.run_id != parent.info.run_id
+
+
+def test_growing_journals_are_followed(runs):
+    following = mirror(runs, range(3))
+    following.start()
+    for step in range(40):
+        for number in range(3):
+            write_record(runs, number, [step])
+        time.sleep(0.01)
+    wait_until(lambda: len(all_runs(runs)) == 4)
+    assert {run.info.status for run in all_runs(runs)} == {"RUNNING"}
+    assert following.sync() >= 0  # from another thread than the follower's
+    for number in range(2):
+        finish(Record(runs, key_of(number)))
+    following.stop()
+    assert following.problem is None
+    assert assert_same_points(runs, range(3)) == 3 * 40 * 2
+    by_key = children(runs)
+    assert [by_key[key_of(n)].info.status for n in range(3)] == ["FINISHED", "FINISHED", "KILLED"]
+    assert by_key[key_of(2)].data.tags["factorlab.state"] == "stopped"
+
+
+def test_a_resumed_trial_runs_again(runs):
+    record = write_record(runs, 0)
+    mirror(runs, [0]).sync()
+    assert children(runs)[key_of(0)].info.status == "KILLED"
+    with record.lease():
+        mirror(runs, [0]).sync()
+        assert children(runs)[key_of(0)].info.status == "RUNNING"
+        (parent,) = parents(runs)
+        assert parent.info.status == "RUNNING"
+    following = mirror(runs, [0])
+    following.start()
+    following.stop()
+    assert children(runs)[key_of(0)].info.status == "KILLED"
+    following = mirror(runs, [0])
+    following.start()
+    write_record(runs, 0, [60])
+    wait_until(lambda: children(runs)[key_of(0)].info.status == "RUNNING")
+    finish(record)
+    following.stop()
+    child = children(runs)[key_of(0)]
+    assert (child.info.status, child.info.end_time) == ("FINISHED", 1_700_000_000_250)
+
+
+def test_a_failure_is_shown_and_forgotten_by_another_try(runs):
+    record = write_record(runs, 0)
+    write_record(runs, 1, done=True)
+    record.write_failure("loss is nan at step 7", 7)
+    mirror(runs, [0, 1]).sync()
+    child = children(runs)[key_of(0)]
+    assert child.info.status == "FAILED"
+    assert child.data.tags["factorlab.failure"] == "loss is nan at step 7"
+    assert parents(runs)[0].info.status == "FAILED"
+    record.forget_failure()
+    finish(record)
+    mirror(runs, [0, 1]).sync()
+    child = children(runs)[key_of(0)]
+    assert child.info.status == "FINISHED"
+    assert "factorlab.failure" not in child.data.tags
+    assert parents(runs)[0].info.status == "FINISHED"
+
+
+def test_one_damaged_record_does_not_keep_the_others(runs):
+    record = write_record(runs, 0, done=True)
+    write_record(runs, 1, done=True)
+    (record.path / "result.json").write_text("{")
+    following = mirror(runs, [0, 1])
+    with pytest.raises(RuntimeError):
+        following.sync()
+    assert "result.json" in following.problem
+    assert children(runs)[key_of(1)].info.status == "FINISHED"
+    finish(record)
+    following.sync()
+    assert following.problem is None
+    assert assert_same_points(runs, [0, 1]) == 20
+
+
+def closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_dead_server_stops_nothing_and_gets_no_password_into_files(runs, monkeypatch):
+    record = write_record(runs, 0, done=True)
+    uri = f"http://alice:s3cr%40t@127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    following = mirror(runs, [0])
+    start = time.monotonic()
+    following.start()
+    assert time.monotonic() - start < 0.5
+    wait_until(lambda: following.problem is not None)
+    following.log_figures(runs)
+    following.stop()
+    assert time.monotonic() - start < 60
+    assert "factorlab sync" in following.problem
+    assert "127.0.0.1" in following.problem
+    with pytest.raises(Exception, match="Max retries"):
+        following.sync()
+    assert "s3cr" not in following.problem
+    assert not state_file(record).exists()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert mirror(runs, [0]).sync() == assert_same_points(runs, [0])
+    texts = [p.read_bytes() for p in runs.rglob("*") if p.is_file()]
+    assert not any(b"s3cr" in text for text in texts)
+
+
+def test_a_store_that_comes_back_gets_what_it_missed(runs, monkeypatch, tmp_path, empty_store):
+    write_record(runs, 0)
+    blocked = tmp_path / "away"
+    blocked.write_text("a file where the store's folder should be")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{blocked}/mlflow.db?password=hunter22")
+    away = mirror(runs, [0])
+    assert away.problem is None
+    with pytest.raises(OSError, match="away"):
+        away.sync()
+    assert "hunter22" not in away.problem
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{blocked}/mlflow.db")
+    following = mirror(runs, [0])
+    following.start()
+    wait_until(lambda: following.problem is not None)
+    blocked.unlink()
+    blocked.mkdir()
+    copy_store(empty_store, blocked / "mlflow.db")
+    wait_until(lambda: following.problem is None)
+    finish(Record(runs, key_of(0)))
+    following.stop()
+    assert following.problem is None
+    assert children(runs)[key_of(0)].info.status == "FINISHED"
+    assert len(children(runs)) == 1
+    with closing(sqlite3.connect(blocked / "mlflow.db")) as database:
+        assert database.execute("SELECT COUNT(*) FROM metrics").fetchone() == (10,)
+
+
+@pytest.mark.parametrize(
+    ("uri", "secret"),
+    [
+        ("https://user:s3cret@host/path", "s3cret"),
+        ("https://token-of-mine@host", "token-of-mine"),
+        ("postgresql+psycopg://u:p/w%40rd@host:5432/db?sslmode=require", "p/w%40rd"),
+        ("mysql://host/db?user=u&password=s3cret", "s3cret"),
+        ("https://user:s3[cret@host", "s3[cret"),
+    ],
+)
+def test_secrets_are_taken_out_of_texts(uri, secret):
+    assert secret not in redact(f"cannot reach {uri}: {secret} was refused", uri)
+    assert "host" in redact(uri, uri)
+
+
+def test_the_store_is_in_wal_mode(tmp_path):
+    empty = Mirror(runs=tmp_path, sweep="s", experiment="e", profile="p", trials=[])
+    empty.sync()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_figures_are_artifacts_of_the_parent(runs, tmp_path):
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "scaling.png").write_bytes(b"png")
+    following = mirror(runs, [])
+    following.log_figures(folder)
+    assert following.problem is None
+    (parent,) = parents(runs)
+    (item,) = client_of(runs).list_artifacts(parent.info.run_id, "figures")
+    assert item.path == "figures/scaling.png"
+
+
+def test_nothing_is_printed(runs, capfd):
+    write_record(runs, 0, done=True)
+    following = mirror(runs, [0])
+    following.start()
+    following.stop()
+    assert following.problem is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_revision_of_a_repository(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert revision.current(tmp_path) == revision.Revision(None, b"", None)
+    git("init", "--quiet")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "code.py").write_text("a = 1\n")
+    git("add", "code.py")
+    git("commit", "--quiet", "-m", "first")
+    clean = revision.current(tmp_path)
+    assert clean == revision.Revision(git("rev-parse", "HEAD"), b"", None)
+    assert clean.tags() == {"factorlab.git_revision": clean.commit}
+    (tmp_path / "code.py").write_text("a = 2\n")
+    (tmp_path / "requirements.lock").write_text("x==1\n")
+    dirty = revision.current(tmp_path)
+    assert b"+a = 2" in dirty.diff
+    assert dirty.tags().keys() == set(revision.TAGS)
+    assert revision.current(tmp_path / "inner").commit is None  # another project's repository
+    monkeypatch.setenv("PATH", os.devnull)
+    assert revision.current(tmp_path).commit is None
