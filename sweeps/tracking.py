@@ -42,6 +42,9 @@ _ENVIRONMENT = {
 }
 """Defaults for MLflow; what the user's environment says comes first."""
 
+_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
+"""Kinds of address that are a database, not a server."""
+
 _SECRET_OPTION = re.compile(
     r"([?&][\w.-]*(?:pass|pwd|token|secret|key|sig)[\w.-]*=)([^&\s'\"]+)", re.I
 )
@@ -102,6 +105,8 @@ class Mirror:
         self._uri = tracking_uri(runs)
         own = self._uri == f"sqlite:///{_database(runs)}"
         self._database = _database(runs) if own else None
+        # A server keeps artifacts itself; for a mere database MLflow would use the working folder.
+        database = self._uri.split(":", 1)[0].split("+", 1)[0] in _DATABASES
         self._sweep_runs = SweepRuns(
             runs=runs,
             sweep=sweep,
@@ -109,7 +114,7 @@ class Mirror:
             profile=profile,
             trials=trials,
             store=redact(self._uri, self._uri),
-            artifacts=(runs.resolve() / "artifacts").as_uri() if own else None,
+            artifacts=(runs.resolve() / "artifacts").as_uri() if database else None,
             connect=self._connect,
         )
         self._interval = interval

@@ -25,8 +25,12 @@ PARAMETERS = {"data.size": "8", "data.family": "bump+stripes", "seed": "0"}
 
 
 @pytest.fixture(autouse=True)
-def _no_server(monkeypatch):
+def _no_server(monkeypatch, tmp_path):
+    """No store but the one of the runs folder, and a working folder of its own."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not (tmp_path / "mlruns").exists()
 
 
 @pytest.fixture(scope="session")
