@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -277,3 +278,14 @@ def parse(values: dict[str, Any], source: str = "settings") -> RunSettings:
         raise UserError(describe(error, RunSettings, source)) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted keys; lists become tuples."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = tuple(value) if isinstance(value, list) else value
+    return flat

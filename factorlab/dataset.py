@@ -7,11 +7,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from factorlab import lattice
-from factorlab.config import DataSettings
+from factorlab.config import DataSettings, RunSettings
 from factorlab.errors import UserError
 from factorlab.lattice import Labels, Mask
+from factorlab.seeding import Stream, sequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,3 +99,27 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
             f"allowed: at least {math.ceil(5e5 / candidates) / 1e6:g}"
         )
     return Dataset(data=data, lattice=frame, seen=seen, stripes=stripes)
+
+
+def evaluation_labels(settings: RunSettings, dataset: Dataset) -> NDArray[np.int64]:
+    """Return the indices of the lattice labels to test, sorted.
+
+    All lattice labels, seen and unseen, at least a pixel from the rim (unless `labels` is `all`
+    or the image is periodic), drawn down to `samples` by the run's seed (our choice).
+
+    Raises:
+        UserError: no label of the lattice is a pixel from the rim.
+    """
+    size, wanted = settings.data.size, settings.evaluation.samples
+    from_rim = np.minimum(dataset.lattice - 1, size - dataset.lattice).min(axis=1)
+    everywhere = settings.data.periodic or settings.evaluation.labels == "all"
+    chosen = np.flatnonzero((from_rim >= 1) | everywhere)
+    if len(chosen) == 0:
+        raise UserError(
+            f"evaluation.labels = 'interior': no label of the lattice (size {size}, spacing "
+            f"{settings.data.spacing}) lies a pixel from the rim; allowed: all"
+        )
+    if len(chosen) > wanted:
+        rng = np.random.default_rng(sequence(settings.seed, Stream.EVALUATION_LABELS))
+        chosen = np.sort(rng.choice(chosen, wanted, replace=False))
+    return chosen

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from factorlab import lattice, reading
 from factorlab.config import RunSettings
-from factorlab.dataset import Dataset
+from factorlab.dataset import Dataset, evaluation_labels
 from factorlab.diffusion import Diffusion
-from factorlab.errors import UserError
 from factorlab.images import look_of, render, to_8_bit, to_model
 from factorlab.lattice import Labels, Mask
 from factorlab.reading import Readings
@@ -78,30 +77,6 @@ def score(readings: Readings, labels: Labels, period: int | None) -> Metrics:
         "share_misplaced": wrong[1],
         "share_several": wrong[2],
     }
-
-
-def evaluation_labels(settings: RunSettings, dataset: Dataset) -> NDArray[np.int64]:
-    """Return the indices of the lattice labels to test, sorted.
-
-    All lattice labels, seen and unseen, at least a pixel from the rim (unless `labels` is `all`
-    or the image is periodic), drawn down to `samples` by the run's seed (our choice).
-
-    Raises:
-        UserError: no label of the lattice is a pixel from the rim.
-    """
-    size, wanted = settings.data.size, settings.evaluation.samples
-    from_rim = np.minimum(dataset.lattice - 1, size - dataset.lattice).min(axis=1)
-    everywhere = settings.data.periodic or settings.evaluation.labels == "all"
-    chosen = np.flatnonzero((from_rim >= 1) | everywhere)
-    if len(chosen) == 0:
-        raise UserError(
-            f"evaluation.labels = 'interior': no label of the lattice (size {size}, spacing "
-            f"{settings.data.spacing}) lies a pixel from the rim; allowed: all"
-        )
-    if len(chosen) > wanted:
-        rng = np.random.default_rng(sequence(settings.seed, Stream.EVALUATION_LABELS))
-        chosen = np.sort(rng.choice(chosen, wanted, replace=False))
-    return chosen
 
 
 class Evaluator:

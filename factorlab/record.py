@@ -151,10 +151,14 @@ class Record:
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Busy(f"trial {self.key[:12]} is being trained by another process") from None
+            for attempt in range(3):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.05 * (attempt + 1))  # `state` may be looking, for an instant
+            else:
+                raise Busy(f"trial {self.key[:12]} is being trained by another process")
             yield
 
     def _leased(self) -> bool:

@@ -7,9 +7,12 @@ which is what lets evaluation change without changing the weights.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Stream(IntEnum):
@@ -35,4 +38,6 @@ def integer(seed: int, stream: Stream, *index: int) -> int:
 
 def generator(seed: int, stream: Stream, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a fresh torch generator of one stream."""
+    import torch  # noqa: PLC0415 - seconds that planning a sweep does without
+
     return torch.Generator(device=device).manual_seed(integer(seed, stream))

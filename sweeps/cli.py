@@ -146,7 +146,11 @@ def sync(runs: Runs = DEFAULT_RUNS) -> None:
     total = 0
     for found in reversed(plan.saved(runs)):
         mirror = mirror_of(runs, found)
-        sent = mirror.sync()
+        try:
+            sent = mirror.sync()
+        except Exception as error:
+            # The mirror's own words have no credentials in them; the error may.
+            raise UserError(f"MLflow: {mirror.problem or type(error).__name__}") from None
         console.print(f"{found.sweep}: {sent} metric points sent", highlight=False)
         total += sent
     typer.echo(str(total))

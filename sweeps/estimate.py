@@ -9,16 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from factorlab.config import ModelSettings, RunSettings
-from factorlab.dataset import build
-from factorlab.diffusion import Diffusion
 from factorlab.record import Record
-from factorlab.training import TrainingState, train
-from factorlab.trial import resolve_device
-from factorlab.unet import UNet
 from sweeps.plan import Plan, PlannedTrial
 
 A100_SUSTAINED = 30e12
@@ -52,6 +44,11 @@ class Estimate:
 @cache
 def _flops_per_image(size: int, model: ModelSettings) -> float:
     """Return the operations of one forward pass of one image, counted on shapes alone."""
+    import torch  # noqa: PLC0415 - seconds that a finished sweep does without
+    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415
+
+    from factorlab.unet import UNet  # noqa: PLC0415
+
     with torch.device("meta"):
         network = UNet(model)
         inputs = (torch.empty(1, 1, size, size), torch.empty(1), torch.empty(1, 2))
@@ -83,24 +80,32 @@ def _shape(settings: RunSettings) -> tuple[int, ModelSettings, int]:
 def _probe(settings: RunSettings) -> float:
     """Return seconds a training step, measured here on one thread.
 
-    Large batches are probed with fewer images and scaled, so that a probe stays short.
+    Forward and backward pass, which are nearly all of it. Large batches are probed with fewer
+    images and scaled, so that a probe stays short.
     """
-    device = resolve_device(settings.device)
+    import torch  # noqa: PLC0415
+
+    from factorlab.diffusion import Diffusion  # noqa: PLC0415
+    from factorlab.trial import resolve_device  # noqa: PLC0415
+    from factorlab.unet import UNet  # noqa: PLC0415
+
+    device, size = resolve_device(settings.device), settings.data.size
     batch = settings.training.batch_size
-    affordable = int(_PROBE_FLOPS / (3 * _flops_per_image(settings.data.size, settings.model)))
+    affordable = int(_PROBE_FLOPS / (3 * _flops_per_image(size, settings.model)))
     probed = max(1, min(batch, affordable))
-    training = settings.training.model_copy(update={"batch_size": probed, "steps": 5})
-    short = settings.model_copy(update={"training": training})
-    state = TrainingState(short, device)
-    dataset, diffusion = build(short.data, short.seed), Diffusion(short.diffusion, device)
-    threads = torch.get_num_threads()
+    diffusion, model = Diffusion(settings.diffusion, device), UNet(settings.model).to(device)
+    images = torch.zeros(probed, 1, size, size, device=device)
+    labels = torch.ones(probed, 2, device=device)
+    t = torch.zeros(probed, dtype=torch.long, device=device)
+    threads, times = torch.get_num_threads(), []
     torch.set_num_threads(1)
-    times = []
-    start = time.perf_counter()
-    for loss in train(state, short, dataset, diffusion, device):
-        loss.item()  # waits for the device
-        times.append(time.perf_counter() - start)
+    for _ in range(4):
         start = time.perf_counter()
+        diffusion.loss(model, images, labels, t, images).backward()
+        model.head.weight.grad = None
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
     torch.set_num_threads(threads)
     return min(times) * batch / probed
 
@@ -118,6 +123,8 @@ def _measured(plan: Plan) -> dict[tuple[int, ModelSettings, int], float]:
 
 def slots(plan: Plan) -> int:
     """Return how many trials run at a time on this machine."""
+    import torch  # noqa: PLC0415
+
     cores = max(1, int(len(os.sched_getaffinity(0)) / plan.experiment.resources.cpu))
     if torch.cuda.is_available():
         return max(1, int(torch.cuda.device_count() / plan.experiment.resources.gpu))
@@ -139,7 +146,7 @@ def estimate(plan: Plan, pending: list[PlannedTrial]) -> Estimate:
             basis = "a probe of this machine"
         passes = _forward_passes(settings) / (3 * settings.training.batch_size)
         seconds[trial.key] = per_step[shape] * (settings.training.steps + passes)
-    at_once = slots(plan)
+    at_once = slots(plan) if pending else 1
     # Longest first on equal slots ends at most one longest trial after the mean load.
     longest = max(seconds.values(), default=0.0)
     return Estimate(

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from factorlab.config import RunSettings
+from factorlab.dataset import build, evaluation_labels
 from factorlab.errors import UserError
-from factorlab.evaluation import evaluation_labels
 from factorlab.files import DamagedFile, read_json, write_json
-from factorlab.record import Record, State
-from factorlab.trial import Trial
+from factorlab.record import Record, State, identify
 from sweeps.experiment import Experiment
 
 
@@ -73,15 +72,15 @@ def make(experiment: Experiment, runs: Path) -> Plan:
     for point, settings in experiment.points():
         points += 1
         try:
-            trial = Trial(settings, runs)
-            evaluation_labels(settings, trial.dataset)
+            dataset = build(settings.data, settings.seed)
+            evaluation_labels(settings, dataset)
         except UserError as error:
             text = str(error).removeprefix("settings: ")
             raise UserError(f"{experiment.source}: {text}") from None
-        key = trial.identity.key
+        key = identify(settings, dataset).key
         if key not in trials:
             name = " ".join(_shorten(k, v) for k, v in point.items()) or experiment.name
-            trials[key] = PlannedTrial(key, name, settings, trial.record.state())
+            trials[key] = PlannedTrial(key, name, settings, Record(runs, key).state())
     return Plan(experiment, runs, tuple(trials.values()), points - len(trials))
 
 

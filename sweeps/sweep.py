@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from analysis.trials import flatten
+from factorlab.config import flatten
 from factorlab.record import Record, State
 from sweeps import cluster
 from sweeps import plan as planning
@@ -118,13 +118,15 @@ def run_sweep(
     try:
         if pending:
             _train(plan, pending, left, mirror=mirror, address=address, console=console)
-        outcome = planning.make(experiment, runs)
-        code = _conclude(outcome, saved, figures, mirror, console)
     finally:
         mirror.stop()
-        if mirror.problem:
-            console.print(f"MLflow: {mirror.problem}", highlight=False, soft_wrap=True)
-    return code
+    if plan.experiment.figures and any(record.result() for _, record in saved.records()):
+        drawn = draw(saved, figures)
+        mirror.log_figures(drawn[0].parent)
+        console.print(f"figures: {drawn[0].parent}", highlight=False, soft_wrap=True)
+    if mirror.problem:
+        console.print(f"MLflow: {mirror.problem}", highlight=False, soft_wrap=True)
+    return _conclude(planning.make(experiment, runs), console)
 
 
 def _train(
@@ -160,24 +162,14 @@ def _train(
         )
 
 
-def _conclude(
-    plan: Plan,
-    saved: planning.SavedPlan,
-    figures: Path,
-    mirror: Mirror,
-    console: Console,
-) -> int:
-    """Say what became of the trials, and draw what there is."""
+def _conclude(plan: Plan, console: Console) -> int:
+    """Say what became of the trials and return the exit status."""
     counts = plan.counts()
     for trial in plan.trials:
         if trial.state == "failed":
             failure = Record(plan.runs, trial.key).failure()
             reason = failure["reason"] if failure else "unknown"
             console.print(f"failed: {trial.name}: {reason}", highlight=False, soft_wrap=True)
-    if counts["done"] and plan.experiment.figures:
-        files = draw(saved, figures)
-        mirror.log_figures(figures / plan.experiment.name)
-        console.print(f"figures: {files[0].parent}", highlight=False, soft_wrap=True)
     if counts["done"] == len(plan.trials):
         return 0
     unfinished = len(plan.trials) - counts["done"] - counts["failed"]
