@@ -1,0 +1,296 @@
+"""Journals, checkpoints, results and keys: what is whole is read, what is not is noticed."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factorlab import checkpoint, journal
+from factorlab.config import parse
+from factorlab.dataset import build
+from factorlab.errors import TrialFailed
+from factorlab.files import DamagedFile, read_json, write_json
+from factorlab.journal import Journal
+from factorlab.record import Busy, Record, identify
+from factorlab.trial import Trial
+
+TINY = {
+    "data": {"size": 6, "subsample": 0.3},
+    "model": {"width": 4, "encoding": 4},
+    "diffusion": {"prediction": "v", "sampling_steps": 3},
+    "training": {"steps": 12, "batch_size": 4, "log_every": 3, "checkpoint_every": 4},
+    "evaluation": {"samples": 9, "loss_samples": 8, "every": 6, "at": [0], "keep": 2},
+}
+
+
+def tiny(**changes):
+    """Return tiny settings with some groups changed."""
+    return parse({**TINY, **{k: {**TINY.get(k, {}), **v} for k, v in changes.items()}})
+
+
+def finish(trial):
+    """Run a trial to its end and return what must not depend on interruptions."""
+    for _ in trial.run():
+        pass
+    result = trial.record.result()
+    points = [(point.step, point.metrics) for point in trial.record.points()[0]]
+    samples = {p.name: p.read_bytes() for p in trial.record.samples.glob("*.png")}
+    return result["weights_sha256"], result["metrics"], points, samples
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The outcome of a trial that nothing interrupted."""
+    return finish(Trial(tiny(), tmp_path_factory.mktemp("whole")))
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 6, 7, 11, 12])
+def test_a_trial_stopped_between_steps_ends_with_the_same_bits(tmp_path, uninterrupted, stop):
+    first = Trial(tiny(), tmp_path)
+    run = first.run()
+    for progress in run:
+        if progress.step == stop:
+            run.close()
+    assert first.record.state() == "resumable"
+    assert finish(Trial(tiny(), tmp_path)) == uninterrupted
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.15, 0.3])
+def test_a_trial_killed_at_any_moment_ends_with_the_same_bits(tmp_path, uninterrupted, seconds):
+    code = (
+        "import sys, json, torch; from pathlib import Path\n"
+        "from factorlab.config import parse; from factorlab.trial import Trial\n"
+        "torch.set_num_threads(1)\n"
+        "for step in Trial(parse(json.loads(sys.argv[1])), Path(sys.argv[2])).run():\n"
+        "    print(step.step, flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, json.dumps(TINY), str(tmp_path)], stdout=subprocess.PIPE
+    )
+    process.stdout.readline()  # the first step is done
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert finish(Trial(tiny(), tmp_path)) == uninterrupted
+
+
+def test_a_torn_journal_and_a_damaged_checkpoint_do_not_change_the_result(
+    tmp_path, uninterrupted, caplog
+):
+    trial = Trial(tiny(), tmp_path)
+    run = trial.run()
+    for progress in run:
+        if progress.step == 10:
+            run.close()
+    with trial.record.journal.open("ab") as file:
+        file.write(b'{"step": 11, "ti')
+    newest = max(trial.record.checkpoints.glob("*.pt"))
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    assert finish(Trial(tiny(), tmp_path)) == uninterrupted
+    assert f"{newest} is damaged" in caplog.text
+
+
+def test_a_checkpoint_ahead_of_its_journal_is_passed_over(tmp_path, uninterrupted):
+    trial = Trial(tiny(), tmp_path)
+    run = trial.run()
+    for progress in run:
+        if progress.step == 10:
+            run.close()
+    content = trial.record.journal.read_bytes()
+    os.truncate(trial.record.journal, content.index(b"\n") + 5)
+    weights, metrics, points, _ = finish(Trial(tiny(), tmp_path))
+    assert (weights, metrics, points) == uninterrupted[:3]
+
+
+def test_a_finished_trial_is_left_as_it_is(tmp_path):
+    trial = Trial(tiny(), tmp_path)
+    finish(trial)
+    before = {p: p.stat().st_mtime_ns for p in trial.record.path.rglob("*") if p.is_file()}
+    assert list(trial.run()) == []
+    after = {p: p.stat().st_mtime_ns for p in trial.record.path.rglob("*") if p.is_file()}
+    before.pop(trial.record.path / "lease")
+    after.pop(trial.record.path / "lease")
+    assert after == before
+    assert not list(trial.record.checkpoints.glob("*.pt"))
+
+
+def test_the_result_names_the_bytes_of_the_weights_file(tmp_path):
+    trial = Trial(tiny(), tmp_path)
+    weights, *_ = finish(trial)
+    assert hashlib.sha256(trial.record.weights.read_bytes()).hexdigest() == weights
+
+
+def test_a_loss_that_is_not_finite_fails_with_step_and_seed(tmp_path):
+    trial = Trial(tiny(training={"learning_rate": 1e30}), tmp_path)
+    with pytest.raises(TrialFailed, match=r"loss is (nan|inf) at step \d+, seed 0"):
+        list(trial.run())
+    assert trial.record.state() == "failed"
+    assert trial.record.failure()["reason"].startswith("loss is")
+    assert trial.record.result() is None
+
+
+def test_two_processes_never_train_one_trial(tmp_path):
+    first, second = Trial(tiny(), tmp_path), Trial(tiny(), tmp_path)
+    run = first.run()
+    next(run)
+    assert second.record.state() == "running"
+    with pytest.raises(Busy):
+        next(second.run())
+    run.close()
+    assert second.record.state() == "resumable"
+
+
+def test_samples_load_without_pickle(tmp_path):
+    trial = Trial(tiny(), tmp_path)
+    finish(trial)
+    with np.load(trial.record.samples / "step-0000000012.npz", allow_pickle=False) as arrays:
+        assert arrays["images"].shape == (2, 6, 6)
+        assert arrays["labels"].shape == arrays["readings"].shape == (2, 2)
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"training": {"checkpoint_every": 7}}, True),
+        ({"training": {"log_every": 1}}, True),
+        ({"training": {"steps": 13}}, False),
+        ({"data": {"sigma": 1.5}}, False),
+        ({"diffusion": {"eta": 0.5}}, False),
+        ({"evaluation": {"every": 3}}, False),
+        ({"model": {"width": 8}}, False),
+    ],
+)
+def test_the_key_depends_on_all_that_decides_the_result_and_on_nothing_else(changes, same):
+    def key(settings):
+        return identify(settings, build(settings.data, settings.seed)).key
+
+    assert (key(tiny(**changes)) == key(tiny())) is same
+
+
+def test_the_device_is_no_part_of_the_key_and_the_seed_is(tmp_path):
+    keys = [
+        Trial(parse({**TINY, **extra}), tmp_path).identity.key
+        for extra in ({}, {"device": "cpu"}, {"seed": 1})
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_key_is_the_same_in_another_process(tmp_path):
+    code = (
+        "import sys, json; from pathlib import Path\n"
+        "from factorlab.config import parse; from factorlab.trial import Trial\n"
+        "print(Trial(parse(json.loads(sys.argv[1])), Path('.')).identity.key)"
+    )
+    key = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(TINY)], capture_output=True, text=True, check=True
+    )
+    assert key.stdout.strip() == Trial(tiny(), tmp_path).identity.key
+
+
+# Journal
+
+metrics = st.dictionaries(
+    st.text(min_size=1, max_size=8), st.floats(allow_nan=False, allow_infinity=False), max_size=4
+)
+
+
+# A line's length depends on the clock, so places in a journal are drawn as shares of it.
+place = st.floats(0, 1, exclude_max=True)
+
+
+@given(lines=st.lists(metrics, max_size=6), place=place)
+def test_a_cut_journal_gives_exactly_the_whole_lines(tmp_path_factory, lines, place):
+    path = tmp_path_factory.mktemp("journal") / "metrics.jsonl"
+    book = Journal(path)
+    ends = [0]
+    for step, values in enumerate(lines):
+        book.append(step, values)
+        ends.append(book.length)
+    content = path.read_bytes() if lines else b""
+    cut = round(place * len(content))
+    path.write_bytes(content[:cut])
+    points, offset = journal.read(path)
+    whole = sum(end <= cut for end in ends[1:])
+    assert [point.metrics for point in points] == lines[:whole]
+    assert offset == ends[whole]
+
+
+@given(lines=st.lists(metrics, min_size=1, max_size=4), place=place, bit=st.integers(0, 7))
+def test_a_flipped_bit_never_gives_another_number(tmp_path_factory, lines, place, bit):
+    path = tmp_path_factory.mktemp("journal") / "metrics.jsonl"
+    book = Journal(path)
+    for step, values in enumerate(lines):
+        book.append(step, values)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+    read = [point.metrics for point in journal.read(path)[0]]
+    assert read == lines[: len(read)]
+
+
+def test_a_step_is_written_once_and_opening_cuts_what_is_torn(tmp_path):
+    book = Journal(tmp_path / "metrics.jsonl")
+    book.append(1, {"loss": 1.0})
+    book.append(1, {"loss": 2.0})
+    with book.path.open("ab") as file:
+        file.write(b"{")
+    again = Journal(book.path)
+    again.append(2, {"loss": 3.0})
+    assert [(p.step, p.metrics) for p in journal.read(book.path)[0]] == [
+        (1, {"loss": 1.0}),
+        (2, {"loss": 3.0}),
+    ]
+
+
+# Files
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=5))
+def test_json_round_trips(tmp_path_factory, document):
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    document.pop("sha256", None)
+    write_json(path, document)
+    assert read_json(path) == document
+
+
+def test_damaged_json_is_refused(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"value": 1})
+    for content in (b"", b"[]", b"{}", path.read_bytes().replace(b"1", b"2", 1)):
+        path.write_bytes(content)
+        with pytest.raises(DamagedFile):
+            read_json(path)
+    assert read_json(tmp_path / "none.json") is None
+
+
+def test_a_damaged_result_counts_as_not_written(tmp_path):
+    trial = Trial(tiny(), tmp_path)
+    finish(trial)
+    path = trial.record.path / "result.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert Record(tmp_path, trial.identity.key).state() == "resumable"
+
+
+def test_two_checkpoints_are_kept_and_pickle_is_refused(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, {"journal_offset": 0, "x": torch.ones(step)})
+    assert sorted(p.name[:15] for p in tmp_path.iterdir()) == ["step-0000000002", "step-0000000003"]
+    assert checkpoint.newest(tmp_path, 0)["x"].shape == (3,)
+    checkpoint.save(tmp_path, 4, {"journal_offset": 0, "evil": os.system})
+    with pytest.raises(Exception, match="Weights only load failed"):
+        checkpoint.newest(tmp_path, 0)

@@ -1,0 +1,139 @@
+"""The command line: one sentence and status 2 for a mistake, nothing started by it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from factorlab.record import Record
+
+FACTORLAB = str(Path(sys.executable).parent / "factorlab")
+TINY = [
+    "data.size=6",
+    "data.subsample=0.3",
+    "model={width: 4, encoding: 4}",
+    "diffusion={prediction: v, sampling_steps: 3}",
+    "training={steps: 8, batch_size: 4, log_every: 2}",
+    "evaluation={samples: 9, loss_samples: 4, keep: 1}",
+]
+
+
+def factorlab(*arguments, cwd, **environment):
+    """Run the command and return how it ended."""
+    return subprocess.run(
+        [FACTORLAB, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sweep", "scalling"],
+        ["sweep", "scaling", "--profile", "desktop"],
+        ["sweep", "scaling", "--set", "data.sgima=1"],
+        ["sweep", "scaling", "--set", "data.subsample=[]"],
+        ["sweep", "scaling", "--set", "data.subsample=2"],
+        ["sweep", "scaling", "--set", "data.size=5"],
+        ["sweep", "nowhere.yaml"],
+        ["sweep", "scaling", "--profil", "smoke"],
+        ["sweep", "scaling", "--profile", "smoke", "--runs", "/proc/nowhere"],
+        ["sweep", "scaling", "--profile", "smoke", "--runs", "afile"],
+        ["sweep"],
+        ["train", "--set", "data.size=eight"],
+        ["train", "--set", "data.subsample=0.0001"],
+        ["train", "--set", "data.size=8", "--runs", "afile"],
+        ["status", "scaling"],
+        ["figures", "nothing"],
+        ["export", "scaling", "out.parquet"],
+        ["nonsense"],
+    ],
+)
+def test_a_mistake_is_one_sentence_and_starts_nothing(tmp_path, arguments):
+    (tmp_path / "afile").touch()
+    ended = factorlab(*arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("factorlab: ")
+    assert "Traceback" not in ended.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["afile"]
+
+
+def test_a_dry_run_prices_the_plan_and_leaves_no_file(tmp_path):
+    ended = factorlab("sweep", "scaling", "--profile", "smoke", "--dry-run", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "8 trials" in ended.stderr
+    assert "8 new" in ended.stderr
+    assert "on this machine" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_runs_once_prints_its_result_and_does_not_run_twice(tmp_path):
+    arguments = [part for pair in TINY for part in ("--set", pair)]
+    first = factorlab("train", *arguments, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    result = json.loads(first.stdout)
+    assert 0 <= result["metrics"]["accuracy"] <= 1
+    assert result["metrics"]["ceiling"] == 1
+    again = json.loads(factorlab("train", *arguments, cwd=tmp_path).stdout)
+    assert again == result
+
+
+def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):
+    arguments = [part for pair in TINY for part in ("--set", pair)]
+    arguments += ["--set", "training.steps=100000"]
+    process = subprocess.Popen(
+        [FACTORLAB, "train", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/trials/*/metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "goes on from here" in messages
+    (folder,) = tmp_path.glob("runs/trials/*")
+    record = Record(tmp_path / "runs", folder.name)
+    assert record.state() == "resumable"
+    assert len(list(record.checkpoints.glob("*.pt"))) == 1
+
+
+def test_the_ui_serves_the_store_on_the_loopback_address_alone(tmp_path):
+    process = subprocess.Popen(
+        [FACTORLAB, "ui", "--port", "5391"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        page = None
+        deadline = time.monotonic() + 90
+        while page is None and time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen("http://127.0.0.1:5391/", timeout=5) as answer:
+                    page = answer.read().decode()
+            except OSError:
+                time.sleep(0.5)
+        assert page is not None
+        assert "MLflow" in page
+        listening = Path("/proc/net/tcp").read_text()
+        addresses = [line.split()[1] for line in listening.splitlines()[1:]]
+        ours = {a.split(":")[0] for a in addresses if a.endswith(f":{5391:04X}")}
+        assert "0100007F" in ours
+        assert "00000000" not in ours
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)

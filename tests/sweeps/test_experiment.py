@@ -1,0 +1,191 @@
+"""Experiment files: what they mean, and that every mistake in one is a sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from factorlab.errors import UserError
+from sweeps import experiment, plan
+from sweeps.yaml_file import parse_yaml
+
+GOOD = """
+name: mine
+base: {data: {size: 8}, training: {steps: 5}}
+axes: {data.sigma: [0.5, 1.0], seed: [0, 1, 2]}
+profiles:
+  laptop: {}
+  quick: {base: {training: {steps: 1}}, axes: {seed: [7]}}
+"""
+
+
+def write(folder, text):
+    """Write an experiment file and return its path as a string."""
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_grid_is_the_product_of_the_axes(tmp_path):
+    points = list(experiment.load(write(tmp_path, GOOD)).points())
+    values = [(run.data.sigma, run.seed, run.training.steps) for _, run in points]
+    assert values == [(s, k, 5) for s in (0.5, 1.0) for k in (0, 1, 2)]
+    assert points[1][0] == {"data.sigma": 0.5, "seed": 1}
+
+
+def test_a_profile_replaces_settings_and_axes_and_an_override_both(tmp_path):
+    path = write(tmp_path, GOOD)
+    quick = [run for _, run in experiment.load(path, "quick").points()]
+    assert [(r.data.sigma, r.seed, r.training.steps) for r in quick] == [(0.5, 7, 1), (1.0, 7, 1)]
+    overridden = experiment.load(
+        path, "quick", {"data.sigma": 2.0, "training.steps": 9, "seed": [3, 4]}
+    )
+    runs = [run for _, run in overridden.points()]
+    assert [(r.data.sigma, r.seed, r.training.steps) for r in runs] == [(2.0, 3, 9), (2.0, 4, 9)]
+    assert overridden.sweep.startswith("mine-quick-")
+    assert experiment.load(path, "quick").sweep == "mine-quick"
+
+
+def test_a_file_without_profiles_is_run_as_it_stands(tmp_path):
+    loaded = experiment.load(write(tmp_path, "name: plain\nbase: {data: {size: 8}}\n"))
+    assert loaded.profile == "default"
+    assert len(list(loaded.points())) == 1
+
+
+@pytest.mark.parametrize("profile", ["smoke", "laptop", "a100"])
+@pytest.mark.parametrize("name", experiment.available())
+def test_every_experiment_of_the_project_plans(name, profile, tmp_path):
+    made = plan.make(experiment.load(name, profile), tmp_path)
+    assert len(made.trials) == made.counts()["new"] > 1
+    assert made.duplicates == 0
+
+
+def test_the_a100_profile_of_scaling_holds_the_papers_values():
+    runs = [run for _, run in experiment.load("scaling", "a100").points()]
+    assert {run.training.steps for run in runs} == {320_000}
+    assert {run.model.width for run in runs} == {64}
+    assert {run.diffusion.prediction for run in runs} == {"noise"}
+    assert max(run.data.size for run in runs) == 32
+    assert {run.seed for run in runs} == {0, 1, 2}
+
+
+def test_duplicates_of_a_grid_are_dropped(tmp_path):
+    made = plan.make(
+        experiment.load(write(tmp_path, GOOD.replace("[0, 1, 2]", "[0, 0, 1]"))), tmp_path
+    )
+    assert len(made.trials) == 4
+    assert made.duplicates == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("seed:", "sede:"), "unknown key 'sede'"),
+        (("data.sigma", "data.sgima"), "did you mean 'sigma'?"),
+        (("name: mine\n", ""), "key 'name' is missing"),
+        (("name: mine", "name: ../up"), "name = '../up'"),
+        (("name: mine", "name: mine\ntypo: 1"), "unknown key 'typo'; allowed:"),
+        (("[0.5, 1.0]", "[-1.0]"), "data.sigma = -1.0: input should be greater than 0"),
+        (("[0.5, 1.0]", "['a']"), "data.sigma = 'a'"),
+        (("[0.5, 1.0]", "[]"), "axes.data.sigma = []"),
+        (("size: 8", "size: 5"), "data.size = 5: input should be greater than or equal to 6"),
+        (("size: 8", "size: eight"), "data.size = 'eight': input should be a valid integer"),
+        (("size: 8", "size: 8, subsample: 0"), "data.subsample = 0"),
+        (("size: 8", "size: 8, subsample: 1.5"), "data.subsample = 1.5: input should be less than"),
+        (("size: 8", "size: 8, subsample: 0.001"), "keeps none of 225 labels; allowed: at least"),
+        (("size: 8", "size: 8, size: 9"), "line 3: not YAML: key 'size' stands twice"),
+        (("base: {", "base: {]"), "not YAML"),
+        (("name: mine", "- mine"), "not YAML"),
+        (("size: 8", "size: .nan"), "data.size"),
+        (("data.sigma:", "data:"), "data"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path, change, expected):
+    text = GOOD.replace(*change)
+    assert text != GOOD
+    path = write(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        plan.make(experiment.load(path), tmp_path / "runs")
+    message = str(error.value)
+    assert message.startswith(path)
+    assert expected in message
+    assert "\n" not in message
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("scalling",), "did you mean 'scaling'?"),
+        (("scaling", "laptopp"), "no profile 'laptopp'; allowed: smoke, laptop, a100"),
+        (("none.yaml",), "none.yaml: cannot be read: No such file"),
+    ],
+)
+def test_an_unknown_experiment_or_profile_is_a_sentence(arguments, expected):
+    with pytest.raises(UserError, match=r"^[^\n]*$") as error:
+        experiment.load(*arguments)
+    assert expected in str(error.value)
+
+
+def test_a_file_that_is_not_text_is_a_sentence(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xff\xfe\x00name: x")
+    with pytest.raises(UserError, match="not UTF-8"):
+        experiment.load(str(path))
+
+
+@pytest.mark.parametrize("text", ["1e-3", "2E5", "-1e-3"])
+def test_a_number_is_a_number_as_in_json(text):
+    assert parse_yaml(text, "here") == json.loads(text)
+
+
+@pytest.mark.parametrize("option", ["novalue", "=3", "a=[1"])
+def test_a_malformed_override_is_a_sentence(option):
+    with pytest.raises(UserError, match=r"^--set"):
+        experiment.parse_overrides([option])
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "name",
+                    "base",
+                    "axes",
+                    "profiles",
+                    "data",
+                    "data.size",
+                    "size",
+                    "seed",
+                    "smoke",
+                    "x",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=junk)
+def test_any_yaml_is_an_experiment_or_a_sentence(tmp_path, content):
+    path = write(tmp_path, yaml.safe_dump(content))
+    message = None
+    try:
+        made = plan.make(experiment.load(path), Path("/nonexistent"))
+    except UserError as error:
+        message = str(error)
+    if message is None:
+        assert made.trials
+    else:
+        assert message.startswith(path)
+        assert "\n" not in message
