@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -22,7 +21,6 @@ from factorlab.errors import UserError
 
 app = typer.Typer(
     help="Sweeps of small diffusion models: how they learn to factorize and compose.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -30,7 +28,8 @@ app = typer.Typer(
 console = Console(stderr=True)
 
 Runs = Annotated[
-    Path, typer.Option("--runs", envvar="FACTORLAB_RUNS", help="Folder of all records.")
+    Path,
+    typer.Option("--runs", envvar="FACTORLAB_RUNS", file_okay=False, help="Folder of all records."),
 ]
 Name = Annotated[str, typer.Argument(help="An experiment, or a sweep by its full name.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile of the experiment.")]
@@ -38,8 +37,11 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting by its dotted key; repeatable."),
 ]
-Figures = Annotated[Path, typer.Option("--figures", help="Folder of all figures.")]
+Figures = Annotated[Path, typer.Option("--figures", file_okay=False, help="Folder of all figures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# Typer names no public base of its complaints about options; this is it, in every version.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 DEFAULT_RUNS = Path("runs")
 DEFAULT_FIGURES = Path("figures")
@@ -192,14 +194,15 @@ def main() -> None:
     """Run the command line; the entry point of `factorlab`."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except UserError as error:
         typer.echo(f"factorlab: {error}", err=True)
         sys.exit(2)
-    except click.UsageError as error:
-        typer.echo(f"factorlab: {error.format_message()} See factorlab --help.", err=True)
+    except _UsageError as error:
+        message = getattr(error, "format_message", error.__str__)().rstrip(".")
+        typer.echo(f"factorlab: {message} (see factorlab --help)", err=True)
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("factorlab: interrupted; the same command goes on from here", err=True)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
