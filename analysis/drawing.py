@@ -4,7 +4,6 @@ The bytes depend on the table, the code and the versions of the libraries alone:
 """
 
 import io
-import os
 import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Any
 import pandas as pd
 from matplotlib import style
 from matplotlib.figure import Figure
+
+from factorlab.files import write_atomically
 
 # Colour-blind-safe colours (Okabe and Ito 2008), in an order that keeps neighbours apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
@@ -93,22 +94,10 @@ def save(drawing: Drawing, folder: Path, name: str) -> list[Path]:
         for kind, metadata in _METADATA.items():
             buffer = io.BytesIO()
             drawing.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
-            written.append(_write(folder / f"{name}.{kind}", buffer.getvalue()))
+            written.append(folder / f"{name}.{kind}")
+            write_atomically(written[-1], buffer.getvalue())
     for panel, data in drawing.panels.items():
         text = data.to_csv(index=False, lineterminator="\n")
-        written.append(_write(folder / f"{name}-{panel}.csv", text.encode()))
+        written.append(folder / f"{name}-{panel}.csv")
+        write_atomically(written[-1], text.encode())
     return written
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Replace a file in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -67,6 +67,7 @@ class SweepDisplay:
     ) -> None:
         self.title, self.total, self.done, self.failed = title, total, done, 0
         self._problem = problem
+        self._before = done
         self.message = "starting workers"
         self.running: dict[str, Running] = {}
         self._seconds = dict(seconds)
@@ -95,7 +96,8 @@ class SweepDisplay:
 
     def started(self, key: str, name: str) -> None:
         """Note that a trial trains."""
-        self.message = ""
+        if not self.running and not self.done + self.failed - self._before:
+            self.message = ""  # the workers are there
         self.running[key] = Running(name)
 
     def progressed(self, key: str, at: int, of: int, accuracy: float | None) -> None:
@@ -109,12 +111,13 @@ class SweepDisplay:
         """Note that a trial is over: `done`, `failed`, or `elsewhere` when another trains it."""
         trial = self.running.pop(key, None)
         self._seconds.pop(key, None)
+        if trial is not None:
+            shown = outcome if accuracy is None else f"accuracy {accuracy:.0%}"
+            self.message = f"last: {trial.name}: {shown}"
+            if not self._console.is_terminal:
+                self._console.print(f"{trial.name}: {shown}", highlight=False, soft_wrap=True)
         self.done += outcome == "done"
         self.failed += outcome == "failed"
-        if trial is not None and not self._console.is_terminal:
-            if accuracy is not None:
-                outcome = f"accuracy {accuracy:.0%}"
-            self._console.print(f"{trial.name}: {outcome}", highlight=False, soft_wrap=True)
         self._plain()
 
     def seconds_left(self) -> float:
@@ -160,11 +163,9 @@ class SweepDisplay:
                 f"step {trial.at} of {trial.of}",
                 accuracy,
             )
-        parts: list[RenderableType] = [
-            Text(self._line(), style="bold"),
-            ProgressBar(total=self.total, completed=self.done, width=60),
-            table,
-        ]
+        whole = Table.grid()  # a bar alone would not end its line
+        whole.add_row(ProgressBar(total=self.total, completed=self.done, width=60))
+        parts: list[RenderableType] = [Text(self._line(), style="bold"), whole, table]
         if self.message:
             parts.append(Text(self.message, style="dim"))
         problem = self._problem()

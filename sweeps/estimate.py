@@ -57,19 +57,24 @@ def _flops_per_image(size: int, model: ModelSettings) -> float:
     return float(counter.get_total_flops())
 
 
-def _forward_passes(settings: RunSettings) -> float:
+def _forward_passes(settings: RunSettings, tested: int) -> float:
     """Return images times network calls of all evaluations of a run."""
     when = settings.evaluation
     regular = settings.training.steps // when.every if when.every else 0
     evaluations = max(1, regular + len(when.at))
-    return evaluations * when.samples * settings.diffusion.sampling_steps
+    return evaluations * tested * settings.diffusion.sampling_steps
 
 
-def flops(settings: RunSettings) -> float:
-    """Return the operations of a run; a backward pass costs two forward ones."""
+def flops(settings: RunSettings, tested: int) -> float:
+    """Return the operations of a run; a backward pass costs two forward ones.
+
+    Args:
+        settings: the run.
+        tested: labels of an evaluation.
+    """
     image = _flops_per_image(settings.data.size, settings.model)
     trained = 3 * settings.training.steps * settings.training.batch_size
-    return image * (trained + _forward_passes(settings))
+    return image * (trained + _forward_passes(settings, tested))
 
 
 def _shape(settings: RunSettings) -> tuple[int, ModelSettings, int]:
@@ -144,7 +149,7 @@ def estimate(plan: Plan, pending: list[PlannedTrial]) -> Estimate:
         if shape not in per_step:
             per_step[shape] = _probe(settings)
             basis = "a probe of this machine"
-        passes = _forward_passes(settings) / (3 * settings.training.batch_size)
+        passes = _forward_passes(settings, trial.tested) / (3 * settings.training.batch_size)
         seconds[trial.key] = per_step[shape] * (settings.training.steps + passes)
     at_once = slots(plan) if pending else 1
     # Longest first on equal slots ends at most one longest trial after the mean load.
@@ -155,5 +160,5 @@ def estimate(plan: Plan, pending: list[PlannedTrial]) -> Estimate:
         slots=at_once,
         basis=basis,
         steps=sum(trial.settings.training.steps for trial in pending),
-        flops=sum(flops(trial.settings) for trial in pending),
+        flops=sum(flops(trial.settings, trial.tested) for trial in pending),
     )

@@ -31,6 +31,9 @@ class PlannedTrial:
     """Its values on the axes, for people."""
 
     settings: RunSettings
+    tested: int
+    """Labels of an evaluation."""
+
     state: State
     """How far its record was when the plan was made."""
 
@@ -73,14 +76,14 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         points += 1
         try:
             dataset = build(settings.data, settings.seed)
-            evaluation_labels(settings, dataset)
+            tested = len(evaluation_labels(settings, dataset))
         except UserError as error:
             text = str(error).removeprefix("settings: ")
             raise UserError(f"{experiment.source}: {text}") from None
         key = identify(settings, dataset).key
         if key not in trials:
             name = " ".join(_shorten(k, v) for k, v in point.items()) or experiment.name
-            trials[key] = PlannedTrial(key, name, settings, Record(runs, key).state())
+            trials[key] = PlannedTrial(key, name, settings, tested, Record(runs, key).state())
     return Plan(experiment, runs, tuple(trials.values()), points - len(trials))
 
 

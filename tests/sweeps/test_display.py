@@ -1,0 +1,78 @@
+"""What a person sees while a sweep runs."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from sweeps.display import SweepDisplay, duration
+
+
+def display(terminal, seconds, done=0, problem=None):
+    """Return a display and the text it writes."""
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=120)
+    shown = SweepDisplay(
+        "tiny",
+        total=done + len(seconds),
+        done=done,
+        seconds=seconds,
+        slots=2,
+        problem=lambda: problem,
+        console=console,
+    )
+    return shown, text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (3600, "60 min"),
+        (7200, "2.0 h"),
+        (86400 * 3, "3.0 days"),
+        (86400 * 365.25 * 4, "4.0 years"),
+    ],
+)
+def test_a_duration_is_told_in_its_unit(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_terminal_shows_counts_bars_steps_accuracy_and_problems():
+    shown, text = display(True, {"a": 10.0, "b": 10.0, "c": 10.0}, done=2, problem="store is away")
+    with shown:
+        shown.started("a", "size=8")
+        shown.started("b", "size=9")
+        shown.progressed("a", 50, 200, 0.5)
+        shown.ended("b", "done", 0.75)
+    out = text.getvalue()
+    assert "tiny: 3 of 5 done, 1 running, 0 failed" in out
+    assert "step 50 of 200" in out
+    assert "accuracy 50%" in out
+    assert "last: size=9: accuracy 75%" in out
+    assert "MLflow: store is away" in out
+
+
+def test_a_log_gets_a_line_a_trial_and_the_outcome_of_each():
+    shown, text = display(False, {"a": 1.0, "b": 1.0, "c": 1.0})
+    with shown:
+        for key, outcome, accuracy in (("a", "done", 1.0), ("b", "failed", None)):
+            shown.started(key, f"trial {key}")
+            shown.ended(key, outcome, accuracy)
+        shown.started("c", "trial c")
+        shown.ended("c", "elsewhere")
+    lines = text.getvalue().splitlines()
+    assert "trial a: accuracy 100%" in lines
+    assert "trial b: failed" in lines
+    assert "trial c: elsewhere" in lines
+    assert lines[-1].startswith("tiny: 1 of 3 done, 0 running, 1 failed")
+    assert "\x1b" not in text.getvalue()
+
+
+def test_what_is_left_counts_half_done_trials_by_half():
+    shown, _ = display(False, {"a": 100.0, "b": 900.0})
+    shown.started("a", "a")
+    shown.progressed("a", 1, 2, None)
+    assert shown.seconds_left() == pytest.approx((50 + 900) / 2)
