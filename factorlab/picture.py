@@ -17,6 +17,8 @@ TILE = 112
 # Vermillion and blue of Okabe and Ito, told apart by the colour-blind; OpenCV's order is BGR.
 TRUE_COLOUR, READ_COLOUR = (0, 94, 213), (178, 114, 0)
 GAP = 6
+HEADER = 34
+"""Height of the line above the grid that says what the marks mean, in pixels."""
 
 
 def _tile(image: NDArray[np.uint8], label: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -32,6 +34,22 @@ def _place(label: NDArray[np.float64], n: int) -> tuple[int, int]:
     """Return where a label lies in a tile."""
     x, y = ((label - 0.5) / n * TILE).astype(int).tolist()
     return x, y
+
+
+def _explain(canvas: NDArray[np.uint8]) -> None:
+    """Write what the marks mean above the grid."""
+    middle = HEADER // 2 + 5
+
+    def write(text: str, x: int) -> None:
+        cv2.putText(
+            canvas, text, (x, middle), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA
+        )
+
+    write("left: true, right: generated", GAP)
+    cv2.circle(canvas, (284, middle - 5), TILE // 14, TRUE_COLOUR, 2, cv2.LINE_AA)
+    write("true label", 300)
+    cv2.drawMarker(canvas, (424, middle - 5), READ_COLOUR, cv2.MARKER_CROSS, TILE // 7, 2)
+    write("label read", 440)
 
 
 def sample_grid(outcome: Outcome, data: DataSettings, columns: int = 5) -> NDArray[np.uint8]:
@@ -51,7 +69,10 @@ def sample_grid(outcome: Outcome, data: DataSettings, columns: int = 5) -> NDArr
     truth = to_8_bit(to_model(render(torch.from_numpy(outcome.labels), data))).numpy()
     rows = -(-len(outcome.images) // columns)
     pair = 2 * TILE + GAP
-    canvas = np.full((rows * (TILE + 2 * GAP), columns * (pair + 3 * GAP), 3), 255, dtype=np.uint8)
+    canvas = np.full(
+        (HEADER + rows * (TILE + 2 * GAP), columns * (pair + 3 * GAP), 3), 255, dtype=np.uint8
+    )
+    _explain(canvas)
     for i, (image, label, read) in enumerate(
         zip(outcome.images, outcome.labels, outcome.readings, strict=True)
     ):
@@ -60,12 +81,12 @@ def sample_grid(outcome: Outcome, data: DataSettings, columns: int = 5) -> NDArr
             cv2.drawMarker(
                 right, _place(read, len(image)), READ_COLOUR, cv2.MARKER_CROSS, TILE // 7, 2
             )
-        both = np.concatenate(
-            [_tile(truth[i], label), np.full((TILE, GAP, 3), 255, np.uint8), right], axis=1
-        )
+        between = np.full((TILE, GAP, 3), 160, np.uint8)
+        both = np.concatenate([_tile(truth[i], label), between, right], axis=1)
         both = cv2.copyMakeBorder(
             both[1:-1, 1:-1], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(160, 160, 160)
         )
-        y, x = i // columns * (TILE + 2 * GAP) + GAP, i % columns * (pair + 3 * GAP) + GAP
+        y = HEADER + i // columns * (TILE + 2 * GAP) + GAP
+        x = i % columns * (pair + 3 * GAP) + GAP
         canvas[y : y + TILE, x : x + pair] = both
     return canvas

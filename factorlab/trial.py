@@ -135,7 +135,7 @@ class _Session:
         saved = checkpoint.newest(self.record.checkpoints, self.journal.length)
         if saved is not None:
             self.state.load_state_dict(saved["state"])
-            self.losses = list(saved["losses"])
+            self.losses = [loss.to(self.device) for loss in saved["losses"]]
             self.seconds = saved["seconds"]
             self.accuracy = saved["accuracy"]
 
