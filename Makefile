@@ -8,7 +8,8 @@
 PYTHON  ?= $(firstword $(foreach version,13 12 11,$(shell command -v python3.$(version) >/dev/null 2>&1 && python3.$(version) --version >/dev/null 2>&1 && echo python3.$(version))) python3)
 PROFILE ?= laptop
 SET     ?=
-RUNS    ?= runs
+ADDRESS ?=
+RUNS    ?= $(or $(FACTORLAB_RUNS),runs)
 FIGURES ?= figures
 READY   := .venv/.ready
 BIN     := .venv/bin
@@ -33,14 +34,13 @@ help:  ## list every target
 .PHONY: install
 install: $(READY)  ## build .venv when it is missing or older than the lock
 
-.PHONY: sweep-%
-sweep-%: $(READY)  ## run an experiment: PROFILE=smoke|laptop|a100, SET="key=value ..."
-	$(BIN)/factorlab sweep $* --profile $(PROFILE) --runs $(RUNS) --figures $(FIGURES) $(foreach pair,$(SET),--set '$(pair)')
+sweep-%: $(READY)  ## run an experiment: PROFILE=, SET="key=value ...", ADDRESS= of a Ray cluster
+	$(BIN)/factorlab sweep $* --profile $(PROFILE) --runs $(RUNS) --figures $(FIGURES) $(if $(ADDRESS),--address $(ADDRESS)) $(foreach pair,$(SET),--set '$(pair)')
 
 .PHONY: figures
 figures: $(READY)  ## draw the figures of every experiment that has records
 	@for name in $(EXPERIMENTS); do \
-	  if ls $(RUNS)/sweeps/$$name-*/plan.json >/dev/null 2>&1; then \
+	  if ls $(RUNS)/sweeps/$${name}_*/plan.json >/dev/null 2>&1; then \
 	    $(BIN)/factorlab figures $$name --runs $(RUNS) --figures $(FIGURES) || exit; \
 	  fi; \
 	done

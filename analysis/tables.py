@@ -45,6 +45,29 @@ def measured(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
     return rows
 
 
+def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:
+    """Refuse a table whose trials differ in a setting that is not meant to vary.
+
+    Averages over seeds and fits compare trials that are alike otherwise.
+
+    Args:
+        table: One row per trial; settings are the columns with a dot in their name.
+        varying: Settings that may differ.
+
+    Raises:
+        ValueError: Another setting differs.
+    """
+    allowed = set(varying)
+    for column in table.columns:
+        if "." in str(column) and column not in allowed:
+            values = sorted(table[column].map(str).unique())
+            if len(values) > 1:
+                raise ValueError(
+                    f"{column} differs between trials ({', '.join(values)}); only "
+                    f"{', '.join(sorted(allowed))} may."
+                )
+
+
 def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
     """The one value that a column of numbers, or of pairs of numbers, holds.
 

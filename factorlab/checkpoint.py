@@ -48,7 +48,7 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted((p for p in folder.glob("*.pt") if _NAME.fullmatch(p.name)), reverse=True)
 
 
-def newest(folder: Path, journal_length: int) -> dict[str, Any] | None:
+def newest(folder: Path, journal_length: int, device: str) -> dict[str, Any] | None:
     """Return the newest checkpoint that is whole, None where there is none.
 
     A damaged one is named in the log and passed over, and so is one that was written after
@@ -57,6 +57,7 @@ def newest(folder: Path, journal_length: int) -> dict[str, Any] | None:
     Args:
         folder: where checkpoints are.
         journal_length: bytes of the journal that are whole.
+        device: type of the device to go on; random states of another do not fit.
     """
     for path in _newest_first(folder):
         content = path.read_bytes()
@@ -68,6 +69,9 @@ def newest(folder: Path, journal_length: int) -> dict[str, Any] | None:
         )
         if state["journal_offset"] > journal_length:
             log.warning("%s is ahead of its journal; going back to an older checkpoint", path)
+            continue
+        if state["device"] != device:
+            log.warning("%s was written on %s; it does not go on here", path, state["device"])
             continue
         return state
     return None

@@ -120,6 +120,12 @@ class DataSettings(Settings):
                 f"spacing {self.spacing} makes a lattice of {labels:.1e} labels at size "
                 f"{self.size}; allowed: up to {MOST_LABELS:.0e}"
             )
+        stripes = 4 * self.canvas_margin * self.size / self.stripe_spacing**2
+        if self.family.endswith("stripes") and stripes > MOST_LABELS:
+            raise ValueError(
+                f"stripe_spacing {self.stripe_spacing} and margin {self.canvas_margin} make "
+                f"{stripes:.1e} stripes; allowed: up to {MOST_LABELS:.0e}"
+            )
         if self.periodic:
             if self.family not in ("bump", "sos"):
                 raise ValueError(
@@ -201,7 +207,7 @@ class TrainingSettings(Settings):
     """Decay of the averaged weights that are evaluated; 0 evaluates the weights themselves."""
 
     mixed_precision: bool = True
-    """Compute in bfloat16 where the device is CUDA; a CPU always computes in float32."""
+    """Train in bfloat16 where the device is CUDA; a CPU, and every evaluation, uses float32."""
 
     checkpoint_every: int = Field(default=500, ge=1)
     """Steps between checkpoints. Does not decide the result."""
@@ -259,6 +265,15 @@ class RunSettings(Settings):
 
     evaluation: EvaluationSettings = EvaluationSettings()
     """The tests."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if max(self.evaluation.at, default=0) > self.training.steps:
+            raise ValueError(
+                f"evaluation.at {max(self.evaluation.at)} lies beyond training.steps "
+                f"{self.training.steps}"
+            )
+        return self
 
 
 def parse(values: dict[str, Any], source: str = "settings") -> RunSettings:

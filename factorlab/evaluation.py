@@ -150,7 +150,7 @@ class Evaluator:
 
         The same times and noise for both and at every call: `train_loss` on a seeded draw of the
         training set, `validation_loss` on labels drawn uniformly over the frame, at least a pixel
-        from the rim and outside any held-out region (our choice: such labels always exist).
+        from the rim and outside any held-out region (our choice), missing where no label is left.
         """
         data, count = self.settings.data, self.settings.evaluation.loss_samples
         rng = np.random.default_rng(sequence(self.settings.seed, Stream.LOSS_ESTIMATES))

@@ -59,7 +59,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         document = json.loads(content)

@@ -1,4 +1,4 @@
-"""The metrics of a run over its steps: one line of JSON a step, only ever appended.
+"""The metrics of a run over its steps: lines of JSON, only ever appended.
 
 Every line carries a checksum. A step is written once: a run that was resumed from an older
 checkpoint computes the same numbers again and leaves the lines that are there, so that whoever

@@ -33,8 +33,10 @@ class Readings:
     directions are counted together: none if either is missing, several if either is."""
 
 
-def _contours(image: Image) -> list[tuple[float, float, float]]:
-    """Return area and centre (x, y) of every dark shape (Algorithm 1, lines 2, 3, 7 to 10).
+def _contours(image: Image) -> list[tuple[float, float]]:
+    """Return the centre (x, y) of every dark shape (Algorithm 1, lines 2, 3 and 8 to 10).
+
+    Line 7, the largest contour, has no choice to make: lines 4 to 6 leave exactly one.
 
     A bounding box from pixel index x with w pixels is centred at index x + (w - 1) / 2, which is
     the coordinate x + (w + 1) / 2 where the first pixel is 1.
@@ -44,7 +46,7 @@ def _contours(image: Image) -> list[tuple[float, float, float]]:
     shapes = []
     for outline in outlines:
         x, y, w, h = cv2.boundingRect(outline)
-        shapes.append((cv2.contourArea(outline), x + (w + 1) / 2, y + (h + 1) / 2))
+        shapes.append((x + (w + 1) / 2, y + (h + 1) / 2))
     return shapes
 
 
@@ -64,7 +66,7 @@ def _algorithm_1(image: Image) -> tuple[tuple[float, float], int]:
     """Return the label (x, y) by Algorithm 1 of [W] and the number of shapes (0, 1, 2 = more)."""
     blank = int(image.max()) - int(image.min()) < BLANK_CONTRAST
     shapes = _contours(image)
-    label = shapes[0][1:] if len(shapes) == 1 else _centroid(image)
+    label = shapes[0] if len(shapes) == 1 else _centroid(image)
     return label, 0 if blank else min(len(shapes), 2)
 
 

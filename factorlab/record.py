@@ -80,16 +80,25 @@ class Record:
         """
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
-            if not (self.path / "config.json").exists():
-                sizes = {
-                    "samples_2d": dataset.samples_2d,
-                    "samples_total": dataset.samples_total,
-                    "lattice_labels": len(dataset.lattice),
-                }
-                document = {"key": self.key, **identity.document, **sizes}
+            sizes = {
+                "samples_2d": dataset.samples_2d,
+                "samples_total": dataset.samples_total,
+                "lattice_labels": len(dataset.lattice),
+            }
+            document = {"key": self.key, **identity.document, **sizes}
+            try:
+                known = self.config() == document
+            except DamagedFile:
+                known = False
+            if not known:
                 write_json(self.path / "config.json", document)
-        except PermissionError as error:
+        except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def tidy(self) -> None:
+        """Delete what a process that was killed while it wrote has left."""
+        for leftover in self.path.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
 
     def config(self) -> dict[str, Any] | None:
         """Return what `create` wrote, None before that."""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from factorlab import checkpoint
 from factorlab.config import RunSettings
-from factorlab.dataset import Dataset, build
+from factorlab.dataset import Dataset, build, evaluation_labels
 from factorlab.diffusion import Diffusion
 from factorlab.errors import TrialFailed, UserError
 from factorlab.evaluation import Evaluator, Metrics
@@ -73,6 +73,7 @@ class Trial:
     def __init__(self, settings: RunSettings, runs: Path) -> None:
         self.settings = settings
         self.dataset: Dataset = build(settings.data, settings.seed)
+        evaluation_labels(settings, self.dataset)  # refuses a run that could not be tested
         self.identity: Identity = identify(settings, self.dataset)
         self.record = Record(runs, self.identity.key)
 
@@ -80,7 +81,7 @@ class Trial:
         """Train from wherever the record stands to the result, yielding after every step.
 
         Closing the iterator between steps saves a checkpoint first. Whatever the interruptions,
-        the record ends with the same bits on the same machine and number of threads.
+        on a CPU the record ends with the same bits on the same machine and number of threads.
 
         Raises:
             Busy: another process trains this trial.
@@ -89,7 +90,9 @@ class Trial:
         """
         device = resolve_device(self.settings.device)
         with self.record.lease():
+            self.record.tidy()
             if self.record.state() == "done":  # by another process, since the plan was made
+                checkpoint.clear(self.record.checkpoints)
                 return
             self.record.create(self.identity, self.dataset)
             session = _Session(self, device)
@@ -132,7 +135,7 @@ class _Session:
 
     def _resume(self) -> None:
         """Continue from the newest whole checkpoint, if there is one."""
-        saved = checkpoint.newest(self.record.checkpoints, self.journal.length)
+        saved = checkpoint.newest(self.record.checkpoints, self.journal.length, self.device.type)
         if saved is not None:
             self.state.load_state_dict(saved["state"])
             self.losses = [loss.to(self.device) for loss in saved["losses"]]
@@ -148,6 +151,7 @@ class _Session:
                 "seconds": self.seconds,
                 "accuracy": self.accuracy,
                 "journal_offset": self.journal.length,
+                "device": self.device.type,
             }
             checkpoint.save(self.record.checkpoints, self.state.step, saved)
 
@@ -204,6 +208,10 @@ class _Session:
             return before.metrics
         with self._timed("evaluate"):
             outcome = self.evaluator.evaluate(self.state.evaluated)
+            for name, value in outcome.metrics.items():
+                if not math.isfinite(value):
+                    step, seed = self.state.step, self.settings.seed
+                    raise TrialFailed(f"{name} is {value} at step {step}, seed {seed}")
             arrays = {k: getattr(outcome, k) for k in ("images", "labels", "readings")}
             if len(outcome.images) > 0:
                 grid = sample_grid(outcome, self.settings.data)

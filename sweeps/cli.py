@@ -64,14 +64,16 @@ def sweep(
 ) -> None:
     """Train every trial of an experiment that is not done yet, and draw its figures."""
     from sweeps import experiment as experiments  # noqa: PLC0415 - torch costs seconds
-    from sweeps.sweep import run_sweep  # noqa: PLC0415
+    from sweeps.sweep import price_sweep, run_sweep  # noqa: PLC0415
 
     chosen = experiments.load(experiment, profile, experiments.parse_overrides(overrides or []))
+    if dry_run:
+        price_sweep(chosen, runs, retry_failed=retry_failed, console=Console())
+        return
     code = run_sweep(
         chosen,
         runs,
         figures,
-        dry_run=dry_run,
         retry_failed=retry_failed,
         address=address,
         console=console,
@@ -145,17 +147,20 @@ def sync(runs: Runs = DEFAULT_RUNS) -> None:
     from sweeps import plan  # noqa: PLC0415
     from sweeps.sweep import mirror_of  # noqa: PLC0415
 
-    total = 0
+    total, problems = 0, 0
     for found in reversed(plan.saved(runs)):
         mirror = mirror_of(runs, found)
         try:
             sent = mirror.sync()
+            console.print(f"{found.sweep}: {sent} metric points sent", highlight=False)
+            total += sent
         except Exception as error:
             # The mirror's own words have no credentials in them; the error may.
-            raise UserError(f"MLflow: {mirror.problem or type(error).__name__}") from None
-        console.print(f"{found.sweep}: {sent} metric points sent", highlight=False)
-        total += sent
+            problem = mirror.problem or type(error).__name__
+            console.print(f"{found.sweep}: {problem}", highlight=False, soft_wrap=True)
+            problems += 1
     typer.echo(str(total))
+    raise typer.Exit(1 if problems else 0)
 
 
 @app.command()
@@ -166,17 +171,21 @@ def ui(
 ) -> None:
     """Serve the MLflow UI over the runs, on this machine alone unless --host says otherwise."""
     from sweeps.plan import check_writable  # noqa: PLC0415
-    from sweeps.tracking import tracking_uri  # noqa: PLC0415
+    from sweeps.tracking import redact, tracking_uri  # noqa: PLC0415
 
+    uri = tracking_uri(runs)
+    if uri.startswith(("http://", "https://")):
+        console.print(f"MLFLOW_TRACKING_URI is a server with a UI of its own: {redact(uri, uri)}")
+        return
     check_writable(runs)
     environment = {
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_BACKEND_STORE_URI": uri,  # not an argument: it may hold a password
     }
-    arguments = ["server", "--backend-store-uri", tracking_uri(runs)]
-    arguments += ["--default-artifact-root", (runs.resolve() / "artifacts").as_uri()]
+    arguments = ["server", "--default-artifact-root", (runs.resolve() / "artifacts").as_uri()]
     arguments += ["--host", host, "--port", str(port), "--workers", "1"]
     command = [sys.executable, "-m", "mlflow", *arguments]
     console.print(f"MLflow UI on http://{host}:{port}", highlight=False)

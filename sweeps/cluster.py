@@ -9,6 +9,8 @@ import logging
 import os
 from typing import Any
 
+from factorlab.errors import UserError
+
 OBJECT_STORE_BYTES = 100 * 2**20
 """Ray's shared memory on this machine: trials exchange nothing but a few numbers."""
 
@@ -37,16 +39,32 @@ def configure(address: str | None) -> None:
 
 
 def connect(address: str | None) -> None:
-    """Start Ray with all cores this process may use, or connect to a cluster."""
+    """Start Ray with all cores this process may use, or connect to a cluster.
+
+    Raises:
+        UserError: no cluster answers at the address.
+    """
     import ray  # noqa: PLC0415 - after `configure`
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is not None:
-        ray.init(address=address, **quiet)
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"--address {address}: no Ray cluster answers: {reason}") from None
         return
     ray.init(
+        address="local",  # whatever other cluster runs on this machine
         num_cpus=len(os.sched_getaffinity(0)),
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         **quiet,
     )
+
+
+def disconnect() -> None:
+    """Stop Ray on this machine, or leave the cluster; nothing if Ray was never started."""
+    import ray  # noqa: PLC0415 - after `configure`
+
+    ray.shutdown()

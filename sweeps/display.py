@@ -170,5 +170,5 @@ class SweepDisplay:
             parts.append(Text(self.message, style="dim"))
         problem = self._problem()
         if problem:
-            parts.append(Text(f"MLflow: {problem}", style="yellow"))
+            parts.append(Text(problem, style="yellow"))
         return Group(*parts)

@@ -60,8 +60,9 @@ def _flops_per_image(size: int, model: ModelSettings) -> float:
 def _forward_passes(settings: RunSettings, tested: int) -> float:
     """Return images times network calls of all evaluations of a run."""
     when = settings.evaluation
-    regular = settings.training.steps // when.every if when.every else 0
-    evaluations = max(1, regular + len(when.at))
+    steps = settings.training.steps
+    regular = range(when.every, steps + 1, when.every) if when.every else ()
+    evaluations = len({*regular, *when.at, steps})
     return evaluations * tested * settings.diffusion.sampling_steps
 
 
@@ -132,7 +133,7 @@ def slots(plan: Plan) -> int:
 
     cores = max(1, int(len(os.sched_getaffinity(0)) / plan.experiment.resources.cpu))
     if torch.cuda.is_available():
-        return max(1, int(torch.cuda.device_count() / plan.experiment.resources.gpu))
+        return max(1, min(cores, int(torch.cuda.device_count() / plan.experiment.resources.gpu)))
     return cores
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from factorlab.config import RunSettings, Settings, parse
 from factorlab.errors import UserError, describe, suggestion
@@ -81,11 +81,14 @@ class Experiment:
 
     @property
     def sweep(self) -> str:
-        """Identifies the sweep: experiment and profile, and a digest of overrides if any."""
+        """Identifies the sweep: experiment and profile, and a digest of overrides if any.
+
+        They are joined by an underscore, which no name holds.
+        """
         if not self.overrides:
-            return f"{self.name}-{self.profile}"
+            return f"{self.name}_{self.profile}"
         text = json.dumps(self.overrides, sort_keys=True)
-        return f"{self.name}-{self.profile}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return f"{self.name}_{self.profile}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def points(self) -> Iterator[tuple[dict[str, Any], RunSettings]]:
         """Yield every point of the grid: its values by axis, and the run they make.
@@ -187,7 +190,13 @@ def load(
         raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
     chosen, profile = _profile(file, profile, source)
     base, axes = _merge(file.base, chosen.base), {**file.axes, **chosen.axes}
+    for key in axes:
+        _check_axis(key, source)
     for key, value in (overrides or {}).items():
+        nested = [axis for axis in axes if f"{axis}.".startswith(f"{key}.") and axis != key]
+        nested += [axis for axis in axes if key.startswith(f"{axis}.")]
+        if nested:
+            raise UserError(f"--set {key}: '{nested[0]}' is an axis of {source}; set that")
         if key in axes:
             axes[key] = value if isinstance(value, list) else [value]
             if not axes[key]:
@@ -204,6 +213,19 @@ def load(
         figures=tuple(file.figures),
         overrides=overrides or {},
     )
+
+
+def _check_axis(key: str, source: str) -> None:
+    """Refuse an axis over a whole group of settings, whose other settings would be lost."""
+    model: type[BaseModel] = RunSettings
+    for part in key.split("."):
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return  # a setting, or an unknown key, which is refused with the grid
+        model = annotation
+    known = ", ".join(f"{key}.{name}" for name in model.model_fields)
+    raise UserError(f"{source}: axes.{key}: a group of settings is no axis; allowed: {known}")
 
 
 def _profile(file: ExperimentFile, wanted: str | None, source: str) -> tuple[Profile, str]:

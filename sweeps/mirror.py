@@ -122,10 +122,11 @@ class SweepRuns:
             raise problem
         return sent
 
-    def log_figures(self, folder: Path) -> None:
-        """Put a folder's files under `figures` of the parent run."""
+    def log_figures(self, files: Sequence[Path]) -> None:
+        """Put files under `figures` of the parent run."""
         client, parent = self._open("unknown")
-        client.log_artifacts(parent.info.run_id, str(folder), "figures")
+        for path in files:
+            client.log_artifact(parent.info.run_id, str(path), "figures")
 
     # The parent run
 

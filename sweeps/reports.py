@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
+from factorlab.files import DamagedFile
+from factorlab.record import Record
 from sweeps.plan import SavedPlan
 
 if TYPE_CHECKING:
@@ -39,6 +41,15 @@ class Status:
         }
 
 
+def failure_reason(record: Record) -> str:
+    """Return why a trial failed, as its record says."""
+    try:
+        failure = record.failure()
+    except DamagedFile as error:
+        return str(error)
+    return str(failure["reason"]) if failure else "unknown"
+
+
 def status(plan: SavedPlan) -> Status:
     """Return how far a sweep is, from its records."""
     counts: Counter[str] = Counter(done=0, running=0, resumable=0, failed=0, new=0)
@@ -55,8 +66,7 @@ def status(plan: SavedPlan) -> Status:
             assert result is not None
             per_step.setdefault(shape, []).append(sum(result["seconds"].values()) / result["steps"])
         elif state == "failed":
-            failure = record.failure()
-            failures[name] = failure["reason"] if failure else "unknown"
+            failures[name] = failure_reason(record)
         else:
             points, _ = record.points()
             at = points[-1].step if points else 0
@@ -101,7 +111,7 @@ def draw(plan: SavedPlan, folder: Path) -> list[Path]:
     if "accuracy" not in rows:
         raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
     written: list[Path] = []
-    label = plan.sweep.removeprefix(f"{plan.document['experiment']}-")
+    label = plan.sweep.removeprefix(f"{plan.document['experiment']}_").replace("_", "-")
     for name in plan.document["figures"]:
         try:
             drawn = figures.load(name).draw(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -29,6 +30,7 @@ def train_one(options: Sequence[str], runs: Path, console: Console) -> dict[str,
     Raises:
         UserError: a setting is not allowed, or the trial failed or is in other hands.
     """
+    torch.set_num_threads(1)  # as in a sweep, so that a trial may go on in either
     nested: dict[str, Any] = {}
     for key, value in parse_overrides(options).items():
         assign(nested, key, value, f"--set {key}")

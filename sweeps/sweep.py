@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from factorlab.config import flatten
+from factorlab.errors import UserError
 from factorlab.record import Record, State
 from sweeps import cluster
 from sweeps import plan as planning
@@ -15,7 +17,7 @@ from sweeps.display import SweepDisplay, duration
 from sweeps.estimate import A100_SUSTAINED, Estimate, estimate
 from sweeps.experiment import Experiment
 from sweeps.plan import Plan
-from sweeps.reports import draw
+from sweeps.reports import draw, failure_reason
 from sweeps.tracking import Mirror, TrackedTrial
 
 STATES: dict[State, str] = {
@@ -74,12 +76,45 @@ def mirror_of(runs: Path, document: planning.SavedPlan) -> Mirror:
     )
 
 
+def check_figures(experiment: Experiment) -> None:
+    """Refuse figures that do not exist or cannot show an axis, before hours of training.
+
+    Raises:
+        UserError: the experiment names such a figure.
+    """
+    from analysis import figures  # noqa: PLC0415 - matplotlib costs a second
+
+    for name in experiment.figures:
+        try:
+            allowed = figures.load(name).AXES
+        except ValueError as error:
+            raise UserError(f"{experiment.source}: figures: {error}") from None
+        for key, values in experiment.axes.items():
+            if len(values) > 1 and key not in allowed:
+                raise UserError(
+                    f"{experiment.source}: axes.{key}: figure '{name}' compares trials over "
+                    f"{', '.join(allowed)} alone; leave the figure out or sweep those"
+                )
+
+
+def price_sweep(
+    experiment: Experiment, runs: Path, *, retry_failed: bool, console: Console
+) -> None:
+    """Show the plan of a sweep and its price, and start nothing.
+
+    Raises:
+        UserError: the experiment is not allowed.
+    """
+    check_figures(experiment)
+    plan = planning.make(experiment, runs)
+    show_plan(plan, estimate(plan, plan.pending(retry_failed=retry_failed)), console)
+
+
 def run_sweep(
     experiment: Experiment,
     runs: Path,
     figures: Path,
     *,
-    dry_run: bool,
     retry_failed: bool,
     address: str | None,
     console: Console,
@@ -90,55 +125,69 @@ def run_sweep(
         experiment: what to sweep.
         runs: folder of all records.
         figures: folder of all figures.
-        dry_run: stop after the plan.
         retry_failed: train failed trials again.
         address: of a Ray cluster.
         console: for messages and progress.
 
     Returns:
-        The exit status: 0 when every trial is done, 1 when one failed, 130 when interrupted.
+        The exit status: 0 when every trial is done, 1 when one is not, 130 when interrupted.
 
     Raises:
         UserError: the experiment is not allowed or a folder cannot be written.
     """
+    check_figures(experiment)
     plan = planning.make(experiment, runs)
-    pending = plan.pending(retry_failed=retry_failed)
-    left = estimate(plan, pending)
+    left = estimate(plan, plan.pending(retry_failed=retry_failed))
     show_plan(plan, left, console)
-    if dry_run:
-        return 0
     planning.check_writable(runs)
+    planning.check_writable(figures)
     planning.save(plan)
-    for trial in pending:
-        if trial.state == "failed":
+    if retry_failed:
+        for trial in plan.trials:
             Record(runs, trial.key).forget_failure()
     saved = planning.find(runs, experiment.sweep)
     mirror = mirror_of(runs, saved)
     mirror.start()
     try:
-        if pending:
-            _train(plan, pending, left, mirror=mirror, address=address, console=console)
+        trained = _train(plan, left, mirror=mirror, address=address, console=console)
     finally:
         mirror.stop()
-    if plan.experiment.figures and any(record.result() for _, record in saved.records()):
+    plan = planning.make(experiment, runs)
+    if experiment.figures and plan.counts()["done"]:
         drawn = draw(saved, figures)
-        mirror.log_figures(drawn[0].parent)
+        mirror.log_figures(drawn)
         console.print(f"figures: {drawn[0].parent}", highlight=False, soft_wrap=True)
     if mirror.problem:
-        console.print(f"MLflow: {mirror.problem}", highlight=False, soft_wrap=True)
-    return _conclude(planning.make(experiment, runs), console)
+        console.print(mirror.problem, highlight=False, soft_wrap=True)
+    return _conclude(plan, trained, console)
+
+
+@dataclass
+class Trained:
+    """How the training of a sweep ended."""
+
+    interrupted: bool = False
+    errors: dict[str, str] = field(default_factory=dict)
+    """Key of a trial whose workers died too often to the reason."""
 
 
 def _train(
     plan: Plan,
-    pending: list[planning.PlannedTrial],
     left: Estimate,
     *,
     mirror: Mirror,
     address: str | None,
     console: Console,
-) -> None:
-    """Run Ray over the pending trials, with a live display."""
+) -> Trained:
+    """Run Ray over the pending trials, with a live display, until none can be trained.
+
+    A trial that another process held when its turn came is taken up again once that process is
+    gone; one that it still trains is left to it.
+    """
+    trained = Trained()
+    pending = [trial for trial in plan.trials if trial.key in left.seconds]
+    if not pending:
+        return trained
     cluster.configure(address)
     from sweeps import runner  # noqa: PLC0415 - Ray reads its settings when it is imported
 
@@ -151,34 +200,44 @@ def _train(
         problem=lambda: mirror.problem,
         console=console,
     )
-    with display:
-        runner.run(
-            plan,
-            pending,
-            left,
-            display,
-            address=address,
-            log=lambda text: console.print(text, highlight=False, soft_wrap=True),
-        )
+    try:
+        with display:
+            cluster.connect(address)
+            while pending:
+                outcomes = runner.run(plan, pending, left, display)
+                trained.errors |= outcomes.errors
+                keys = {trial.key for trial in pending}
+                trained.interrupted = not keys <= outcomes.ended.keys() | outcomes.errors.keys()
+                held = {key for key, how in outcomes.ended.items() if how == "elsewhere"}
+                plan = planning.make(plan.experiment, plan.runs)
+                free = {"new", "resumable"}
+                pending = [t for t in plan.trials if t.key in held and t.state in free]
+                if trained.interrupted:
+                    break
+    finally:
+        cluster.disconnect()
+    return trained
 
 
-def _conclude(plan: Plan, console: Console) -> int:
+def _conclude(plan: Plan, trained: Trained, console: Console) -> int:
     """Say what became of the trials and return the exit status."""
     counts = plan.counts()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
     for trial in plan.trials:
         if trial.state == "failed":
-            failure = Record(plan.runs, trial.key).failure()
-            reason = failure["reason"] if failure else "unknown"
-            console.print(f"failed: {trial.name}: {reason}", highlight=False, soft_wrap=True)
+            say(f"failed: {trial.name}: {failure_reason(Record(plan.runs, trial.key))}")
+        elif trial.state != "done" and trial.key in trained.errors:
+            say(f"its workers died: {trial.name}: {trained.errors[trial.key]}")
     if counts["done"] == len(plan.trials):
         return 0
     unfinished = len(plan.trials) - counts["done"] - counts["failed"]
+    if counts["running"]:
+        say(f"{counts['running']} trials are in another process's hands")
     if unfinished:
-        console.print(
-            f"{unfinished} trials are not finished; the same command goes on from here",
-            highlight=False,
-            soft_wrap=True,
-        )
-        return 130
-    console.print("failed trials are left alone; --retry-failed tries them again", highlight=False)
-    return 1
+        say(f"{unfinished} trials are not finished; the same command goes on from here")
+    if counts["failed"]:
+        say("failed trials are left alone; --retry-failed tries them again")
+    return 130 if trained.interrupted else 1

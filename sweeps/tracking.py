@@ -7,6 +7,7 @@ which takes seconds.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import math
 import os
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
 
 from sweeps.mirror import Moment, SweepRuns
@@ -77,7 +78,7 @@ class Mirror:
     """Keeps a sweep's parent run and its trials' child runs up to date from their records.
 
     A thread makes a pass every few seconds. Nothing but `sync` ever raises; `problem` says what is
-    wrong. One mirror at a time should follow a sweep.
+    wrong. One mirror at a time follows a sweep; a second one waits, and says so.
     """
 
     def __init__(
@@ -117,6 +118,8 @@ class Mirror:
             artifacts=(runs.resolve() / "artifacts").as_uri() if database else None,
             connect=self._connect,
         )
+        self._claim_path = runs / "sweeps" / sweep / "mirror.lock"
+        self._claim: IO[str] | None = None
         self._interval = interval
         self._passing = threading.Lock()
         self._stopping = threading.Event()
@@ -144,6 +147,7 @@ class Mirror:
         if self._thread.is_alive():
             self._report(TimeoutError(f"no answer in {PATIENCE:.0f} seconds"), final=True)
         self._thread = None
+        self._release()
 
     def sync(self) -> int:
         """Bring all runs up to date now; returns how many metric points were sent.
@@ -159,18 +163,46 @@ class Mirror:
         except Exception as error:
             self._report(error)
             raise
+        finally:
+            if self._thread is None:
+                self._release()
 
-    def log_figures(self, folder: Path) -> None:
-        """Put the files of a folder under `figures` of the parent run."""
+    def log_figures(self, files: Sequence[Path]) -> None:
+        """Put files under `figures` of the parent run."""
         if not self._passing.acquire(timeout=PATIENCE):
             self._report(TimeoutError(f"no answer in {PATIENCE:.0f} seconds"))
             return
         try:
-            self._sweep_runs.log_figures(folder)
+            self._take()
+            self._sweep_runs.log_figures(files)
         except Exception as error:
             self._report(error)
         finally:
+            if self._thread is None:
+                self._release()
             self._passing.release()
+
+    def _take(self) -> None:
+        """Become the sweep's one mirror; the system ends the claim when the process dies.
+
+        Raises:
+            RuntimeError: another process is.
+        """
+        if self._claim is not None:
+            return
+        self._claim_path.parent.mkdir(parents=True, exist_ok=True)
+        claim = self._claim_path.open("a")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            claim.close()
+            raise RuntimeError("another process keeps this sweep's runs up to date") from None
+        self._claim = claim
+
+    def _release(self) -> None:
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
 
     def _follow(self) -> None:
         """Make passes until the mirror is stopped, and one more."""
@@ -192,6 +224,7 @@ class Mirror:
 
     def _pass(self, moment: Moment, out_of_time: Callable[[], bool] = lambda: False) -> int:
         with self._passing:
+            self._take()
             sent = self._sweep_runs.send(moment, out_of_time)
         self.problem = None
         return sent

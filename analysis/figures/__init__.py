@@ -21,6 +21,9 @@ class FigureModule(Protocol):
     COLUMNS: Sequence[str]
     """Columns of the table of trials that the figure needs."""
 
+    AXES: Sequence[str]
+    """Settings that may differ between the trials it compares."""
+
     def draw(self, table: pd.DataFrame) -> Drawing:
         """Draw what the table holds, half-finished or not.
 

@@ -23,10 +23,11 @@ from analysis.figures._scaling import (
     draw_accuracies,
     draw_crossings,
 )
-from analysis.tables import measured, require, single
+from analysis.tables import alike, measured, require, single
 from analysis.theory import mass_ratio_table, prediction_exponents_table, predictions_table
 
 COLUMNS: Sequence[str] = (*scaling.COLUMNS, "data.sigma", "data.spacing")
+AXES: Sequence[str] = ("data.family", "data.size", "data.subsample", "seed")
 
 
 def draw(
@@ -44,7 +45,8 @@ def draw(
         table: One row per finished trial, with `COLUMNS`, of one sigma and one spacing. Families,
             N and lambdas may be incomplete: what is there is drawn, what is missing is named.
         level: Accuracy that counts as learnt, and mass ratio that counts as connected.
-        thresholds: Overlaps above which percolation joins two bumps, one to three of them.
+        thresholds: Overlaps above which percolation joins two bumps, one to three of them. [F]
+            uses 0.005 and 0.05; 0.5 is ours, near what small images need.
         seed: Seed of the bootstrap and of percolation's realisations.
         resamples: Bootstrap replicates of every crossing.
         realisations: Realisations of every percolation average.
@@ -59,6 +61,7 @@ def draw(
     require(table, COLUMNS)
     if not 1 <= len(thresholds) <= MAX_THRESHOLDS:
         raise ValueError(f"thresholds is {list(thresholds)}, but one to three can be drawn.")
+    alike(table, AXES)
     rows = measured(table)
     if rows.empty:
         raise ValueError("accuracy was measured in no trial, so there is nothing to draw.")

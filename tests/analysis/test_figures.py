@@ -147,3 +147,10 @@ def test_what_cannot_be_drawn_is_refused():
         draw(table.assign(**{"data.spacing": [0.5, 1.0] * 21}))
     with pytest.raises(ValueError, match=r"^thresholds is "):
         draw(table, thresholds=())
+
+
+def test_trials_that_differ_in_another_setting_are_not_averaged():
+    table = trials(sizes=(8, 12), seeds=(0, 1))
+    table["training.steps"] = np.where(table["seed"] == 0, 100, 200)
+    with pytest.raises(ValueError, match=r"training.steps differs between trials \(100, 200\)"):
+        draw(table)

@@ -18,6 +18,7 @@ from factorlab import checkpoint, journal
 from factorlab.config import parse
 from factorlab.dataset import build
 from factorlab.errors import TrialFailed
+from factorlab.evaluation import Evaluator
 from factorlab.files import DamagedFile, read_json, write_json
 from factorlab.journal import Journal
 from factorlab.record import Busy, Record, identify
@@ -288,9 +289,48 @@ def test_a_damaged_result_counts_as_not_written(tmp_path):
 
 def test_two_checkpoints_are_kept_and_pickle_is_refused(tmp_path):
     for step in (1, 2, 3):
-        checkpoint.save(tmp_path, step, {"journal_offset": 0, "x": torch.ones(step)})
+        checkpoint.save(
+            tmp_path, step, {"journal_offset": 0, "device": "cpu", "x": torch.ones(step)}
+        )
     assert sorted(p.name[:15] for p in tmp_path.iterdir()) == ["step-0000000002", "step-0000000003"]
-    assert checkpoint.newest(tmp_path, 0)["x"].shape == (3,)
-    checkpoint.save(tmp_path, 4, {"journal_offset": 0, "evil": os.system})
+    assert checkpoint.newest(tmp_path, 0, "cpu")["x"].shape == (3,)
+    checkpoint.save(tmp_path, 4, {"journal_offset": 0, "device": "cpu", "evil": os.system})
     with pytest.raises(Exception, match="Weights only load failed"):
-        checkpoint.newest(tmp_path, 0)
+        checkpoint.newest(tmp_path, 0, "cpu")
+
+
+def test_a_checkpoint_of_another_kind_of_device_is_passed_over(tmp_path, uninterrupted, caplog):
+    trial = Trial(tiny(), tmp_path)
+    run = trial.run()
+    for progress in run:
+        if progress.step == 10:
+            run.close()
+    folder = trial.record.checkpoints
+    state = checkpoint.newest(folder, 10**9, "cpu")
+    for path in folder.glob("*.pt"):
+        path.unlink()
+    checkpoint.save(folder, 10, {**state, "device": "cuda"})
+    weights, metrics, *_ = finish(Trial(tiny(), tmp_path))
+    assert (weights, metrics) == uninterrupted[:2]
+    assert "was written on cuda" in caplog.text
+
+
+def test_leftovers_and_a_damaged_configuration_are_put_right(tmp_path):
+    trial = Trial(tiny(), tmp_path)
+    run = trial.run()
+    next(run)
+    run.close()
+    leftover = trial.record.checkpoints / ".step-0000000001-00.pt.123.tmp"
+    leftover.write_bytes(b"half")
+    (trial.record.path / "config.json").write_bytes(b"{")
+    finish(Trial(tiny(), tmp_path))
+    assert not leftover.exists()
+    assert trial.record.config()["key"] == trial.identity.key
+
+
+def test_an_evaluation_that_is_not_finite_fails_the_trial(tmp_path, monkeypatch):
+    monkeypatch.setattr(Evaluator, "losses", lambda *_: {"train_loss": float("nan")})
+    trial = Trial(tiny(), tmp_path)
+    with pytest.raises(TrialFailed, match="train_loss is nan at step 0, seed 0"):
+        list(trial.run())
+    assert trial.record.state() == "failed"

@@ -74,9 +74,10 @@ def test_a_mistake_is_one_sentence_and_starts_nothing(tmp_path, arguments):
 def test_a_dry_run_prices_the_plan_and_leaves_no_file(tmp_path):
     ended = factorlab("sweep", "scaling", "--profile", "smoke", "--dry-run", cwd=tmp_path)
     assert ended.returncode == 0
-    assert "8 trials" in ended.stderr
-    assert "8 new" in ended.stderr
-    assert "on this machine" in ended.stderr
+    assert "8 trials" in ended.stdout
+    assert "8 new" in ended.stdout
+    assert "on this machine" in ended.stdout
+    assert ended.stderr == ""
     assert list(tmp_path.iterdir()) == []
 
 

@@ -52,7 +52,7 @@ def test_a_terminal_shows_counts_bars_steps_accuracy_and_problems():
     assert "step 50 of 200" in out
     assert "accuracy 50%" in out
     assert "last: size=9: accuracy 75%" in out
-    assert "MLflow: store is away" in out
+    assert "store is away" in out
 
 
 def test_a_log_gets_a_line_a_trial_and_the_outcome_of_each():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from factorlab.errors import UserError
 from sweeps import experiment, plan
+from sweeps.sweep import check_figures
 from sweeps.yaml_file import parse_yaml
 
 GOOD = """
@@ -45,8 +46,8 @@ def test_a_profile_replaces_settings_and_axes_and_an_override_both(tmp_path):
     )
     runs = [run for _, run in overridden.points()]
     assert [(r.data.sigma, r.seed, r.training.steps) for r in runs] == [(2.0, 3, 9), (2.0, 4, 9)]
-    assert overridden.sweep.startswith("mine-quick-")
-    assert experiment.load(path, "quick").sweep == "mine-quick"
+    assert overridden.sweep.startswith("mine_quick_")
+    assert experiment.load(path, "quick").sweep == "mine_quick"
 
 
 def test_a_file_without_profiles_is_run_as_it_stands(tmp_path):
@@ -100,7 +101,13 @@ def test_duplicates_of_a_grid_are_dropped(tmp_path):
         (("base: {", "base: {]"), "not YAML"),
         (("name: mine", "- mine"), "not YAML"),
         (("size: 8", "size: .nan"), "data.size"),
-        (("data.sigma:", "data:"), "data"),
+        (("data.sigma: [0.5, 1.0]", "data: [{size: 8}]"), "axes.data: a group of settings is no"),
+        (("size: 8", "size: 8, spacing: 1.0e-5"), "makes a lattice of"),
+        (
+            ("size: 8", "size: 8, family: bump+stripes, stripe_spacing: 1.0e-5"),
+            "stripes; allowed: up to",
+        ),
+        (("steps: 5}", "steps: 5}, evaluation: {at: [6]}"), "evaluation.at 6 lies beyond"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path, change, expected):
@@ -140,6 +147,23 @@ def test_a_file_that_is_not_text_is_a_sentence(tmp_path):
 @pytest.mark.parametrize("text", ["1e-3", "2E5", "-1e-3"])
 def test_a_number_is_a_number_as_in_json(text):
     assert parse_yaml(text, "here") == json.loads(text)
+
+
+def test_an_override_beside_an_axis_is_refused(tmp_path):
+    for key in ("data", "data.sigma.x"):
+        with pytest.raises(UserError, match=r"^--set .*: 'data.sigma' is an axis"):
+            experiment.load(write(tmp_path, GOOD), None, {key: 1})
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [("[nosuch]", "There is no figure 'nosuch'"), ("[scaling]", "axes.data.sigma: figure 'scal")],
+)
+def test_figures_are_refused_before_anything_trains(tmp_path, figures, expected):
+    path = write(tmp_path, f"{GOOD}figures: {figures}\n")
+    with pytest.raises(UserError) as error:
+        check_figures(experiment.load(path))
+    assert expected in str(error.value)
 
 
 @pytest.mark.parametrize("option", ["novalue", "=3", "a=[1"])

@@ -418,7 +418,7 @@ def test_a_dead_server_stops_nothing_and_gets_no_password_into_files(runs, monke
     following.start()
     assert time.monotonic() - start < 0.5
     wait_until(lambda: following.problem is not None)
-    following.log_figures(runs)
+    following.log_figures([runs])
     following.stop()
     assert time.monotonic() - start < 60
     assert "factorlab sync" in following.problem
@@ -487,7 +487,7 @@ def test_figures_are_artifacts_of_the_parent(runs, tmp_path):
     folder.mkdir()
     (folder / "scaling.png").write_bytes(b"png")
     following = mirror(runs, [])
-    following.log_figures(folder)
+    following.log_figures(sorted(folder.iterdir()))
     assert following.problem is None
     (parent,) = parents(runs)
     (item,) = client_of(runs).list_artifacts(parent.info.run_id, "figures")
@@ -526,3 +526,16 @@ def test_the_revision_of_a_repository(tmp_path, monkeypatch):
     assert revision.current(tmp_path / "inner").commit is None  # another project's repository
     monkeypatch.setenv("PATH", os.devnull)
     assert revision.current(tmp_path).commit is None
+
+
+def test_one_mirror_at_a_time_follows_a_sweep(runs):
+    first, second = mirror(runs, [0]), mirror(runs, [0])
+    first.start()
+    try:
+        wait_until(lambda: len(parents(runs)) == 1)
+        with pytest.raises(RuntimeError, match="another process keeps"):
+            second.sync()
+    finally:
+        first.stop()
+    second.sync()
+    assert len(parents(runs)) == 1
