@@ -143,7 +143,7 @@ def test_what_cannot_be_drawn_is_refused():
         draw(table.assign(accuracy=np.nan))
     with pytest.raises(ValueError, match=r"^accuracy was measured in no trial"):
         draw(table.head(0))
-    with pytest.raises(ValueError, match=r"^data\.spacing holds 2 values"):
+    with pytest.raises(ValueError, match=r"^data\.spacing differs between trials"):
         draw(table.assign(**{"data.spacing": [0.5, 1.0] * 21}))
     with pytest.raises(ValueError, match=r"^thresholds is "):
         draw(table, thresholds=())

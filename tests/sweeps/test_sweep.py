@@ -17,6 +17,7 @@ from factorlab.config import parse
 from factorlab.record import Record
 from factorlab.trial import Trial
 from sweeps import plan
+from sweeps.experiment import load
 
 FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 EXPERIMENT = """
@@ -194,3 +195,21 @@ def test_a_grown_grid_trains_only_what_is_new_and_a_failing_trial_is_named(swept
     again = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert "nothing left to train" in again.stderr
     assert again.returncode == 1
+
+
+def test_a_trial_that_another_process_held_is_taken_up_when_it_is_free(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(EXPERIMENT)
+    options = ["--set", "data.family=bump", "--set", "data.size=6", "--set", "evaluation.keep=0"]
+    command = [FACTORLAB, "sweep", "tiny.yaml", *options]
+    chosen = load(
+        str(tmp_path / "tiny.yaml"),
+        None,
+        {"data.family": "bump", "data.size": 6, "evaluation.keep": 0},
+    )
+    held, other = plan.make(chosen, tmp_path / "runs").trials
+    with Record(tmp_path / "runs", held.key).lease():
+        driver = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        wait(Record(tmp_path / "runs", other.key).journal.exists)
+    _, messages = driver.communicate(timeout=120)
+    assert driver.returncode == 0, messages
+    assert len(results(tmp_path)) == 2
