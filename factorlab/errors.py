@@ -62,7 +62,9 @@ def describe(error: ValidationError, model: type[BaseModel], source: str, prefix
 def _path(problem: ErrorDetails) -> list[str]:
     """Return where a problem lies, without the names that a union gives its members."""
     parts = [str(part) for part in problem["loc"]]
-    return [part for part in parts if part != "constrained-float" and "[" not in part]
+    unknown = parts[-1:] if problem["type"] == "extra_forbidden" else []  # may look like anything
+    groups = parts[: len(parts) - len(unknown)]
+    return [p for p in groups if p != "constrained-float" and "[" not in p] + unknown
 
 
 def _foremost(error: ValidationError) -> ErrorDetails:

@@ -1,6 +1,7 @@
 """A whole sweep on a real Ray cluster and a real store: killed, interrupted, finished, repeated."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -79,7 +80,7 @@ def swept(tmp_path_factory):
     driver = start(folder)
     before = len(results(folder))
     wait(lambda: len(results(folder)) > before)
-    driver.send_signal(signal.SIGINT)
+    os.killpg(driver.pid, signal.SIGINT)  # as Ctrl-C in a terminal does, to the whole group
     _, story["interrupted"] = driver.communicate(timeout=120)
     story["interrupted status"] = driver.returncode
     story["after interrupt"] = results(folder)
