@@ -20,6 +20,11 @@ def look_of(data: DataSettings) -> Look:
     return "bump" if data.family.startswith("bump") else "sos"
 
 
+def _inside(labels: Tensor, data: DataSettings) -> Tensor:
+    """Return which coordinates lie in the frame, (B, 2); on a periodic image all do."""
+    return ((labels >= 1) & (labels <= data.size)) | data.periodic
+
+
 def profiles(labels: Tensor, data: DataSettings) -> Tensor:
     """Return the two one-dimensional Gaussian profiles of each label.
 
@@ -39,9 +44,7 @@ def profiles(labels: Tensor, data: DataSettings) -> Tensor:
     offset = pixels - labels[..., None]  # (B, 2, N)
     if data.periodic:
         offset = torch.remainder(offset + data.size / 2, data.size) - data.size / 2
-        return torch.exp(-(offset**2) / (4 * sigma[:, None] ** 2))
-    inside = (labels >= 1) & (labels <= data.size)
-    return torch.exp(-(offset**2) / (4 * sigma[:, None] ** 2)) * inside[..., None]
+    return torch.exp(-(offset**2) / (4 * sigma[:, None] ** 2)) * _inside(labels, data)[..., None]
 
 
 def render(labels: Tensor, data: DataSettings) -> Tensor:
@@ -64,8 +67,7 @@ def render(labels: Tensor, data: DataSettings) -> Tensor:
     along_x, along_y = g[:, 0, None, :], g[:, 1, :, None]  # (B, 1, N), (B, N, 1)
     if look_of(data) == "sos":
         return (1 - (along_x + along_y) / 2)[:, None]
-    inside = ((labels >= 1) & (labels <= data.size)) | data.periodic
-    two_d = inside.all(dim=1)[:, None, None]
+    two_d = _inside(labels, data).all(dim=1)[:, None, None]
     return (1 - torch.where(two_d, along_x * along_y, along_x + along_y))[:, None]
 
 

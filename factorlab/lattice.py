@@ -55,11 +55,6 @@ def stripe_labels(data: DataSettings) -> Labels:
     return np.concatenate([grid(inside, outside), grid(outside, inside)])
 
 
-def inside_frame(labels: Labels, size: int) -> Mask:
-    """Return which coordinates lie in the frame [1, N], shape (n, 2)."""
-    return np.asarray((labels >= 1) & (labels <= size))
-
-
 def _bands(labels: Labels, region: HeldOut, data: DataSettings) -> Mask:
     """Return which coordinates lie in the region's band, shape (n, 2)."""
     middle = (1 + data.size) / 2

@@ -65,8 +65,8 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no types
                         "of": progress.steps,
                         "accuracy": progress.accuracy,
                     }
-        except TrialFailed as failure:  # written in the record; trying again would repeat it
-            return {"outcome": "failed", "reason": str(failure), "done": True}
+        except TrialFailed:  # the record says why; trying again would repeat it
+            return {"outcome": "failed", "done": True}
         except Busy:
             return {"outcome": "elsewhere", "done": True}
         return {"outcome": "done", "accuracy": self._accuracy, "done": True}

@@ -15,7 +15,7 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice and reads YAML 1.2's floats."""
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     """Construct a mapping whose keys are unique plain values."""
     result: dict[Any, Any] = {}
     for key_node, value_node in node.value:
