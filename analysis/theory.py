@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from percolation import Link, lattice, mass_ratio, predict_samples
+from percolation import Link, lattice_links, mass_ratio, predict_samples
 
 Spacing = float | tuple[float, ...]
 
@@ -53,21 +53,18 @@ def mass_ratio_table(
         raise ValueError(f"smallest is {smallest}, but a lambda must lie in (0, 1].")
     parts = []
     for size in sizes:
-        centres = lattice(size, spacing)
-        fractions = np.geomspace(smallest, 1, points)
-        fractions = fractions[np.round(fractions * len(centres)) >= 2]
         for threshold in thresholds:
-            link = Link(sigma=sigma, threshold=threshold)
-            curve = mass_ratio(
-                centres, fractions.tolist(), link, realisations=realisations, seed=seed
-            )
+            links = lattice_links(size, spacing, Link(sigma=sigma, threshold=threshold))
+            fractions = np.geomspace(smallest, 1, points)
+            fractions = fractions[np.round(fractions * links.sites) >= 2]
+            curve = mass_ratio(links, fractions.tolist(), realisations=realisations, seed=seed)
             parts.append(
                 pd.DataFrame(
                     {
                         "size": size,
                         "threshold": threshold,
                         "subsample": curve.fraction,
-                        "samples_2d": curve.sites_kept,
+                        "samples_2d": curve.sites_kept.astype(int),
                         "mass_ratio": curve.mass_ratio_kept,
                         "error": curve.kept_error,
                     }

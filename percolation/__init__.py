@@ -1,36 +1,55 @@
-"""Percolation theory of bump data sets: overlap, lattice graphs, clusters, critical counts.
+"""Percolation theory of bump data sets: overlap, linked sites, clusters, critical points.
 
 Bumps that overlap are joined; a data set whose bumps form one large cluster lets a model carry
 what it learns about one of them to the others ([F] = arXiv 2408.13256, Figs 6, 13 and 14).
+
+`graph` is the plain way in, a networkx graph. `lattice_links`, `mass_ratio` and `critical_point`
+lead to the compiled engine, which is tested against it.
 """
 
-from percolation.clusters import (
-    CriticalCount,
-    MassRatio,
-    critical_count,
-    growth,
-    largest_cluster,
-    mass_ratio,
-    predict_samples,
-    site_orders,
+from percolation.critical import CriticalPoint, critical_fraction, critical_point
+from percolation.curves import MassRatio, Occupation, mass_ratio
+from percolation.growth import Growth, growth, labels
+from percolation.lattice import Link, Overlap, lattice
+from percolation.links import (
+    Links,
+    Neighbours,
+    Stencil,
+    lattice_links,
+    neighbours,
+    square_links,
+    torus,
 )
-from percolation.lattice import Link, Overlap, graph, lattice
 from percolation.overlap import continuum, pixel, radius
+from percolation.reference import graph, largest_cluster
+from percolation.samples import CriticalCount, critical_count, predict_samples
 
 __all__ = [
     "CriticalCount",
+    "CriticalPoint",
+    "Growth",
     "Link",
+    "Links",
     "MassRatio",
+    "Neighbours",
+    "Occupation",
     "Overlap",
+    "Stencil",
     "continuum",
     "critical_count",
+    "critical_fraction",
+    "critical_point",
     "graph",
     "growth",
+    "labels",
     "largest_cluster",
     "lattice",
+    "lattice_links",
     "mass_ratio",
+    "neighbours",
     "pixel",
     "predict_samples",
     "radius",
-    "site_orders",
+    "square_links",
+    "torus",
 ]

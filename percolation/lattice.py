@@ -1,7 +1,6 @@
-"""Lattices of bump centres, and which of the bumps are joined.
+"""Lattices of bump centres, and the rule that joins two of them.
 
-Nodes are bump centres; an edge joins two bumps whose overlap exceeds a threshold
-([F] Figs 6, 13, 14).
+Two bumps are joined where their overlap exceeds a threshold ([F] Figs 6, 13, 14).
 """
 
 import math
@@ -9,16 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from percolation.memory import check_memory
 from percolation.overlap import (
     check_sigma,
     check_size,
     check_threshold,
     continuum,
+    exceeds,
     log_pixel_sum,
     pixel,
     radius,
@@ -26,8 +26,10 @@ from percolation.overlap import (
 
 Overlap = Literal["continuum", "pixel"]
 
-# Pairs held at once: 20 million take 320 MB as indices, and several times that as a graph.
-PAIR_LIMIT = 20_000_000
+# Memory that a pair of near sites takes while its overlap is computed, in bytes: measured.
+PAIR_BYTES = 190
+# Memory that a centre takes while a lattice is laid out, in bytes: three arrays of two numbers.
+_CENTRE_BYTES = 48
 
 # Room for rounding when a search radius is computed; the exact test follows on every pair.
 _SLACK = 1 + 1e-9
@@ -54,9 +56,9 @@ class Link:
     size: int | None = None
     """Side N of the frame in pixels; only the pixel overlap needs it."""
 
-    period: float | None = None
-    """Circumference of both axes in pixels if the canvas closes on itself, else None. Continuum
-    only: the nearest copy of the partner is the one that counts (our definition)."""
+    period: float | tuple[float, float] | None = None
+    """Circumference in pixels, of both axes or of each, if the canvas closes on itself, else
+    None. Continuum only: the nearest copy of the partner counts (our definition)."""
 
     def __post_init__(self) -> None:
         check_sigma(self.sigma)
@@ -71,10 +73,13 @@ class Link:
                 raise ValueError(
                     f"period is {self.period}, but it must be None for the pixel overlap."
                 )
-        if self.period is not None and not (math.isfinite(self.period) and self.period > 0):
-            raise ValueError(
-                f"period is {self.period}, but it must be a positive number of pixels."
-            )
+        if self.period is not None:
+            box = np.atleast_1d(self.period)
+            if box.shape not in ((1,), (2,)) or not (np.isfinite(box).all() and (box > 0).all()):
+                raise ValueError(
+                    f"period is {self.period}, but it must be one or two positive numbers of "
+                    "pixels."
+                )
 
     def pairs(self, centres: ArrayLike) -> NDArray[np.int64]:
         """All joined pairs, found with a k-d tree.
@@ -86,8 +91,7 @@ class Link:
             Index pairs (i, j) with i < j, each once, shape (m, 2).
 
         Raises:
-            ValueError: `centres` is not of shape (n, 2), or more than `PAIR_LIMIT` pairs are near
-                enough to be joined.
+            ValueError: `centres` is not of shape (n, 2), or there is no memory for the pairs.
         """
         points = check_centres(centres)
         if len(points) < 2:
@@ -102,43 +106,22 @@ class Link:
             strength = pixel(a, b, self.size, self.sigma)
         else:
             strength = continuum(np.hypot(*self._separation(a - b).T), self.sigma)
-        return near[strength > self.threshold]
-
-    def reaches_all(self, sites: ArrayLike, centres: ArrayLike) -> bool:
-        """Whether every one of `centres` is joined to, or is, one of `sites`.
-
-        Continuum only: there the nearest site is the one that overlaps most.
-
-        Args:
-            sites: Bump centres in pixels, shape (k, 2).
-            centres: Bump centres in pixels, shape (n, 2).
-
-        Raises:
-            ValueError: The rule measures overlap on pixels, or a shape is wrong.
-        """
-        if self.overlap != "continuum":
-            raise ValueError(
-                f"overlap is {self.overlap!r}, but reaches_all is defined for 'continuum' only."
-            )
-        distance, _ = self._tree(check_centres(sites)).query(self._wrapped(check_centres(centres)))
-        return bool(np.all(continuum(distance, self.sigma) > self.threshold))
-
-    def _wrapped(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.period is None:
-            return points
-        wrapped = np.mod(points, self.period)
-        wrapped[wrapped >= self.period] = 0.0  # the remainder of -1e-17 rounds up to the period
-        return wrapped
+        return near[exceeds(strength, self.threshold)]
 
     def _tree(self, points: NDArray[np.float64]) -> cKDTree:
+        if self.period is None:
+            return cKDTree(points)
+        wrapped = np.mod(points, self.period)
+        wrapped[wrapped >= self.period] = 0.0  # the remainder of -1e-17 rounds up to the period
         # scipy-stubs declares boxsize as None only; SciPy takes numbers too.
-        return cKDTree(self._wrapped(points), boxsize=self.period)  # type: ignore[arg-type]
+        return cKDTree(wrapped, boxsize=self.period)  # type: ignore[arg-type]
 
     def _separation(self, difference: NDArray[np.float64]) -> NDArray[np.float64]:
         """Difference of two centres, to the nearest copy on a periodic canvas."""
         if self.period is None:
             return difference
-        return difference - self.period * np.round(difference / self.period)
+        box = np.asarray(self.period, dtype=np.float64)
+        return difference - box * np.round(difference / box)
 
     def _reach(self, points: NDArray[np.float64]) -> float:
         """Distance in pixels beyond which no pair of `points` can be joined.
@@ -157,15 +140,16 @@ class Link:
         return reach * _SLACK
 
     def _check_room(self, tree: cKDTree, reach: float) -> None:
-        if tree.n * (tree.n - 1) // 2 <= PAIR_LIMIT:
+        most = tree.n * (tree.n - 1) // 2
+        if most * PAIR_BYTES < 100e6:  # not worth the count
             return
         pairs = (int(tree.count_neighbors(tree, reach)) - tree.n) // 2
-        if pairs > PAIR_LIMIT:
-            raise ValueError(
-                f"sigma = {self.sigma} and threshold = {self.threshold} put {pairs:,} pairs of "
-                f"{tree.n:,} centres within reach, but at most {PAIR_LIMIT:,} fit: take a larger "
-                "threshold, a wider lattice spacing or a smaller sigma."
-            )
+        check_memory(
+            pairs * PAIR_BYTES,
+            f"sigma = {self.sigma} and threshold = {self.threshold} join {pairs:,} pairs of "
+            f"{tree.n:,} sites, which",
+            "take a larger threshold or spacing, or a smaller sigma",
+        )
 
 
 def lattice(size: int, spacing: float | Sequence[float]) -> NDArray[np.float64]:
@@ -180,57 +164,45 @@ def lattice(size: int, spacing: float | Sequence[float]) -> NDArray[np.float64]:
         of an axis is N where d divides N - 1, else the last step that stays below N.
 
     Raises:
-        ValueError: `size` is below 1, or `spacing` is not one or two positive numbers.
+        ValueError: `size` is below 1, `spacing` is not one or two positive numbers, or there is
+            no memory for the lattice.
     """
-    check_size(size)
-    steps = np.atleast_1d(np.asarray(spacing, dtype=np.float64))
-    if steps.shape not in ((1,), (2,)) or not (np.isfinite(steps).all() and (steps > 0).all()):
-        raise ValueError(f"spacing is {spacing}, but it must be one or two positive numbers.")
-    axes = []
-    for step in np.broadcast_to(steps, (2,)):
-        count = math.floor((size - 1) / step + 1e-9) + 1  # 31 / 0.1 is 309.99999999999994
-        axes.append(1 + step * np.arange(count))
+    counts, steps = lattice_shape(size, spacing), increments(spacing)
+    sites = counts[0] * counts[1]
+    check_memory(
+        sites * _CENTRE_BYTES,
+        f"size = {size} and spacing = {spacing} make a lattice of {sites:,} sites, which",
+        "take a smaller size or a wider spacing",
+    )
+    axes = [1 + step * np.arange(count) for count, step in zip(counts, steps, strict=True)]
     x, y = np.meshgrid(*axes, indexing="ij")
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def graph(
-    centres: ArrayLike,
-    *,
-    sigma: float,
-    threshold: float,
-    overlap: Overlap = "continuum",
-    size: int | None = None,
-    period: float | None = None,
-) -> "nx.Graph[int]":
-    """The graph of joined bumps: one node per centre, an edge where the overlap is large enough.
-
-    Args:
-        centres: Bump centres (x, y) in pixels, shape (n, 2).
-        sigma: Spread of the bumps in pixels.
-        threshold: An edge needs an overlap strictly above it.
-        overlap: How overlap is measured, `continuum` or `pixel`.
-        size: Side N of the frame in pixels, for the pixel overlap.
-        period: Circumference of both axes in pixels, for a canvas that closes on itself.
-
-    Returns:
-        A graph on the nodes 0 to n - 1, in the order of `centres`; the node attribute
-        `position` holds (x, y).
+def lattice_shape(size: int, spacing: float | Sequence[float]) -> tuple[int, int]:
+    """Number of centres (n_x, n_y) along both axes of `lattice`.
 
     Raises:
-        ValueError: A parameter is out of its range (see `Link`), or too many pairs are near.
-
-    Example:
-        >>> graph([(1, 1), (2, 1), (9, 9)], sigma=1, threshold=0.5).number_of_edges()
-        1
+        ValueError: `size` is below 1, or `spacing` is not one or two positive numbers.
     """
-    link = Link(sigma=sigma, threshold=threshold, overlap=overlap, size=size, period=period)
-    points = check_centres(centres)
-    result: nx.Graph[int] = nx.Graph()
-    for node, (x, y) in enumerate(points.tolist()):
-        result.add_node(node, position=(x, y))
-    result.add_edges_from(map(tuple, link.pairs(points).tolist()))
-    return result
+    check_size(size)
+    steps = [(size - 1) / step for step in increments(spacing)]
+    if not np.isfinite(steps).all():
+        raise ValueError(f"spacing is {spacing}, but that is too small to count the steps.")
+    n_x, n_y = (math.floor(step + 1e-9) + 1 for step in steps)  # 31 / 0.1 is 309.99999999999994
+    return n_x, n_y
+
+
+def increments(spacing: float | Sequence[float]) -> tuple[float, float]:
+    """The two increments (d_x, d_y) in pixels.
+
+    Raises:
+        ValueError: `spacing` is not one or two positive numbers.
+    """
+    steps = np.atleast_1d(np.asarray(spacing, dtype=np.float64))
+    if steps.shape not in ((1,), (2,)) or not (np.isfinite(steps).all() and (steps > 0).all()):
+        raise ValueError(f"spacing is {spacing}, but it must be one or two positive numbers.")
+    return float(steps[0]), float(steps[-1])
 
 
 def check_centres(centres: ArrayLike) -> NDArray[np.float64]:

@@ -38,6 +38,22 @@ def check_threshold(threshold: float) -> None:
         raise ValueError(f"threshold is {threshold}, but it must lie strictly between 0 and 1.")
 
 
+def exceeds(overlap: ArrayLike, threshold: float) -> NDArray[np.bool_]:
+    """Whether overlaps exceed a threshold, clearly.
+
+    An overlap within one part in 10^9 of the threshold counts as equal to it, so that the
+    rounding of coordinates never decides which sites of a lattice are joined.
+
+    Args:
+        overlap: Overlaps, any shape.
+        threshold: Overlap, strictly between 0 and 1.
+
+    Returns:
+        In the shape of `overlap`.
+    """
+    return np.asarray(np.asarray(overlap) > threshold * (1 + 1e-9))
+
+
 def continuum(distance: ArrayLike, sigma: float) -> NDArray[np.float64]:
     """Overlap of two bumps on an endless canvas without pixels: `exp(-D^2 / (16 sigma^2))`.
 

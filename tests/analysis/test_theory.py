@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis import mass_ratio_table, prediction_exponents_table, predictions_table
-from percolation import Link, lattice, mass_ratio, predict_samples
+from percolation import Link, lattice_links, mass_ratio, predict_samples
 
 SETTING = {"spacing": 0.5, "sigma": 1.0, "realisations": 10}
 
@@ -25,12 +25,8 @@ def test_predictions_are_percolation_s():
 def test_mass_ratios_are_percolation_s_and_skip_single_sites():
     found = mass_ratio_table([8], thresholds=[0.5], smallest=0.001, points=60, **SETTING)
     assert found["samples_2d"].min() == 2
-    expected = mass_ratio(
-        lattice(8, 0.5),
-        found["subsample"].tolist(),
-        Link(sigma=1, threshold=0.5),
-        realisations=10,
-    )
+    links = lattice_links(8, 0.5, Link(sigma=1, threshold=0.5))
+    expected = mass_ratio(links, found["subsample"].tolist(), realisations=10)
     np.testing.assert_array_equal(found["mass_ratio"], expected.mass_ratio_kept)
     assert found["subsample"].iloc[-1] == 1
 

@@ -13,7 +13,6 @@ from factorlab.dataset import build
 from factorlab.diffusion import Diffusion
 from factorlab.images import render, to_8_bit, to_model
 from factorlab.training import TrainingState, train
-from percolation import Link, lattice, mass_ratio
 
 CPU = torch.device("cpu")
 
@@ -59,10 +58,3 @@ def test_reading_1024_labels(benchmark, family):
     labels = torch.from_numpy(np.random.default_rng(0).uniform(2, 31, (1024, 2)))
     images = to_8_bit(to_model(render(labels, data))).numpy()
     benchmark(reading.read, images, family)
-
-
-def test_percolation_curve(benchmark):
-    centres = lattice(16, 0.5)
-    link = Link(sigma=1.0, threshold=0.05)
-    fractions = np.geomspace(0.005, 1, 50)
-    benchmark(mass_ratio, centres, fractions, link, realisations=20)

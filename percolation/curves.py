@@ -1,0 +1,171 @@
+"""Mass ratio and mean cluster size against lambda ([F] Figs 6, 13, 14)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from percolation.growth import Growth, Report, realise, standard_error
+from percolation.links import Links
+
+Occupation = Literal["exact", "probability", "smoothed"]
+
+# Binomial weights beyond this many standard deviations are below 1e-30.
+_TAIL = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class MassRatio:
+    """Clusters against lambda, averaged over realisations; all arrays of shape (lambdas,).
+
+    Standard errors are those of the average over realisations; NaN for one realisation.
+    """
+
+    fraction: NDArray[np.float64]
+    """Share lambda of the lattice that is kept, as asked for."""
+
+    sites_kept: NDArray[np.float64]
+    """Number of sites kept: `round(lambda n)` exactly, else `lambda n` on average."""
+
+    mass_ratio_kept: NDArray[np.float64]
+    """Size of the largest cluster over the sites kept; 0 where none is kept (our definition)."""
+
+    kept_error: NDArray[np.float64]
+    """Standard error of `mass_ratio_kept`."""
+
+    mass_ratio_all: NDArray[np.float64]
+    """Size of the largest cluster over all sites of the lattice."""
+
+    all_error: NDArray[np.float64]
+    """Standard error of `mass_ratio_all`."""
+
+    mean_size: NDArray[np.float64]
+    """Mean cluster size (susceptibility): sum of the squared sizes of all clusters but the
+    largest, over the sites kept; 0 where none is kept (our definition; it peaks at lambda_c)."""
+
+    size_error: NDArray[np.float64]
+    """Standard error of `mean_size`."""
+
+
+def mass_ratio(
+    links: Links,
+    fractions: Sequence[float],
+    *,
+    occupation: Occupation = "exact",
+    realisations: int = 20,
+    seed: int = 0,
+    workers: int | None = None,
+    report: Report | None = None,
+) -> MassRatio:
+    """Largest connected mass ratio of a randomly thinned lattice, against the share kept.
+
+    A realisation draws one random order of all sites; the sites kept at a smaller lambda are
+    a subset of those kept at a larger one.
+
+    Args:
+        links: Which sites are linked.
+        fractions: Shares lambda of the sites to keep, each in [0, 1].
+        occupation: `exact` keeps `round(lambda n)` sites. `probability` keeps each site with
+            probability lambda. `smoothed` is the mean of `probability` over how many sites are
+            kept, computed from the whole pass (the canonical average of Newman and Ziff 2001,
+            eq 2): as if it were drawn endlessly often from each order of the sites.
+        realisations: Random orders to average over.
+        seed: Seed of the random orders; realisation i is the same however many there are.
+        workers: Threads; the result does not depend on it. By default as many as cores.
+        report: Told how many realisations are done since it was told last.
+
+    Returns:
+        Averages and their standard errors.
+
+    Raises:
+        ValueError: A parameter is out of its range, or there is no memory for a pass.
+    """
+    shares = np.array(fractions, dtype=np.float64)
+    if not ((shares >= 0) & (shares <= 1)).all():
+        wrong = shares[~((shares >= 0) & (shares <= 1))][0]
+        raise ValueError(f"lambda is {wrong}, but it must lie in [0, 1].")
+    if realisations < 1:
+        raise ValueError(f"realisations is {realisations}, but it must be at least 1.")
+    n = links.sites
+    kept = np.array([round(share * n) for share in shares.tolist()], dtype=np.int64)
+    values = realise(
+        links,
+        _READERS[occupation](shares, n),
+        range(realisations),
+        seed=seed,
+        workers=workers,
+        report=report,
+    )  # (realisations, 3, lambdas)
+    mean, error = values.mean(axis=0), standard_error(values)
+    return MassRatio(
+        fraction=shares,
+        sites_kept=kept.astype(np.float64) if occupation == "exact" else shares * n,
+        mass_ratio_kept=mean[0],
+        kept_error=error[0],
+        mass_ratio_all=mean[1],
+        all_error=error[1],
+        mean_size=mean[2],
+        size_error=error[2],
+    )
+
+
+class _Reader(Protocol):
+    """Reads kept ratio, whole ratio and mean size off a pass, shape (3, lambdas)."""
+
+    def __call__(
+        self, passed: Growth, generator: np.random.Generator, /
+    ) -> NDArray[np.float64]: ...
+
+
+def _at(passed: Growth, kept: NDArray[np.int64], sites: int) -> NDArray[np.float64]:
+    """The three observables with these numbers of sites kept, shape (3, counts)."""
+    index = np.maximum(kept, 1) - 1
+    largest = np.where(kept > 0, passed.largest[index], 0).astype(np.float64)
+    squares = np.where(kept > 0, passed.squares[index], 0).astype(np.float64)
+    present = np.maximum(kept, 1)
+    return np.stack([largest / present, largest / sites, (squares - largest**2) / present])
+
+
+def _exact(shares: NDArray[np.float64], sites: int) -> _Reader:
+    kept = np.array([round(share * sites) for share in shares.tolist()], dtype=np.int64)
+    return lambda passed, _: _at(passed, kept, sites)
+
+
+def _probability(shares: NDArray[np.float64], sites: int) -> _Reader:
+    """Binomial numbers, jointly: the sites kept at each lambda are among those kept at the next."""
+    ascending = np.argsort(shares, kind="stable")
+    below = np.concatenate([[0.0], shares[ascending][:-1]])
+    added = (shares[ascending] - below) / np.maximum(1 - below, np.finfo(float).tiny)
+
+    def read(passed: Growth, generator: np.random.Generator) -> NDArray[np.float64]:
+        kept = np.empty(len(shares), dtype=np.int64)
+        present = 0
+        for index, share in zip(ascending, added, strict=True):
+            present += generator.binomial(sites - present, min(share, 1.0))
+            kept[index] = present
+        return _at(passed, kept, sites)
+
+    return read
+
+
+def _smoothed(shares: NDArray[np.float64], sites: int) -> _Reader:
+    """Binomial weights over the numbers of sites that matter."""
+    windows = []
+    for share in shares.tolist():
+        spread = _TAIL * (np.sqrt(sites * share * (1 - share)) + 1)
+        low, high = max(0, int(share * sites - spread)), min(sites, int(share * sites + spread) + 1)
+        counts = np.arange(low, high + 1)
+        weights = stats.binom.pmf(counts, sites, share)
+        windows.append((counts, weights / weights.sum()))
+
+    def read(passed: Growth, _: np.random.Generator) -> NDArray[np.float64]:
+        columns = [_at(passed, counts, sites) @ weights for counts, weights in windows]
+        return np.stack(columns, axis=1)
+
+    return read
+
+
+_READERS = {"exact": _exact, "probability": _probability, "smoothed": _smoothed}

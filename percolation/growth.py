@@ -1,0 +1,276 @@
+"""The engine: one pass over randomly ordered sites gives the clusters at every lambda.
+
+Sites are kept one after the other, each is joined to the kept ones it is linked to, and what
+changed is noted (Newman and Ziff, Phys. Rev. E 64, 016706, 2001). The sites kept at a smaller
+lambda are so a subset of those kept at a larger one.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from percolation import _kernels
+from percolation.links import SITE_BYTES, Links, Neighbours, Stencil
+from percolation.memory import available, check_memory
+
+Report = Callable[[int], None]
+"""Called with the number of realisations that are done since it was called last."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Growth:
+    """Clusters after each arrival of a pass over k sites."""
+
+    largest: NDArray[np.int32]
+    """Size of the largest cluster with 1, 2, ... k sites kept, shape (k,)."""
+
+    squares: NDArray[np.int64]
+    """Sum of the squared sizes of all clusters with 1, 2, ... k sites kept, shape (k,)."""
+
+    wraps: tuple[int | None, int | None]
+    """Number of kept sites with which a cluster first winds around the torus along x, and along
+    y; None if none does, or the links are not those of a torus."""
+
+
+class Pass:
+    """Room for passes over the same links, reused from one to the next by one thread.
+
+    The arrays of a `Growth` are the room's own: the next pass writes over them.
+
+    Args:
+        links: Which sites are linked.
+        early: Whether a pass may end as soon as the rest of it is known. It changes no result;
+            `labels` alone needs the trees of every site.
+
+    Raises:
+        ValueError: There is no memory for it.
+    """
+
+    def __init__(self, links: Links, *, early: bool = True) -> None:
+        sites = links.sites
+        check_memory(sites * SITE_BYTES, f"A pass over {sites:,} sites", "take a smaller lattice")
+        self._links = links
+        stencil = links if isinstance(links, Stencil) else None
+        self._pad = int(stencil.half_widths[0]) if stencil else 0
+        self._shape = stencil.shape if stencil else (1, sites)
+        rows, length = self._shape
+        self._words = np.zeros(rows * _words(length + 2 * self._pad), dtype=np.uint64)
+        self._order = np.empty(sites, dtype=np.int32)
+        self._parent = np.empty(sites, dtype=np.int32)
+        self._shift = np.empty(sites, dtype=np.int64) if stencil and stencil.periodic else None
+        self._largest = np.empty(sites, dtype=np.int32)
+        self._squares = np.empty(sites, dtype=np.int64)
+        self._wraps = np.empty(2, dtype=np.int64)
+        # All sites are reached when about ln(n) / k of them are kept: not early for few links.
+        self._covered = self._beyond = None
+        if early and links.neighbours > 2 * np.log(max(sites, 2)):
+            row = np.zeros(_words(length), dtype=np.uint64)
+            if length % 64:
+                row[-1] = np.uint64(2**64 - 2 ** (length % 64))
+            self._beyond = np.tile(row, rows)
+            self._covered = self._beyond.copy()
+
+    def run(
+        self,
+        order: ArrayLike | None = None,
+        *,
+        generator: np.random.Generator | None = None,
+        until_wrap: bool = False,
+    ) -> Growth:
+        """Keep sites one after the other.
+
+        Args:
+            order: The sites to keep, in this order, each at most once; all sites if None.
+            generator: Draws the sites from `order` at random; None takes them as they stand.
+            until_wrap: End once clusters wind around both axes; what comes after is not written.
+        """
+        kept = len(self._order)
+        if order is None:
+            self._order[:] = np.arange(kept, dtype=np.int32)
+        else:
+            given = np.asarray(order)
+            kept = len(given)
+            self._order[:kept] = given
+        self._words[:] = 0
+        if self._covered is not None and self._beyond is not None:
+            self._covered[:] = self._beyond
+        links = self._links
+        stencil = links if isinstance(links, Stencil) else None
+        lists = links if isinstance(links, Neighbours) else None
+        _kernels.grow(
+            self._order[:kept],
+            generator,
+            self._shape,
+            self._shift is not None,
+            None if stencil is None else stencil.segments,
+            self._pad,
+            None if stencil is None else stencil.reach,
+            None if lists is None else lists.starts,
+            None if lists is None else lists.partners,
+            self._words,
+            self._covered,
+            self._parent,
+            self._shift,
+            self._largest,
+            self._squares,
+            self._wraps,
+            until_wrap,
+        )
+        along_x, along_y = (None if w == _kernels.NEVER else int(w) for w in self._wraps)
+        return Growth(
+            largest=self._largest[:kept], squares=self._squares[:kept], wraps=(along_x, along_y)
+        )
+
+    def roots(self, sites: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A site of its cluster, the same for all of them, for kept sites of the last pass."""
+        roots = sites.copy()
+        while True:
+            above = self._parent[roots].astype(np.int64)
+            if (above < 0).all():
+                return roots
+            roots = np.where(above < 0, roots, above)
+
+
+def growth(links: Links, order: ArrayLike) -> Growth:
+    """Clusters while sites are kept in a given order.
+
+    Args:
+        links: Which sites are linked.
+        order: Sites to keep, each at most once, shape (k,).
+
+    Raises:
+        ValueError: `order` names a site twice or one that is not there, or there is no memory.
+    """
+    return Pass(links).run(_check_order(links, order))
+
+
+def labels(links: Links, kept: ArrayLike) -> NDArray[np.int64]:
+    """Cluster of every kept site: 0 for the largest, and so on by size.
+
+    Clusters of equal size are numbered by the first of their sites in `kept`.
+
+    Args:
+        links: Which sites are linked.
+        kept: Sites that are kept, each once, shape (k,).
+
+    Returns:
+        Labels from 0, shape (k,).
+
+    Raises:
+        ValueError: `kept` names a site twice or one that is not there, or there is no memory.
+    """
+    sites = _check_order(links, kept)
+    if not len(sites):
+        return np.empty(0, dtype=np.int64)
+    room = Pass(links, early=False)
+    room.run(sites)
+    _, first, cluster, sizes = np.unique(
+        room.roots(sites), return_index=True, return_inverse=True, return_counts=True
+    )
+    by_size = np.lexsort((first, -sizes))
+    rank = np.empty_like(by_size)
+    rank[by_size] = np.arange(len(by_size))
+    return np.asarray(rank[cluster], dtype=np.int64)
+
+
+def generator_of(seed: int, realisation: int) -> np.random.Generator:
+    """Random numbers of one realisation: the same however many realisations there are."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(realisation,)))
+
+
+def realise(
+    links: Links,
+    observe: Callable[[Growth, np.random.Generator], NDArray[np.float64]],
+    realisations: Iterable[int],
+    *,
+    seed: int,
+    until_wrap: bool = False,
+    workers: int | None = None,
+    report: Report | None = None,
+) -> NDArray[np.float64]:
+    """What is observed in random realisations, each a pass over all sites.
+
+    The compiled pass holds no lock, so that threads share the cores. A realisation draws from
+    its own seed: the result is the same for any number of workers.
+
+    Args:
+        links: Which sites are linked.
+        observe: Makes an array of a pass and of the realisation's generator.
+        realisations: Numbers of the realisations, at least one.
+        seed: Any non-negative integer.
+        until_wrap: End a pass once clusters wind around both axes of the torus.
+        workers: Threads; by default as many as cores, and as there is memory for.
+        report: Told about progress, by any of the threads.
+
+    Returns:
+        What was observed, one row for each realisation, in their order.
+
+    Raises:
+        ValueError: There is no realisation, or no memory for one.
+    """
+    numbers = list(realisations)
+    if not numbers:
+        raise ValueError("realisations is 0, but it must be at least 1.")
+    threads = min(len(numbers), workers or _cores(), _room_for(links))
+    todo = iter(enumerate(numbers))  # shared: each thread takes the next one
+    results: list[NDArray[np.float64] | None] = [None] * len(numbers)
+    stopped = False
+
+    def work() -> None:
+        room = Pass(links)
+        for index, number in todo:
+            generator = generator_of(seed, number)
+            passed = room.run(generator=generator, until_wrap=until_wrap)
+            results[index] = observe(passed, generator)
+            if report is not None:
+                report(1)
+            if stopped:
+                return
+
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work) for _ in range(threads)]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            stopped = True
+            raise
+    return np.stack([result for result in results if result is not None])
+
+
+def standard_error(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard error of the mean over the first axis; NaN where there is only one value."""
+    count = len(values)
+    if count < 2:
+        return np.full(values.shape[1:], np.nan)
+    return np.asarray(values.std(axis=0, ddof=1) / np.sqrt(count))
+
+
+def _check_order(links: Links, order: ArrayLike) -> NDArray[np.int64]:
+    sites = np.asarray(order, dtype=np.int64)
+    if sites.ndim != 1 or len(np.unique(sites)) != sites.size:
+        raise ValueError("The sites to keep must be a list that names each of them once.")
+    if sites.size and not (sites.min() >= 0 and sites.max() < links.sites):
+        raise ValueError(f"The sites to keep must lie between 0 and {links.sites - 1}.")
+    return sites
+
+
+def _words(bits: int) -> int:
+    """Words of 64 bits that hold a row."""
+    return -(-bits // 64)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _room_for(links: Links) -> int:
+    """Passes that fit into memory side by side, at least one (which `Pass` checks itself)."""
+    return max(1, available() // (links.sites * SITE_BYTES))

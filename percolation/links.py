@@ -1,0 +1,210 @@
+"""Which sites are linked, in the two forms that the engine walks.
+
+On a lattice with the continuum overlap the links around every site are the same: a `Stencil`. On
+pixels a link depends on where in their pixels both centres lie, and among arbitrary centres on
+everything: `Neighbours` lists them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from percolation.lattice import Link, check_centres, increments, lattice, lattice_shape
+from percolation.memory import check_memory
+from percolation.overlap import continuum, exceeds
+
+# Sites are numbered in 32 bits.
+MAX_SITES = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stencil:
+    """Links of a lattice, the same around every site; open at its edges, or a torus."""
+
+    shape: tuple[int, int]
+    """Sites (n_x, n_y) along both axes; site (i, j) has number `i n_y + j`."""
+
+    half_widths: NDArray[np.int64]
+    """Site (i, j) is linked to (i + a, j + b) where `|b| <= half_widths[|a|]`; shape (rows,),
+    not increasing."""
+
+    periodic: bool = False
+    """Whether both axes close on themselves."""
+
+    @property
+    def sites(self) -> int:
+        """Number of sites."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def neighbours(self) -> int:
+        """Links of a site far from every edge."""
+        center, *others = (2 * self.half_widths + 1).tolist()
+        return int(center - 1 + 2 * sum(others))
+
+    @cached_property
+    def reach(self) -> NDArray[np.int64]:
+        """Rows of the stencil as the engine takes them, (row, half width), shape (r, 2)."""
+        above = np.arange(len(self.half_widths), dtype=np.int64)
+        rows = np.concatenate([-above[:0:-1], above])
+        return np.stack([rows, self.half_widths[np.abs(rows)]], axis=1)
+
+    @cached_property
+    def segments(self) -> NDArray[np.int64]:
+        """The stencil cut into runs (row, first, last) of mutually linked sites, shape (s, 3).
+
+        Two sites of one row are linked up to the half width of the stencil's own row, so that
+        half a row is such a run: of the kept sites of a run it is enough to meet one. These are
+        the cells of mutually linked sites, as long as a link reaches.
+        """
+        own = int(self.half_widths[0])
+        runs = []
+        for row, half in self.reach.tolist():
+            if row == 0:
+                runs += [(0, -half, -1), (0, 1, half)] if half else []
+            elif 2 * half <= own:
+                runs.append((row, -half, half))
+            else:
+                runs += [(row, -half, 0), (row, 1, half)]
+        return np.array(runs, dtype=np.int64).reshape(-1, 3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neighbours:
+    """Links as explicit lists: those of site i are `partners[starts[i]:starts[i + 1]]`."""
+
+    starts: NDArray[np.int64]
+    """Shape (n + 1,)."""
+
+    partners: NDArray[np.int32]
+    """Each link stands in the lists of both its sites; shape (links,)."""
+
+    @property
+    def sites(self) -> int:
+        """Number of sites."""
+        return len(self.starts) - 1
+
+    @property
+    def neighbours(self) -> int:
+        """Links of the site that has most."""
+        return int(np.diff(self.starts).max(initial=0))
+
+
+Links = Stencil | Neighbours
+
+
+def lattice_links(size: int, spacing: float | Sequence[float], link: Link) -> Links:
+    """Links of `lattice(size, spacing)`, in the form that is walked fastest.
+
+    Args:
+        size: Side N of the frame in pixels.
+        spacing: Increment d in pixels, or (d_x, d_y).
+        link: The rule that joins two sites. With the period of `torus` the lattice closes on
+            itself without a seam.
+
+    Returns:
+        A `Stencil` for the continuum overlap (unless another period puts a seam into the
+        lattice), else `Neighbours`.
+
+    Raises:
+        ValueError: A parameter is out of its range, or there is no memory for the lattice.
+    """
+    shape, steps = lattice_shape(size, spacing), increments(spacing)
+    seamless = link.period is None or np.allclose(link.period, torus(size, spacing), rtol=1e-12)
+    if link.overlap == "pixel" or not seamless:
+        return neighbours(lattice(size, spacing), link)
+    check_sites(shape, f"size = {size} and spacing = {spacing}")
+    periodic = link.period is not None
+    rows, columns = (
+        np.arange(count // 2 + 1 if periodic else count) * step
+        for count, step in zip(shape, steps, strict=True)
+    )
+    limit = 4 * link.sigma * math.sqrt(-math.log(link.threshold)) * (1 + 1e-9)
+    rows, columns = rows[rows <= limit], columns[columns <= limit]
+    distance = np.hypot(rows[:, None], columns[None, :])
+    linked = exceeds(continuum(distance, link.sigma), link.threshold)  # (rows, columns)
+    return Stencil(shape=shape, half_widths=_half_widths(linked), periodic=periodic)
+
+
+def square_links(side: int, radius2: float, *, periodic: bool = True) -> Stencil:
+    """Links of a square lattice of increment 1, between sites up to a distance.
+
+    Args:
+        side: Sites L along each axis.
+        radius2: Squared distance up to which two sites are linked, that distance included.
+        periodic: Whether the lattice is a torus.
+
+    Raises:
+        ValueError: `side` is below 1 or too large for memory, or `radius2` is not positive.
+    """
+    if side < 1:
+        raise ValueError(f"side is {side}, but a lattice needs at least 1 site on a side.")
+    if not (math.isfinite(radius2) and radius2 > 0):
+        raise ValueError(f"radius2 is {radius2}, but it must be a positive number.")
+    check_sites((side, side), f"side = {side}")
+    count = side // 2 + 1 if periodic else side
+    steps = np.arange(min(count, math.isqrt(math.floor(radius2)) + 1))
+    linked = steps[:, None] ** 2 + steps[None, :] ** 2 <= radius2 * (1 + 1e-12)
+    return Stencil(shape=(side, side), half_widths=_half_widths(linked), periodic=periodic)
+
+
+def neighbours(centres: ArrayLike, link: Link) -> Neighbours:
+    """Links among arbitrary centres, as lists.
+
+    Args:
+        centres: Bump centres (x, y) in pixels, shape (n, 2).
+        link: The rule that joins two of them.
+
+    Raises:
+        ValueError: `centres` is not of shape (n, 2), or there is no memory for the pairs.
+    """
+    points = check_centres(centres)
+    pairs = link.pairs(points)
+    sites = np.concatenate([pairs[:, 0], pairs[:, 1]])
+    partners = np.concatenate([pairs[:, 1], pairs[:, 0]])
+    counts = np.bincount(sites, minlength=len(points))
+    return Neighbours(
+        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        partners=partners[np.argsort(sites, kind="stable")].astype(np.int32),
+    )
+
+
+def torus(size: int, spacing: float | Sequence[float]) -> tuple[float, float]:
+    """Period in pixels at which a lattice closes on itself without a seam: `n d` on each axis.
+
+    Raises:
+        ValueError: `size` is below 1, or `spacing` is not one or two positive numbers.
+    """
+    (n_x, n_y), (d_x, d_y) = lattice_shape(size, spacing), increments(spacing)
+    return n_x * d_x, n_y * d_y
+
+
+def check_sites(shape: tuple[int, int], source: str) -> None:
+    """Refuse a lattice that a pass of the engine has no room for.
+
+    Raises:
+        ValueError: There are too many sites for their numbers, or for memory.
+    """
+    sites = shape[0] * shape[1]
+    remedy = "take a smaller lattice"
+    what = f"{source} make a lattice of {sites:,} sites, which"
+    check_memory(sites * SITE_BYTES, what, remedy)
+    if sites > MAX_SITES:
+        raise ValueError(
+            f"{what} would take {sites * SITE_BYTES / 1e9:,.1f} GB of memory, and at most "
+            f"{MAX_SITES:,} sites can be numbered: {remedy}."
+        )
+
+
+# Memory that a pass takes for a site, in bytes: order, tree, ways on a torus, two results, bits.
+SITE_BYTES = 4 + 4 + 8 + 4 + 8 + 1
+
+
+def _half_widths(linked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Half width of every row that has a link, from which offsets (row, column) are linked."""
+    counts = linked.sum(axis=1, dtype=np.int64)  # the linked columns of a row begin at 0
+    return np.asarray(counts[counts > 0] - 1)

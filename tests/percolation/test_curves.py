@@ -1,0 +1,163 @@
+"""Mass ratio and mean cluster size against direct counts, closed forms and known laws."""
+
+import math
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from percolation import Link, continuum, graph, lattice, lattice_links, mass_ratio, square_links
+from percolation.growth import generator_of
+
+# Nearest neighbours of a lattice of increment 1.
+NEAREST = Link(sigma=1, threshold=float(continuum(1.2, 1)))
+
+
+def chain(sites):
+    """Sites in a row, next ones linked."""
+    return lattice_links(sites, (2.0 * sites, 1.0), NEAREST)
+
+
+def test_averages_are_those_of_networkx():
+    fractions = [0.1, 0.3, 0.55, 0.9]
+    result = mass_ratio(lattice_links(6, 1, NEAREST), fractions, realisations=8, seed=4)
+    reference = graph(lattice(6, 1), sigma=1, threshold=NEAREST.threshold)
+    kept_ratios, all_ratios, mean_sizes = [], [], []
+    for realisation in range(8):
+        order = generator_of(4, realisation)
+        sites = draw(order, 36)
+        for fraction in fractions:
+            kept = sites[: round(fraction * 36)]
+            sizes = sorted(map(len, nx.connected_components(reference.subgraph(kept))))
+            kept_ratios.append(sizes[-1] / len(kept))
+            all_ratios.append(sizes[-1] / 36)
+            mean_sizes.append(sum(size**2 for size in sizes[:-1]) / len(kept))
+    for values, mean, error in (
+        (kept_ratios, result.mass_ratio_kept, result.kept_error),
+        (all_ratios, result.mass_ratio_all, result.all_error),
+        (mean_sizes, result.mean_size, result.size_error),
+    ):
+        table = np.reshape(values, (8, 4))
+        np.testing.assert_allclose(mean, table.mean(axis=0))
+        np.testing.assert_allclose(error, stats.sem(table, axis=0), atol=1e-15)
+
+
+def draw(generator, sites):
+    """The order of a pass: Fisher and Yates's shuffle, written once more."""
+    order = list(range(sites))
+    for place in range(sites):
+        other = place + int(generator.random() * (sites - place))
+        order[place], order[other] = order[other], order[place]
+    return order
+
+
+def test_sites_kept_are_counted_exactly_or_on_average():
+    links = lattice_links(5, 1, NEAREST)
+    exact = mass_ratio(links, [0.0, 0.1, 0.3, 1.0], realisations=2)
+    np.testing.assert_array_equal(exact.sites_kept, [0, 2, 8, 25])
+    smoothed = mass_ratio(links, [0.1], occupation="smoothed", realisations=2)
+    assert smoothed.sites_kept[0] == 2.5
+
+
+@pytest.mark.parametrize("occupation", ["exact", "probability", "smoothed"])
+def test_nothing_kept_and_everything_kept(occupation):
+    result = mass_ratio(square_links(6, 1), [0.0, 1.0], occupation=occupation, realisations=3)
+    for values in (result.mass_ratio_kept, result.mass_ratio_all):
+        np.testing.assert_allclose(values, [0, 1])
+    np.testing.assert_allclose(result.mean_size, 0, atol=1e-12)
+    np.testing.assert_allclose(result.kept_error, 0, atol=1e-15)
+
+
+def test_bumps_that_never_meet_stay_single():
+    alone = lattice_links(5, 1, Link(sigma=0.01, threshold=0.5))
+    result = mass_ratio(alone, [0.2, 0.6, 1.0], realisations=4)
+    np.testing.assert_allclose(result.mass_ratio_kept, [1 / 5, 1 / 15, 1 / 25])
+    np.testing.assert_allclose(result.mass_ratio_all, 1 / 25)
+    np.testing.assert_allclose(result.mean_size, [4 / 5, 14 / 15, 24 / 25])
+
+
+def test_a_lattice_of_one_site():
+    result = mass_ratio(lattice_links(1, 1, NEAREST), [1.0], realisations=1)
+    assert result.mass_ratio_kept == 1
+    assert math.isnan(result.kept_error[0])
+
+
+def test_two_of_three_in_a_row():
+    """Neighbours in 2 of 3 draws, so that the mean is 5/3 of two sites."""
+    drawn = mass_ratio(chain(3), [2 / 3], realisations=1500, seed=1)
+    assert abs(drawn.mass_ratio_kept[0] - 5 / 6) < 4 * drawn.kept_error[0]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_mean_cluster_size_of_a_long_row(share):
+    """In one dimension the mean size is (1 + p) / (1 - p) (Stauffer and Aharony, ch. 2)."""
+    result = mass_ratio(chain(60_000), [share], occupation="probability", realisations=20)
+    largest = result.mass_ratio_all * 60_000
+    mean = result.mean_size + largest**2 / (share * 60_000)
+    assert mean[0] == pytest.approx((1 + share) / (1 - share), rel=0.01)
+
+
+@settings(max_examples=25)
+@given(st.floats(0, 1), st.integers(0, 100))
+def test_smoothing_is_the_binomial_average(share, seed):
+    links = square_links(5, 1)
+    counts = np.arange(26)
+    whole = mass_ratio(links, (counts / 25).tolist(), realisations=1, seed=seed)
+    weights = stats.binom.pmf(counts, 25, share)
+    smoothed = mass_ratio(links, [share], occupation="smoothed", realisations=1, seed=seed)
+    assert smoothed.mass_ratio_kept[0] == pytest.approx(weights @ whole.mass_ratio_kept)
+    assert smoothed.mass_ratio_all[0] == pytest.approx(weights @ whole.mass_ratio_all)
+    assert smoothed.mean_size[0] == pytest.approx(weights @ whole.mean_size)
+
+
+def test_keeping_by_probability_averages_to_the_smoothed_curve():
+    links = square_links(8, 1)
+    fractions = [0.7, 0.2, 0.5]  # in any order
+    drawn = mass_ratio(links, fractions, occupation="probability", realisations=3000)
+    smoothed = mass_ratio(links, fractions, occupation="smoothed", realisations=3000)
+    error = np.hypot(drawn.kept_error, smoothed.kept_error)
+    assert (np.abs(drawn.mass_ratio_kept - smoothed.mass_ratio_kept) < 4 * error).all()
+    assert (drawn.all_error > smoothed.all_error).all()
+
+
+def test_square_lattice_percolates_at_its_known_threshold():
+    """The threshold is 0.5927 (Newman and Ziff 2001): below it no cluster spans the lattice."""
+    result = mass_ratio(square_links(128, 1), [0.5, 0.592746, 0.7], realisations=20)
+    below, at, above = result.mass_ratio_all
+    assert below < 0.03 < 0.2 < at < 0.6
+    assert above > 0.65
+
+
+def test_the_largest_cluster_shrinks_with_the_side_as_it_must():
+    """At the threshold the mass ratio falls like L^(-beta/nu), beta/nu = 5/48."""
+    small, large = (
+        mass_ratio(
+            square_links(side, 1), [0.592746], occupation="smoothed", realisations=400
+        ).mass_ratio_all[0]
+        for side in (24, 96)
+    )
+    assert math.log(small / large) / math.log(4) == pytest.approx(5 / 48, abs=0.015)
+
+
+def test_the_same_seed_gives_the_same_curve_and_another_seed_another():
+    def curve(**how):
+        links = lattice_links(9, 1, NEAREST)
+        return mass_ratio(links, [0.3, 0.5], occupation="probability", **how).mass_ratio_kept
+
+    np.testing.assert_array_equal(curve(seed=7), curve(seed=7))
+    np.testing.assert_array_equal(curve(seed=7, workers=1), curve(seed=7, workers=4))
+    assert not np.array_equal(curve(seed=7), curve(seed=8))
+
+
+@pytest.mark.parametrize("fraction", [-0.5, 1.5, math.nan])
+def test_a_share_must_lie_between_zero_and_one(fraction):
+    with pytest.raises(ValueError, match=r"^lambda is"):
+        mass_ratio(lattice_links(4, 1, NEAREST), [fraction])
+
+
+def test_a_curve_needs_a_realisation():
+    with pytest.raises(ValueError, match=r"^realisations is 0"):
+        mass_ratio(lattice_links(4, 1, NEAREST), [0.5], realisations=0)

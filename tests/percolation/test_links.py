@@ -1,0 +1,94 @@
+"""Stencils and lists: how many neighbours, which runs, and what is refused."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from percolation import Link, lattice, lattice_links, neighbours, radius, square_links, torus
+from percolation.links import Neighbours, Stencil
+
+
+@pytest.mark.parametrize(
+    ("radius2", "count"), [(1, 4), (2, 8), (4, 12), (5, 20), (8, 24), (10, 36), (25, 80)]
+)
+def test_neighbours_of_the_square_lattice(radius2, count):
+    assert square_links(64, radius2).neighbours == count
+    assert square_links(64, radius2 + 0.5).neighbours == count
+
+
+@given(st.floats(1, 900))
+def test_neighbours_are_the_lattice_points_of_a_disc(radius2):
+    offsets = range(-30, 31)
+    inside = sum(a * a + b * b <= radius2 for a in offsets for b in offsets)
+    assert square_links(70, radius2, periodic=False).neighbours == inside - 1
+
+
+@given(st.floats(1, 150), st.booleans())
+def test_runs_cover_the_stencil_once_and_are_mutually_linked(radius2, periodic):
+    links = square_links(40, radius2, periodic=periodic)
+    sites = [(a, b) for a, first, last in links.segments for b in range(first, last + 1)]
+    assert len(sites) == len(set(sites)) == links.neighbours
+    assert (0, 0) not in sites
+    for _, first, last in links.segments:
+        assert (last - first) ** 2 <= radius2
+    reach = int(np.sqrt(radius2))
+    assert set(sites) == {
+        (a, b)
+        for a, b in itertools.product(range(-reach, reach + 1), repeat=2)
+        if 0 < a * a + b * b <= radius2
+    }
+
+
+def test_a_stencil_has_the_reach_of_the_overlap():
+    links = lattice_links(64, 0.5, Link(sigma=1, threshold=0.05))
+    assert isinstance(links, Stencil)
+    assert links.half_widths[0] == int(radius(1, 0.05) / 0.5)
+    uneven = lattice_links(64, (0.5, 2.0), Link(sigma=1, threshold=0.05))
+    assert uneven.half_widths[0] == int(radius(1, 0.05) / 2)
+    assert len(uneven.half_widths) == 1 + int(radius(1, 0.05) / 0.5)
+
+
+def test_the_most_neighbours_of_a_list():
+    links = neighbours([(1, 1), (2, 1), (3, 1), (9, 9)], Link(sigma=1, threshold=0.9))
+    assert isinstance(links, Neighbours)
+    assert links.sites == 4
+    assert links.neighbours == 2
+    np.testing.assert_array_equal(links.starts, [0, 1, 3, 4, 4])
+    assert neighbours(np.empty((0, 2)), Link(sigma=1, threshold=0.9)).sites == 0
+
+
+def test_a_torus_closes_where_the_lattice_would_go_on():
+    assert torus(8, 0.5) == (7.5, 7.5)
+    assert torus(9, (2, 1)) == (10, 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((0, 1), "^side is 0"),
+        ((4, 0), "^radius2 is 0"),
+        ((4, float("nan")), "^radius2 is nan"),
+        ((10**7, 1), "^side = 10000000 make a lattice of 100,000,000,000,000 sites, which would "),
+    ],
+)
+def test_a_square_lattice_refuses_what_it_cannot_use(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        square_links(*arguments)
+
+
+def test_a_lattice_too_large_for_memory_says_how_much_it_would_take():
+    link = Link(sigma=1, threshold=0.5)
+    for build in (lambda: lattice_links(32, 1e-5, link), lambda: lattice(32, 1e-5)):
+        with pytest.raises(ValueError, match=r"sites, which would take [\d,]+\.\d GB of memory"):
+            build()
+    with pytest.raises(ValueError, match="too small to count"):
+        lattice(32, 1e-320)
+
+
+def test_more_sites_than_numbers_are_refused(monkeypatch):
+    monkeypatch.setattr("percolation.memory.available", lambda: 10**18)
+    with pytest.raises(ValueError, match="at most 2,147,483,647 sites can be numbered"):
+        square_links(50_000, 1)
