@@ -9,6 +9,7 @@ lead to the compiled engine, which is tested against it.
 
 from percolation.critical import CriticalPoint, critical_fraction, critical_point
 from percolation.curves import MassRatio, Occupation, mass_ratio
+from percolation.errors import ParameterError
 from percolation.growth import Growth, growth, labels
 from percolation.lattice import Link, Overlap, lattice
 from percolation.links import (
@@ -34,6 +35,7 @@ __all__ = [
     "Neighbours",
     "Occupation",
     "Overlap",
+    "ParameterError",
     "Stencil",
     "continuum",
     "critical_count",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from percolation.errors import ParameterError
 from percolation.growth import Growth, Report, realise
 from percolation.links import square_links
 from percolation.overlap import radius
@@ -72,23 +73,23 @@ def critical_point(
         The estimate and its standard error, to first order in the noise of the probability.
 
     Raises:
-        ValueError: `radius2` is below 1 (no site has a neighbour), or another parameter is out
+        ParameterError: `radius2` is below 1 (no site has a neighbour), or another parameter is out
             of its range, or there is no memory.
     """
     if not (math.isfinite(radius2) and radius2 >= 1):
-        raise ValueError(
+        raise ParameterError(
             f"radius2 is {radius2}, but it must be at least 1, the distance of next sites."
         )
     reach = math.isqrt(math.floor(radius2))
     side = max(_SIDE, _SIDE_PER_REACH * reach) if side is None else side
     if side <= 2 * reach:
-        raise ValueError(
+        raise ParameterError(
             f"side is {side}, but it must be more than {2 * reach}, twice the reach of a link."
         )
     if realisations is not None and realisations < 2:
-        raise ValueError(f"realisations is {realisations}, but an error needs at least 2.")
+        raise ParameterError(f"realisations is {realisations}, but an error needs at least 2.")
     if seconds is not None and not seconds > 0:
-        raise ValueError(f"seconds is {seconds}, but it must be positive.")
+        raise ParameterError(f"seconds is {seconds}, but it must be positive.")
     if seconds is None:
         seconds = math.inf if realisations is not None else 10.0
     links = square_links(side, radius2)
@@ -132,10 +133,10 @@ def critical_fraction(
         The estimate, or None where a bump overlaps with no other of the lattice.
 
     Raises:
-        ValueError: A parameter is out of its range, or there is no memory.
+        ParameterError: A parameter is out of its range, or there is no memory.
     """
     if not (math.isfinite(spacing) and spacing > 0):
-        raise ValueError(f"spacing is {spacing}, but it must be a positive number.")
+        raise ParameterError(f"spacing is {spacing}, but it must be a positive number.")
     # A distance exactly at the threshold is not linked (see `exceeds`).
     radius2 = (radius(sigma, threshold) / spacing) ** 2 * (1 - 1e-9)
     if radius2 < 1:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from percolation.errors import ParameterError
 from percolation.growth import Growth, Report, realise, standard_error
 from percolation.links import Links
 
@@ -81,14 +82,14 @@ def mass_ratio(
         Averages and their standard errors.
 
     Raises:
-        ValueError: A parameter is out of its range, or there is no memory for a pass.
+        ParameterError: A parameter is out of its range, or there is no memory for a pass.
     """
     shares = np.array(fractions, dtype=np.float64)
     if not ((shares >= 0) & (shares <= 1)).all():
         wrong = shares[~((shares >= 0) & (shares <= 1))][0]
-        raise ValueError(f"lambda is {wrong}, but it must lie in [0, 1].")
+        raise ParameterError(f"lambda is {wrong}, but it must lie in [0, 1].")
     if realisations < 1:
-        raise ValueError(f"realisations is {realisations}, but it must be at least 1.")
+        raise ParameterError(f"realisations is {realisations}, but it must be at least 1.")
     n = links.sites
     kept = np.array([round(share * n) for share in shares.tolist()], dtype=np.int64)
     values = realise(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from percolation import _kernels
+from percolation.errors import ParameterError
 from percolation.links import SITE_BYTES, Links, Neighbours, Stencil
 from percolation.memory import available, check_memory
 
@@ -47,7 +48,7 @@ class Pass:
             `labels` alone needs the trees of every site.
 
     Raises:
-        ValueError: There is no memory for it.
+        ParameterError: There is no memory for it.
     """
 
     def __init__(self, links: Links, *, early: bool = True) -> None:
@@ -143,7 +144,7 @@ def growth(links: Links, order: ArrayLike) -> Growth:
         order: Sites to keep, each at most once, shape (k,).
 
     Raises:
-        ValueError: `order` names a site twice or one that is not there, or there is no memory.
+        ParameterError: `order` names a site twice or one that is not there, or there is no memory.
     """
     return Pass(links).run(_check_order(links, order))
 
@@ -161,7 +162,7 @@ def labels(links: Links, kept: ArrayLike) -> NDArray[np.int64]:
         Labels from 0, shape (k,).
 
     Raises:
-        ValueError: `kept` names a site twice or one that is not there, or there is no memory.
+        ParameterError: `kept` names a site twice or one that is not there, or there is no memory.
     """
     sites = _check_order(links, kept)
     if not len(sites):
@@ -210,11 +211,11 @@ def realise(
         What was observed, one row for each realisation, in their order.
 
     Raises:
-        ValueError: There is no realisation, or no memory for one.
+        ParameterError: There is no realisation, or no memory for one.
     """
     numbers = list(realisations)
     if not numbers:
-        raise ValueError("realisations is 0, but it must be at least 1.")
+        raise ParameterError("realisations is 0, but it must be at least 1.")
     threads = min(len(numbers), workers or _cores(), _room_for(links))
     todo = iter(enumerate(numbers))  # shared: each thread takes the next one
     results: list[NDArray[np.float64] | None] = [None] * len(numbers)
@@ -253,9 +254,9 @@ def standard_error(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _check_order(links: Links, order: ArrayLike) -> NDArray[np.int64]:
     sites = np.asarray(order, dtype=np.int64)
     if sites.ndim != 1 or len(np.unique(sites)) != sites.size:
-        raise ValueError("The sites to keep must be a list that names each of them once.")
+        raise ParameterError("The sites to keep must be a list that names each of them once.")
     if sites.size and not (sites.min() >= 0 and sites.max() < links.sites):
-        raise ValueError(f"The sites to keep must lie between 0 and {links.sites - 1}.")
+        raise ParameterError(f"The sites to keep must lie between 0 and {links.sites - 1}.")
     return sites
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from percolation.errors import ParameterError
 from percolation.memory import check_memory
 from percolation.overlap import (
     check_sigma,
@@ -40,7 +41,7 @@ class Link:
     """The rule that joins two bumps: their overlap strictly exceeds a threshold.
 
     Raises:
-        ValueError: A field is out of its range, `size` is missing for the pixel overlap, or
+        ParameterError: A field is out of its range, `size` is missing for the pixel overlap, or
             `period` is given with it.
     """
 
@@ -64,19 +65,23 @@ class Link:
         check_sigma(self.sigma)
         check_threshold(self.threshold)
         if self.overlap not in ("continuum", "pixel"):
-            raise ValueError(f"overlap is {self.overlap!r}, but it must be 'continuum' or 'pixel'.")
+            raise ParameterError(
+                f"overlap is {self.overlap!r}, but it must be 'continuum' or 'pixel'."
+            )
         if self.overlap == "pixel":
             if self.size is None:
-                raise ValueError("size is None, but the pixel overlap needs the frame's side N.")
+                raise ParameterError(
+                    "size is None, but the pixel overlap needs the frame's side N."
+                )
             check_size(self.size)
             if self.period is not None:
-                raise ValueError(
+                raise ParameterError(
                     f"period is {self.period}, but it must be None for the pixel overlap."
                 )
         if self.period is not None:
             box = np.atleast_1d(self.period)
             if box.shape not in ((1,), (2,)) or not (np.isfinite(box).all() and (box > 0).all()):
-                raise ValueError(
+                raise ParameterError(
                     f"period is {self.period}, but it must be one or two positive numbers of "
                     "pixels."
                 )
@@ -91,7 +96,7 @@ class Link:
             Index pairs (i, j) with i < j, each once, shape (m, 2).
 
         Raises:
-            ValueError: `centres` is not of shape (n, 2), or there is no memory for the pairs.
+            ParameterError: `centres` is not of shape (n, 2), or there is no memory for the pairs.
         """
         points = check_centres(centres)
         if len(points) < 2:
@@ -164,7 +169,7 @@ def lattice(size: int, spacing: float | Sequence[float]) -> NDArray[np.float64]:
         of an axis is N where d divides N - 1, else the last step that stays below N.
 
     Raises:
-        ValueError: `size` is below 1, `spacing` is not one or two positive numbers, or there is
+        ParameterError: `size` is below 1, `spacing` is not one or two positive numbers, or there is
             no memory for the lattice.
     """
     counts, steps = lattice_shape(size, spacing), increments(spacing)
@@ -183,12 +188,12 @@ def lattice_shape(size: int, spacing: float | Sequence[float]) -> tuple[int, int
     """Number of centres (n_x, n_y) along both axes of `lattice`.
 
     Raises:
-        ValueError: `size` is below 1, or `spacing` is not one or two positive numbers.
+        ParameterError: `size` is below 1, or `spacing` is not one or two positive numbers.
     """
     check_size(size)
     steps = [(size - 1) / step for step in increments(spacing)]
     if not np.isfinite(steps).all():
-        raise ValueError(f"spacing is {spacing}, but that is too small to count the steps.")
+        raise ParameterError(f"spacing is {spacing}, but that is too small to count the steps.")
     n_x, n_y = (math.floor(step + 1e-9) + 1 for step in steps)  # 31 / 0.1 is 309.99999999999994
     return n_x, n_y
 
@@ -197,11 +202,11 @@ def increments(spacing: float | Sequence[float]) -> tuple[float, float]:
     """The two increments (d_x, d_y) in pixels.
 
     Raises:
-        ValueError: `spacing` is not one or two positive numbers.
+        ParameterError: `spacing` is not one or two positive numbers.
     """
     steps = np.atleast_1d(np.asarray(spacing, dtype=np.float64))
     if steps.shape not in ((1,), (2,)) or not (np.isfinite(steps).all() and (steps > 0).all()):
-        raise ValueError(f"spacing is {spacing}, but it must be one or two positive numbers.")
+        raise ParameterError(f"spacing is {spacing}, but it must be one or two positive numbers.")
     return float(steps[0]), float(steps[-1])
 
 
@@ -209,11 +214,11 @@ def check_centres(centres: ArrayLike) -> NDArray[np.float64]:
     """Centres as floats of shape (n, 2).
 
     Raises:
-        ValueError: The shape is another one, or a coordinate is not finite.
+        ParameterError: The shape is another one, or a coordinate is not finite.
     """
     points = np.asarray(centres, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise ValueError(
+        raise ParameterError(
             f"centres has shape {points.shape}, but it must hold finite pairs (x, y): (n, 2)."
         )
     return points

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from percolation.errors import ParameterError
 from percolation.lattice import Link, check_centres, increments, lattice, lattice_shape
 from percolation.memory import check_memory
 from percolation.overlap import continuum, exceeds
@@ -111,7 +112,7 @@ def lattice_links(size: int, spacing: float | Sequence[float], link: Link) -> Li
         lattice), else `Neighbours`.
 
     Raises:
-        ValueError: A parameter is out of its range, or there is no memory for the lattice.
+        ParameterError: A parameter is out of its range, or there is no memory for the lattice.
     """
     shape, steps = lattice_shape(size, spacing), increments(spacing)
     seamless = link.period is None or np.allclose(link.period, torus(size, spacing), rtol=1e-12)
@@ -139,12 +140,12 @@ def square_links(side: int, radius2: float, *, periodic: bool = True) -> Stencil
         periodic: Whether the lattice is a torus.
 
     Raises:
-        ValueError: `side` is below 1 or too large for memory, or `radius2` is not positive.
+        ParameterError: `side` is below 1 or too large for memory, or `radius2` is not positive.
     """
     if side < 1:
-        raise ValueError(f"side is {side}, but a lattice needs at least 1 site on a side.")
+        raise ParameterError(f"side is {side}, but a lattice needs at least 1 site on a side.")
     if not (math.isfinite(radius2) and radius2 > 0):
-        raise ValueError(f"radius2 is {radius2}, but it must be a positive number.")
+        raise ParameterError(f"radius2 is {radius2}, but it must be a positive number.")
     check_sites((side, side), f"side = {side}")
     count = side // 2 + 1 if periodic else side
     steps = np.arange(min(count, math.isqrt(math.floor(radius2)) + 1))
@@ -160,7 +161,7 @@ def neighbours(centres: ArrayLike, link: Link) -> Neighbours:
         link: The rule that joins two of them.
 
     Raises:
-        ValueError: `centres` is not of shape (n, 2), or there is no memory for the pairs.
+        ParameterError: `centres` is not of shape (n, 2), or there is no memory for the pairs.
     """
     points = check_centres(centres)
     pairs = link.pairs(points)
@@ -177,7 +178,7 @@ def torus(size: int, spacing: float | Sequence[float]) -> tuple[float, float]:
     """Period in pixels at which a lattice closes on itself without a seam: `n d` on each axis.
 
     Raises:
-        ValueError: `size` is below 1, or `spacing` is not one or two positive numbers.
+        ParameterError: `size` is below 1, or `spacing` is not one or two positive numbers.
     """
     (n_x, n_y), (d_x, d_y) = lattice_shape(size, spacing), increments(spacing)
     return n_x * d_x, n_y * d_y
@@ -187,14 +188,14 @@ def check_sites(shape: tuple[int, int], source: str) -> None:
     """Refuse a lattice that a pass of the engine has no room for.
 
     Raises:
-        ValueError: There are too many sites for their numbers, or for memory.
+        ParameterError: There are too many sites for their numbers, or for memory.
     """
     sites = shape[0] * shape[1]
     remedy = "take a smaller lattice"
     what = f"{source} make a lattice of {sites:,} sites, which"
     check_memory(sites * SITE_BYTES, what, remedy)
     if sites > MAX_SITES:
-        raise ValueError(
+        raise ParameterError(
             f"{what} would take {sites * SITE_BYTES / 1e9:,.1f} GB of memory, and at most "
             f"{MAX_SITES:,} sites can be numbered: {remedy}."
         )

@@ -2,6 +2,8 @@
 
 import psutil
 
+from percolation.errors import ParameterError
+
 
 def available() -> int:
     """Bytes of memory that can be taken without swapping."""
@@ -17,11 +19,11 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
         remedy: What the user can do.
 
     Raises:
-        ValueError: More is needed than is available.
+        ParameterError: More is needed than is available.
     """
     free = available()
     if needed > free:
-        raise ValueError(
+        raise ParameterError(
             f"{what} would take {needed / 1e9:,.1f} GB of memory, but {free / 1e9:,.1f} GB is "
             f"free: {remedy}."
         )

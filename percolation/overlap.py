@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
+from percolation.errors import ParameterError
+
 # Coordinates whose pixel sums are held at once: bounds the memory of `pixel`, whatever is asked.
 _CHUNK = 65_536
 
@@ -22,20 +24,20 @@ def check_sigma(sigma: float) -> None:
     """Refuse a spread that is not a positive number of pixels.
 
     Raises:
-        ValueError: `sigma` is not positive and finite.
+        ParameterError: `sigma` is not positive and finite.
     """
     if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma is {sigma}, but it must be a positive number of pixels.")
+        raise ParameterError(f"sigma is {sigma}, but it must be a positive number of pixels.")
 
 
 def check_threshold(threshold: float) -> None:
     """Refuse an overlap threshold that would join all bumps, or none.
 
     Raises:
-        ValueError: `threshold` is not strictly between 0 and 1.
+        ParameterError: `threshold` is not strictly between 0 and 1.
     """
     if not 0 < threshold < 1:
-        raise ValueError(f"threshold is {threshold}, but it must lie strictly between 0 and 1.")
+        raise ParameterError(f"threshold is {threshold}, but it must lie strictly between 0 and 1.")
 
 
 def exceeds(overlap: ArrayLike, threshold: float) -> NDArray[np.bool_]:
@@ -67,7 +69,7 @@ def continuum(distance: ArrayLike, sigma: float) -> NDArray[np.float64]:
         The overlap in [0, 1], in the shape of `distance`.
 
     Raises:
-        ValueError: `sigma` is not positive and finite.
+        ParameterError: `sigma` is not positive and finite.
     """
     check_sigma(sigma)
     return np.exp(-((np.asarray(distance, dtype=np.float64) / (4 * sigma)) ** 2))
@@ -86,7 +88,7 @@ def radius(sigma: float, threshold: float) -> float:
         The distance R in pixels.
 
     Raises:
-        ValueError: `sigma` is not positive and finite, or `threshold` is outside (0, 1).
+        ParameterError: `sigma` is not positive and finite, or `threshold` is outside (0, 1).
     """
     check_sigma(sigma)
     check_threshold(threshold)
@@ -147,7 +149,7 @@ def pixel(a_center: ArrayLike, b_center: ArrayLike, size: int, sigma: float) -> 
         The overlap in [0, 1] of every pair, shape (...).
 
     Raises:
-        ValueError: `sigma` is not positive and finite, `size` is below 1, or a centre does not
+        ParameterError: `sigma` is not positive and finite, `size` is below 1, or a centre does not
             have two finite coordinates.
     """
     check_sigma(sigma)
@@ -166,17 +168,17 @@ def check_size(size: int) -> None:
     """Refuse a frame without pixels.
 
     Raises:
-        ValueError: `size` is below 1.
+        ParameterError: `size` is below 1.
     """
     if size < 1:
-        raise ValueError(f"size is {size}, but a frame needs at least 1 pixel on a side.")
+        raise ParameterError(f"size is {size}, but a frame needs at least 1 pixel on a side.")
 
 
 def _centres(value: ArrayLike, name: str) -> NDArray[np.float64]:
     """Centres as floats of shape (..., 2)."""
     centres = np.asarray(value, dtype=np.float64)
     if centres.ndim == 0 or centres.shape[-1] != 2 or not np.isfinite(centres).all():
-        raise ValueError(
+        raise ParameterError(
             f"{name} has shape {centres.shape}, but it must hold finite pairs (x, y): (..., 2)."
         )
     return centres

@@ -33,7 +33,7 @@ def graph(
         `position` holds (x, y).
 
     Raises:
-        ValueError: A parameter is out of its range (see `Link`), or there is no
+        ParameterError: A parameter is out of its range (see `Link`), or there is no
             memory for the pairs.
 
     Example:

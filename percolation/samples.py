@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from percolation.errors import ParameterError
 from percolation.growth import Growth, realise, standard_error
 from percolation.lattice import Link
 from percolation.links import Links, lattice_links
@@ -49,14 +50,14 @@ def critical_count(
         Mean and standard error over realisations; see `CriticalCount`.
 
     Raises:
-        ValueError: `level` is outside (0, 1], there are fewer than 2 sites, or another parameter
-            is out of its range.
+        ParameterError: `level` is outside (0, 1], there are fewer than 2 sites, or another
+            parameter is out of its range.
     """
     n = links.sites
     if not 0 < level <= 1:
-        raise ValueError(f"level is {level}, but it must lie in (0, 1].")
+        raise ParameterError(f"level is {level}, but it must lie in (0, 1].")
     if n < 2:
-        raise ValueError(f"The lattice has {n} site, but a crossing needs at least 2.")
+        raise ParameterError(f"The lattice has {n} site, but a crossing needs at least 2.")
     present = np.arange(1, n + 1)
 
     def last_below(passed: Growth, _: np.random.Generator) -> NDArray[np.float64]:
@@ -104,7 +105,7 @@ def predict_samples(
         Mean and standard error over realisations; see `CriticalCount`.
 
     Raises:
-        ValueError: A parameter is out of its range.
+        ParameterError: A parameter is out of its range.
     """
     links = lattice_links(size, spacing, Link(sigma=sigma, threshold=threshold))
     return critical_count(links, level=level, realisations=realisations, seed=seed)
