@@ -14,7 +14,12 @@ from analysis.scaling import (
     exponents_table,
     measure_crossings,
 )
-from analysis.theory import mass_ratio_table, prediction_exponents_table, predictions_table
+from analysis.theory import (
+    critical_table,
+    mass_ratio_table,
+    prediction_exponents_table,
+    predictions_table,
+)
 from analysis.thresholds import Crossing, crossing
 
 __all__ = [
@@ -22,6 +27,7 @@ __all__ = [
     "Drawing",
     "SizeCrossing",
     "accuracy_table",
+    "critical_table",
     "crossing",
     "crossings_table",
     "exponents_table",

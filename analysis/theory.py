@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from percolation import Link, lattice_links, mass_ratio, predict_samples
+from percolation import Link, critical_fraction, lattice_links, mass_ratio, predict_samples
 
 Spacing = float | tuple[float, ...]
 
@@ -72,6 +72,42 @@ def mass_ratio_table(
             )
     columns = ["size", "threshold", "subsample", "samples_2d", "mass_ratio", "error"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def critical_table(
+    *,
+    spacing: Spacing,
+    sigma: float,
+    thresholds: Sequence[float],
+    realisations: int = 400,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Critical share lambda_c of the endless lattice, for each threshold.
+
+    Args:
+        spacing: Lattice increment in pixels, or (d_x, d_y).
+        sigma: Spread of the bumps in pixels.
+        thresholds: Overlaps above which two bumps are joined.
+        realisations: Passes over a torus to estimate each from.
+        seed: Seed of the passes.
+
+    Returns:
+        Columns `threshold`, `critical`, `error` (standard error) and `neighbours`; no row where
+        no bump overlaps with another, or where the two increments differ.
+
+    Raises:
+        ValueError: A parameter is out of its range.
+    """
+    columns = ["threshold", "critical", "error", "neighbours"]
+    step, *others = set(np.atleast_1d(spacing).tolist())
+    if others:
+        return pd.DataFrame(columns=columns)
+    rows = []
+    for threshold in thresholds:
+        found = critical_fraction(sigma, threshold, step, realisations=realisations, seed=seed)
+        if found is not None:
+            rows.append((threshold, found.value, found.error, found.neighbours))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def predictions_table(

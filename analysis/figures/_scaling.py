@@ -36,7 +36,7 @@ def draw_accuracies(parent: SubFigure, panels: Panels, *, level: float) -> None:
 
     Args:
         parent: Where to draw.
-        panels: Layers `accuracy`, `trials` and `mass-ratio`.
+        panels: Layers `accuracy`, `trials`, `mass-ratio` and `critical`.
         level: Accuracy marked by a red line, beside 0 and 1.
     """
     families = list(dict.fromkeys(panels["accuracy"]["family"]))
@@ -45,6 +45,9 @@ def draw_accuracies(parent: SubFigure, panels: Panels, *, level: float) -> None:
     for letter, family, axes in zip(_LETTERS, families, row, strict=False):
         for value in (0, level, 1):
             axes.axhline(100 * value, color="red", ls="--", lw=0.8, zorder=0)
+        for threshold, line in zip(_thresholds(panels["mass-ratio"]), _THEORY_LINES, strict=False):
+            for share in _numbers(_where(panels["critical"], threshold=threshold), "critical"):
+                axes.axvline(share, color="0.3", ls=line, lw=0.9, zorder=0)
         for i, size in enumerate(sizes):
             _draw_accuracy(axes, panels, family, size, look=_look(i))
         axes.set(xscale="log", ylim=(-4, 104), xlabel="Share of the lattice kept, λ")

@@ -1,7 +1,8 @@
 """How accuracy grows with the data set, and how the data set needed grows with N ([F] Fig 5).
 
 Upper row, one panel for each family: accuracy against lambda (layers `accuracy` and `trials` of
-the data), with percolation's mass ratio on the same axes (`mass-ratio`). Lower row: samples at
+the data), with percolation's mass ratio on the same axes (`mass-ratio`) and the critical lambda
+of an endless lattice (`critical`). Lower row: samples at
 which the accuracy crosses the level against N (`crossings`, `exponents`), 2D examples alone with
 percolation's prediction (`predictions`, `prediction-exponents`), and the whole data set.
 """
@@ -24,7 +25,12 @@ from analysis.figures._scaling import (
     draw_crossings,
 )
 from analysis.tables import alike, measured, require, single
-from analysis.theory import mass_ratio_table, prediction_exponents_table, predictions_table
+from analysis.theory import (
+    critical_table,
+    mass_ratio_table,
+    prediction_exponents_table,
+    predictions_table,
+)
 
 COLUMNS: Sequence[str] = (*scaling.COLUMNS, "data.sigma", "data.spacing")
 AXES: Sequence[str] = ("data.family", "data.size", "data.subsample", "seed")
@@ -37,7 +43,7 @@ def draw(
     thresholds: Sequence[float] = (0.05, 0.5),
     seed: int = 0,
     resamples: int = 2000,
-    realisations: int = 50,
+    realisations: int = 400,
 ) -> Drawing:
     """Draw the scaling figure.
 
@@ -128,6 +134,13 @@ def _predict(
     )
     return {
         "mass-ratio": ratios,
+        "critical": critical_table(
+            spacing=spacing,
+            sigma=sigma,
+            thresholds=thresholds,
+            realisations=max(realisations, 2),
+            seed=seed,
+        ),
         "predictions": predictions,
         "prediction-exponents": prediction_exponents_table(predictions),
     }
@@ -140,7 +153,8 @@ def _reading(panels: Panels, level: float) -> list[str]:
     return [
         "Symbols: mean and standard deviation over seeds; dots: single trials. Label reader's "
         f"ceiling on clean images: {ceiling}. Red lines: 0, {100 * level:g} and 100 %. Thin lines: "
-        "share of the kept bumps in the largest cluster of overlapping ones. Crossings and "
+        "share of the kept bumps in the largest cluster of overlapping ones; vertical: its "
+        "critical λ on an endless lattice. Crossings and "
         "exponents: 95 % bootstrap intervals; percolation: standard errors, and a crossing at 2 "
         "means that the bumps always overlap."
     ]

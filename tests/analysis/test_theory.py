@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import mass_ratio_table, prediction_exponents_table, predictions_table
-from percolation import Link, lattice_links, mass_ratio, predict_samples
+from analysis import critical_table, mass_ratio_table, prediction_exponents_table, predictions_table
+from percolation import Link, critical_fraction, lattice_links, mass_ratio, predict_samples
 
 SETTING = {"spacing": 0.5, "sigma": 1.0, "realisations": 10}
 
@@ -63,3 +63,16 @@ def test_bumps_alone_are_predicted_to_need_the_square_of_the_side():
 def test_a_smallest_lambda_must_be_a_share():
     with pytest.raises(ValueError, match=r"^smallest is 0"):
         mass_ratio_table([8], thresholds=[0.5], smallest=0, **SETTING)
+
+
+def test_critical_shares_are_percolation_s():
+    found = critical_table(spacing=2.0, sigma=1.0, thresholds=[0.05, 0.5, 0.9], realisations=50)
+    assert found["threshold"].tolist() == [0.05, 0.5]  # at 0.9 a link is shorter than 2 pixels
+    for _, row in found.iterrows():
+        expected = critical_fraction(1.0, row["threshold"], 2.0, realisations=50)
+        assert expected is not None
+        assert row["critical"] == expected.value
+        assert row["error"] == expected.error
+        assert row["neighbours"] == expected.neighbours
+    uneven = critical_table(spacing=(1.0, 2.0), sigma=1.0, thresholds=[0.05])
+    assert uneven.empty
