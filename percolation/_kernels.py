@@ -6,77 +6,23 @@ in its cluster's tree or, at a root, minus the cluster's size.
 """
 
 # Numba compiles these functions; their types are those of the arrays they are called with.
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, call-arg"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 # ruff: noqa: ANN001, ANN202
 
-from functools import partial
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+
+from percolation._bits import ALL, any_set, compiled, inlined, set_run
 
 NEVER = np.iinfo(np.int64).max
 
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-
-# No lock is held, no division by zero looked for; what is compiled once stays on the disk.
-_compiled = partial(njit, nogil=True, error_model="numpy", cache=True)
-# Inlined by the compiler: a call for every arrival would cost as much as its work.
-_inlined = partial(_compiled, forceinline=True)
+# Sites that are drawn at once.
+_DRAWN = 128
 
 # What a pass keeps count of.
 _KEPT, _CLUSTERS, _SQUARES, _LARGEST, _WRAP_X, _WRAP_Y = range(6)
 
 
-@intrinsic
-def _trailing_zeros(_context, word):
-    """Zeros below the lowest set bit of a word that is not 0: one machine instruction."""
-
-    def generate(_context, builder, _signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint64(types.uint64), generate
-
-
-@_inlined()
-def _any_set(words, base, first, last):
-    """Position of a set bit among first..last of the row that begins at a word, or -1."""
-    index = base + (first >> 6)
-    end = base + (last >> 6)
-    word = words[index] >> np.uint64(first & 63)
-    if index == end:
-        word &= _ALL >> np.uint64(63 - (last - first))
-        return first + np.int64(_trailing_zeros(word)) if word else -1
-    position = first
-    while not word:
-        position = (position | 63) + 1
-        index += 1
-        word = words[index]
-        if index == end:
-            word &= _ALL >> np.uint64(63 - (last & 63))
-            if not word:
-                return -1
-    return position + np.int64(_trailing_zeros(word))
-
-
-@_inlined()
-def _set_run(words, base, first, last):
-    """Set the bits first..last of the row that begins at a word."""
-    index = base + (first >> 6)
-    end = base + (last >> 6)
-    low = _ALL << np.uint64(first & 63)
-    high = _ALL >> np.uint64(63 - (last & 63))
-    if index == end:
-        words[index] |= low & high
-        return
-    words[index] |= low
-    for between in range(index + 1, end):
-        words[between] = _ALL
-    words[end] |= high
-
-
-@_inlined()
+@inlined()
 def _find(parent, shift, site):
     """Root of a site; afterwards the site hangs on its root, `shift[site]` away from it."""
     root = site
@@ -97,17 +43,19 @@ def _find(parent, shift, site):
     return root
 
 
-@_inlined()
-def _draw(order, generator, count):
-    """The next site: as the order has it, or drawn from those that are left in it."""
-    if generator is not None:
+@inlined()
+def _draw(order, generator, first):
+    """Draw the next sites of the order from those that are left (Fisher and Yates).
+
+    A handful at a time takes half as long as one between any two arrivals.
+    """
+    for count in range(first, min(first + _DRAWN, len(order))):
         # Chances differ by less than 2^-22 of themselves; integers() takes ten times longer.
-        drawn = count + np.int64(generator.random() * (len(order) - count))
-        order[count], order[drawn] = order[drawn], order[count]
-    return np.int64(order[count])
+        other = count + np.int64(generator.random() * (len(order) - count))
+        order[count], order[other] = order[other], order[count]
 
 
-@_inlined()
+@inlined()
 def _join(parent, shift, totals, root, site, other, step):
     """Join a site's cluster, with its root, to another site's, `step` away; the common root."""
     other_root = _find(parent, shift, other)
@@ -135,86 +83,137 @@ def _join(parent, shift, totals, root, site, other, step):
     return root
 
 
-@_inlined()
-def _link_lattice(site, shape, periodic, segments, pad, words, parent, shift, totals):
-    """Keep a site of a lattice and join it to one kept site of every segment that has one."""
+@inlined()
+def _row_of(x, offset, rows, periodic):
+    """The row at an offset from another, or -1 beyond an open edge."""
+    row = x + offset
+    if row < 0 or row >= rows:
+        if not periodic:
+            return -1
+        row += rows if row < 0 else -rows
+    return row
+
+
+@inlined()
+def _column_of(column, length):
+    """The column of a site or, on a torus, of its copy beyond an edge."""
+    if column < 0:
+        return column + length
+    return column - length if column >= length else column
+
+
+@inlined()
+def _link_runs(site, shape, periodic, runs, pad, words, parent, shift, totals):
+    """Join a site of a lattice to one kept site of every run that has one."""
     rows, length = shape
     x, y = site // length, site % length
     stride = len(words) // rows
     root = site
-    for k in range(len(segments)):
-        row = x + segments[k, 0]
-        if row < 0 or row >= rows:
-            if not periodic:
-                continue
-            row += rows if row < 0 else -rows
-        at = pad + y
-        found = _any_set(words, row * stride, at + segments[k, 1], at + segments[k, 2])
+    for k in range(len(runs)):
+        row = _row_of(x, runs[k, 0], rows, periodic)
+        if row < 0:
+            continue
+        found = any_set(words, row * stride, pad + y + runs[k, 1], pad + y + runs[k, 2])
         if found >= 0:
-            column = found - pad
-            step = (segments[k, 0] << 32) + column - y
-            if column < 0:  # a copy beyond the edge of a torus
-                column += length
-            elif column >= length:
-                column -= length
-            other = row * length + column
+            other = row * length + _column_of(found - pad, length)
+            step = (runs[k, 0] << 32) + found - pad - y
             root = _join(parent, shift, totals, root, site, other, step)
-    _set_run(words, x * stride, pad + y, pad + y)
-    if periodic:
-        if y < pad:
-            _set_run(words, x * stride, pad + y + length, pad + y + length)
-        if y >= length - pad:
-            _set_run(words, x * stride, pad + y - length, pad + y - length)
+            if shift is None and totals[_CLUSTERS] == 1:
+                return  # nothing is left to join
 
 
-@_inlined()
-def _cover_lattice(site, shape, periodic, reach, covered):
-    """Mark all sites within reach of a site."""
+@inlined()
+def _link_window(site, shape, periodic, groups, pad, words, parent, shift, totals):
+    """Join a site of a lattice to one kept site of every group among the eight around it."""
     rows, length = shape
     x, y = site // length, site % length
-    stride = len(covered) // rows
-    for k in range(len(reach)):
-        row = x + reach[k, 0]
-        if row < 0 or row >= rows:
-            if not periodic:
-                continue
-            row += rows if row < 0 else -rows
-        first, last = y - reach[k, 1], y + reach[k, 1]
-        _set_run(covered, row * stride, max(first, 0), min(last, length - 1))
-        if periodic and first < 0:
-            _set_run(covered, row * stride, first + length, length - 1)
-        if periodic and last >= length:
-            _set_run(covered, row * stride, 0, last - length)
+    stride = len(words) // rows
+    first = pad + y - 1
+    low = np.uint64(first & 63)
+    pattern = np.uint64(0)
+    for k in range(3):
+        row = _row_of(x, k - 1, rows, periodic)
+        if row < 0:
+            continue
+        index = row * stride + (first >> 6)
+        window = words[index] >> low
+        if low > 61:  # the window reaches into the next word
+            window |= words[index + 1] << (np.uint64(64) - low)
+        pattern |= (window & np.uint64(7)) << np.uint64(3 * k)
+    root = site
+    for k in range(groups[pattern, 0]):
+        place = np.int64(groups[pattern, 1 + k])
+        a, b = place // 3 - 1, place % 3 - 1
+        row = _row_of(x, a, rows, periodic)
+        other = row * length + _column_of(y + b, length)
+        root = _join(parent, shift, totals, root, site, other, (a << 32) + b)
 
 
-@_inlined()
+@inlined()
+def _keep(site, shape, periodic, pad, words):
+    """Set the bit of a site, and on a torus those of its copies beyond the edges."""
+    rows, length = shape
+    base, at = site // length * (len(words) // rows), pad + site % length
+    set_run(words, base, at, at)
+    if periodic:
+        if at < 2 * pad:
+            set_run(words, base, at + length, at + length)
+        if at >= length:
+            set_run(words, base, at - length, at - length)
+
+
+@inlined()
 def _link_lists(site, starts, partners, words, parent, totals):
-    """Keep a site and join it to the kept ones of its list."""
+    """Join a site to the kept ones of its list."""
     root = site
     for k in range(starts[site], starts[site + 1]):
         other = np.int64(partners[k])
         if words[other >> 6] >> np.uint64(other & 63) & np.uint64(1):
             root = _join(parent, None, totals, root, site, other, 0)
-    _set_run(words, 0, site, site)
+            if totals[_CLUSTERS] == 1:
+                return  # nothing is left to join
 
 
-@_inlined()
-def _cover_lists(site, starts, partners, covered):
-    """Mark a site and all sites of its list."""
-    _set_run(covered, 0, site, site)
-    for k in range(starts[site], starts[site + 1]):
-        other = np.int64(partners[k])
-        _set_run(covered, 0, other, other)
+@inlined()
+def _cover(site, shape, periodic, reach, starts, partners, covered):
+    """Mark a site and all sites within reach of it."""
+    rows, length = shape
+    x, y = site // length, site % length
+    stride = len(covered) // rows
+    if reach is not None:
+        for k in range(len(reach)):
+            row = _row_of(x, reach[k, 0], rows, periodic)
+            if row < 0:
+                continue
+            first, last = y - reach[k, 1], y + reach[k, 1]
+            set_run(covered, row * stride, max(first, 0), min(last, length - 1))
+            if periodic and first < 0:
+                set_run(covered, row * stride, first + length, length - 1)
+            if periodic and last >= length:
+                set_run(covered, row * stride, 0, last - length)
+    if starts is not None:
+        set_run(covered, 0, site, site)
+        for k in range(starts[site], starts[site + 1]):
+            other = np.int64(partners[k])
+            set_run(covered, 0, other, other)
 
 
-@_compiled()
+@inlined()
+def _first_uncovered(covered, front):
+    """Index of the first word, at or after one, that has a site not yet reached."""
+    while front < len(covered) and covered[front] == ALL:
+        front += 1
+    return front
+
+
+@compiled()
 def grow(
-    order, generator, shape, periodic, segments, pad, reach, starts, partners,
+    order, generator, shape, periodic, groups, runs, reach, pad, starts, partners,
     words, covered, parent, shift, largest, squares, wraps, until_wrap,
 ):  # fmt: skip
     """Keep sites one after the other and follow the clusters.
 
-    Links come from `segments` of a lattice or, where those are None, from lists.
+    Links come from the one of `groups`, `runs` and `starts` that is not None.
 
     Once the kept sites are one cluster that reaches every site (and winds around a torus both
     ways), each site that comes later joins it: the rest of the pass is known, exactly.
@@ -225,10 +224,13 @@ def grow(
             far as the pass has to go; else None.
         shape: Sites along both axes of the lattice, the second fastest; (1, n) for lists.
         periodic: Whether the lattice closes on itself.
-        segments: Runs of a lattice's links: (row, first, last) relative to a site; any two sites
-            of one run are linked. Shape (s, 3), or None.
-        pad: Room left and right of a row for `first` and `last`, in sites.
+        groups: Links of a lattice among the 3 x 3 sites around a site: for each pattern of kept
+            ones, bit `3 row + column`, how many groups of them hang together and are linked to
+            the site, and one site of each. Shape (512, 5), or None.
+        runs: Links of a lattice as (row, first, last) relative to a site; any two sites of one
+            run are linked. Shape (r, 3), or None.
         reach: All links of a lattice, (row, half width). Shape (r, 2), or None.
+        pad: Room left and right of a row for what reaches beyond it, in sites.
         starts: Where a site's list begins in `partners`, shape (n + 1,), or None.
         partners: The lists, one after the other, or None.
         words: Room for the kept bits, all zero.
@@ -244,37 +246,38 @@ def grow(
     """
     totals = np.zeros(6, dtype=np.int64)
     totals[_WRAP_X] = totals[_WRAP_Y] = NEVER
-    front = 0
+    front = known = 0
     for count in range(len(order)):
-        site = _draw(order, generator, count)
+        if generator is not None and count % _DRAWN == 0:
+            _draw(order, generator, count)
+        site = np.int64(order[count])
         parent[site] = -1
         if shift is not None:
             shift[site] = 0
-        totals[_KEPT] = count + 1
+        totals[_KEPT] = known = count + 1
         totals[_CLUSTERS] += 1
         totals[_SQUARES] += 1
         totals[_LARGEST] = max(totals[_LARGEST], 1)
-        if segments is not None:
-            _link_lattice(site, shape, periodic, segments, pad, words, parent, shift, totals)
+        if groups is not None:
+            _link_window(site, shape, periodic, groups, pad, words, parent, shift, totals)
+        if runs is not None:
+            _link_runs(site, shape, periodic, runs, pad, words, parent, shift, totals)
         if starts is not None:
             _link_lists(site, starts, partners, words, parent, totals)
+        _keep(site, shape, periodic, pad, words)
         largest[count] = totals[_LARGEST]
         squares[count] = totals[_SQUARES]
         wrapped = totals[_WRAP_X] != NEVER and totals[_WRAP_Y] != NEVER
         if until_wrap and wrapped:
             break
-        if covered is None:
-            continue
-        if segments is not None:
-            _cover_lattice(site, shape, periodic, reach, covered)
-        if starts is not None:
-            _cover_lists(site, starts, partners, covered)
-        if totals[_CLUSTERS] == 1 and (shift is None or wrapped):
-            while front < len(covered) and covered[front] == _ALL:
-                front += 1
-            if front == len(covered):
-                for rest in range(count + 1, len(order)):
-                    largest[rest] = rest + 1
-                    squares[rest] = (rest + 1) * (rest + 1)
-                break
+        if covered is not None:
+            _cover(site, shape, periodic, reach, starts, partners, covered)
+            if totals[_CLUSTERS] == 1 and (shift is None or wrapped):
+                front = _first_uncovered(covered, front)
+                if front == len(covered):
+                    break
+    if not until_wrap:
+        for count in range(known, len(order)):
+            largest[count] = count + 1
+            squares[count] = (count + 1) * (count + 1)
     wraps[0], wraps[1] = totals[_WRAP_X], totals[_WRAP_Y]

@@ -16,6 +16,8 @@ Occupation = Literal["exact", "probability", "smoothed"]
 
 # Binomial weights beyond this many standard deviations are below 1e-30.
 _TAIL = 12
+# Below this share no site is ever kept, and SciPy's binomial overflows.
+_NONE = 1e-100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,18 +123,28 @@ class _Reader(Protocol):
     ) -> NDArray[np.float64]: ...
 
 
-def _at(passed: Growth, kept: NDArray[np.int64], sites: int) -> NDArray[np.float64]:
-    """The three observables with these numbers of sites kept, shape (3, counts)."""
-    index = np.maximum(kept, 1) - 1
-    largest = np.where(kept > 0, passed.largest[index], 0).astype(np.float64)
-    squares = np.where(kept > 0, passed.squares[index], 0).astype(np.float64)
-    present = np.maximum(kept, 1)
-    return np.stack([largest / present, largest / sites, (squares - largest**2) / present])
+def _at(
+    largest: NDArray[np.int32],
+    squares: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    sites: int,
+) -> NDArray[np.float64]:
+    """The three observables with these numbers of sites kept, at least one; shape (3, counts)."""
+    size = largest.astype(np.float64)
+    return np.stack([size / kept, size / sites, (squares - size**2) / kept])
+
+
+def _read(passed: Growth, kept: NDArray[np.int64], sites: int) -> NDArray[np.float64]:
+    """The three observables with these numbers of sites kept; 0 where there are none."""
+    some = np.maximum(kept, 1)
+    values = _at(passed.largest[some - 1], passed.squares[some - 1], some, sites)
+    values[:, kept == 0] = 0
+    return values
 
 
 def _exact(shares: NDArray[np.float64], sites: int) -> _Reader:
     kept = np.array([round(share * sites) for share in shares.tolist()], dtype=np.int64)
-    return lambda passed, _: _at(passed, kept, sites)
+    return lambda passed, _: _read(passed, kept, sites)
 
 
 def _probability(shares: NDArray[np.float64], sites: int) -> _Reader:
@@ -147,23 +159,27 @@ def _probability(shares: NDArray[np.float64], sites: int) -> _Reader:
         for index, share in zip(ascending, added, strict=True):
             present += generator.binomial(sites - present, min(share, 1.0))
             kept[index] = present
-        return _at(passed, kept, sites)
+        return _read(passed, kept, sites)
 
     return read
 
 
 def _smoothed(shares: NDArray[np.float64], sites: int) -> _Reader:
-    """Binomial weights over the numbers of sites that matter."""
+    """Binomial weights over the numbers of sites that matter; with none kept all is 0."""
     windows = []
-    for share in shares.tolist():
+    for asked in shares.tolist():
+        share = asked if asked > _NONE else 0.0
         spread = _TAIL * (np.sqrt(sites * share * (1 - share)) + 1)
-        low, high = max(0, int(share * sites - spread)), min(sites, int(share * sites + spread) + 1)
-        counts = np.arange(low, high + 1)
-        weights = stats.binom.pmf(counts, sites, share)
-        windows.append((counts, weights / weights.sum()))
+        low = min(max(1, int(share * sites - spread)), sites)
+        counts = np.arange(low, min(sites, int(share * sites + spread) + 1) + 1)
+        windows.append((counts, stats.binom.pmf(counts, sites, share)))
 
     def read(passed: Growth, _: np.random.Generator) -> NDArray[np.float64]:
-        columns = [_at(passed, counts, sites) @ weights for counts, weights in windows]
+        columns = []
+        for counts, weights in windows:
+            window = slice(counts[0] - 1, counts[-1])  # no copy
+            seen = _at(passed.largest[window], passed.squares[window], counts, sites)
+            columns.append(seen @ weights)
         return np.stack(columns, axis=1)
 
     return read

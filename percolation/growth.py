@@ -56,7 +56,7 @@ class Pass:
         check_memory(sites * SITE_BYTES, f"A pass over {sites:,} sites", "take a smaller lattice")
         self._links = links
         stencil = links if isinstance(links, Stencil) else None
-        self._pad = int(stencil.half_widths[0]) if stencil else 0
+        self._pad = max(1, int(stencil.half_widths[0])) if stencil else 0
         self._shape = stencil.shape if stencil else (1, sites)
         rows, length = self._shape
         self._words = np.zeros(rows * _words(length + 2 * self._pad), dtype=np.uint64)
@@ -102,14 +102,16 @@ class Pass:
         links = self._links
         stencil = links if isinstance(links, Stencil) else None
         lists = links if isinstance(links, Neighbours) else None
+        groups = None if stencil is None else stencil.groups
         _kernels.grow(
             self._order[:kept],
             generator,
             self._shape,
             self._shift is not None,
-            None if stencil is None else stencil.segments,
-            self._pad,
+            groups,
+            None if stencil is None or groups is not None else stencil.runs,
             None if stencil is None else stencil.reach,
+            self._pad,
             None if lists is None else lists.starts,
             None if lists is None else lists.partners,
             self._words,

@@ -8,8 +8,10 @@ everything: `Neighbours` lists them.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import combinations
 
+import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -55,8 +57,8 @@ class Stencil:
         return np.stack([rows, self.half_widths[np.abs(rows)]], axis=1)
 
     @cached_property
-    def segments(self) -> NDArray[np.int64]:
-        """The stencil cut into runs (row, first, last) of mutually linked sites, shape (s, 3).
+    def runs(self) -> NDArray[np.int64]:
+        """The stencil cut into runs (row, first, last) of mutually linked sites, shape (r, 3).
 
         Two sites of one row are linked up to the half width of the stencil's own row, so that
         half a row is such a run: of the kept sites of a run it is enough to meet one. These are
@@ -72,6 +74,25 @@ class Stencil:
             else:
                 runs += [(row, -half, 0), (row, 1, half)]
         return np.array(runs, dtype=np.int64).reshape(-1, 3)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int8] | None:
+        """For a stencil within the eight sites around: which of them to join, by which are kept.
+
+        Neighbours that hang together through other kept sites among the eight need to be met
+        once. That saves more than half of the joins, but holds only where the eight are as far
+        apart as on a plane, that is not on a torus of less than four sites a side.
+
+        Returns:
+            For each pattern of kept sites, bit `3 (a + 1) + b + 1` standing for the site at
+            (a, b): the number of groups, and the place of one site of each. Shape (512, 5), or
+            None where the stencil reaches further.
+        """
+        if len(self.half_widths) > 2 or self.half_widths[0] > 1:
+            return None
+        if self.periodic and min(self.shape) < 4:
+            return None
+        return _groups(tuple(self.half_widths.tolist()))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,7 +170,7 @@ def square_links(side: int, radius2: float, *, periodic: bool = True) -> Stencil
     check_sites((side, side), f"side = {side}")
     count = side // 2 + 1 if periodic else side
     steps = np.arange(min(count, math.isqrt(math.floor(radius2)) + 1))
-    linked = steps[:, None] ** 2 + steps[None, :] ** 2 <= radius2 * (1 + 1e-12)
+    linked = steps[:, None] ** 2 + steps[None, :] ** 2 <= radius2
     return Stencil(shape=(side, side), half_widths=_half_widths(linked), periodic=periodic)
 
 
@@ -209,3 +230,22 @@ def _half_widths(linked: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Half width of every row that has a link, from which offsets (row, column) are linked."""
     counts = linked.sum(axis=1, dtype=np.int64)  # the linked columns of a row begin at 0
     return np.asarray(counts[counts > 0] - 1)
+
+
+@lru_cache
+def _groups(half_widths: tuple[int, ...]) -> NDArray[np.int8]:
+    """The table of `Stencil.groups`."""
+    center = 4
+    window: nx.Graph[int] = nx.empty_graph(9)
+    for one, other in combinations(range(9), 2):
+        a, b = abs(one // 3 - other // 3), abs(one % 3 - other % 3)
+        if a < len(half_widths) and b <= half_widths[a]:
+            window.add_edge(one, other)
+    table = np.zeros((512, 5), dtype=np.int8)
+    for pattern in range(512):
+        kept = [place for place in range(9) if pattern >> place & 1 and place != center]
+        linked = set(window[center])
+        groups = [linked & group for group in nx.connected_components(window.subgraph(kept))]
+        places = [min(group) for group in groups if group]
+        table[pattern, : 1 + len(places)] = [len(places), *places]
+    return table

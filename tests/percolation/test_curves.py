@@ -101,7 +101,7 @@ def test_mean_cluster_size_of_a_long_row(share):
 
 
 @settings(max_examples=25)
-@given(st.floats(0, 1), st.integers(0, 100))
+@given(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(1e-9, 1)), st.integers(0, 100))
 def test_smoothing_is_the_binomial_average(share, seed):
     links = square_links(5, 1)
     counts = np.arange(26)
@@ -111,6 +111,11 @@ def test_smoothing_is_the_binomial_average(share, seed):
     assert smoothed.mass_ratio_kept[0] == pytest.approx(weights @ whole.mass_ratio_kept)
     assert smoothed.mass_ratio_all[0] == pytest.approx(weights @ whole.mass_ratio_all)
     assert smoothed.mean_size[0] == pytest.approx(weights @ whole.mean_size)
+
+
+def test_a_share_too_small_for_the_binomial_keeps_nothing():
+    tiny = mass_ratio(square_links(5, 1), [2.3e-308], occupation="smoothed", realisations=1)
+    assert tiny.mass_ratio_kept[0] == 0
 
 
 def test_keeping_by_probability_averages_to_the_smoothed_curve():

@@ -29,10 +29,10 @@ def test_neighbours_are_the_lattice_points_of_a_disc(radius2):
 @given(st.floats(1, 150), st.booleans())
 def test_runs_cover_the_stencil_once_and_are_mutually_linked(radius2, periodic):
     links = square_links(40, radius2, periodic=periodic)
-    sites = [(a, b) for a, first, last in links.segments for b in range(first, last + 1)]
+    sites = [(a, b) for a, first, last in links.runs for b in range(first, last + 1)]
     assert len(sites) == len(set(sites)) == links.neighbours
     assert (0, 0) not in sites
-    for _, first, last in links.segments:
+    for _, first, last in links.runs:
         assert (last - first) ** 2 <= radius2
     reach = int(np.sqrt(radius2))
     assert set(sites) == {

@@ -1,0 +1,66 @@
+"""Rows of bits in 64-bit words, for compiled loops: is any of a run set, set a run (numba)."""
+
+# Numba compiles these functions; their types are those of the arrays they are called with.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, call-arg"
+# ruff: noqa: ANN001, ANN202
+
+from functools import partial
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+# No lock is held, no division by zero looked for; what is compiled once stays on the disk.
+compiled = partial(njit, nogil=True, error_model="numpy", cache=True)
+# Inlined by the compiler: a call for every arrival would cost as much as its work.
+inlined = partial(compiled, forceinline=True)
+
+
+@intrinsic
+def _trailing_zeros(_context, word):
+    """Zeros below the lowest set bit of a word that is not 0: one machine instruction."""
+
+    def generate(_context, builder, _signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
+
+
+@inlined()
+def any_set(words, base, first, last):
+    """Position of a set bit among first..last of the row that begins at a word, or -1."""
+    index = base + (first >> 6)
+    end = base + (last >> 6)
+    word = words[index] >> np.uint64(first & 63)
+    if index == end:
+        word &= ALL >> np.uint64(63 - (last - first))
+        return first + np.int64(_trailing_zeros(word)) if word else -1
+    position = first
+    while not word:
+        position = (position | 63) + 1
+        index += 1
+        word = words[index]
+        if index == end:
+            word &= ALL >> np.uint64(63 - (last & 63))
+            if not word:
+                return -1
+    return position + np.int64(_trailing_zeros(word))
+
+
+@inlined()
+def set_run(words, base, first, last):
+    """Set the bits first..last of the row that begins at a word."""
+    index = base + (first >> 6)
+    end = base + (last >> 6)
+    low = ALL << np.uint64(first & 63)
+    high = ALL >> np.uint64(63 - (last & 63))
+    if index == end:
+        words[index] |= low & high
+        return
+    words[index] |= low
+    for between in range(index + 1, end):
+        words[between] = ALL
+    words[end] |= high
