@@ -62,6 +62,7 @@ check: $(READY)  ## lint and type-check
 .PHONY: bench
 bench: $(READY)  ## measure the speed of what costs time
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	$(BIN)/python tests/benchmarks/percolation_peers.py
 
 .PHONY: lock
 lock: $(READY)  ## bring requirements.lock to the newest versions that pyproject.toml allows

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from factorlab.errors import UserError
+from sweeps import percolate
 
 app = typer.Typer(
     help="Sweeps of small diffusion models: how they learn to factorize and compose.",
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(percolate.app, name="percolate")
 console = Console(stderr=True)
 
 Runs = Annotated[
@@ -42,6 +44,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # Typer names no public base of its complaints about options; this is it, in every version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+# Commands that go on where they were interrupted.
+_RESUMING = ("sweep", "train", "sync")
 
 DEFAULT_RUNS = Path("runs")
 DEFAULT_FIGURES = Path("figures")
@@ -212,7 +217,8 @@ def main() -> None:
         typer.echo(f"factorlab: {message} (see factorlab --help)", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("factorlab: interrupted; the same command goes on from here", err=True)
+        resumes = "; the same command goes on from here" if sys.argv[1] in _RESUMING else ""
+        typer.echo(f"factorlab: interrupted{resumes}", err=True)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 

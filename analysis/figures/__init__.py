@@ -5,13 +5,12 @@ of trials, and `draw(table)`, which returns a `Drawing`. Nothing else is to be t
 that start with an underscore are helpers, not figures.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from typing import Protocol, cast
 
 import pandas as pd
 
+from analysis import modules
 from analysis.drawing import Drawing
 
 
@@ -35,11 +34,7 @@ class FigureModule(Protocol):
 
 def available() -> list[str]:
     """Names of all figures, sorted; a hyphen stands for the underscore of the module's name."""
-    return sorted(
-        module.name.replace("_", "-")
-        for module in pkgutil.iter_modules(__path__)
-        if not module.name.startswith("_")
-    )
+    return modules.available(__path__)
 
 
 def load(name: str) -> FigureModule:
@@ -48,6 +43,4 @@ def load(name: str) -> FigureModule:
     Raises:
         ValueError: There is no such figure.
     """
-    if name not in available():
-        raise ValueError(f"There is no figure {name!r}; there are {', '.join(available())}.")
-    return cast(FigureModule, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))
+    return cast(FigureModule, modules.load(__name__, __path__, name))

@@ -1,0 +1,31 @@
+"""The comparison of the engine with graph libraries runs, and all find the same clusters."""
+
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("percolation_peers.py")
+LIBRARIES = {"networkx", "scipy", "igraph", "rustworkx"}
+
+
+@pytest.mark.slow
+def test_every_library_agrees_with_the_engine(tmp_path):
+    file = tmp_path / "peers.json"
+    options = ["--sides", "8", "--radii", "1", "--seconds", "0", "--json", str(file)]
+    command = [sys.executable, str(SCRIPT), *options]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    measured = {(row["peer"], row["idiom"]) for row in rows}
+    assert measured == {
+        ("engine", ""),
+        ("networkx", "rebuilt"),
+        *product(LIBRARIES, ("plain", "nested")),
+    }
+    assert all(row["agrees"] for row in rows)
+    assert len({row["checksum"] for row in rows}) == 1
+    assert all(f"{peer} {idiom}".strip() in shown.stdout for peer, idiom in measured)
