@@ -20,7 +20,7 @@ WRAPPING = 0.521058290
 # Realisations between two looks at the clock: the result depends on their number alone.
 _BATCH = 200
 # Sides of the torus that are used unless one is asked for, and in units of the links' reach.
-_SIDE, _SIDE_PER_REACH = 64, 24
+_SIDE, _SIDE_PER_REACH = 96, 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def critical_point(
 
     Args:
         radius2: Squared distance up to which two sites of a unit square lattice are linked.
-        side: Side L of the torus; by default 64, or 24 times the reach of a link.
+        side: Side L of the torus; by default 96, or 24 times the reach of a link.
         seconds: Go on for about this long; by default 10, if `realisations` is None too.
         realisations: Stop after this many.
         seed: Seed of the realisations.
