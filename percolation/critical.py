@@ -10,15 +10,17 @@ from scipy import optimize, stats
 
 from percolation.errors import ParameterError
 from percolation.growth import Growth, Report, realise
-from percolation.links import square_links
-from percolation.overlap import radius
+from percolation.links import MAX_SITES, square_links
+from percolation.overlap import reach
 
 # Probability that a cluster winds around a given axis of a large square torus at the critical
-# point (Pinson 1994; the number as in Newman and Ziff 2001, table I).
+# point, of any lattice with the symmetry of the square (Pinson 1994; the number as in Newman and
+# Ziff 2001, table I).
 WRAPPING = 0.521058290
 
-# Realisations between two looks at the clock: the result depends on their number alone.
-_BATCH = 200
+# Realisations, and sites of them, between two looks at the clock. The result depends on the number
+# of realisations alone.
+_BATCH, _BATCH_SITES = 200, 20_000_000
 # Sides of the torus that are used unless one is asked for, and in units of the links' reach.
 _SIDE, _SIDE_PER_REACH = 96, 24
 
@@ -57,8 +59,8 @@ def critical_point(
 
     The probability that a cluster winds around a given axis of a torus, kept at a share lambda,
     is computed from passes of the engine for every lambda at once (binomial weights), and solved
-    for the value that it has at the critical point of every endless lattice. On a torus of side L
-    that is off by about `L^(-11/4)` for short links (Newman and Ziff 2001), far below the noise.
+    for the value that it has at the critical point of every large square torus. On a side of L that
+    is off by about `L^(-11/4)` for short links (Newman and Ziff 2001), far below the noise.
 
     Args:
         radius2: Squared distance up to which two sites of a unit square lattice are linked.
@@ -80,24 +82,26 @@ def critical_point(
         raise ParameterError(
             f"radius2 is {radius2}, but it must be at least 1, the distance of next sites."
         )
-    reach = math.isqrt(math.floor(radius2))
-    side = max(_SIDE, _SIDE_PER_REACH * reach) if side is None else side
-    if side <= 2 * reach:
+    check_reach(radius2, f"radius2 = {radius2:g}")
+    farthest = math.isqrt(math.floor(radius2))
+    side = max(_SIDE, _SIDE_PER_REACH * farthest) if side is None else side
+    if side <= 2 * farthest:
         raise ParameterError(
-            f"side is {side}, but it must be more than {2 * reach}, twice the reach of a link."
+            f"side is {side}, but it must be more than {2 * farthest}, twice the reach of a link."
         )
     if realisations is not None and realisations < 2:
         raise ParameterError(f"realisations is {realisations}, but an error needs at least 2.")
-    if seconds is not None and not seconds > 0:
-        raise ParameterError(f"seconds is {seconds}, but it must be positive.")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ParameterError(f"seconds is {seconds}, but it must be a positive number.")
     if seconds is None:
         seconds = math.inf if realisations is not None else 10.0
     links = square_links(side, radius2)
     batches: list[NDArray[np.float64]] = []
+    size = min(max(_BATCH_SITES // links.sites, 2), _BATCH)
     done, most = 0, math.inf if realisations is None else realisations
     start = time.monotonic()
     while done < most and (done == 0 or time.monotonic() - start < seconds):
-        batch = range(done, int(min(done + _BATCH, most)))
+        batch = range(done, int(min(done + size, most)))
         batches.append(
             realise(
                 links, _wraps, batch, seed=seed, until_wrap=True, workers=workers, report=report
@@ -137,11 +141,25 @@ def critical_fraction(
     """
     if not (math.isfinite(spacing) and spacing > 0):
         raise ParameterError(f"spacing is {spacing}, but it must be a positive number.")
-    # A distance exactly at the threshold is not linked (see `exceeds`).
-    radius2 = (radius(sigma, threshold) / spacing) ** 2 * (1 - 1e-9)
+    radius2 = (reach(sigma, threshold) / spacing) ** 2
     if radius2 < 1:
         return None
+    check_reach(radius2, f"sigma = {sigma}, threshold = {threshold} and spacing = {spacing}")
     return critical_point(radius2, realisations=realisations, seed=seed, workers=workers)
+
+
+def check_reach(radius2: float, source: str) -> None:
+    """Refuse links that reach so far that no torus is wide enough for them.
+
+    Raises:
+        ParameterError: The default torus would have more sites than can be numbered.
+    """
+    most = (math.isqrt(MAX_SITES) // _SIDE_PER_REACH) ** 2
+    if radius2 > most:
+        raise ParameterError(
+            f"{source}: links reach {math.sqrt(radius2):.3g} sites, but at most "
+            f"{math.sqrt(most):.0f} can be simulated."
+        )
 
 
 def _wraps(passed: Growth, _: np.random.Generator) -> NDArray[np.float64]:

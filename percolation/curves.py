@@ -11,6 +11,7 @@ from scipy import stats
 from percolation.errors import ParameterError
 from percolation.growth import Growth, Report, realise, standard_error
 from percolation.links import Links
+from percolation.memory import check_memory
 
 Occupation = Literal["exact", "probability", "smoothed"]
 
@@ -31,7 +32,7 @@ class MassRatio:
     """Share lambda of the lattice that is kept, as asked for."""
 
     sites_kept: NDArray[np.float64]
-    """Number of sites kept: `round(lambda n)` exactly, else `lambda n` on average."""
+    """Number of sites kept: `floor(lambda n + 1/2)` exactly, else `lambda n` on average."""
 
     mass_ratio_kept: NDArray[np.float64]
     """Size of the largest cluster over the sites kept; 0 where none is kept (our definition)."""
@@ -71,7 +72,7 @@ def mass_ratio(
     Args:
         links: Which sites are linked.
         fractions: Shares lambda of the sites to keep, each in [0, 1].
-        occupation: `exact` keeps `round(lambda n)` sites. `probability` keeps each site with
+        occupation: `exact` keeps `floor(lambda n + 1/2)` sites. `probability` keeps each site with
             probability lambda. `smoothed` is the mean of `probability` over how many sites are
             kept, computed from the whole pass (the canonical average of Newman and Ziff 2001,
             eq 2): as if it were drawn endlessly often from each order of the sites.
@@ -93,7 +94,11 @@ def mass_ratio(
     if realisations < 1:
         raise ParameterError(f"realisations is {realisations}, but it must be at least 1.")
     n = links.sites
-    kept = np.array([round(share * n) for share in shares.tolist()], dtype=np.int64)
+    check_memory(
+        2 * 3 * 8 * realisations * len(shares),
+        f"{realisations:,} realisations of {len(shares)} lambdas",
+        "take fewer",
+    )
     values = realise(
         links,
         _READERS[occupation](shares, n),
@@ -105,7 +110,7 @@ def mass_ratio(
     mean, error = values.mean(axis=0), standard_error(values)
     return MassRatio(
         fraction=shares,
-        sites_kept=kept.astype(np.float64) if occupation == "exact" else shares * n,
+        sites_kept=_rounded(shares, n).astype(np.float64) if occupation == "exact" else shares * n,
         mass_ratio_kept=mean[0],
         kept_error=error[0],
         mass_ratio_all=mean[1],
@@ -142,8 +147,13 @@ def _read(passed: Growth, kept: NDArray[np.int64], sites: int) -> NDArray[np.flo
     return values
 
 
+def _rounded(shares: NDArray[np.float64], sites: int) -> NDArray[np.int64]:
+    """Numbers of sites kept, with halves rounded up as in the data sets."""
+    return np.floor(shares * sites + 0.5).astype(np.int64)
+
+
 def _exact(shares: NDArray[np.float64], sites: int) -> _Reader:
-    kept = np.array([round(share * sites) for share in shares.tolist()], dtype=np.int64)
+    kept = _rounded(shares, sites)
     return lambda passed, _: _read(passed, kept, sites)
 
 

@@ -224,15 +224,20 @@ def realise(
     stopped = False
 
     def work() -> None:
-        room = Pass(links)
-        for index, number in todo:
-            generator = generator_of(seed, number)
-            passed = room.run(generator=generator, until_wrap=until_wrap)
-            results[index] = observe(passed, generator)
-            if report is not None:
-                report(1)
-            if stopped:
-                return
+        nonlocal stopped
+        try:
+            room = Pass(links, early=not until_wrap)  # a pass winds before it reaches every site
+            for index, number in todo:
+                generator = generator_of(seed, number)
+                passed = room.run(generator=generator, until_wrap=until_wrap)
+                results[index] = observe(passed, generator)
+                if report is not None:
+                    report(1)
+                if stopped:
+                    return
+        except BaseException:
+            stopped = True
+            raise
 
     with ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(work) for _ in range(threads)]

@@ -29,6 +29,8 @@ Overlap = Literal["continuum", "pixel"]
 
 # Memory that a pair of near sites takes while its overlap is computed, in bytes: measured.
 PAIR_BYTES = 190
+# Steps of an axis that can be counted without rounding.
+_MAX_SIZE = 10**15
 # Memory that a centre takes while a lattice is laid out, in bytes: three arrays of two numbers.
 _CENTRE_BYTES = 48
 
@@ -110,7 +112,7 @@ class Link:
             assert self.size is not None
             strength = pixel(a, b, self.size, self.sigma)
         else:
-            strength = continuum(np.hypot(*self._separation(a - b).T), self.sigma)
+            strength = continuum(self.distance(a, b), self.sigma)
         return near[exceeds(strength, self.threshold)]
 
     def _tree(self, points: NDArray[np.float64]) -> cKDTree:
@@ -121,12 +123,13 @@ class Link:
         # scipy-stubs declares boxsize as None only; SciPy takes numbers too.
         return cKDTree(wrapped, boxsize=self.period)  # type: ignore[arg-type]
 
-    def _separation(self, difference: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Difference of two centres, to the nearest copy on a periodic canvas."""
-        if self.period is None:
-            return difference
-        box = np.asarray(self.period, dtype=np.float64)
-        return difference - box * np.round(difference / box)
+    def distance(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance of centres of shape (n, 2), to the nearest copy on a periodic canvas."""
+        difference = a - b
+        if self.period is not None:
+            box = np.asarray(self.period, dtype=np.float64)
+            difference = difference - box * np.round(difference / box)
+        return np.hypot(difference[:, 0], difference[:, 1])
 
     def _reach(self, points: NDArray[np.float64]) -> float:
         """Distance in pixels beyond which no pair of `points` can be joined.
@@ -176,7 +179,7 @@ def lattice(size: int, spacing: float | Sequence[float]) -> NDArray[np.float64]:
     sites = counts[0] * counts[1]
     check_memory(
         sites * _CENTRE_BYTES,
-        f"size = {size} and spacing = {spacing} make a lattice of {sites:,} sites, which",
+        f"size = {size} and spacing = {spacing} asks for a lattice of {sites:,} sites, which",
         "take a smaller size or a wider spacing",
     )
     axes = [1 + step * np.arange(count) for count, step in zip(counts, steps, strict=True)]
@@ -191,8 +194,10 @@ def lattice_shape(size: int, spacing: float | Sequence[float]) -> tuple[int, int
         ParameterError: `size` is below 1, or `spacing` is not one or two positive numbers.
     """
     check_size(size)
+    if size > _MAX_SIZE:
+        raise ParameterError(f"size is {short(size)}, but it must be at most {_MAX_SIZE:,} pixels.")
     steps = [(size - 1) / step for step in increments(spacing)]
-    if not np.isfinite(steps).all():
+    if max(steps) > _MAX_SIZE:
         raise ParameterError(f"spacing is {spacing}, but that is too small to count the steps.")
     n_x, n_y = (math.floor(step + 1e-9) + 1 for step in steps)  # 31 / 0.1 is 309.99999999999994
     return n_x, n_y
@@ -208,6 +213,11 @@ def increments(spacing: float | Sequence[float]) -> tuple[float, float]:
     if steps.shape not in ((1,), (2,)) or not (np.isfinite(steps).all() and (steps > 0).all()):
         raise ParameterError(f"spacing is {spacing}, but it must be one or two positive numbers.")
     return float(steps[0]), float(steps[-1])
+
+
+def short(count: int) -> str:
+    """A count for people, however large it is."""
+    return f"{count:,}" if abs(count) < 10**18 else f"a number of {len(str(abs(count)))} digits"
 
 
 def check_centres(centres: ArrayLike) -> NDArray[np.float64]:

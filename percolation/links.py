@@ -16,9 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from percolation.errors import ParameterError
-from percolation.lattice import Link, check_centres, increments, lattice, lattice_shape
+from percolation.lattice import (
+    Link,
+    check_centres,
+    increments,
+    lattice,
+    lattice_shape,
+    short,
+)
 from percolation.memory import check_memory
-from percolation.overlap import continuum, exceeds
+from percolation.overlap import continuum, exceeds, reach
 
 # Sites are numbered in 32 bits.
 MAX_SITES = np.iinfo(np.int32).max
@@ -43,11 +50,16 @@ class Stencil:
         """Number of sites."""
         return self.shape[0] * self.shape[1]
 
-    @property
+    @cached_property
     def neighbours(self) -> int:
-        """Links of a site far from every edge."""
-        center, *others = (2 * self.half_widths + 1).tolist()
-        return int(center - 1 + 2 * sum(others))
+        """Links of the site that has most: one in the middle."""
+        rows, length = self.shape
+        columns = np.minimum(self.half_widths, length // 2) + np.minimum(
+            self.half_widths, (length - 1) // 2
+        )
+        away = np.arange(len(self.half_widths))
+        sides = np.where(away == 0, 1, 1 * (away <= rows // 2) + (away <= (rows - 1) // 2))
+        return int((sides * (columns + 1)).sum()) - 1
 
     @cached_property
     def reach(self) -> NDArray[np.int64]:
@@ -105,6 +117,9 @@ class Neighbours:
     partners: NDArray[np.int32]
     """Each link stands in the lists of both its sites; shape (links,)."""
 
+    reach: float
+    """Distance of the two linked sites that are farthest apart, in pixels; 0 without links."""
+
     @property
     def sites(self) -> int:
         """Number of sites."""
@@ -145,7 +160,7 @@ def lattice_links(size: int, spacing: float | Sequence[float], link: Link) -> Li
         np.arange(count // 2 + 1 if periodic else count) * step
         for count, step in zip(shape, steps, strict=True)
     )
-    limit = 4 * link.sigma * math.sqrt(-math.log(link.threshold)) * (1 + 1e-9)
+    limit = reach(link.sigma, link.threshold) * (1 + 1e-9)  # the exact test follows
     rows, columns = rows[rows <= limit], columns[columns <= limit]
     distance = np.hypot(rows[:, None], columns[None, :])
     linked = exceeds(continuum(distance, link.sigma), link.threshold)  # (rows, columns)
@@ -163,8 +178,10 @@ def square_links(side: int, radius2: float, *, periodic: bool = True) -> Stencil
     Raises:
         ParameterError: `side` is below 1 or too large for memory, or `radius2` is not positive.
     """
-    if side < 1:
-        raise ParameterError(f"side is {side}, but a lattice needs at least 1 site on a side.")
+    if not 1 <= side <= MAX_SITES:
+        raise ParameterError(
+            f"side is {short(side)}, but a lattice must have 1 to {MAX_SITES:,} sites on a side."
+        )
     if not (math.isfinite(radius2) and radius2 > 0):
         raise ParameterError(f"radius2 is {radius2}, but it must be a positive number.")
     check_sites((side, side), f"side = {side}")
@@ -192,6 +209,7 @@ def neighbours(centres: ArrayLike, link: Link) -> Neighbours:
     return Neighbours(
         starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         partners=partners[np.argsort(sites, kind="stable")].astype(np.int32),
+        reach=float(link.distance(points[pairs[:, 0]], points[pairs[:, 1]]).max(initial=0)),
     )
 
 
@@ -213,7 +231,7 @@ def check_sites(shape: tuple[int, int], source: str) -> None:
     """
     sites = shape[0] * shape[1]
     remedy = "take a smaller lattice"
-    what = f"{source} make a lattice of {sites:,} sites, which"
+    what = f"{source} asks for a lattice of {short(sites)} sites, which"
     check_memory(sites * SITE_BYTES, what, remedy)
     if sites > MAX_SITES:
         raise ParameterError(
@@ -222,8 +240,9 @@ def check_sites(shape: tuple[int, int], source: str) -> None:
         )
 
 
-# Memory that a pass takes for a site, in bytes: order, tree, ways on a torus, two results, bits.
-SITE_BYTES = 4 + 4 + 8 + 4 + 8 + 1
+# Memory that a pass takes for a site, in bytes: order twice, tree, ways on a torus, two results,
+# bits. A lattice of narrow rows takes some 20 more.
+SITE_BYTES = 4 + 4 + 4 + 8 + 4 + 8 + 1
 
 
 def _half_widths(linked: NDArray[np.bool_]) -> NDArray[np.int64]:

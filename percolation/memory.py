@@ -21,9 +21,13 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
     Raises:
         ParameterError: More is needed than is available.
     """
-    free = available()
+    needed, free = float(needed), available()
     if needed > free:
         raise ParameterError(
-            f"{what} would take {needed / 1e9:,.1f} GB of memory, but {free / 1e9:,.1f} GB is "
-            f"free: {remedy}."
+            f"{what} would take {_gigabytes(needed)} of memory, but {_gigabytes(free)} is free: "
+            f"{remedy}."
         )
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count < 1e18 else f"{count / 1e9:.1e} GB"

@@ -5,13 +5,13 @@ background is 0) their overlap is `||sqrt(a * b)||_2 / ||a||_2` ([W] A.5; the te
 there, so this reading of it is our definition). It is 1 for equal images and falls to 0 as the
 bumps part.
 
-Where the two kinds differ. Far from the border they agree within 1e-7 for sigma of at least a
-pixel, and within 3 % at half a pixel. Below that a bump is a handful of pixels, and the overlap
-depends on where in their pixels the centres lie: it falls in steps, and the two bumps of a pair
-have different norms (`pixel` says how that is made symmetric). At the border the frame cuts off the outer part of both
-bumps, and what is left of them is more alike: two bumps 2 sigma apart, the outer one on the
-outermost pixels, overlap by 6 % (sigma = 1) and 8 % (sigma = 2) more than in the middle, in a
-corner by 8 and 10 % (`factorlab percolate figures overlap`).
+Where the two kinds differ. Five sigma and more from the border they agree within 1e-7 for sigma of
+at least a pixel, and within 3 % at half a pixel. Below that a bump is a handful of pixels, and the
+overlap depends on where in their pixels the centres lie: it falls in steps, and the two bumps of
+a pair have different norms (`pixel` says how that is made symmetric). At the border the frame cuts
+off the outer part of both bumps, and what is left of them is more alike: two bumps 2 sigma apart,
+the outer one on the outermost pixels, overlap by 6 % (sigma = 1) and 8 % (sigma = 2) more than in
+the middle, in a corner by 8 and 10 % (`factorlab percolate figures overlap`).
 
 [W] is arXiv 2402.03305, [F] is arXiv 2408.13256.
 """
@@ -24,8 +24,12 @@ from scipy.special import logsumexp
 
 from percolation.errors import ParameterError
 
-# Coordinates whose pixel sums are held at once: bounds the memory of `pixel`, whatever is asked.
-_CHUNK = 65_536
+# Terms of pixel sums that are held at once: bounds the memory of `pixel`, whatever is asked.
+_CHUNK = 4_000_000
+# An overlap exceeds a threshold if it is larger by this factor.
+_CLEARLY = 1 + 1e-9
+# Spreads in pixels whose squares are numbers.
+_SIGMAS = (1e-100, 1e100)
 
 
 def check_sigma(sigma: float) -> None:
@@ -34,8 +38,11 @@ def check_sigma(sigma: float) -> None:
     Raises:
         ParameterError: `sigma` is not positive and finite.
     """
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ParameterError(f"sigma is {sigma}, but it must be a positive number of pixels.")
+    low, high = _SIGMAS
+    if not low <= sigma <= high:
+        raise ParameterError(
+            f"sigma is {sigma}, but it must be a positive number of pixels, {low:g} to {high:g}."
+        )
 
 
 def check_threshold(threshold: float) -> None:
@@ -44,7 +51,7 @@ def check_threshold(threshold: float) -> None:
     Raises:
         ParameterError: `threshold` is not strictly between 0 and 1.
     """
-    if not 0 < threshold < 1:
+    if not 0 < threshold * _CLEARLY < 1:
         raise ParameterError(f"threshold is {threshold}, but it must lie strictly between 0 and 1.")
 
 
@@ -61,7 +68,18 @@ def exceeds(overlap: ArrayLike, threshold: float) -> NDArray[np.bool_]:
     Returns:
         In the shape of `overlap`.
     """
-    return np.asarray(np.asarray(overlap) > threshold * (1 + 1e-9))
+    return np.asarray(np.asarray(overlap) > threshold * _CLEARLY)
+
+
+def reach(sigma: float, threshold: float) -> float:
+    """Distance in pixels below which the continuum overlap `exceeds` a threshold.
+
+    It is `radius`, less what the rounding of coordinates may add.
+
+    Raises:
+        ParameterError: `sigma` or `threshold` is out of its range.
+    """
+    return radius(sigma, threshold * _CLEARLY)
 
 
 def continuum(distance: ArrayLike, sigma: float) -> NDArray[np.float64]:
@@ -121,10 +139,11 @@ def log_pixel_sum(coordinate: ArrayLike, size: int, sigma: float) -> NDArray[np.
     values, inverse = np.unique(flat, return_inverse=True)  # centres on a lattice share values
     pixels = np.arange(1, size + 1, dtype=np.float64)
     sums = np.empty_like(values)
-    for start in range(0, len(values), _CHUNK):
-        part = values[start : start + _CHUNK, None]  # (chunk, 1)
-        exponent = -((pixels - part) ** 2) / (2 * sigma**2)  # (chunk, N)
-        sums[start : start + _CHUNK] = logsumexp(exponent, axis=1)
+    chunk = max(1, _CHUNK // size)
+    for start in range(0, len(values), chunk):
+        part = values[start : start + chunk, None]  # (chunk, 1)
+        exponent = -(((pixels - part) / sigma) ** 2) / 2  # (chunk, N)
+        sums[start : start + chunk] = logsumexp(exponent, axis=1)
     return sums[inverse].reshape(np.shape(coordinate))
 
 

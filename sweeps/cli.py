@@ -45,8 +45,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 # Typer names no public base of its complaints about options; this is it, in every version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-# Commands that go on where they were interrupted.
-_RESUMING = ("sweep", "train", "sync")
+_INTERRUPTED = 130  # exit status after Ctrl-C
 
 DEFAULT_RUNS = Path("runs")
 DEFAULT_FIGURES = Path("figures")
@@ -94,7 +93,7 @@ def train(overrides: Overrides = None, runs: Runs = DEFAULT_RUNS) -> None:
     result = train_one(overrides or [], runs, console)
     if result is None:
         console.print("stopped; the same command goes on from here")
-        raise typer.Exit(130)
+        raise typer.Exit(_INTERRUPTED)
     typer.echo(json.dumps(result, indent=2))
 
 
@@ -217,9 +216,9 @@ def main() -> None:
         typer.echo(f"factorlab: {message} (see factorlab --help)", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        resumes = "; the same command goes on from here" if sys.argv[1] in _RESUMING else ""
-        typer.echo(f"factorlab: interrupted{resumes}", err=True)
-        sys.exit(130)
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:  # Typer makes this of a Ctrl-C in a command, and says nothing
+        typer.echo("factorlab: interrupted", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -19,10 +20,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from factorlab.errors import UserError
 
+if TYPE_CHECKING:
+    from percolation import MassRatio
+
 app = typer.Typer(
     help="Percolation of overlapping bumps: curves, critical points, figures.",
     rich_markup_mode=None,
 )
+
+SECONDS = 10.0
+"""Seconds that a critical point is simulated for unless something else is asked."""
 
 PATIENCE = 2.0
 """Seconds that work may take before its progress is shown."""
@@ -57,7 +64,9 @@ def curve(
     fractions: Annotated[
         list[float] | None, typer.Option("--lambda", help="A share of sites kept; repeatable.")
     ] = None,
-    points: Annotated[int, typer.Option("--points", min=1, help="Lambdas of the curve.")] = 50,
+    points: Annotated[
+        int, typer.Option("--points", min=2, max=100_000, help="Lambdas of the curve, at most.")
+    ] = 50,
     realisations: Annotated[
         int, typer.Option("--realisations", min=1, help="Random orders to average over.")
     ] = 100,
@@ -66,7 +75,14 @@ def curve(
     as_json: AsJson = False,
 ) -> None:
     """Largest connected mass ratio against lambda."""
-    from percolation import Link, lattice_links, mass_ratio, radius, torus  # noqa: PLC0415 - numba
+    from percolation import (  # noqa: PLC0415 - numba takes a second
+        Link,
+        Neighbours,
+        lattice_links,
+        mass_ratio,
+        radius,
+        torus,
+    )
 
     steps = spacing[0] if len(spacing) == 1 else spacing
     if overlap == "pixel" and edges == "periodic":
@@ -91,34 +107,15 @@ def curve(
             workers=workers,
             report=report,
         )
-    columns = {
-        "lambda": found.fraction,
-        "sites_kept": found.sites_kept,
-        "mass_ratio_kept": found.mass_ratio_kept,
-        "stderr": found.kept_error,
-        "mass_ratio_all": found.mass_ratio_all,
-        "stderr_all": found.all_error,
-        "mean_size": found.mean_size,
-        "stderr_mean_size": found.size_error,
-    }
     facts = {
-        "radius": radius(sigma, threshold),
+        # Pixels shape the links: their farthest is measured, not computed.
+        "radius": links.reach if isinstance(links, Neighbours) else radius(sigma, threshold),
         "neighbours": links.neighbours,
         "sites": links.sites,
         "realisations": realisations,
         "seed": seed,
     }
-    if as_json:
-        values = {name: [_plain(value) for value in column] for name, column in columns.items()}
-        typer.echo(json.dumps({**values, **facts}, indent=2))
-        return
-    typer.echo(" ".join(f"{name:>16}" for name in columns))
-    for row in zip(*columns.values(), strict=True):
-        typer.echo(" ".join(f"{value:16.6g}" for value in row))
-    typer.echo(
-        f"links reach {facts['radius']:.4g} pixels, {links.neighbours} neighbours, "
-        f"{links.sites} sites, {realisations} realisations"
-    )
+    _print_curve(found, facts, as_json=as_json)
 
 
 @app.command()
@@ -130,7 +127,8 @@ def critical(
         int | None, typer.Option("--lattice", help="Sites along each side of the torus.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", help="Simulate for this long; 10 by default.")
+        float | None,
+        typer.Option("--seconds", help=f"Simulate for so long; {SECONDS:g} by default."),
     ] = None,
     realisations: Annotated[
         int | None, typer.Option("--realisations", help="Stop after so many passes.")
@@ -142,7 +140,18 @@ def critical(
     """Critical share of the sites of a unit square lattice."""
     from percolation import critical_point  # noqa: PLC0415 - numba
 
-    with _users_mistakes(), _progress("realisations", realisations) as (_, report):
+    if realisations is None and seconds is None:
+        seconds = SECONDS
+    what = ("seconds", seconds) if realisations is None else ("realisations", realisations)
+    last = time.monotonic()
+    with _users_mistakes(), _progress(*what) as (_, advance):
+
+        def report(done: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            advance(done if realisations else now - last)
+            last = now
+
         found = critical_point(
             radius2,
             side=lattice,
@@ -184,7 +193,11 @@ def figures(
         if name not in known:
             raise UserError(f"there is no figure {name!r}; there are {', '.join(known)}")
     chosen = names or known
-    with _progress("figures", len(chosen)) as (_, report):
+    try:
+        (folder / "percolation").mkdir(parents=True, exist_ok=True)  # before the work
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}") from None
+    with _users_mistakes(), _progress("figures", len(chosen)) as (_, report):
         for name in chosen:
             drawn = theory_figures.load(name).draw()
             try:
@@ -194,6 +207,35 @@ def figures(
             for path in paths:
                 typer.echo(str(path))
             report(1)
+
+
+def _print_curve(found: MassRatio, facts: dict[str, float], *, as_json: bool) -> None:
+    """A curve and the facts about it, for a program or for people."""
+    columns = {
+        "lambda": found.fraction,
+        "sites_kept": found.sites_kept,
+        "mass_ratio_kept": found.mass_ratio_kept,
+        "stderr": found.kept_error,
+        "mass_ratio_all": found.mass_ratio_all,
+        "stderr_all": found.all_error,
+        "mean_size": found.mean_size,
+        "stderr_mean_size": found.size_error,
+    }
+    if as_json:
+        values = {name: [_plain(value) for value in column] for name, column in columns.items()}
+        plain = {
+            name: value if isinstance(value, int) else _plain(value)
+            for name, value in facts.items()
+        }
+        typer.echo(json.dumps({**values, **plain}, indent=2))
+        return
+    typer.echo(" ".join(f"{name:>16}" for name in columns))
+    for row in zip(*columns.values(), strict=True):
+        typer.echo(" ".join(f"{value:16.6g}" for value in row))
+    typer.echo(
+        f"links reach {facts['radius']:.4g} pixels, {facts['neighbours']} neighbours, "
+        f"{facts['sites']} sites, {facts['realisations']} realisations"
+    )
 
 
 @contextmanager
@@ -209,8 +251,8 @@ def _users_mistakes() -> Iterator[None]:
 
 @contextmanager
 def _progress(
-    what: str, total: int | None = None
-) -> Iterator[tuple[Callable[[str, int], None], Callable[[int], None]]]:
+    what: str, total: float | None = None
+) -> Iterator[tuple[Callable[[str, int], None], Callable[[float], None]]]:
     """A bar on standard error for work that takes over two seconds.
 
     Yields:
@@ -242,10 +284,10 @@ def _progress(
 def _lambdas(sites: int, points: int) -> list[float]:
     """Shares of a lattice, evenly spaced in their logarithm, from two sites to all."""
     steps = range(points)
-    counts = {round(2 * (sites / 2) ** (step / max(points - 1, 1))) for step in steps} | {sites}
+    counts = {round(2 * (sites / 2) ** (step / (points - 1))) for step in steps} | {sites}
     return [count / sites for count in sorted(counts) if 0 < count <= sites]
 
 
 def _plain(value: float) -> float | None:
-    """A number for JSON, which has no NaN."""
-    return None if math.isnan(value) else float(value)
+    """A number for JSON, which has no NaN and no infinity."""
+    return float(value) if math.isfinite(value) else None

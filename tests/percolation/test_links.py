@@ -51,6 +51,23 @@ def test_a_stencil_has_the_reach_of_the_overlap():
     assert len(uneven.half_widths) == 1 + int(radius(1, 0.05) / 0.5)
 
 
+@given(st.integers(1, 7), st.integers(1, 7), st.floats(1, 60), st.booleans())
+def test_the_most_neighbours_of_a_small_lattice(n_x, n_y, radius2, periodic):
+    count = [n // 2 + 1 if periodic else n for n in (n_x, n_y)]
+    near = np.arange(count[0])[:, None] ** 2 + np.arange(count[1]) ** 2 <= radius2
+    widths = near.sum(axis=1)
+    links = Stencil(shape=(n_x, n_y), half_widths=widths[widths > 0] - 1, periodic=periodic)
+    sites = list(itertools.product(range(n_x), range(n_y)))
+
+    def linked(one, other):
+        apart = np.abs(np.subtract(one, other))
+        if periodic:
+            apart = np.minimum(apart, np.array([n_x, n_y]) - apart)
+        return 0 < (apart**2).sum() <= radius2
+
+    assert links.neighbours == max(sum(linked(a, b) for b in sites) for a in sites)
+
+
 def test_the_most_neighbours_of_a_list():
     links = neighbours([(1, 1), (2, 1), (3, 1), (9, 9)], Link(sigma=1, threshold=0.9))
     assert isinstance(links, Neighbours)
@@ -68,10 +85,10 @@ def test_a_torus_closes_where_the_lattice_would_go_on():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((0, 1), "^side is 0"),
+        ((0, 1), r"^side is 0"),
         ((4, 0), "^radius2 is 0"),
         ((4, float("nan")), "^radius2 is nan"),
-        ((10**7, 1), "^side = 10000000 make a lattice of 100,000,000,000,000 sites, which would "),
+        ((10**7, 1), "^side = 10000000 asks for a lattice of 100,000,000,000,000 sites, which wo"),
     ],
 )
 def test_a_square_lattice_refuses_what_it_cannot_use(arguments, sentence):

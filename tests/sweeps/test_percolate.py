@@ -1,11 +1,15 @@
 """`factorlab percolate`: what a script reads, what a person sees, one sentence for a mistake."""
 
+import contextlib
 import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import networkx as nx
@@ -127,6 +131,17 @@ def test_a_critical_point_takes_the_seconds_it_is_given(capsys, monkeypatch):
         (["curve", *CURVE, "--overlap", "pixel", "--edges", "periodic"], "--edges is periodic"),
         (["curve", *CURVE, "--overlap", "soft"], "'--overlap'"),
         (["curve", "--size", "4"], "Missing option"),
+        (["curve", *CURVE, "--threshold", "0.9999999999"], "threshold is 0.9999999999, but"),
+        (["curve", *CURVE[:2], *CURVE[4:], "--spacing", "1e-155"], "too small to count"),
+        (["curve", *CURVE[2:], "--size", "1" + 400 * "0"], "size is a number of 401 digits, but"),
+        (["curve", *CURVE, "--sigma", "1e200", "--overlap", "pixel"], "sigma is 1e+200, but"),
+        (["curve", *CURVE, "--realisations", "1000000000000"], "realisations of"),
+        (["critical", "--radius2", "1e308"], "radius2 = 1e+308: links reach 1e+154 sites"),
+        (
+            ["critical", "--radius2", "1", "--lattice", "1" + 200 * "0"],
+            "side is a number of 201 digits, but",
+        ),
+        (["critical", "--radius2", "1", "--seconds", "inf"], "seconds is inf, but"),
         (["critical", "--radius2", "0.9"], "radius2 is 0.9, but it must be at least 1"),
         (["critical", "--radius2", "1", "--lattice", "2"], "side is 2, but"),
         (["critical", "--radius2", "1", "--seconds", "-1"], "seconds is -1.0, but"),
@@ -164,6 +179,15 @@ def test_a_terminal_sees_a_bar_after_two_seconds_and_a_script_only_the_result():
     """Standard error is a terminal; standard output is not."""
     ours, theirs = pty.openpty()
     arguments = ["percolate", "critical", "--radius2", "1", "--lattice", "16", "--json"]
+    shown, begin, first = bytearray(), time.monotonic(), []
+
+    def drain():  # a full terminal would stop the command
+        with contextlib.suppress(OSError):  # the terminal is closed
+            while chunk := os.read(ours, 65536):
+                first.append(time.monotonic() - begin)
+                shown.extend(chunk)
+
+    reader = threading.Thread(target=drain)
     with subprocess.Popen(
         [FACTORLAB, *arguments, "--seconds", "3"],
         stdout=subprocess.PIPE,
@@ -171,17 +195,23 @@ def test_a_terminal_sees_a_bar_after_two_seconds_and_a_script_only_the_result():
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
     ) as process:
         os.close(theirs)
+        reader.start()
         out = process.communicate(timeout=120)[0]
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:  # the terminal is closed
-            break
-        if not chunk:
-            break
-        shown += chunk
+    reader.join()
     os.close(ours)
     assert process.returncode == 0
     assert json.loads(out)["neighbours"] == 4
-    assert b"realisations" in shown
+    assert b"seconds" in shown
+    assert first[0] > 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_said_and_stops_the_threads(kind):
+    arguments = ["percolate", "critical", "--radius2", "1", "--seconds", "100"]
+    with subprocess.Popen([FACTORLAB, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(6)
+        process.send_signal(kind)
+        err = process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert err == "factorlab: interrupted\n"
