@@ -19,7 +19,6 @@ from percolation.links import (
     lattice_links,
     neighbours,
     square_links,
-    torus,
 )
 from percolation.overlap import continuum, pixel, radius
 from percolation.reference import graph, largest_cluster
@@ -53,5 +52,4 @@ __all__ = [
     "predict_samples",
     "radius",
     "square_links",
-    "torus",
 ]

@@ -43,8 +43,8 @@ class Link:
     """The rule that joins two bumps: their overlap strictly exceeds a threshold.
 
     Raises:
-        ParameterError: A field is out of its range, `size` is missing for the pixel overlap, or
-            `period` is given with it.
+        ParameterError: A field is out of its range, or `size` is missing for the pixel overlap,
+            or `period` is another number there.
     """
 
     sigma: float
@@ -61,7 +61,7 @@ class Link:
 
     period: float | tuple[float, float] | None = None
     """Circumference in pixels, of both axes or of each, if the canvas closes on itself, else
-    None. Continuum only: the nearest copy of the partner counts (our definition)."""
+    None; N for the pixel overlap. The nearest copy of the partner counts (our definition)."""
 
     def __post_init__(self) -> None:
         check_sigma(self.sigma)
@@ -76,9 +76,10 @@ class Link:
                     "size is None, but the pixel overlap needs the frame's side N."
                 )
             check_size(self.size)
-            if self.period is not None:
+            if self.period not in (None, self.size):
                 raise ParameterError(
-                    f"period is {self.period}, but it must be None for the pixel overlap."
+                    f"period is {self.period}, but images of {self.size} pixels close after as "
+                    "many, or not at all."
                 )
         if self.period is not None:
             box = np.atleast_1d(self.period)
@@ -110,7 +111,8 @@ class Link:
         a, b = points[near[:, 0]], points[near[:, 1]]
         if self.overlap == "pixel":
             assert self.size is not None
-            strength = pixel(a, b, self.size, self.sigma)
+            periodic = self.period is not None
+            strength = pixel(a, b, self.size, self.sigma, periodic=periodic)
         else:
             strength = continuum(self.distance(a, b), self.sigma)
         return near[exceeds(strength, self.threshold)]
@@ -137,13 +139,16 @@ class Link:
         On pixels the overlap is the continuum's times, for each axis,
         `sqrt(S(middle) / sqrt(S(u) S(v)))`. A sum over integers of a Gaussian is at most its
         integral plus its peak, so S(middle) <= 1 + sqrt(2 pi) sigma; the smallest S of the given
-        centres bounds the denominator.
+        centres bounds the denominator. On a circle each of its N terms is at most 1 (parallelogram
+        law).
         """
         reach = radius(self.sigma, self.threshold)
         if self.overlap == "pixel":
             assert self.size is not None
-            smallest = log_pixel_sum(points, self.size, self.sigma).min(axis=0)  # (2,)
-            gain = (np.log1p(math.sqrt(2 * math.pi) * self.sigma) - smallest).sum() / 2
+            periodic = self.period is not None
+            sums = log_pixel_sum(points, self.size, self.sigma, periodic=periodic)
+            most = self.size if periodic else 1 + math.sqrt(2 * math.pi) * self.sigma
+            gain = (math.log(most) - sums.min(axis=0)).sum() / 2  # of two axes
             reach = 4 * self.sigma * math.sqrt(float(gain) - math.log(self.threshold))
         return reach * _SLACK
 
@@ -160,22 +165,26 @@ class Link:
         )
 
 
-def lattice(size: int, spacing: float | Sequence[float]) -> NDArray[np.float64]:
+def lattice(
+    size: int, spacing: float | Sequence[float], *, periodic: bool = False
+) -> NDArray[np.float64]:
     """Centres from 1 to N in steps of the spacing, in x and in y.
 
     Args:
         size: Side N of the frame in pixels.
         spacing: Increment d in pixels, or the two increments (d_x, d_y).
+        periodic: Whether the frame closes on itself, with period N; the last centre of an axis is
+            then N + 1 - d.
 
     Returns:
         Centres (x, y) in pixels, shape (n_x * n_y, 2), with y running fastest. The last centre
         of an axis is N where d divides N - 1, else the last step that stays below N.
 
     Raises:
-        ParameterError: `size` is below 1, `spacing` is not one or two positive numbers, or there is
-            no memory for the lattice.
+        ParameterError: `size` is below 1, `spacing` is not one or two positive numbers (that
+            divide N, if the frame closes), or there is no memory for the lattice.
     """
-    counts, steps = lattice_shape(size, spacing), increments(spacing)
+    counts, steps = lattice_shape(size, spacing, periodic=periodic), increments(spacing)
     sites = counts[0] * counts[1]
     check_memory(
         sites * _CENTRE_BYTES,
@@ -187,11 +196,14 @@ def lattice(size: int, spacing: float | Sequence[float]) -> NDArray[np.float64]:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def lattice_shape(size: int, spacing: float | Sequence[float]) -> tuple[int, int]:
+def lattice_shape(
+    size: int, spacing: float | Sequence[float], *, periodic: bool = False
+) -> tuple[int, int]:
     """Number of centres (n_x, n_y) along both axes of `lattice`.
 
     Raises:
-        ParameterError: `size` is below 1, or `spacing` is not one or two positive numbers.
+        ParameterError: `size` is below 1, or `spacing` is not one or two positive numbers, or
+            does not divide N on a frame that closes on itself.
     """
     check_size(size)
     if size > _MAX_SIZE:
@@ -199,6 +211,14 @@ def lattice_shape(size: int, spacing: float | Sequence[float]) -> tuple[int, int
     steps = [(size - 1) / step for step in increments(spacing)]
     if max(steps) > _MAX_SIZE:
         raise ParameterError(f"spacing is {spacing}, but that is too small to count the steps.")
+    if periodic:
+        n_x, n_y = (round(size / step) for step in increments(spacing))
+        for count, step in zip((n_x, n_y), increments(spacing), strict=True):
+            if count < 1 or abs(count * step / size - 1) > 1e-9:
+                raise ParameterError(
+                    f"spacing is {spacing}, but it must divide size = {size}, the period."
+                )
+        return n_x, n_y
     n_x, n_y = (math.floor(step + 1e-9) + 1 for step in steps)  # 31 / 0.1 is 309.99999999999994
     return n_x, n_y
 

@@ -7,7 +7,7 @@ everything: `Neighbours` lists them.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import combinations
 
@@ -134,28 +134,31 @@ class Neighbours:
 Links = Stencil | Neighbours
 
 
-def lattice_links(size: int, spacing: float | Sequence[float], link: Link) -> Links:
-    """Links of `lattice(size, spacing)`, in the form that is walked fastest.
+def lattice_links(
+    size: int, spacing: float | Sequence[float], link: Link, *, periodic: bool = False
+) -> Links:
+    """Links of `lattice(size, spacing, periodic=periodic)`, in the form that is walked fastest.
 
     Args:
         size: Side N of the frame in pixels.
         spacing: Increment d in pixels, or (d_x, d_y).
-        link: The rule that joins two sites. With the period of `torus` the lattice closes on
-            itself without a seam.
+        link: The rule that joins two sites. It may have another period than N only where the
+            lattice itself is open.
+        periodic: Whether the lattice closes on itself, with period N, as those of periodic images.
 
     Returns:
-        A `Stencil` for the continuum overlap (unless another period puts a seam into the
+        A `Stencil` for the continuum overlap (unless the rule's period puts a seam into an open
         lattice), else `Neighbours`.
 
     Raises:
         ParameterError: A parameter is out of its range, or there is no memory for the lattice.
     """
-    shape, steps = lattice_shape(size, spacing), increments(spacing)
-    seamless = link.period is None or np.allclose(link.period, torus(size, spacing), rtol=1e-12)
-    if link.overlap == "pixel" or not seamless:
-        return neighbours(lattice(size, spacing), link)
+    shape, steps = lattice_shape(size, spacing, periodic=periodic), increments(spacing)
+    if periodic:
+        link = replace(link, period=size)
+    if link.overlap == "pixel" or (link.period is not None and not periodic):
+        return neighbours(lattice(size, spacing, periodic=periodic), link)
     check_sites(shape, f"size = {size} and spacing = {spacing}")
-    periodic = link.period is not None
     rows, columns = (
         np.arange(count // 2 + 1 if periodic else count) * step
         for count, step in zip(shape, steps, strict=True)
@@ -211,16 +214,6 @@ def neighbours(centres: ArrayLike, link: Link) -> Neighbours:
         partners=partners[np.argsort(sites, kind="stable")].astype(np.int32),
         reach=float(link.distance(points[pairs[:, 0]], points[pairs[:, 1]]).max(initial=0)),
     )
-
-
-def torus(size: int, spacing: float | Sequence[float]) -> tuple[float, float]:
-    """Period in pixels at which a lattice closes on itself without a seam: `n d` on each axis.
-
-    Raises:
-        ParameterError: `size` is below 1, or `spacing` is not one or two positive numbers.
-    """
-    (n_x, n_y), (d_x, d_y) = lattice_shape(size, spacing), increments(spacing)
-    return n_x * d_x, n_y * d_y
 
 
 def check_sites(shape: tuple[int, int], source: str) -> None:

@@ -121,7 +121,9 @@ def radius(sigma: float, threshold: float) -> float:
     return 4 * sigma * math.sqrt(-math.log(threshold))
 
 
-def log_pixel_sum(coordinate: ArrayLike, size: int, sigma: float) -> NDArray[np.float64]:
+def log_pixel_sum(
+    coordinate: ArrayLike, size: int, sigma: float, *, periodic: bool = False
+) -> NDArray[np.float64]:
     """Logarithm of `S(u) = sum_x exp(-(x - u)^2 / (2 sigma^2))` over the pixels x = 1..N.
 
     `S(u_x) S(u_y)` is the squared norm of the bump at u. The logarithm is kept because S itself
@@ -131,23 +133,40 @@ def log_pixel_sum(coordinate: ArrayLike, size: int, sigma: float) -> NDArray[np.
         coordinate: One coordinate u of a centre in pixels, any shape.
         size: Side N of the frame in pixels.
         sigma: Spread in pixels.
+        periodic: Whether distances are taken to the nearest copy, modulo N.
 
     Returns:
         `log S(u)`, in the shape of `coordinate`.
     """
     flat = np.asarray(coordinate, dtype=np.float64).ravel()
     values, inverse = np.unique(flat, return_inverse=True)  # centres on a lattice share values
-    pixels = np.arange(1, size + 1, dtype=np.float64)
-    sums = np.empty_like(values)
-    chunk = max(1, _CHUNK // size)
-    for start in range(0, len(values), chunk):
-        part = values[start : start + chunk, None]  # (chunk, 1)
-        exponent = -(((pixels - part) / sigma) ** 2) / 2  # (chunk, N)
-        sums[start : start + chunk] = logsumexp(exponent, axis=1)
+    sums = _log_product(values, values, size, sigma, periodic=periodic)
     return sums[inverse].reshape(np.shape(coordinate))
 
 
-def pixel(a_center: ArrayLike, b_center: ArrayLike, size: int, sigma: float) -> NDArray[np.float64]:
+def _log_product(
+    u: NDArray[np.float64], v: NDArray[np.float64], size: int, sigma: float, *, periodic: bool
+) -> NDArray[np.float64]:
+    """Logarithm of the sum over pixels of two bumps' factors along one axis; all shapes (n,)."""
+    pixels = np.arange(1, size + 1, dtype=np.float64)
+    sums = np.empty_like(u)
+    chunk = max(1, _CHUNK // size)
+    for start in range(0, len(u), chunk):
+        apart = pixels - np.stack([u, v])[:, start : start + chunk, None]  # (2, chunk, N)
+        if periodic:
+            apart -= size * np.round(apart / size)
+        sums[start : start + chunk] = logsumexp(-((apart / (2 * sigma)) ** 2).sum(axis=0), axis=1)
+    return sums
+
+
+def pixel(
+    a_center: ArrayLike,
+    b_center: ArrayLike,
+    size: int,
+    sigma: float,
+    *,
+    periodic: bool = False,
+) -> NDArray[np.float64]:
     """Overlap of two bumps as their N x N images have it.
 
     Divided by the norm of one image the overlap of narrow bumps depends on which of the two is
@@ -164,13 +183,15 @@ def pixel(a_center: ArrayLike, b_center: ArrayLike, size: int, sigma: float) -> 
 
     with S of `log_pixel_sum`: the pixel overlap is the continuum overlap times a factor that
     compares the pixels' share of the midpoint with that of the two centres. The cost is
-    O(N) for every distinct coordinate and O(1) for every pair.
+    O(N) for every distinct coordinate and O(1) for every pair. On periodic images, where distances
+    are taken modulo N, the sums over the pixels are taken for every pair.
 
     Args:
         a_center: Centres (x, y) in pixels, shape (..., 2); the first pixel's centre is (1, 1).
         b_center: Centres of the partners, of a shape that broadcasts with `a_center`.
         size: Side N of the frame in pixels.
         sigma: Spread of both bumps in pixels.
+        periodic: Whether the images close on themselves, with period N.
 
     Returns:
         The overlap in [0, 1] of every pair, shape (...).
@@ -183,10 +204,15 @@ def pixel(a_center: ArrayLike, b_center: ArrayLike, size: int, sigma: float) -> 
     check_size(size)
     a = _centres(a_center, "a_center")
     b = _centres(b_center, "b_center")
-    squared = ((a - b) ** 2).sum(axis=-1)  # (...)
-    middle = log_pixel_sum((a + b) / 2, size, sigma).sum(axis=-1)  # (...)
-    norms = log_pixel_sum(a, size, sigma).sum(axis=-1) + log_pixel_sum(b, size, sigma).sum(axis=-1)
-    logarithm = -squared / (16 * sigma**2) + middle / 2 - norms / 4
+    if periodic:
+        u, v = np.broadcast_arrays(a, b)
+        both = _log_product(u.ravel(), v.ravel(), size, sigma, periodic=True)
+        inner = both.reshape(u.shape).sum(axis=-1)  # log <a, b>, shape (...)
+    else:
+        squared = ((a - b) ** 2).sum(axis=-1)  # (...)
+        inner = -squared / (8 * sigma**2) + log_pixel_sum((a + b) / 2, size, sigma).sum(axis=-1)
+    norms = sum(log_pixel_sum(c, size, sigma, periodic=periodic).sum(axis=-1) for c in (a, b))
+    logarithm = inner / 2 - norms / 4
     # Rounding may leave 1 + 1e-16 for equal images.
     return np.asarray(np.exp(np.minimum(logarithm, 0.0)), dtype=np.float64)
 

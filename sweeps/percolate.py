@@ -55,7 +55,8 @@ def curve(
         Literal["continuum", "pixel"], typer.Option("--overlap", help="How overlap is measured.")
     ] = "continuum",
     edges: Annotated[
-        Literal["open", "periodic"], typer.Option("--edges", help="Whether the lattice closes.")
+        Literal["open", "periodic"],
+        typer.Option("--edges", help="Whether the frame is a torus."),
     ] = "open",
     occupation: Annotated[
         Literal["exact", "probability", "smoothed"],
@@ -81,21 +82,17 @@ def curve(
         lattice_links,
         mass_ratio,
         radius,
-        torus,
     )
 
     steps = spacing[0] if len(spacing) == 1 else spacing
-    if overlap == "pixel" and edges == "periodic":
-        raise UserError("--edges is periodic, but the pixel overlap is that of open edges only")
     with _users_mistakes(), _progress("linking the sites") as (show, report):
         link = Link(
             sigma=sigma,
             threshold=threshold,
             overlap=overlap,
             size=size if overlap == "pixel" else None,
-            period=torus(size, steps) if edges == "periodic" else None,
         )
-        links = lattice_links(size, steps, link)
+        links = lattice_links(size, steps, link, periodic=edges == "periodic")
         shares = fractions or _lambdas(links.sites, points)
         show("realisations", realisations)
         found = mass_ratio(

@@ -19,7 +19,6 @@ from percolation import (
     lattice_links,
     neighbours,
     square_links,
-    torus,
 )
 from percolation.growth import Pass, generator_of, realise
 from percolation.links import Stencil
@@ -39,33 +38,36 @@ def clusters_of(cluster_labels, kept):
 @given(
     size=st.integers(1, 6),
     spacing=st.one_of(steps, st.tuples(steps, steps)),
+    counts=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     sigma=st.floats(0.05, 3),
     threshold=st.floats(0.005, 0.95),
-    kind=st.sampled_from(["open", "periodic", "pixel", "seam"]),
+    kind=st.sampled_from(["open", "periodic", "pixel", "periodic pixel", "seam"]),
     share=shares,
     seed=st.integers(0, 2**32),
 )
-@example(1, 1.0, 1.0, 0.5, "periodic", 1.0, 0)
-@example(6, 0.5, 3.0, 0.005, "open", 1.0, 0)  # everything linked with everything
-@example(5, 1.0, 1.0, float(np.exp(-1 / 16)), "open", 1.0, 0)  # neighbours at the threshold
-def test_clusters_are_those_of_networkx(size, spacing, sigma, threshold, kind, share, seed):
-    period = {"periodic": torus(size, spacing), "seam": size + 0.25}.get(kind)
+@example(1, 1.0, (1, 1), 1.0, 0.5, "periodic", 1.0, 0)
+@example(6, 0.5, (1, 1), 3.0, 0.005, "open", 1.0, 0)  # everything linked with everything
+@example(5, 1.0, (1, 1), 1.0, float(np.exp(-1 / 16)), "open", 1.0, 0)  # neighbours at the threshold
+def test_clusters_are_those_of_networkx(size, spacing, counts, sigma, threshold, kind, share, seed):
+    periodic, pixels = kind.startswith("periodic"), kind.endswith("pixel")
+    if periodic:
+        spacing = (size / counts[0], size / counts[1])
     link = Link(
         sigma=sigma,
         threshold=threshold,
-        overlap="pixel" if kind == "pixel" else "continuum",
-        size=size if kind == "pixel" else None,
-        period=period,
+        overlap="pixel" if pixels else "continuum",
+        size=size if pixels else None,
+        period=size + 0.25 if kind == "seam" else None,
     )
-    links = lattice_links(size, spacing, link)
+    links = lattice_links(size, spacing, link, periodic=periodic)
     assert isinstance(links, Stencil) == (kind in {"open", "periodic"})
     reference = graph(
-        lattice(size, spacing),
+        lattice(size, spacing, periodic=periodic),
         sigma=sigma,
         threshold=threshold,
         overlap=link.overlap,
         size=link.size,
-        period=period,
+        period=size if periodic else link.period,
     )
     order = np.random.default_rng(seed).permutation(links.sites)
     kept = order[: round(share * links.sites)]
@@ -153,10 +155,10 @@ def test_open_lattices_and_lists_do_not_wind():
 def test_a_pass_that_ends_early_gives_what_the_whole_pass_gives(kind, periodic):
     """A lattice large enough for rows of several words, with links that reach far."""
     size, spacing = 36, 0.5
-    link = Link(sigma=1, threshold=0.05, period=torus(size, spacing) if periodic else None)
-    links = lattice_links(size, spacing, link)
+    link = Link(sigma=1, threshold=0.05, period=size if periodic else None)
+    links = lattice_links(size, spacing, Link(sigma=1, threshold=0.05), periodic=periodic)
     if kind == "lists":
-        links = neighbours(lattice(size, spacing), link)
+        links = neighbours(lattice(size, spacing, periodic=periodic), link)
     early, whole = Pass(links), Pass(links, early=False)
     for realisation in range(3):
         order = generator_of(5, realisation).permutation(links.sites)

@@ -118,7 +118,7 @@ def test_lattice_takes_two_increments():
         ({"overlap": "soft"}, "^overlap is 'soft'"),
         ({"overlap": "pixel"}, "^size is None"),
         ({"overlap": "pixel", "size": 0}, "^size is 0"),
-        ({"overlap": "pixel", "size": 4, "period": 4}, "^period is 4"),
+        ({"overlap": "pixel", "size": 4, "period": 5}, "^period is 5"),
         ({"period": -1}, "^period is -1"),
         ({"period": (1, 2, 3)}, "^period is"),
     ],

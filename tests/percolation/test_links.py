@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from percolation import Link, lattice, lattice_links, neighbours, radius, square_links, torus
+from factorlab.config import parse
+from factorlab.lattice import frame_labels
+from percolation import Link, lattice, lattice_links, neighbours, radius, square_links
 from percolation.links import Neighbours, Stencil
 
 
@@ -77,9 +79,18 @@ def test_the_most_neighbours_of_a_list():
     assert neighbours(np.empty((0, 2)), Link(sigma=1, threshold=0.9)).sites == 0
 
 
-def test_a_torus_closes_where_the_lattice_would_go_on():
-    assert torus(8, 0.5) == (7.5, 7.5)
-    assert torus(9, (2, 1)) == (10, 9)
+def test_a_periodic_lattice_is_that_of_periodic_images():
+    for spacing in (0.5, 2.0):
+        data = parse({"data": {"size": 8, "spacing": spacing, "periodic": True}}).data
+        centres = lattice(8, spacing, periodic=True)
+        np.testing.assert_allclose(np.unique(centres), np.unique(frame_labels(data)))
+        assert len(centres) == len(frame_labels(data))
+        links = lattice_links(8, spacing, Link(sigma=1, threshold=0.5), periodic=True)
+        assert links.sites == len(centres)
+    with pytest.raises(ValueError, match=r"^spacing is 3.0, but it must divide size = 8"):
+        lattice(8, 3.0, periodic=True)
+    with pytest.raises(ValueError, match=r"^spacing is 90.0, but it must divide size = 8"):
+        lattice(8, 90.0, periodic=True)
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,12 @@ def frames(draw):
     return size, draw(sigmas), a, b
 
 
-def image(centre, size, sigma):
+def image(centre, size, sigma, *, periodic=False):
     """The inverted bump, shape (N, N)."""
-    y, x = np.mgrid[1 : size + 1, 1 : size + 1]
-    return np.exp(-((x - centre[0]) ** 2) / (4 * sigma**2) - (y - centre[1]) ** 2 / (4 * sigma**2))
+    y, x = np.abs(np.mgrid[1 : size + 1, 1 : size + 1] - np.array(centre[::-1])[:, None, None])
+    if periodic:
+        x, y = np.minimum(x, np.abs(size - x)), np.minimum(y, np.abs(size - y))
+    return np.exp(-(x**2) / (4 * sigma**2) - y**2 / (4 * sigma**2))
 
 
 def overlap_of_images(a, b):
@@ -39,6 +41,16 @@ def test_pixel_overlap_is_that_of_the_images(case):
     size, sigma, a, b = case
     expected = overlap_of_images(image(a, size, sigma), image(b, size, sigma))
     assert pixel(a, b, size, sigma) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@given(frames())
+def test_pixel_overlap_of_periodic_images(case):
+    size, sigma, a, b = case
+    images = [image(c, size, sigma, periodic=True) for c in (a, b)]
+    found = pixel(a, b, size, sigma, periodic=True)
+    assert found == pytest.approx(overlap_of_images(*images), rel=1e-9, abs=1e-12)
+    moved = pixel(np.add(a, (0, size)), np.subtract(b, (size, 0)), size, sigma, periodic=True)
+    assert moved == pytest.approx(found, rel=1e-9, abs=1e-12)
 
 
 @given(frames())

@@ -67,6 +67,7 @@ def test_a_curve_as_json_is_that_of_networkx(capsys, monkeypatch):
     [
         ["--overlap", "pixel"],
         ["--edges", "periodic"],
+        ["--edges", "periodic", "--overlap", "pixel"],
         ["--occupation", "smoothed", "--points", "7"],
         ["--spacing", "2"],
         ["--realisations", "1"],
@@ -128,7 +129,10 @@ def test_a_critical_point_takes_the_seconds_it_is_given(capsys, monkeypatch):
         (["curve", *CURVE, "--threshold", "1"], "threshold is 1.0, but it must lie"),
         (["curve", *CURVE, "--lambda", "1.5"], "lambda is 1.5, but it must lie in [0, 1]"),
         (["curve", *CURVE, "--size", "4000000"], "GB of memory"),
-        (["curve", *CURVE, "--overlap", "pixel", "--edges", "periodic"], "--edges is periodic"),
+        (
+            ["curve", *CURVE[:2], *CURVE[4:], "--spacing", "4", "--edges", "periodic"],
+            "divide size = 6",
+        ),
         (["curve", *CURVE, "--overlap", "soft"], "'--overlap'"),
         (["curve", "--size", "4"], "Missing option"),
         (["curve", *CURVE, "--threshold", "0.9999999999"], "threshold is 0.9999999999, but"),
