@@ -8,10 +8,10 @@ lead to the compiled engine, which is tested against it.
 """
 
 from percolation.critical import CriticalPoint, critical_fraction, critical_point
-from percolation.curves import MassRatio, Occupation, mass_ratio
+from percolation.curves import MassRatio, Occupation, even_fractions, mass_ratio
 from percolation.errors import ParameterError
 from percolation.growth import Growth, growth, labels
-from percolation.lattice import Link, Overlap, lattice
+from percolation.lattice import Link, Overlap, lattice, lattice_shape
 from percolation.links import (
     Links,
     Neighbours,
@@ -40,12 +40,14 @@ __all__ = [
     "critical_count",
     "critical_fraction",
     "critical_point",
+    "even_fractions",
     "graph",
     "growth",
     "labels",
     "largest_cluster",
     "lattice",
     "lattice_links",
+    "lattice_shape",
     "mass_ratio",
     "neighbours",
     "pixel",

@@ -10,13 +10,16 @@ from scipy import optimize, stats
 
 from percolation.errors import ParameterError
 from percolation.growth import Growth, Report, realise
-from percolation.links import MAX_SITES, square_links
+from percolation.links import MAX_SITES, Stencil, square_links
 from percolation.overlap import reach
 
 # Probability that a cluster winds around a given axis of a large square torus at the critical
 # point, of any lattice with the symmetry of the square (Pinson 1994; the number as in Newman and
 # Ziff 2001, table I).
 WRAPPING = 0.521058290
+
+SECONDS = 10.0
+"""Seconds that a critical point is simulated for unless something else is asked."""
 
 # Realisations, and sites of them, between two looks at the clock. The result depends on the number
 # of realisations alone.
@@ -89,28 +92,22 @@ def critical_point(
         raise ParameterError(
             f"side is {side}, but it must be more than {2 * farthest}, twice the reach of a link."
         )
-    if realisations is not None and realisations < 2:
-        raise ParameterError(f"realisations is {realisations}, but an error needs at least 2.")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise ParameterError(f"seconds is {seconds}, but it must be a positive number.")
-    if seconds is None:
-        seconds = math.inf if realisations is not None else 10.0
     links = square_links(side, radius2)
-    batches: list[NDArray[np.float64]] = []
-    size = min(max(_BATCH_SITES // links.sites, 2), _BATCH)
-    done, most = 0, math.inf if realisations is None else realisations
-    start = time.monotonic()
-    while done < most and (done == 0 or time.monotonic() - start < seconds):
-        batch = range(done, int(min(done + size, most)))
-        batches.append(
-            realise(
-                links, _wraps, batch, seed=seed, until_wrap=True, workers=workers, report=report
-            )
-        )
-        done = batch.stop
-    value, error = _solve(np.concatenate(batches), links.sites)
+    counts = _wrapping_counts(
+        links,
+        seconds=seconds,
+        realisations=realisations,
+        seed=seed,
+        workers=workers,
+        report=report,
+    )
+    value, error = _solve(counts, links.sites)
     return CriticalPoint(
-        value=value, error=error, neighbours=links.neighbours, side=side, realisations=done
+        value=value,
+        error=error,
+        neighbours=links.neighbours,
+        side=side,
+        realisations=len(counts),
     )
 
 
@@ -160,6 +157,37 @@ def check_reach(radius2: float, source: str) -> None:
             f"{source}: links reach {math.sqrt(radius2):.3g} sites, but at most "
             f"{math.sqrt(most):.0f} can be simulated."
         )
+
+
+def _wrapping_counts(
+    links: Stencil,
+    *,
+    seconds: float | None,
+    realisations: int | None,
+    seed: int,
+    workers: int | None,
+    report: Report | None,
+) -> NDArray[np.float64]:
+    """Counts of sites at which clusters first wind around both axes, shape (realisations, 2)."""
+    if realisations is not None and realisations < 2:
+        raise ParameterError(f"realisations is {realisations}, but an error needs at least 2.")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ParameterError(f"seconds is {seconds}, but it must be a positive number.")
+    if seconds is None:
+        seconds = SECONDS if realisations is None else math.inf
+    size = min(max(_BATCH_SITES // links.sites, 2), _BATCH)
+    most = math.inf if realisations is None else realisations
+    batches: list[NDArray[np.float64]] = []
+    done, start = 0, time.monotonic()
+    while done < most and (done == 0 or time.monotonic() - start < seconds):
+        batch = range(done, int(min(done + size, most)))
+        batches.append(
+            realise(
+                links, _wraps, batch, seed=seed, until_wrap=True, workers=workers, report=report
+            )
+        )
+        done = batch.stop
+    return np.concatenate(batches)
 
 
 def _wraps(passed: Growth, _: np.random.Generator) -> NDArray[np.float64]:

@@ -120,6 +120,19 @@ def mass_ratio(
     )
 
 
+def even_fractions(sites: int, points: int) -> list[float]:
+    """Shares lambda for a curve: from two sites to all, evenly spaced in their logarithm.
+
+    A single site is a cluster of its own, and its ratio of 1 means nothing.
+
+    Args:
+        sites: Number of sites n of the lattice.
+        points: Number of shares, at most: each stands for another whole number of sites.
+    """
+    kept = np.unique(np.round(np.geomspace(min(2, sites), sites, points)))
+    return [float(count) / sites for count in kept]
+
+
 class _Reader(Protocol):
     """Reads kept ratio, whole ratio and mean size off a pass, shape (3, lambdas)."""
 

@@ -44,8 +44,8 @@ class Pass:
 
     Args:
         links: Which sites are linked.
-        early: Whether a pass may end as soon as the rest of it is known. It changes no result;
-            `labels` alone needs the trees of every site.
+        early: Whether a pass may end as soon as the rest of it is known. It changes no `Growth`,
+            but draws and joins no more sites than it needs.
 
     Raises:
         ParameterError: There is no memory for it.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from percolation.errors import ParameterError
+from percolation.errors import ParameterError, short
 from percolation.memory import check_memory
 from percolation.overlap import (
     check_sigma,
@@ -233,11 +233,6 @@ def increments(spacing: float | Sequence[float]) -> tuple[float, float]:
     if steps.shape not in ((1,), (2,)) or not (np.isfinite(steps).all() and (steps > 0).all()):
         raise ParameterError(f"spacing is {spacing}, but it must be one or two positive numbers.")
     return float(steps[0]), float(steps[-1])
-
-
-def short(count: int) -> str:
-    """A count for people, however large it is."""
-    return f"{count:,}" if abs(count) < 10**18 else f"a number of {len(str(abs(count)))} digits"
 
 
 def check_centres(centres: ArrayLike) -> NDArray[np.float64]:

@@ -15,17 +15,16 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from percolation.errors import ParameterError
+from percolation.errors import ParameterError, short
 from percolation.lattice import (
     Link,
     check_centres,
     increments,
     lattice,
     lattice_shape,
-    short,
 )
 from percolation.memory import check_memory
-from percolation.overlap import continuum, exceeds, reach
+from percolation.overlap import continuum, exceeds, radius
 
 # Sites are numbered in 32 bits.
 MAX_SITES = np.iinfo(np.int32).max
@@ -117,7 +116,7 @@ class Neighbours:
     partners: NDArray[np.int32]
     """Each link stands in the lists of both its sites; shape (links,)."""
 
-    reach: float
+    longest: float
     """Distance of the two linked sites that are farthest apart, in pixels; 0 without links."""
 
     @property
@@ -163,7 +162,7 @@ def lattice_links(
         np.arange(count // 2 + 1 if periodic else count) * step
         for count, step in zip(shape, steps, strict=True)
     )
-    limit = reach(link.sigma, link.threshold) * (1 + 1e-9)  # the exact test follows
+    limit = radius(link.sigma, link.threshold)  # the exact test follows
     rows, columns = rows[rows <= limit], columns[columns <= limit]
     distance = np.hypot(rows[:, None], columns[None, :])
     linked = exceeds(continuum(distance, link.sigma), link.threshold)  # (rows, columns)
@@ -212,7 +211,7 @@ def neighbours(centres: ArrayLike, link: Link) -> Neighbours:
     return Neighbours(
         starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         partners=partners[np.argsort(sites, kind="stable")].astype(np.int32),
-        reach=float(link.distance(points[pairs[:, 0]], points[pairs[:, 1]]).max(initial=0)),
+        longest=float(link.distance(points[pairs[:, 0]], points[pairs[:, 1]]).max(initial=0)),
     )
 
 

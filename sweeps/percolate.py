@@ -28,9 +28,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-SECONDS = 10.0
-"""Seconds that a critical point is simulated for unless something else is asked."""
-
 PATIENCE = 2.0
 """Seconds that work may take before its progress is shown."""
 
@@ -79,6 +76,7 @@ def curve(
     from percolation import (  # noqa: PLC0415 - numba takes a second
         Link,
         Neighbours,
+        even_fractions,
         lattice_links,
         mass_ratio,
         radius,
@@ -93,7 +91,7 @@ def curve(
             size=size if overlap == "pixel" else None,
         )
         links = lattice_links(size, steps, link, periodic=edges == "periodic")
-        shares = fractions or _lambdas(links.sites, points)
+        shares = fractions or even_fractions(links.sites, points)
         show("realisations", realisations)
         found = mass_ratio(
             links,
@@ -106,7 +104,7 @@ def curve(
         )
     facts = {
         # Pixels shape the links: their farthest is measured, not computed.
-        "radius": links.reach if isinstance(links, Neighbours) else radius(sigma, threshold),
+        "radius": links.longest if isinstance(links, Neighbours) else radius(sigma, threshold),
         "neighbours": links.neighbours,
         "sites": links.sites,
         "realisations": realisations,
@@ -125,7 +123,7 @@ def critical(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option("--seconds", help=f"Simulate for so long; {SECONDS:g} by default."),
+        typer.Option("--seconds", help="Simulate for so long; 10 by default."),
     ] = None,
     realisations: Annotated[
         int | None, typer.Option("--realisations", help="Stop after so many passes.")
@@ -135,7 +133,7 @@ def critical(
     as_json: AsJson = False,
 ) -> None:
     """Critical share of the sites of a unit square lattice."""
-    from percolation import critical_point  # noqa: PLC0415 - numba
+    from percolation.critical import SECONDS, critical_point  # noqa: PLC0415 - numba
 
     if realisations is None and seconds is None:
         seconds = SECONDS
@@ -190,17 +188,13 @@ def figures(
         if name not in known:
             raise UserError(f"there is no figure {name!r}; there are {', '.join(known)}")
     chosen = names or known
-    try:
-        (folder / "percolation").mkdir(parents=True, exist_ok=True)  # before the work
-    except OSError as error:
-        raise UserError(f"{folder}: {error.strerror}") from None
+    with _written_to(folder):  # before the work
+        (folder / "percolation").mkdir(parents=True, exist_ok=True)
     with _users_mistakes(), _progress("figures", len(chosen)) as (_, report):
         for name in chosen:
             drawn = theory_figures.load(name).draw()
-            try:
+            with _written_to(folder):
                 paths = drawing.save(drawn, folder / "percolation", name)
-            except OSError as error:
-                raise UserError(f"{folder}: {error.strerror}") from None
             for path in paths:
                 typer.echo(str(path))
             report(1)
@@ -233,6 +227,15 @@ def _print_curve(found: MassRatio, facts: dict[str, float], *, as_json: bool) ->
         f"links reach {facts['radius']:.4g} pixels, {facts['neighbours']} neighbours, "
         f"{facts['sites']} sites, {facts['realisations']} realisations"
     )
+
+
+@contextmanager
+def _written_to(folder: Path) -> Iterator[None]:
+    """Turn a folder that cannot be written into the user's one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}") from None
 
 
 @contextmanager
@@ -276,13 +279,6 @@ def _progress(
             timer.join()
         if progress.live.is_started:
             progress.stop()
-
-
-def _lambdas(sites: int, points: int) -> list[float]:
-    """Shares of a lattice, evenly spaced in their logarithm, from two sites to all."""
-    steps = range(points)
-    counts = {round(2 * (sites / 2) ** (step / (points - 1))) for step in steps} | {sites}
-    return [count / sites for count in sorted(counts) if 0 < count <= sites]
 
 
 def _plain(value: float) -> float | None:
