@@ -1,4 +1,4 @@
-"""What the figures of theory have in common: titles, looks of curves, axes in plain numbers."""
+"""What figures have in common: titles of panels, looks of curves, axes in plain numbers."""
 
 import string
 

@@ -91,3 +91,11 @@ def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
         )
     value = values[0]
     return float(value[0]) if len(value) == 1 else tuple(map(float, value))
+
+
+def where(table: pd.DataFrame, **equal: object) -> pd.DataFrame:
+    """Rows in which the named columns have the given values."""
+    keep = np.ones(len(table), dtype=bool)
+    for column, value in equal.items():
+        keep &= (table[column] == value).to_numpy(dtype=bool)
+    return table[keep]

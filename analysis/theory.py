@@ -56,7 +56,6 @@ def mass_ratio_table(
         for threshold in thresholds:
             links = lattice_links(size, spacing, Link(sigma=sigma, threshold=threshold))
             fractions = np.geomspace(smallest, 1, points)
-            fractions = fractions[np.round(fractions * links.sites) >= 2]
             curve = mass_ratio(links, fractions.tolist(), realisations=realisations, seed=seed)
             parts.append(
                 pd.DataFrame(
@@ -71,7 +70,8 @@ def mass_ratio_table(
                 )
             )
     columns = ["size", "threshold", "subsample", "samples_2d", "mass_ratio", "error"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    table = pd.concat(parts) if parts else pd.DataFrame(columns=columns)
+    return table[table["samples_2d"] >= 2].reset_index(drop=True)
 
 
 def critical_table(

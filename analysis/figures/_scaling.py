@@ -7,10 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from analysis.drawing import COLOURS, MARKERS
+from analysis.marks import GREY, LETTERS, look, plain_log, title
+from analysis.tables import where
 
 FAMILIES = {
     "bump": "Bumps",
@@ -19,10 +21,8 @@ FAMILIES = {
     "sos+stripes": "Sums of stripes + stripes",
     "stripes": "Stripes",
 }
-_LETTERS = "abcdefghijklmnop"
 _THEORY_LINES = (":", "-.", "--")
 _THEORY_MARKERS = ("x", "+", "1")
-_GREY = "0.55"
 
 # Thresholds of percolation that line styles can tell apart.
 MAX_THRESHOLDS = len(_THEORY_LINES)
@@ -42,18 +42,18 @@ def draw_accuracies(parent: SubFigure, panels: Panels, *, level: float) -> None:
     families = list(dict.fromkeys(panels["accuracy"]["family"]))
     sizes = sorted(set(panels["accuracy"]["size"]))
     row = parent.subplots(1, len(families), sharex=True, sharey=True, squeeze=False)[0]
-    for letter, family, axes in zip(_LETTERS, families, row, strict=False):
+    for letter, family, axes in zip(LETTERS, families, row, strict=False):
         for value in (0, level, 1):
             axes.axhline(100 * value, color="red", ls="--", lw=0.8, zorder=0)
         for threshold, line in zip(_thresholds(panels["mass-ratio"]), _THEORY_LINES, strict=False):
-            for share in _numbers(_where(panels["critical"], threshold=threshold), "critical"):
+            for share in _numbers(where(panels["critical"], threshold=threshold), "critical"):
                 axes.axvline(share, color="0.3", ls=line, lw=0.9, zorder=0)
         for i, size in enumerate(sizes):
-            _draw_accuracy(axes, panels, family, size, look=_look(i))
+            _draw_accuracy(axes, panels, family, size, look=look(i))
         axes.set(xscale="log", ylim=(-4, 104), xlabel="Share of the lattice kept, λ")
         axes.set_yticks(sorted({0, 20, 40, 60, 80, 100, round(100 * level)}))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        _title(axes, letter, FAMILIES.get(family, family))
+        title(axes, letter, FAMILIES.get(family, family))
     row[0].set_ylabel("Accuracy, largest cluster (%)")
     _explain(parent, sizes, _thresholds(panels["mass-ratio"]))
 
@@ -78,22 +78,20 @@ def draw_crossings(parent: SubFigure, panels: Panels, *, level: float) -> None:
         axes.set(xscale="log", yscale="log", xlabel="Side of the frame, N (pixels)")
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        plain_log(axes.yaxis, (1, 2, 5))
         axes.set_xlim(sizes.min() / 1.12, sizes.max() * 1.35)
         _widen(axes)
-        _draw_references(axes, sizes, _where(panels["crossings"], count=count))
+        _draw_references(axes, sizes, where(panels["crossings"], count=count))
         axes.legend(loc="upper left", bbox_to_anchor=(0, -0.22), borderaxespad=0, handlelength=2.6)
     row[0].set_ylabel(f"Samples at {100 * level:g} % accuracy")
-    _title(row[0], _LETTERS[len(families)], "2D examples alone")
-    _title(row[1], _LETTERS[len(families) + 1], "Whole data set")
+    title(row[0], LETTERS[len(families)], "2D examples alone")
+    title(row[1], LETTERS[len(families) + 1], "Whole data set")
 
 
 def _explain(parent: SubFigure, sizes: list[int], thresholds: list[float]) -> None:
     """One legend for the upper row: the N first, and below or beside them the thresholds."""
     curves = [
-        Line2D([], [], color=_look(i)[0], marker=_look(i)[1], label=f"N = {size}")
+        Line2D([], [], color=look(i)[0], marker=look(i)[1], label=f"N = {size}")
         for i, size in enumerate(sizes)
     ]
     theory = [
@@ -117,11 +115,11 @@ def _draw_accuracy(
     colour, marker = look
     ratios = panels["mass-ratio"]
     for threshold, line in zip(_thresholds(ratios), _THEORY_LINES, strict=False):
-        curve = _where(ratios, size=size, threshold=threshold)
+        curve = where(ratios, size=size, threshold=threshold)
         axes.plot(curve["subsample"], 100 * curve["mass_ratio"], color=colour, ls=line, lw=0.9)
-    dots = _where(panels["trials"], family=family, size=size)
+    dots = where(panels["trials"], family=family, size=size)
     axes.plot(dots["subsample"], 100 * dots["accuracy"], ".", ms=5, color=colour, alpha=0.4, mew=0)
-    mean = _where(panels["accuracy"], family=family, size=size)
+    mean = where(panels["accuracy"], family=family, size=size)
     axes.errorbar(
         mean["subsample"],
         100 * mean["mean"],
@@ -139,10 +137,10 @@ def _draw_family(
     """Crossings of one family, with their intervals and the fitted power law."""
     colour, marker = look
     label = FAMILIES.get(family, family)
-    points = _where(panels["crossings"], family=family, count=count)
+    points = where(panels["crossings"], family=family, count=count)
     points = points[points["value"].notna()]
     size, value, low, high = (_numbers(points, name) for name in ("size", "value", "low", "high"))
-    fit = _where(panels["exponents"], family=family, count=count)
+    fit = where(panels["exponents"], family=family, count=count)
     if not len(points):
         label += ": no crossing"
     elif np.isnan(_numbers(fit, "exponent")[0]):
@@ -172,9 +170,9 @@ def _draw_family(
 def _draw_predictions(axes: Axes, panels: Panels) -> None:
     """Percolation's predictions, one thin curve for each threshold."""
     for i, threshold in enumerate(_thresholds(panels["predictions"])):
-        points = _where(panels["predictions"], threshold=threshold)
+        points = where(panels["predictions"], threshold=threshold)
         points = points[points["value"].notna()]
-        fit = _where(panels["prediction-exponents"], threshold=threshold)
+        fit = where(panels["prediction-exponents"], threshold=threshold)
         label = f"Percolation, overlap > {threshold:g}"
         if not len(points):
             label += ": never connected"
@@ -204,13 +202,13 @@ def _draw_references(axes: Axes, sizes: NDArray[np.float64], crossings: pd.DataF
     limits = axes.get_ylim()
     for slope in (1, 2):
         line = value * (ends / middle) ** slope
-        axes.plot(ends, line, color=_GREY, lw=0.8, ls=(0, (6, 3)), zorder=0)
+        axes.plot(ends, line, color=GREY, lw=0.8, ls=(0, (6, 3)), zorder=0)
         axes.annotate(
             f"slope {slope}",
             (ends[1], line[1]),
             (3, 0),
             textcoords="offset points",
-            color=_GREY,
+            color=GREY,
             fontsize=7,
             va="center",
             annotation_clip=True,
@@ -223,15 +221,6 @@ def _widen(axes: Axes) -> None:
     low, high = axes.get_ylim()
     factor = max(1.0, np.sqrt(20 * low / high)) * 1.25
     axes.set_ylim(low / factor, high * factor)
-
-
-def _title(axes: Axes, letter: str, text: str) -> None:
-    axes.set_title(rf"$\bf{{{letter}}}$   {text}", loc="left")
-
-
-def _look(index: int) -> tuple[str, str]:
-    """Colour and marker of the index-th curve."""
-    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
 def _family_look(index: int) -> tuple[str, str]:
@@ -248,14 +237,6 @@ def _exponent(fit: pd.DataFrame) -> str:
 
 def _thresholds(table: pd.DataFrame) -> list[float]:
     return list(dict.fromkeys(_numbers(table, "threshold").tolist()))
-
-
-def _where(table: pd.DataFrame, **equal: object) -> pd.DataFrame:
-    """Rows in which the named columns have the given values."""
-    keep = np.ones(len(table), dtype=bool)
-    for column, value in equal.items():
-        keep &= (table[column] == value).to_numpy(dtype=bool)
-    return table[keep]
 
 
 def _numbers(table: pd.DataFrame, column: str) -> NDArray[np.float64]:

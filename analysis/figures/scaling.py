@@ -2,9 +2,9 @@
 
 Upper row, one panel for each family: accuracy against lambda (layers `accuracy` and `trials` of
 the data), with percolation's mass ratio on the same axes (`mass-ratio`) and the critical lambda
-of an endless lattice (`critical`). Lower row: samples at
-which the accuracy crosses the level against N (`crossings`, `exponents`), 2D examples alone with
-percolation's prediction (`predictions`, `prediction-exponents`), and the whole data set.
+of an endless lattice (`critical`). Lower row: samples at which the accuracy crosses the level
+against N (`crossings`, `exponents`), 2D examples alone with percolation's prediction
+(`predictions`, `prediction-exponents`), and the whole data set.
 """
 
 import textwrap

@@ -16,8 +16,15 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from analysis.drawing import COLOURS, Drawing, styled
-from analysis.theory_figures._marks import LETTERS, title
-from percolation import Link, critical_fraction, labels, lattice, lattice_links
+from analysis.marks import LETTERS, title
+from percolation import (
+    Link,
+    critical_fraction,
+    labels,
+    lattice,
+    lattice_links,
+    lattice_shape,
+)
 
 # Empty sites, clusters by size from the largest on, and all smaller ones.
 _RANKED = (COLOURS[5], COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[3])
@@ -118,7 +125,7 @@ def _draw_sites(axes: Axes, sites: pd.DataFrame, size: int, spacing: float) -> N
     column, line = (
         np.round((sites[name].to_numpy() - 1) / spacing).astype(int) for name in ("x", "y")
     )
-    count = int((size - 1) / spacing + 1e-9) + 1
+    count, _ = lattice_shape(size, spacing)
     looks = np.zeros((count, count), dtype=int)
     looks[line, column] = np.minimum(sites["cluster"].to_numpy(), len(_RANKED)) + 1
     low, high = 1 - spacing / 2, 1 + (count - 0.5) * spacing

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing import Drawing, styled
-from analysis.theory_figures._marks import GREY, look, title
+from analysis.marks import GREY, look, title
+from analysis.tables import where
 from percolation import mass_ratio, square_links
 
 # Critical share of the square lattice with links to the four next sites (Newman and Ziff 2001),
@@ -54,8 +55,8 @@ def draw(
         figure = Figure(figsize=(10.5, 4.0), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
         for i, side in enumerate(sides):
-            near = scaled[scaled["side"] == side]
-            _plot(left, plain[plain["side"] == side], "fraction", "mass_ratio", i)
+            near = where(scaled, side=side)
+            _plot(left, where(plain, side=side), "fraction", "mass_ratio", i)
             _plot(middle, near, "scaled_distance", "scaled_mass_ratio", i)
             _plot(right, near, "scaled_distance", "scaled_mean_size", i)
         _finish(left, middle, right)

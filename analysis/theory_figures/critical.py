@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from analysis.drawing import Drawing, styled
+from analysis.marks import GREY, look, plain_log, title
+from analysis.tables import where
 from analysis.theory import predictions_table
-from analysis.theory_figures._marks import GREY, look, plain_log, title
 from percolation import critical_point, radius
 
 # Critical share times number of neighbours where a site has many: overlapping discs (Xun, Hao
@@ -111,7 +112,7 @@ def _draw_shares(axes: Axes, shares: pd.DataFrame, pairs: Sequence[tuple[float, 
     dashes = (0, (3, 1.5))
     for i, (sigma, threshold) in enumerate(pairs):
         colour, marker = look(i)
-        rows = shares[(shares["sigma"] == sigma) & (shares["threshold"] == threshold)]
+        rows = where(shares, sigma=sigma, threshold=threshold)
         axes.plot(rows["spacing"], rows["dense"], color=colour, lw=0.9, ls=dashes)
         axes.errorbar(
             rows["spacing"],
@@ -137,7 +138,7 @@ def _draw_samples(axes: Axes, samples: pd.DataFrame, level: float) -> None:
     """The right panel: one curve for each threshold, and a guide of slope 2."""
     for i, threshold in enumerate(dict.fromkeys(samples["threshold"])):
         colour, marker = look(i)
-        rows = samples[samples["threshold"] == threshold]
+        rows = where(samples, threshold=threshold)
         axes.errorbar(
             rows["size"],
             rows["value"],

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,8 +15,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from analysis.drawing import COLOURS, Drawing, styled
-from analysis.theory_figures._marks import LETTERS, plain_log, title
-from percolation import Link, critical_fraction, lattice_links, mass_ratio
+from analysis.marks import LETTERS, plain_log, title
+from analysis.tables import where
+from percolation import Link, critical_fraction, even_fractions, lattice_links, mass_ratio
 
 _COLUMNS = 2
 _SHARED: dict[str, Any] = {"sharex": True, "sharey": True, "squeeze": False}
@@ -87,8 +87,8 @@ def _curve(
 ) -> pd.DataFrame:
     """Mass ratios from two kept sites to all, at whole numbers of sites."""
     links = lattice_links(size, spacing, Link(sigma=sigma, threshold=threshold))
-    kept = np.unique(np.round(np.geomspace(2, links.sites, points)))
-    curve = mass_ratio(links, (kept / links.sites).tolist(), realisations=realisations, seed=seed)
+    fractions = even_fractions(links.sites, points)
+    curve = mass_ratio(links, fractions, realisations=realisations, seed=seed)
     return pd.DataFrame(
         {
             "threshold": threshold,
@@ -118,7 +118,7 @@ def _draw_panels(grid: NDArray[Any], panels: dict[str, pd.DataFrame]) -> None:
     thresholds = list(dict.fromkeys(panels["critical"]["threshold"]))
     used, spare = grid.flat[: len(thresholds)], grid.flat[len(thresholds) :]
     for letter, axes, threshold in zip(LETTERS, used, thresholds, strict=False):
-        curves, critical = (_where(table, "threshold", threshold) for table in panels.values())
+        curves, critical = (where(table, threshold=threshold) for table in panels.values())
         _draw_panel(axes, curves, critical)
         title(axes, letter, f"Joined if overlap > {threshold:g}")
     for axes in used[-_COLUMNS:]:
@@ -138,7 +138,7 @@ def _draw_panel(axes: Axes, curves: pd.DataFrame, critical: pd.DataFrame) -> Non
     for i, sigma in enumerate(sigmas):
         same = [other for other in sigmas if neighbours[other] == neighbours[sigma]]
         colour, line = COLOURS[i % len(COLOURS)], _dashes(same.index(sigma), len(same))
-        curve = _where(curves, "sigma", sigma)
+        curve = where(curves, sigma=sigma)
         percent = 100 * curve["fraction"]
         axes.plot(percent, 100 * curve["mass_ratio_all"], color=colour, lw=0.9, ls=_ALL)
         axes.plot(percent, 100 * curve["mass_ratio_kept"], color=colour, ls=line)
@@ -150,7 +150,7 @@ def _draw_panel(axes: Axes, curves: pd.DataFrame, critical: pd.DataFrame) -> Non
             alpha=0.25,
             lw=0,
         )
-        mark = 100 * _where(critical, "sigma", sigma)["critical"]
+        mark = 100 * where(critical, sigma=sigma)["critical"]
         axes.plot(mark, [0], color=colour, clip_on=False, zorder=5, **_MARK)
         text = f"{sigma:g} px: {neighbours[sigma] or 'none'}"
         handles.append(Line2D([], [], color=colour, label=text))
@@ -179,7 +179,3 @@ def _handles() -> list[Line2D]:
 def _dashes(index: int, count: int) -> str | tuple[float, tuple[float, float]]:
     """Line style that leaves room for the others where several curves are one."""
     return "-" if count == 1 else (4.0 * index, (4.0, 4.0 * (count - 1)))
-
-
-def _where(table: pd.DataFrame, column: str, value: float) -> pd.DataFrame:
-    return table[table[column] == value]

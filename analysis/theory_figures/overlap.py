@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from analysis.drawing import Drawing, styled
-from analysis.theory_figures._marks import GREY, look, plain_log, title
+from analysis.marks import GREY, look, plain_log, title
 from percolation import continuum, pixel
 
 # Where the first bump's centre lies, from the centre of a pixel, and how that is drawn.

@@ -16,7 +16,7 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from analysis.drawing import COLOURS, Drawing, styled
-from analysis.theory_figures._marks import LETTERS, title
+from analysis.marks import LETTERS, title
 from percolation import Link, continuum, lattice, radius
 
 _BLUE, _RED = COLOURS[0], COLOURS[5]
