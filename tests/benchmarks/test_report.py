@@ -1,0 +1,40 @@
+"""The history of benchmarks: what is worse is named, what is noise or better is not."""
+
+import report
+from report import Measurement
+
+
+def publish(history, value, better):
+    measurement = Measurement("N = 8", "step", value, "s", better)
+    report.publish("training-step", "A step", [measurement], history)
+
+
+def test_first_run_has_nothing_to_compare(tmp_path, capsys):
+    publish(tmp_path / "history.csv", 1.0, "lower")
+    out = capsys.readouterr().out
+    assert "worse" not in out
+    assert "| N = 8 |" in out
+    assert (tmp_path / "history.csv").read_text().count("\n") == 2
+
+
+def test_slowdown_is_named_in_either_direction(tmp_path, capsys):
+    for better, worse in (("lower", 2.0), ("higher", 0.5)):
+        history = tmp_path / f"{better}.csv"
+        for _ in range(3):
+            publish(history, 1.0, better)
+        capsys.readouterr()
+        publish(history, worse, better)
+        assert "worse than before: training-step, N = 8, step" in capsys.readouterr().out
+
+
+def test_noise_and_progress_are_not_named(tmp_path, capsys):
+    for value in (1.0, 1.2, 0.4):
+        publish(tmp_path / "history.csv", value, "lower")
+    assert "worse" not in capsys.readouterr().out
+
+
+def test_other_machines_are_not_compared(tmp_path, capsys, monkeypatch):
+    publish(tmp_path / "history.csv", 1.0, "lower")
+    monkeypatch.setattr(report, "machine", lambda: "another")
+    publish(tmp_path / "history.csv", 9.0, "lower")
+    assert "worse" not in capsys.readouterr().out
