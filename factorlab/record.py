@@ -25,7 +25,7 @@ from factorlab.errors import UserError
 from factorlab.files import DamagedFile, canonical, read_json, write_atomically, write_json
 from factorlab.journal import Point
 
-NUMERICS = 1
+NUMERICS = 2
 """Version of everything that computes a result; to be raised when a change alters any number."""
 
 State = Literal["done", "failed", "running", "resumable", "new"]

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from factorlab.attention import attend
 from factorlab.config import ModelSettings
 
 LAYERS = ("layer0", "layer1", "layer2", "bottleneck", "layer3", "layer4", "layer5")
@@ -79,10 +80,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, H, W)
         """Return the features after attention between all pixels."""
         tokens = x.flatten(2).transpose(1, 2)  # (B, L, C): a view when x is channels-last
-        qkv = self.qkv(self.norm(tokens)).unflatten(2, (3, self.HEADS, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, HEADS, L, C / HEADS)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        tokens = tokens + self.out(mixed)
+        tokens = tokens + self.out(attend(self.qkv(self.norm(tokens)), self.HEADS))
         tokens = tokens + self.feed_forward(tokens)
         image: Tensor = tokens.transpose(1, 2).unflatten(2, x.shape[2:])
         return image
