@@ -47,8 +47,9 @@ class SampleNoise:
 
     def draw(self) -> Tensor:
         """Return the next noise of every sample, (B, 1, N, N)."""
-        shape = (1, self._side, self._side)
-        noise = torch.stack([torch.randn(shape, generator=g) for g in self._generators])
+        noise = torch.empty((len(self._generators), 1, self._side, self._side))
+        for sample, generator in zip(noise.unbind(), self._generators, strict=True):
+            sample.normal_(generator=generator)
         return noise.to(self._device)
 
 
@@ -74,15 +75,26 @@ class Diffusion:
     ) -> Tensor:
         """Return the mean squared error of the prediction, a scalar ([W] eq. 2).
 
-        The target is the noise, or ``v = sqrt(abar) noise - sqrt(1 - abar) x_0`` (Salimans and
-        Ho 2022, section 4 and appendix D).
+        Arguments as of `target`.
         """
-        target = noise
-        if self.settings.prediction == "v":
-            signal, spread = self._coefficients(t)
-            target = signal * noise - spread * x_0
         prediction = model(self.add_noise(x_0, t, noise), t, labels)
-        return torch.nn.functional.mse_loss(prediction.float(), target)
+        return torch.nn.functional.mse_loss(prediction.float(), self.target(x_0, t, noise))
+
+    def target(self, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Return what the network is to predict, (B, 1, N, N).
+
+        The noise, or ``v = sqrt(abar) noise - sqrt(1 - abar) x_0`` (Salimans and Ho 2022,
+        section 4 and appendix D).
+
+        Args:
+            x_0: clean images, (B, 1, N, N).
+            t: time steps, (B,).
+            noise: of x_0's shape.
+        """
+        if self.settings.prediction == "noise":
+            return noise
+        signal, spread = self._coefficients(t)
+        return signal * noise - spread * x_0
 
     def _denoised(self, x_t: Tensor, t: Tensor, prediction: Tensor) -> Tensor:
         """Return the x_0 that a prediction stands for, clipped to [-1, 1] where images live."""

@@ -1,50 +1,23 @@
-"""One trial from its configuration to its record, resumable at every step."""
+"""Trials from their configurations to their records, alone or together, resumable at every step."""
 
 from __future__ import annotations
 
 import gc
-import hashlib
-import math
-import os
-import platform
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from factorlab import checkpoint
 from factorlab.config import RunSettings
 from factorlab.dataset import Dataset, build, evaluation_labels
-from factorlab.diffusion import Diffusion
 from factorlab.errors import TrialFailed, UserError
-from factorlab.evaluation import Evaluator, Metrics
-from factorlab.files import write_atomically
-from factorlab.journal import Journal
-from factorlab.picture import sample_grid
-from factorlab.record import Identity, Record, identify
-from factorlab.training import TrainingState, train
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a trial is, after a step."""
-
-    step: int
-    """Optimizer steps done."""
-
-    steps: int
-    """Optimizer steps in all."""
-
-    accuracy: float | None
-    """Of the last evaluation, in [0, 1]; None before the first."""
+from factorlab.record import Busy, Identity, Record, identify
+from factorlab.session import Progress, Session
+from factorlab.training import Ensemble, shape_of
 
 
 def resolve_device(name: str) -> torch.device:
@@ -58,13 +31,6 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def describe_device(device: torch.device) -> str:
-    """Return the name of the hardware that a result was computed on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu {platform.machine()}, {torch.get_num_threads()} threads"
 
 
 class Trial:
@@ -88,168 +54,102 @@ class Trial:
             TrialFailed: the loss is not finite; the record says at which step.
             UserError: the record cannot be written, or the device is not there.
         """
-        device = resolve_device(self.settings.device)
-        with self.record.lease():
-            self.record.tidy()
-            if self.record.state() == "done":  # by another process, since the plan was made
-                checkpoint.clear(self.record.checkpoints)
-                return
-            self.record.create(self.identity, self.dataset)
-            session = _Session(self, device)
-            try:
-                yield from session.advance()
-            except GeneratorExit:
-                session.save()
-                raise
-            except TrialFailed as failure:
-                self.record.write_failure(str(failure), session.state.step)
-                raise
-            finally:
-                del session
-                gc.collect()  # a reused worker hands the memory of this trial back
-                if device.type == "cuda":
-                    torch.cuda.empty_cache()
+        with closing(run_together([self])) as events:
+            for event in events:
+                if isinstance(event, Progress):
+                    yield event
+                elif event.error is not None:
+                    raise event.error
 
 
-class _Session:
-    """The part of a trial that is in memory while it trains."""
+@dataclass(frozen=True)
+class Ended:
+    """A trial needs no more training, or cannot have it here."""
 
-    def __init__(self, trial: Trial, device: torch.device) -> None:
-        self.seconds = {"setup": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
-        with self._timed("setup"):
-            self.settings, self.record, self.device = trial.settings, trial.record, device
-            self.dataset = trial.dataset
-            self.diffusion = Diffusion(self.settings.diffusion, device)
-            self.evaluator = Evaluator(self.settings, self.dataset, self.diffusion, device)
-            self.state = TrainingState(self.settings, device)
-            self.journal = Journal(self.record.journal)
-            self.losses: list[Tensor] = []  # since the last line of the journal
-            self.accuracy: float | None = None
-            self._resume()
-
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[phase] += time.perf_counter() - start
-
-    def _resume(self) -> None:
-        """Continue from the newest whole checkpoint, if there is one."""
-        saved = checkpoint.newest(self.record.checkpoints, self.journal.length, self.device.type)
-        if saved is not None:
-            self.state.load_state_dict(saved["state"])
-            self.losses = [loss.to(self.device) for loss in saved["losses"]]
-            self.seconds = saved["seconds"]
-            self.accuracy = saved["accuracy"]
-
-    def save(self) -> None:
-        """Write a checkpoint of this moment, between two steps."""
-        with self._timed("save"):
-            saved = {
-                "state": self.state.state_dict(),
-                "losses": [loss.cpu() for loss in self.losses],
-                "seconds": self.seconds,
-                "accuracy": self.accuracy,
-                "journal_offset": self.journal.length,
-                "device": self.device.type,
-            }
-            checkpoint.save(self.record.checkpoints, self.state.step, saved)
-
-    def _evaluation_due(self) -> bool:
-        step, when = self.state.step, self.settings.evaluation
-        regular = when.every > 0 and step > 0 and step % when.every == 0
-        return regular or step in when.at or step == self.settings.training.steps
-
-    def advance(self) -> Iterator[Progress]:
-        """Train to the end, yielding after every step, and write the result."""
-        training = self.settings.training
-        if self.state.step == 0 and self._evaluation_due():
-            self.journal.append(0, self._evaluate())
-        steps = train(self.state, self.settings, self.dataset, self.diffusion, self.device)
-        start = time.perf_counter()
-        for loss in steps:
-            self.losses.append(loss)
-            self.seconds["train"] += time.perf_counter() - start
-            step = self.state.step
-            metrics: Metrics = {}
-            evaluation_due = self._evaluation_due()
-            if step % training.log_every == 0 or evaluation_due:
-                metrics |= self._average_loss()
-            if evaluation_due:
-                metrics |= self._evaluate()
-            if metrics:
-                self.journal.append(step, metrics)
-            if step % training.checkpoint_every == 0 and step < training.steps:
-                self.save()
-            yield Progress(step, training.steps, self.accuracy)
-            start = time.perf_counter()
-        self._finish()
-
-    def _average_loss(self) -> Metrics:
-        """Return the mean loss since the last line, and the learning rate.
-
-        Raises:
-            TrialFailed: a loss is not finite.
-        """
-        losses = torch.stack(self.losses).tolist()  # waits for the device, once a line
-        self.losses = []
-        for i, loss in enumerate(losses):
-            if not math.isfinite(loss):
-                step = self.state.step - len(losses) + i + 1
-                raise TrialFailed(f"loss is {loss} at step {step}, seed {self.settings.seed}")
-        rate = self.state.optimizer.param_groups[0]["lr"]
-        return {"loss": float(np.mean(losses)), "learning_rate": float(rate)}
-
-    def _evaluate(self) -> Metrics:
-        """Evaluate, or return the numbers of this step that an earlier attempt wrote."""
-        before = self.journal.at(self.state.step)
-        if before is not None and "accuracy" in before.metrics:
-            self.accuracy = before.metrics["accuracy"]
-            return before.metrics
-        with self._timed("evaluate"):
-            outcome = self.evaluator.evaluate(self.state.evaluated)
-            for name, value in outcome.metrics.items():
-                if not math.isfinite(value):
-                    step, seed = self.state.step, self.settings.seed
-                    raise TrialFailed(f"{name} is {value} at step {step}, seed {seed}")
-            arrays = {k: getattr(outcome, k) for k in ("images", "labels", "readings")}
-            if len(outcome.images) > 0:
-                grid = sample_grid(outcome, self.settings.data)
-                self.record.write_samples(self.state.step, picture=grid, arrays=arrays)
-        self.accuracy = outcome.metrics["accuracy"]
-        return outcome.metrics
-
-    def _finish(self) -> None:
-        """Write the final weights, then the result, then drop the checkpoints."""
-        last = self.journal.at(self.settings.training.steps)
-        assert last is not None
-        assert "accuracy" in last.metrics
-        with self._timed("save"):
-            weights = {k: v.contiguous() for k, v in self.state.evaluated.state_dict().items()}
-            content = safetensors.torch.save(weights)
-            write_atomically(self.record.weights, content)
-        self.record.write_result(
-            {
-                "metrics": last.metrics,
-                "weights_sha256": hashlib.sha256(content).hexdigest(),
-                "seconds": self.seconds,
-                "steps": self.state.step,
-                "parameters": self.state.model.parameter_count,
-                "device": describe_device(self.device),
-                "versions": _versions(),
-                "finished": time.time(),
-            }
-        )
-        checkpoint.clear(self.record.checkpoints)
+    trial: Trial
+    error: TrialFailed | Busy | None = None
+    """Why it has no result: it failed, or another process trains it."""
 
 
-def _versions() -> dict[str, Any]:
-    """Return the versions that a result depends on."""
-    packages = {name: version(name) for name in ("factorlab", "torch", "numpy")}
-    opencv = version("opencv-python-headless")
-    return {
-        "python": platform.python_version(),
-        **packages,
-        "opencv": opencv,
-        "os": os.uname().sysname,
-    }
+def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, None]:
+    """Train trials of one shape as one batched program, each into its own record.
+
+    Each has its own seeds, data, journal, checkpoints and result; the numbers are those of
+    training alone but for rounding (one trial alone is trained as it always is). One that ends,
+    fails, or is held by another process leaves the others to go on.
+
+    Yields:
+        In turn: how far each trial is after every step, and each one's end.
+
+    Raises:
+        ValueError: the trials differ in shape (`training.shape_of`).
+        UserError: a record cannot be written, or the device is not there.
+    """
+    if len({shape_of(trial.settings) for trial in trials}) > 1:
+        raise ValueError("trials that train together have one size, model and batch size")
+    device = resolve_device(trials[0].settings.device)
+    sessions: list[Session] = []
+    try:
+        with ExitStack() as leases:
+            for trial in trials:
+                try:
+                    leases.enter_context(trial.record.lease())
+                except Busy as busy:
+                    yield Ended(trial, busy)
+                    continue
+                trial.record.tidy()
+                if trial.record.state() == "done":  # by another process, since the plan was made
+                    checkpoint.clear(trial.record.checkpoints)
+                    yield Ended(trial)
+                    continue
+                trial.record.create(trial.identity, trial.dataset)
+                sessions.append(Session(trial, device, len(trials)))
+            yield from _advance(sessions)
+    finally:
+        sessions.clear()
+        gc.collect()  # a reused worker hands the memory of these trials back
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _advance(sessions: Sequence[Session]) -> Iterator[Progress | Ended]:
+    """Train sessions to their ends; a break saves a checkpoint of each that has not ended."""
+    try:
+        yield from _each(sessions, Session.begin)
+        while active := _active(sessions):
+            ensemble = Ensemble([session.learner for session in active])
+            while _active(active) == active:
+                start = time.perf_counter()
+                losses = ensemble.step()
+                seconds = (time.perf_counter() - start) / len(active)
+                for session, loss in zip(active, losses, strict=True):
+                    session.learned(loss, seconds)
+                yield from _each(active, Session.report)
+    except GeneratorExit:
+        for session in _active(sessions):
+            session.save()
+        raise
+
+
+def _active(sessions: Sequence[Session]) -> list[Session]:
+    return [session for session in sessions if not session.over]
+
+
+def _each(
+    sessions: Sequence[Session], act: Callable[[Session], Progress | None]
+) -> Iterator[Progress | Ended]:
+    """Let each session that is not over act, and yield how far it is, or its end."""
+    events: list[Progress | Ended] = []
+    for session in _active(sessions):
+        try:
+            progress = act(session)
+            if progress is not None:
+                events.append(progress)
+            if session.over:
+                events.append(Ended(session.trial))
+        except TrialFailed as failure:
+            session.over = True
+            session.record.write_failure(str(failure), session.state.step)
+            events.append(Ended(session.trial, failure))
+    # Only when all have acted may the caller break off: a checkpoint is of the time between steps.
+    yield from events

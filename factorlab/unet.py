@@ -160,7 +160,7 @@ class UNet(nn.Module):
         condition = torch.cat(
             [sinusoidal(p, self.encoding) for p in (t, labels[:, 0], labels[:, 1])], dim=1
         )
-        x0 = self.stem(x.contiguous(memory_format=torch.channels_last))
+        x0 = self.stem(x)
         x1 = self.layer0(x0, condition)
         x2 = self.layer1(x1, condition)
         x3 = self.bottleneck(self.layer2(x2, condition))

@@ -13,7 +13,7 @@ from factorlab.config import parse
 from factorlab.dataset import build
 from factorlab.diffusion import Diffusion
 from factorlab.images import render, to_model
-from factorlab.training import TrainingState, train
+from factorlab.training import Ensemble, Learner, TrainingState, train
 
 CPU = torch.device("cpu")
 
@@ -146,20 +146,20 @@ def test_a_step_is_that_of_adamw_on_the_loss_of_the_batch():
     settings = settings_of(training={"schedule": "constant", "weight_decay": 0.1, "steps": 3})
     batches = []
 
-    class Recording(Diffusion):
-        def loss(self, model, *batch):
-            batches.append(batch)
-            return super().loss(model, *batch)
+    class Recording(Learner):
+        def draw(self):
+            batches.append(super().draw())
+            return batches[-1]
 
-    state = TrainingState(settings, CPU)
+    state, diffusion = TrainingState(settings, CPU), Diffusion(settings.diffusion)
     by_hand = copy.deepcopy(state.model)
-    dataset, diffusion = build(settings.data, 0), Recording(settings.diffusion)
-    yielded = [float(loss) for loss in train(state, settings, dataset, diffusion, CPU)]
+    ensemble = Ensemble([Recording(state, settings, build(settings.data, 0), diffusion, CPU)])
+    yielded = [float(ensemble.step()) for _ in range(settings.training.steps)]
 
     lr, decay, betas, eps = settings.training.learning_rate, 0.1, (0.9, 0.999), 1e-8
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in by_hand.parameters()]
     for step, batch in enumerate(batches, start=1):
-        loss = Diffusion(settings.diffusion).loss(by_hand, *batch)
+        loss = diffusion.loss(by_hand, batch.x_0, batch.labels, batch.t, batch.noise)
         assert float(loss.detach()) == pytest.approx(yielded[step - 1], rel=1e-4)
         gradients = torch.autograd.grad(loss, list(by_hand.parameters()))
         with torch.no_grad():
@@ -204,7 +204,7 @@ def test_the_learning_rate_is_constant_or_one_cycle_with_the_set_peak():
             training={"schedule": schedule, "steps": 40, "learning_rate": 3e-3, "batch_size": 1}
         )
         state, dataset = TrainingState(settings, CPU), build(settings.data, 0)
-        steps = train(state, settings, dataset, Spy(settings.diffusion), CPU)
+        steps = train(state, settings, dataset, Diffusion(settings.diffusion), CPU)
         used = []
         for _ in range(40):
             used.append(state.optimizer.param_groups[0]["lr"])
@@ -236,22 +236,14 @@ def test_the_loss_of_a_tiny_problem_falls_to_a_fraction(prediction):
 # --- what a batch holds -----------------------------------------------------------------------
 
 
-class Spy(Diffusion):
-    """Keeps what the loss is asked for, and returns one that moves no weight."""
-
-    def loss(self, model, x_0, labels, t, noise):
-        self.__dict__.setdefault("asked", []).append((x_0, labels, t, noise))
-        return next(model.parameters()).sum() * 0
-
-
 def batches_of(**groups):
     """Return images, labels, times and noise of all steps, each concatenated."""
     settings = settings_of(**groups)
-    spy = Spy(settings.diffusion)
-    dataset = build(settings.data, settings.seed)
-    for _ in train(TrainingState(settings, CPU), settings, dataset, spy, CPU):
-        pass
-    return (*map(torch.cat, zip(*spy.asked, strict=True)), dataset, settings)
+    dataset, state = build(settings.data, settings.seed), TrainingState(settings, CPU)
+    learner = Learner(state, settings, dataset, Diffusion(settings.diffusion), CPU)
+    batches = [learner.draw() for _ in range(settings.training.steps)]
+    parts = [[getattr(b, name) for b in batches] for name in ("x_0", "labels", "t", "noise")]
+    return (*map(torch.cat, parts), dataset, settings)
 
 
 MANY = {"steps": 4, "batch_size": 2500, "weight_decay": 0.0}  # 10,000 draws

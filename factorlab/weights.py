@@ -1,0 +1,50 @@
+"""All weights of a network as one vector, so that an optimizer step is one operation.
+
+A network has some 180 tensors. Updating them one by one costs a tenth of a small network's step;
+as one vector it costs next to nothing, and vectors of several networks stack into a matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Layout:
+    """Where each weight of a network lies in the vector.
+
+    Kernels of convolutions lie with their input channels last, which is how the fastest
+    convolutions on a CPU want them. P is the number of weights; leading dimensions (...) are those
+    of stacked networks.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.shapes = {name: weight.shape for name, weight in model.named_parameters()}
+
+    def views(self, vectors: Tensor) -> dict[str, Tensor]:
+        """Return every weight by name, (..., *shape), as a view of vectors (..., P)."""
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        parts = vectors.split(sizes, dim=-1)
+        return {
+            name: part.unflatten(-1, (shape[0], *shape[2:], shape[1])).movedim(-1, -3)
+            if len(shape) == 4
+            else part.unflatten(-1, shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+    def join(self, weights: Sequence[Tensor]) -> Tensor:
+        """Return vectors (..., P) from weights (..., *shape) in the order of the network."""
+        parts = [
+            weight.movedim(-3, -1).flatten(-4) if len(shape) == 4 else weight.flatten(-len(shape))
+            for weight, shape in zip(weights, self.shapes.values(), strict=True)
+        ]
+        return torch.cat(parts, dim=-1)
+
+    def attach(self, model: nn.Module, vector: Tensor) -> None:
+        """Let a network's weights be views of a vector (P,)."""
+        views = self.views(vector)
+        for name, weight in model.named_parameters():
+            weight.data = views[name]
