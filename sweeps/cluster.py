@@ -1,12 +1,13 @@
 """Starting Ray on this machine, or connecting to a cluster.
 
-`configure` comes first: Ray reads its settings from the environment when it is imported.
+Nothing may import Ray before: it reads its settings from the environment when it is imported.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import Any
 
 from factorlab.errors import UserError
@@ -23,7 +24,7 @@ _SETTINGS = {
 }
 
 
-def configure(address: str | None) -> None:
+def _configure(address: str | None) -> None:
     """Set Ray up through the environment; what the user has set there stays.
 
     Args:
@@ -44,7 +45,8 @@ def connect(address: str | None) -> None:
     Raises:
         UserError: no cluster answers at the address.
     """
-    import ray  # noqa: PLC0415 - after `configure`
+    _configure(address)
+    import ray  # noqa: PLC0415 - it reads its settings when it is imported
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is not None:
@@ -65,6 +67,7 @@ def connect(address: str | None) -> None:
 
 def disconnect() -> None:
     """Stop Ray on this machine, or leave the cluster; nothing if Ray was never started."""
-    import ray  # noqa: PLC0415 - after `configure`
+    if "ray" in sys.modules:
+        import ray  # noqa: PLC0415
 
-    ray.shutdown()
+        ray.shutdown()

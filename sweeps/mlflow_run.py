@@ -138,9 +138,15 @@ def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Pa
             child.artifacts.append(str(name))
 
 
-def set_status(client: MlflowClient, run: str, status: str, when: float) -> None:
-    """Set a run's status, and its end unless it runs."""
-    set_tags(client, run, {"factorlab.state": _STATES[status]})
+def set_status(
+    client: MlflowClient,
+    run: str,
+    status: str,
+    when: float,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Set a run's status, and its end unless it runs, together with other tags."""
+    set_tags(client, run, {"factorlab.state": _STATES[status], **(tags or {})})
     if status == "RUNNING":
         client.update_run(run, status)
     else:
@@ -171,12 +177,10 @@ def end(client: MlflowClient, child: Child, ending: Path) -> None:
         return
     if status == "FINISHED":
         _forget_failure(client, child)
-        set_tags(client, child.run, {"factorlab.device": document["device"]})
-        when = document["finished"]
+        tags, when = {"factorlab.device": document["device"]}, document["finished"]
     else:
-        set_tags(client, child.run, {"factorlab.failure": document["reason"][:TAG_LENGTH]})
-        when = document["time"]
-    set_status(client, child.run, status, when)
+        tags, when = {"factorlab.failure": document["reason"][:TAG_LENGTH]}, document["time"]
+    set_status(client, child.run, status, when, tags)
     child.status, child.outcome = status, changed
 
 

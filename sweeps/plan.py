@@ -10,7 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,13 @@ def make(experiment: Experiment, runs: Path) -> Plan:
             name = " ".join(_shorten(k, v) for k, v in point.items()) or experiment.name
             trials[key] = PlannedTrial(key, name, settings, tested, Record(runs, key).state())
     return Plan(experiment, runs, tuple(trials.values()), points - len(trials))
+
+
+def look_again(plan: Plan) -> Plan:
+    """Return the plan with the states that its records have now."""
+    runs = plan.runs
+    trials = (replace(trial, state=Record(runs, trial.key).state()) for trial in plan.trials)
+    return replace(plan, trials=tuple(trials))
 
 
 def save(plan: Plan) -> None:

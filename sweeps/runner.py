@@ -1,11 +1,13 @@
 """The Ray side: a fresh `tune.Tuner` for whatever a plan has left.
 
-Import this after `cluster.configure`, and run it between `cluster.connect` and `ray.shutdown`.
+To be imported and run between `cluster.connect` and `cluster.disconnect`.
 """
 
 from __future__ import annotations
 
 import tempfile
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,15 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from factorlab.errors import UserError
 from sweeps.display import SweepDisplay
 from sweeps.estimate import Estimate
 from sweeps.experiment import Resources
 from sweeps.plan import Plan, PlannedTrial
-from sweeps.trainable import TrialTrainable
+from sweeps.trainable import Worker
+from sweeps.work import Ended, Pack, Task, Work
 
 RESTARTS = 3
 """How often a trial is given to a new worker when its worker died."""
@@ -27,7 +31,7 @@ RESTARTS = 3
 
 @dataclass
 class Outcomes:
-    """What Tune reports of the trials that were given to it, by key."""
+    """How the trials ended, by key."""
 
     ended: dict[str, str] = field(default_factory=dict)
     """`done`, `failed` or `elsewhere`."""
@@ -37,38 +41,66 @@ class Outcomes:
 
 
 class _Feed(tune.Callback):  # type: ignore[misc]  # Ray has no types
-    """Passes Tune's reports on to the display and notes how trials end."""
+    """Passes the workers' reports on to the display, and their deaths to the work."""
 
-    def __init__(self, display: SweepDisplay, names: dict[str, str], outcomes: Outcomes) -> None:
-        self._display = display
-        self._names = names
-        self._outcomes = outcomes
+    def __init__(
+        self,
+        work: Any,  # noqa: ANN401 - an actor of `Work`
+        display: SweepDisplay,
+        names: dict[str, str],
+        outcomes: Outcomes,
+    ) -> None:
+        self._work, self._display, self._names, self._outcomes = work, display, names, outcomes
+        self._failures: dict[str, int] = {}
+        self.broken: dict[str, str] = {}
+        """Workers that could not be replaced to the reason."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its callbacks for a restore that we never do."""
         return {}
 
-    def on_trial_start(self, *, trial: Any, **_: Any) -> None:  # noqa: ANN401 - Tune's
-        """Show that a trial trains."""
-        key = trial.config["trial"]["key"]
-        self._display.started(key, self._names[key])
+    def on_trial_result(self, *, result: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - Tune's
+        """Show which trials ended and how far others are."""
+        for ended in result["ended"]:
+            self.end(ended)
+        for at in result["at"]:
+            self._start(at.key)
+            self._display.progressed(at.key, at.step, at.steps, at.accuracy)
 
-    def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
-        """Show how far a trial is."""
-        key, outcome = trial.config["trial"]["key"], result["outcome"]
-        if outcome == "running":
-            self._display.progressed(key, result["at"], result["of"], result["accuracy"])
-        else:
-            self._outcomes.ended[key] = outcome
-            self._display.ended(key, outcome, result.get("accuracy"))
+    def on_trial_recover(self, *, trial: Any, **_: Any) -> None:  # noqa: ANN401
+        """Put back what a worker held that died, or give it up."""
+        reason, before = _reason(trial), self._failures.get(trial.trial_id, 0)
+        self._failures[trial.trial_id] = trial.num_failures  # a preempted machine's do not count
+        died = self._work.died.remote(trial.trial_id, counts=trial.num_failures > before)
+        for key in ray.get(died):
+            self._outcomes.errors[key] = reason
+            self._display.ended(key, "failed")
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:  # noqa: ANN401
-        """Show that a trial's workers died too often."""
-        self._display.ended(trial.config["trial"]["key"], "failed")
+        """Put back what a worker held whose replacement could not start; others may take it."""
+        self.broken[trial.trial_id] = _reason(trial)
+        ray.get(self._work.died.remote(trial.trial_id, counts=False))
+
+    def end(self, ended: Ended) -> None:
+        """Note how a trial ended, once."""
+        if ended.key not in self._outcomes.ended:
+            self._start(ended.key)
+            self._outcomes.ended[ended.key] = ended.outcome
+            self._display.ended(ended.key, ended.outcome, ended.accuracy)
+
+    def _start(self, key: str) -> None:
+        if key not in self._display.running:
+            self._display.started(key, self._names[key])
+
+
+def _reason(trial: Any) -> str:  # noqa: ANN401 - Tune's
+    """Return why Tune's trial failed last, in a line."""
+    error = trial.get_pickled_error() or trial.get_error()
+    return (str(error).strip() or "unknown").splitlines()[-1]
 
 
 def _resources(wanted: Resources) -> dict[str, float]:
-    """Return what a trial occupies on the cluster that is connected.
+    """Return what a trial occupies on the cluster that is connected, by Ray's names.
 
     Raises:
         UserError: no node of the cluster has as much.
@@ -83,14 +115,35 @@ def _resources(wanted: Resources) -> dict[str, float]:
                 f"resources.{name.lower()} = {amount:g}: no machine of the cluster has more "
                 f"than {most:g}"
             )
-    return {name.lower(): amount for name, amount in resources.items()}
+    return resources
+
+
+def _workers(resources: dict[str, float], packs: int, *, may_grow: bool) -> int:
+    """Return how many workers to ask for.
+
+    On a cluster twice as many as it holds, so that machines that join it are used: the others
+    wait, and find nothing to do in the end.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(min(int(node.get(k, 0) / v) for k, v in resources.items()) for node in nodes)
+    return min(packs, 2 * room if may_grow else room)
+
+
+def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
+    """Start the actor that hands out packs, on this machine; returns it and its name."""
+    name = f"factorlab-{uuid.uuid4()}"
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"name": name, "num_cpus": 0, "scheduling_strategy": here}
+    return ray.remote(Work).options(**options).remote(packs, RESTARTS), name
 
 
 def run(
     plan: Plan,
-    pending: list[PlannedTrial],
+    pending: Sequence[PlannedTrial],
     estimate: Estimate,
     display: SweepDisplay,
+    *,
+    may_grow: bool = False,
 ) -> Outcomes:
     """Train the pending trials; returns when all are over or the user interrupted.
 
@@ -102,6 +155,7 @@ def run(
         pending: what to train.
         estimate: of the seconds each takes; the longest are started first.
         display: where to show progress.
+        may_grow: machines may join the cluster.
 
     Returns:
         How the trials ended; one that neither ended nor erred was interrupted.
@@ -109,38 +163,35 @@ def run(
     Raises:
         UserError: no machine has what a trial is to occupy.
     """
+    resources = _resources(plan.experiment.resources)
+    runs = str(plan.runs.resolve())
     ordered = sorted(pending, key=lambda trial: -estimate.seconds[trial.key])
-    space = [
-        {
-            "key": trial.key,
-            "settings": trial.settings.model_dump(mode="json"),
-            "runs": str(plan.runs.resolve()),
-        }
-        for trial in ordered
-    ]
+    packs = [(Task(t.key, t.settings.model_dump(mode="json"), runs),) for t in ordered]
+    work, name = _serve(packs)
     outcomes = Outcomes()
-    feed = _Feed(display, {trial.key: trial.name for trial in pending}, outcomes)
+    feed = _Feed(work, display, {trial.key: trial.name for trial in pending}, outcomes)
+    workers = _workers(resources, len(packs), may_grow=may_grow)
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         tuner = Tuner(
-            tune.with_resources(TrialTrainable, _resources(plan.experiment.resources)),
-            param_space={"trial": tune.grid_search(space)},
-            tune_config=TuneConfig(
-                reuse_actors=True,
-                trial_name_creator=lambda trial: trial.config["trial"]["key"][:12],
-                trial_dirname_creator=lambda trial: trial.config["trial"]["key"][:12],
-            ),
+            tune.with_resources(Worker, {k.lower(): v for k, v in resources.items()}),
+            param_space={"work": name},
+            tune_config=TuneConfig(num_samples=workers, reuse_actors=True),
             run_config=RunConfig(
                 name=plan.experiment.sweep,
                 storage_path=str(Path(scratch)),
                 verbose=0,
                 callbacks=[feed],
-                failure_config=FailureConfig(max_failures=RESTARTS),
+                # Workers are replaced forever; the work gives up trials that kill theirs.
+                failure_config=FailureConfig(max_failures=-1),
                 # Trials keep their own checkpoints; Tune would ask for one at the end.
                 checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        for result in tuner.fit():
-            if result.error is not None and result.config is not None:
-                reason = str(result.error).strip().splitlines()[-1]
-                outcomes.errors[result.config["trial"]["key"]] = reason
+        tuner.fit()
+    for ended in ray.get(work.ended.remote()):
+        feed.end(ended)  # a worker that died had not reported it
+    if len(feed.broken) == workers:
+        left = {trial.key for trial in pending} - outcomes.ended.keys() - outcomes.errors.keys()
+        outcomes.errors |= dict.fromkeys(left, next(iter(feed.broken.values())))
+    ray.kill(work)
     return outcomes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
@@ -14,11 +16,11 @@ from factorlab.record import Record, State
 from sweeps import cluster
 from sweeps import plan as planning
 from sweeps.display import SweepDisplay, duration
-from sweeps.estimate import A100_SUSTAINED, Estimate, estimate
+from sweeps.estimate import A100_SUSTAINED, Estimate, begin, estimate
 from sweeps.experiment import Experiment
 from sweeps.plan import Plan
 from sweeps.reports import draw, failure_reason
-from sweeps.tracking import Mirror, TrackedTrial
+from sweeps.tracking import START_DELAY, Mirror, TrackedTrial
 
 STATES: dict[State, str] = {
     "done": "done before",
@@ -135,24 +137,34 @@ def run_sweep(
     Raises:
         UserError: the experiment is not allowed or a folder cannot be written.
     """
-    check_figures(experiment)
     plan = planning.make(experiment, runs)
-    left = estimate(plan, plan.pending(retry_failed=retry_failed))
-    show_plan(plan, left, console)
-    planning.check_writable(runs)
-    planning.check_writable(figures)
-    planning.save(plan)
-    if retry_failed:
-        for trial in plan.trials:
-            Record(runs, trial.key).forget_failure()
-    saved = planning.find(runs, experiment.sweep)
-    mirror = mirror_of(runs, saved)
-    mirror.start()
+    pending = plan.pending(retry_failed=retry_failed)
     try:
-        trained = _train(plan, left, mirror=mirror, address=address, console=console)
+        with begin(plan, pending) as price:
+            check_figures(experiment)
+            planning.check_writable(runs)
+            planning.check_writable(figures)
+            if pending:
+                # Tune and the mirror import MLflow, when the cores are busy with workers.
+                threading.Thread(target=import_module, args=("mlflow",)).start()
+                cluster.connect(address)
+                from sweeps import runner  # noqa: F401, PLC0415 - while the probe runs
+            left = price()
+        show_plan(plan, left, console)
+        planning.save(plan)
+        if retry_failed:
+            for trial in plan.trials:
+                Record(runs, trial.key).forget_failure()
+        saved = planning.find(runs, experiment.sweep)
+        mirror = mirror_of(runs, saved)
+        mirror.start(START_DELAY)
+        try:
+            trained = _train(plan, left, mirror=mirror, address=address, console=console)
+        finally:
+            mirror.stop()
     finally:
-        mirror.stop()
-    plan = planning.make(experiment, runs)
+        cluster.disconnect()
+    plan = planning.look_again(plan)
     if experiment.figures and plan.counts()["done"]:
         drawn = draw(saved, figures)
         mirror.log_figures(drawn)
@@ -188,8 +200,7 @@ def _train(
     pending = [trial for trial in plan.trials if trial.key in left.seconds]
     if not pending:
         return trained
-    cluster.configure(address)
-    from sweeps import runner  # noqa: PLC0415 - Ray reads its settings when it is imported
+    from sweeps import runner  # noqa: PLC0415 - after `cluster.connect`
 
     display = SweepDisplay(
         plan.experiment.sweep,
@@ -200,22 +211,18 @@ def _train(
         problem=lambda: mirror.problem,
         console=console,
     )
-    try:
-        with display:
-            cluster.connect(address)
-            while pending:
-                outcomes = runner.run(plan, pending, left, display)
-                trained.errors |= outcomes.errors
-                keys = {trial.key for trial in pending}
-                trained.interrupted = not keys <= outcomes.ended.keys() | outcomes.errors.keys()
-                held = {key for key, how in outcomes.ended.items() if how == "elsewhere"}
-                plan = planning.make(plan.experiment, plan.runs)
-                free = {"new", "resumable"}
-                pending = [t for t in plan.trials if t.key in held and t.state in free]
-                if trained.interrupted:
-                    break
-    finally:
-        cluster.disconnect()
+    with display:
+        while pending:
+            outcomes = runner.run(plan, pending, left, display, may_grow=address is not None)
+            trained.errors |= outcomes.errors
+            keys = {trial.key for trial in pending}
+            trained.interrupted = not keys <= outcomes.ended.keys() | outcomes.errors.keys()
+            held = {key for key, how in outcomes.ended.items() if how == "elsewhere"}
+            plan = planning.look_again(plan)
+            free = {"new", "resumable"}
+            pending = [t for t in plan.trials if t.key in held and t.state in free]
+            if trained.interrupted:
+                break
     return trained
 
 

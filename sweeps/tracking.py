@@ -32,6 +32,10 @@ __all__ = ["Mirror", "TrackedTrial", "redact", "tracking_uri"]
 PATIENCE = 30.0
 """Seconds that `Mirror.stop` and `Mirror.log_figures` may take at most."""
 
+START_DELAY = 10.0
+"""Seconds before the first pass of `Mirror.start`, in which workers start; MLflow's own start
+keeps a core busy for as long."""
+
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts to reach a store that is away."""
 
@@ -120,14 +124,15 @@ class Mirror:
         )
         self._claim_path = runs / "sweeps" / sweep / "mirror.lock"
         self._claim: IO[str] | None = None
-        self._interval = interval
+        self._interval, self._delay = interval, 0.0
         self._passing = threading.Lock()
         self._stopping = threading.Event()
         self._deadline = math.inf
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Follow the records from now on, in the background; returns at once."""
+    def start(self, delay: float = 0.0) -> None:
+        """Follow the records in the background, from `delay` seconds on; returns at once."""
+        self._delay = delay
         self._stopping.clear()
         self._deadline = math.inf
         self._thread = threading.Thread(target=self._follow, name="mlflow-mirror", daemon=True)
@@ -207,6 +212,7 @@ class Mirror:
     def _follow(self) -> None:
         """Make passes until the mirror is stopped, and one more."""
         pause = self._interval
+        self._stopping.wait(self._delay)
         while True:
             final = self._stopping.is_set()
             try:

@@ -1,76 +1,77 @@
-"""The worker side: a Ray Tune trainable that trains one trial after another in one process."""
+"""The worker side: a Ray Tune trainable that trains one pack of trials after another."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import ray
 from ray import tune
 
-from factorlab.config import parse
-from factorlab.errors import TrialFailed
-from factorlab.record import Busy
-from factorlab.trial import Progress, Trial
+from sweeps.work import At, Ended, Pack
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 REPORT_EVERY = 2.0
 """Seconds of training between two reports to the driver."""
 
 
-class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no types
-    """Trains the trial of its configuration; reused for the next one when it is done.
+class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
+    """Trains packs of trials until none waits: to Tune, a sweep is as many trials as workers.
 
-    Configuration: `trial` with `key`, `settings` (plain values) and `runs` (path of the runs
-    folder). The trial's own record is what it resumes from, so Tune is given no checkpoints.
+    Tune's own cost of a trial, and that of its growing list of trials, are paid once a worker.
+    The records are what a trial resumes from, so Tune is given no checkpoints.
+
+    Configuration: `work`, the name of the actor that hands out packs.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take the first trial."""
-        torch.set_num_threads(1)  # as many trials as cores, each on one thread
+        """Import what trials need; Tune does not try again when this fails."""
+        from sweeps import packs  # noqa: PLC0415 - torch, which the driver does without
+
+        packs.prepare()
+        self._train = packs.train
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial in the same process, which saves seconds of imports."""
-        self._progress.close()
+        """Take a waiting worker's place in the same process, which saves seconds of imports."""
         self._begin(new_config)
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        config = config["trial"]
-        trial = Trial(parse(config["settings"]), Path(config["runs"]))
-        if trial.identity.key != config["key"]:
-            raise RuntimeError(
-                f"this worker computes key {trial.identity.key[:12]} where the driver planned "
-                f"{config['key'][:12]}: they run different versions of factorlab"
-            )
-        self._progress: Generator[Progress, None, None] = trial.run()
-        self._accuracy: float | None = None
+        self._work = ray.get_actor(config["work"])
+        self._training: Generator[At | Ended, None, None] = self._train(())
+        self._settled: list[Ended] = []  # of the pack in hand
+        self._pause = 0.0  # the first report, after one step, shows that it trains
+
+    def _take(self) -> Pack:
+        pack: Pack = ray.get(self._work.take.remote(self.trial_id, self._settled))
+        self._settled, self._training = [], self._train(pack)
+        return pack
 
     def step(self) -> dict[str, Any]:
         """Train for a while and report.
 
         Returns:
-            `outcome` (`running`, `done`, `failed` or `elsewhere`), `at`, `of` and `accuracy`.
+            `ended`, trials that ended since the last report, and `at`, how far others are.
         """
-        deadline = time.monotonic() + REPORT_EVERY
-        try:
-            for progress in self._progress:
-                self._accuracy = progress.accuracy
+        deadline, self._pause = time.monotonic() + self._pause, REPORT_EVERY
+        ended: list[Ended] = []
+        while True:
+            at: dict[str, At] = {}
+            for event in self._training:
+                if isinstance(event, Ended):
+                    at.pop(event.key, None)
+                    ended.append(event)
+                    self._settled.append(event)
+                else:
+                    at[event.key] = event
                 if time.monotonic() >= deadline:
-                    return {
-                        "outcome": "running",
-                        "at": progress.step,
-                        "of": progress.steps,
-                        "accuracy": progress.accuracy,
-                    }
-        except TrialFailed:  # the record says why; trying again would repeat it
-            return {"outcome": "failed", "done": True}
-        except Busy:
-            return {"outcome": "elsewhere", "done": True}
-        return {"outcome": "done", "accuracy": self._accuracy, "done": True}
+                    return {"ended": ended, "at": list(at.values())}
+            if not self._take():
+                return {"ended": ended, "at": [], "done": True}
 
     def cleanup(self) -> None:
-        """Save a checkpoint of the trial in hand, if it is not done."""
-        self._progress.close()
+        """Save a checkpoint of the trials in hand that are not done."""
+        self._training.close()

@@ -1,9 +1,14 @@
 """The price of a plan."""
 
+import dataclasses
+
 import pytest
+import torch
 
 from factorlab.config import parse
-from sweeps import estimate, experiment, plan
+from factorlab.errors import UserError
+from factorlab.record import Record
+from sweeps import estimate, experiment, plan, probe
 
 FILE = """
 name: priced
@@ -12,11 +17,13 @@ axes: {seed: [0, 1, 2], training.steps: [100, 300]}
 """
 
 
-@pytest.fixture
-def priced(tmp_path):
-    path = tmp_path / "priced.yaml"
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory):
+    """A plan and its price; a probe takes seconds."""
+    folder = tmp_path_factory.mktemp("priced")
+    path = folder / "priced.yaml"
     path.write_text(FILE)
-    made = plan.make(experiment.load(str(path)), tmp_path / "runs")
+    made = plan.make(experiment.load(str(path)), folder / "runs")
     return made, estimate.estimate(made, made.pending())
 
 
@@ -33,18 +40,42 @@ def test_a_plan_costs_what_its_trials_cost(priced):
 
 
 def test_the_operations_of_a_run_match_those_of_its_convolutions():
-    small = estimate.flops(parse({"model": {"width": 16}, "data": {"size": 16}}), 100)
-    large = estimate.flops(parse({"model": {"width": 32}, "data": {"size": 16}}), 100)
+    small, large = (
+        probe.flops_per_image(parse({"model": {"width": width}, "data": {"size": 16}}))
+        for width in (16, 32)
+    )
     # Convolutions are quadratic in the width; what is linear in it keeps the ratio below four.
     assert 3 < large / small < 4
 
 
 def test_operations_are_linear_in_steps_and_in_evaluation():
     def flops(**training):
-        return estimate.flops(parse({"model": {"width": 4}, "training": training}), 100)
+        return estimate.flops(parse({"model": {"width": 4}, "training": training}), 100, 1e6)
 
     one, two, three = (flops(steps=steps) for steps in (100, 200, 300))
     assert three - two == pytest.approx(two - one)
+
+
+def test_a_shape_that_has_finished_is_priced_by_its_trials_without_a_probe(priced):
+    made, _ = priced
+    first = made.trials[0]
+    record = Record(made.runs, first.key)
+    record.path.mkdir(parents=True)
+    record.write_result({"seconds": {"train": 700.0}, "steps": 100})
+    left = estimate.estimate(plan.look_again(made), made.trials[1:2])
+    assert left.basis == "finished trials"
+    evaluation = 121 * 50 / (3 * 64)
+    assert left.wall == pytest.approx(7 * (made.trials[1].settings.training.steps + evaluation))
+
+
+def test_what_a_probe_refuses_is_told_in_a_sentence(priced):
+    made, _ = priced
+    trial = made.trials[0]
+    absent = trial.settings.model_copy(update={"device": "cuda"})
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(UserError, match="no usable CUDA device"):
+        estimate.estimate(made, [dataclasses.replace(trial, settings=absent)])
 
 
 def test_a_finished_plan_costs_nothing(priced):

@@ -1,0 +1,164 @@
+"""What a plan is priced by: measured on this machine, in a process of its own.
+
+The driver of a sweep does without torch: half a gigabyte, seconds of imports, and on a GPU a
+context that would stay for the whole sweep. `start` returns at once, so that Ray starts meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from factorlab.config import RunSettings
+from factorlab.errors import UserError
+
+_PROBE_FLOPS = 2e10  # a probe step of about half a second on one core
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a shape of trial costs."""
+
+    flops: float
+    """Operations of one forward pass of one image."""
+
+    step: float | None
+    """Seconds of a training step, if they were asked for."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a probe found."""
+
+    speeds: list[Speed]
+    """In the order of the shapes asked for."""
+
+    devices: int
+    """CUDA devices."""
+
+
+Shapes = Sequence[tuple[RunSettings, bool]]
+"""A run of each shape, and whether to time its training step."""
+
+
+class Probe:
+    """A probe that runs; ask for its findings once."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def findings(self) -> Findings:
+        """Wait for the probe and return what it found.
+
+        Raises:
+            UserError: a device that is asked for is not there.
+        """
+        output, messages = self._process.communicate()
+        if self._process.returncode != 0:
+            raise RuntimeError(f"the probe of this machine failed: {messages.strip()}")
+        found = json.loads(output.splitlines()[-1])
+        if "refused" in found:
+            raise UserError(found["refused"])
+        return Findings([Speed(**speed) for speed in found["speeds"]], found["devices"])
+
+
+@contextmanager
+def start(shapes: Shapes) -> Iterator[Probe]:
+    """Measure each shape for about a second, in the background; it ends with the block."""
+    asked = json.dumps([(settings.model_dump_json(), timed) for settings, timed in shapes])
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "sweeps.probe"],  # -P: no module of the working folder
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        try:
+            process.stdin.write(f"{asked}\n")
+            process.stdin.flush()
+            yield Probe(process)
+        finally:
+            process.kill()
+
+
+def flops_per_image(settings: RunSettings) -> float:
+    """Return the operations of one forward pass of one image, counted on shapes alone."""
+    import torch  # noqa: PLC0415 - not in the driver of a sweep
+    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415
+
+    from factorlab.unet import UNet  # noqa: PLC0415
+
+    size = settings.data.size
+    with torch.device("meta"):
+        network = UNet(settings.model)
+        inputs = (torch.empty(1, 1, size, size), torch.empty(1), torch.empty(1, 2))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(*inputs)
+    return float(counter.get_total_flops())
+
+
+def seconds_a_step(settings: RunSettings, flops: float) -> float:
+    """Return seconds a training step, measured here on one thread.
+
+    Forward and backward pass, which are nearly all of it. Large batches are probed with fewer
+    images and scaled, so that a probe stays short.
+
+    Args:
+        settings: the run.
+        flops: operations of one forward pass of one image.
+    """
+    import torch  # noqa: PLC0415
+
+    from factorlab.diffusion import Diffusion  # noqa: PLC0415
+    from factorlab.trial import resolve_device  # noqa: PLC0415
+    from factorlab.unet import UNet  # noqa: PLC0415
+
+    device, size = resolve_device(settings.device), settings.data.size
+    batch = settings.training.batch_size
+    probed = max(1, min(batch, int(_PROBE_FLOPS / (3 * flops))))
+    diffusion, model = Diffusion(settings.diffusion, device), UNet(settings.model).to(device)
+    images = torch.zeros(probed, 1, size, size, device=device)
+    labels = torch.ones(probed, 2, device=device)
+    t = torch.zeros(probed, dtype=torch.long, device=device)
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        diffusion.loss(model, images, labels, t, images).backward()
+        model.head.weight.grad = None
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times) * batch / probed
+
+
+def _measure(shapes: Shapes) -> Findings:
+    """Measure each shape, here and on one thread."""
+    import torch  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    speeds = []
+    for settings, timed in shapes:
+        flops = flops_per_image(settings)
+        speeds.append(Speed(flops, seconds_a_step(settings, flops) if timed else None))
+    return Findings(speeds, torch.cuda.device_count() if torch.cuda.is_available() else 0)
+
+
+def _answer() -> None:
+    """Measure what standard input asks for, and print it."""
+    asked = json.loads(sys.stdin.readline())
+    shapes = [(RunSettings.model_validate_json(settings), timed) for settings, timed in asked]
+    try:
+        found = asdict(_measure(shapes))
+    except UserError as error:
+        found = {"refused": str(error)}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    _answer()

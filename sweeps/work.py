@@ -1,0 +1,94 @@
+"""The work of a sweep: packs of trials that wait for a worker, and what became of each trial.
+
+One object of it lives in a process of its own, which all workers ask; it knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial to train."""
+
+    key: str
+    settings: dict[str, Any]
+    """As plain values."""
+
+    runs: str
+    """Path of the runs folder."""
+
+
+@dataclass(frozen=True)
+class At:
+    """How far a trial is."""
+
+    key: str
+    step: int
+    steps: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that needs no more training in this sweep."""
+
+    key: str
+    outcome: str
+    """`done`, `failed`, or `elsewhere` when another process trains it."""
+
+    accuracy: float | None = None
+
+
+Pack = tuple[Task, ...]
+"""Trials that a worker takes together."""
+
+
+class Work:
+    """Hands out packs in their order, each until all its trials have ended or it is given up.
+
+    Args:
+        packs: what to train, the first to start first.
+        restarts: how often a trial is handed out again when its worker died.
+    """
+
+    def __init__(self, packs: Sequence[Pack], restarts: int) -> None:
+        self._waiting = deque(packs)
+        self._held: dict[str, Pack] = {}
+        self._deaths: Counter[str] = Counter()
+        self._restarts = restarts
+        self._ended: dict[str, Ended] = {}
+
+    def take(self, worker: str, ended: Sequence[Ended]) -> Pack:
+        """Return a worker's next pack, empty when none waits.
+
+        Args:
+            worker: who asks; what it held is over.
+            ended: of the trials it held.
+        """
+        self._ended |= {trial.key: trial for trial in ended}
+        self._held[worker] = self._waiting.popleft() if self._waiting else ()
+        return self._held[worker]
+
+    def died(self, worker: str, *, counts: bool) -> list[str]:
+        """Put back what a worker held; returns the keys that are given up instead.
+
+        Args:
+            worker: the one that died.
+            counts: the death may be the trials' fault.
+        """
+        rest = tuple(t for t in self._held.pop(worker, ()) if t.key not in self._ended)
+        self._deaths.update(task.key for task in rest if counts)
+        if any(self._deaths[task.key] > self._restarts for task in rest):
+            return [task.key for task in rest]
+        if rest:
+            self._waiting.appendleft(rest)
+        return []
+
+    def ended(self) -> list[Ended]:
+        """Return all trials that ended."""
+        return list(self._ended.values())

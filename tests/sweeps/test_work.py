@@ -1,0 +1,53 @@
+"""Packs of trials go to workers one at a time, and none is lost when a worker dies."""
+
+from sweeps.work import Ended, Task, Work
+
+
+def pack(*keys):
+    return tuple(Task(key, {}, "runs") for key in keys)
+
+
+def done(*keys):
+    return [Ended(key, "done") for key in keys]
+
+
+def test_packs_are_handed_out_in_order_and_then_none():
+    work = Work([pack("a", "b"), pack("c")], restarts=3)
+    assert work.take("one", []) == pack("a", "b")
+    assert work.take("two", []) == pack("c")
+    assert work.take("two", done("c")) == ()
+    assert work.take("one", done("a", "b")) == ()
+    assert {ended.key for ended in work.ended()} == {"a", "b", "c"}
+
+
+def test_what_a_dead_worker_held_goes_to_the_next_who_asks():
+    work = Work([pack("a"), pack("b"), pack("c")], restarts=3)
+    work.take("one", [])
+    work.take("two", [])
+    assert work.died("one", counts=True) == []
+    assert work.take("two", done("b")) == pack("a")
+    assert work.take("two", done("a")) == pack("c")
+
+
+def test_a_worker_that_dies_with_nothing_in_hand_costs_nothing():
+    work = Work([pack("a")], restarts=0)
+    assert work.died("one", counts=True) == []
+    assert work.take("one", []) == pack("a")
+
+
+def test_a_trial_that_kills_its_workers_is_given_up_and_the_others_go_on():
+    work = Work([pack("deadly"), pack("b")], restarts=3)
+    for _ in range(3):
+        assert work.take("one", []) == pack("deadly")
+        assert work.died("one", counts=True) == []
+    assert work.take("two", []) == pack("deadly")
+    assert work.died("two", counts=True) == ["deadly"]
+    assert work.take("one", []) == pack("b")
+    assert work.take("two", []) == ()
+
+
+def test_deaths_that_are_not_the_trials_fault_do_not_count():
+    work = Work([pack("a")], restarts=0)
+    for _ in range(5):
+        assert work.take("one", []) == pack("a")
+        assert work.died("one", counts=False) == []

@@ -1,0 +1,93 @@
+"""Workers of a real Ray cluster: they keep their process, and are replaced when they die."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from factorlab.record import Record
+from sweeps import plan
+from sweeps.experiment import load
+
+FACTORLAB = str(Path(sys.executable).parent / "factorlab")
+EXPERIMENT = """
+name: many
+base:
+  data: {size: 6, spacing: 0.5}
+  model: {width: 4, encoding: 8}
+  diffusion: {prediction: v, sampling_steps: 2}
+  training: {steps: 1, batch_size: 4}
+  evaluation: {samples: 2, loss_samples: 2, keep: 0}
+axes:
+  training.steps: [400, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep one of whose workers was killed while it trained the long trial."""
+    folder = tmp_path_factory.mktemp("many")
+    (folder / "many.yaml").write_text(EXPERIMENT)
+    runs = folder / "runs"
+    made = plan.make(load(str(folder / "many.yaml")), runs)
+    long = Record(runs, made.trials[0].key)
+    driver = subprocess.Popen(
+        [FACTORLAB, "sweep", "many.yaml"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while long.state() != "running" or not long.journal.exists():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    holders = [p for p in children if _holds(p, long.path / "lease")]
+    mapped = [file.path for file in psutil.Process(driver.pid).memory_maps()]
+    assert len(holders) == 1
+    os.kill(holders[0].pid, signal.SIGKILL)
+    _, messages = driver.communicate(timeout=240)
+    return {
+        "runs": runs,
+        "plan": plan.look_again(made),
+        "long": long,
+        "status": driver.returncode,
+        "messages": messages,
+        "mapped": mapped,
+    }
+
+
+def _holds(process, path):
+    try:
+        return str(path) in {file.path for file in process.open_files()}
+    except psutil.Error:
+        return False
+
+
+def test_a_killed_worker_is_replaced_and_every_trial_ends(swept):
+    assert swept["status"] == 0, swept["messages"]
+    assert swept["plan"].counts()["done"] == 10
+    assert swept["long"].result()["steps"] == 400
+
+
+def test_every_trial_is_told_of_once(swept):
+    told = [line for line in swept["messages"].splitlines() if line.startswith("steps=")]
+    assert sorted(line.partition(":")[0] for line in told) == sorted(
+        trial.name for trial in swept["plan"].trials
+    )
+
+
+def test_the_longest_trial_is_started_first(swept):
+    began = {
+        trial.key: (Record(swept["runs"], trial.key).path / "config.json").stat().st_mtime
+        for trial in swept["plan"].trials
+    }
+    earliest = sorted(began, key=began.get)[:2]  # the first of either worker
+    assert swept["long"].key in earliest
+
+
+def test_the_driver_does_without_torch(swept):
+    # Half a gigabyte, and on a GPU a context for the whole sweep.
+    assert not [path for path in swept["mapped"] if "libtorch" in path]
