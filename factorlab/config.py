@@ -242,6 +242,10 @@ class EvaluationSettings(Settings):
     """Images sampled at once; decides memory and speed, and the last bits of the images."""
 
 
+Shape = tuple[int, ModelSettings, int, bool]
+"""Size of the image, network, batch size, and whether in mixed precision."""
+
+
 class RunSettings(Settings):
     """One run: a data set, a model, its training and its evaluation."""
 
@@ -265,6 +269,12 @@ class RunSettings(Settings):
 
     evaluation: EvaluationSettings = EvaluationSettings()
     """The tests."""
+
+    @property
+    def shape(self) -> Shape:
+        """What decides the time of a step; runs that have it in common can train together."""
+        training = self.training
+        return self.data.size, self.model, training.batch_size, training.mixed_precision
 
     @model_validator(mode="after")
     def _check(self) -> Self:

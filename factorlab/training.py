@@ -170,12 +170,6 @@ class Learner:
         return Batch(to_model(render(c, settings.data)), c, t, noise)
 
 
-def shape_of(settings: RunSettings) -> tuple[Any, ...]:
-    """Return what runs must have in common to train together, and what decides a step's time."""
-    training = settings.training
-    return (settings.data.size, settings.model, training.batch_size, training.mixed_precision)
-
-
 class Ensemble:
     """Networks of one shape that take their steps together."""
 

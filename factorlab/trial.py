@@ -17,7 +17,7 @@ from factorlab.dataset import Dataset, build, evaluation_labels
 from factorlab.errors import TrialFailed, UserError
 from factorlab.record import Busy, Identity, Record, identify
 from factorlab.session import Progress, Session
-from factorlab.training import Ensemble, shape_of
+from factorlab.training import Ensemble
 
 
 def resolve_device(name: str) -> torch.device:
@@ -82,10 +82,10 @@ def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, N
         In turn: how far each trial is after every step, and each one's end.
 
     Raises:
-        ValueError: the trials differ in shape (`training.shape_of`).
+        ValueError: the trials differ in shape (`RunSettings.shape`).
         UserError: a record cannot be written, or the device is not there.
     """
-    if len({shape_of(trial.settings) for trial in trials}) > 1:
+    if len({trial.settings.shape for trial in trials}) > 1:
         raise ValueError("trials that train together have one size, model and batch size")
     device = resolve_device(trials[0].settings.device)
     sessions: list[Session] = []

@@ -9,18 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from factorlab.config import ModelSettings, RunSettings
+from factorlab.config import RunSettings, Shape
 from factorlab.record import Record
-from sweeps import probe
+from sweeps import packing, probe
+from sweeps.packing import step_flops
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.probe import Findings
-
-A100_SUSTAINED = 30e12
-"""Floating-point operations a second that we assume small UNets sustain on an A100, a tenth of
-its bfloat16 peak of 312e12; an assumption, to price plans made on machines without one."""
-
-Shape = tuple[int, ModelSettings, int]
-"""What decides the time of a step: size of the image, network, batch size."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,9 @@ class Estimate:
     flops: float
     """Floating-point operations in all, training and evaluation."""
 
+    packs: tuple[tuple[PlannedTrial, ...], ...]
+    """The pending trials that train together, the longest first."""
+
 
 def _forward_passes(settings: RunSettings, tested: int) -> float:
     """Return images times network calls of all evaluations of a run."""
@@ -61,12 +58,8 @@ def flops(settings: RunSettings, tested: int, image: float) -> float:
         tested: labels of an evaluation.
         image: operations of one forward pass of one image.
     """
-    trained = 3 * settings.training.steps * settings.training.batch_size
-    return image * (trained + _forward_passes(settings, tested))
-
-
-def _shape(settings: RunSettings) -> Shape:
-    return settings.data.size, settings.model, settings.training.batch_size
+    tests = image * _forward_passes(settings, tested)
+    return settings.training.steps * step_flops(settings, image) + tests
 
 
 def _measured(plan: Plan) -> dict[Shape, float]:
@@ -76,7 +69,7 @@ def _measured(plan: Plan) -> dict[Shape, float]:
         if trial.state == "done":
             result = Record(plan.runs, trial.key).result()
             assert result is not None
-            seen[_shape(trial.settings)].append(result["seconds"]["train"] / result["steps"])
+            seen[trial.settings.shape].append(result["seconds"]["train"] / result["steps"])
     return {shape: statistics.median(times) for shape, times in seen.items()}
 
 
@@ -99,9 +92,9 @@ def begin(plan: Plan, pending: Sequence[PlannedTrial]) -> Iterator[Callable[[], 
 
     Each shape that no finished trial has is probed meanwhile, for about a second.
     """
-    shapes = {_shape(trial.settings): trial.settings for trial in pending}
+    shapes = {trial.settings.shape: trial.settings for trial in pending}
     if not shapes:
-        yield lambda: Estimate({}, 0, 1, "nothing", 0, 0)
+        yield lambda: Estimate({}, 0, 1, "nothing", 0, 0, ())
         return
     known = _measured(plan)
     asked = [(settings, shape not in known) for shape, settings in shapes.items()]
@@ -122,16 +115,16 @@ def _price(
 
     An evaluation's network call costs a third of a training step of as many images.
     """
-    shapes = dict.fromkeys(_shape(trial.settings) for trial in pending)
+    shapes = {trial.settings.shape: trial.settings for trial in pending}
     speeds = dict(zip(shapes, found.speeds, strict=True))
-    per_step = {s: known[s] if v.step is None else v.step for s, v in speeds.items()}
+    per_step = {s: known.get(s, v.step or 0.0) for s, v in speeds.items()}
     seconds, operations = {}, 0.0
     for trial in pending:
-        shape, settings = _shape(trial.settings), trial.settings
+        shape, settings = trial.settings.shape, trial.settings
         passes = _forward_passes(settings, trial.tested) / (3 * settings.training.batch_size)
         seconds[trial.key] = per_step[shape] * (settings.training.steps + passes)
         operations += flops(settings, trial.tested, speeds[shape].flops)
-    probed = any(speed.step is not None for speed in found.speeds)
+    probed = shapes.keys() - known.keys()
     at_once = _slots(plan, found.devices)
     # Longest first on equal slots ends at most one longest trial after the mean load.
     return Estimate(
@@ -141,4 +134,31 @@ def _price(
         basis="a probe of this machine" if probed else "finished trials",
         steps=sum(trial.settings.training.steps for trial in pending),
         flops=operations,
+        packs=_packs(plan, sorted(pending, key=lambda t: -seconds[t.key]), shapes, found),
     )
+
+
+def _packs(
+    plan: Plan,
+    ordered: Sequence[PlannedTrial],
+    shapes: dict[Shape, RunSettings],
+    found: Findings,
+) -> tuple[tuple[PlannedTrial, ...], ...]:
+    """Return which pending trials train together.
+
+    Args:
+        plan: the sweep.
+        ordered: its pending trials, the longest first.
+        shapes: a run of each shape.
+        found: what the probe found, in the order of the shapes.
+    """
+    wanted = plan.experiment.resources
+    if wanted.pack != "auto":
+        return tuple(packing.form(ordered, dict.fromkeys(shapes, wanted.pack), 1, 1))
+    sizes = {
+        shape: packing.best_size(settings, speed, found, wanted.gpu)
+        for (shape, settings), speed in zip(shapes.items(), found.speeds, strict=True)
+    }
+    slots = _slots(plan, found.devices)
+    fewest = 1 if found.devices else packing.FEWEST
+    return tuple(packing.form(ordered, sizes, slots, fewest))

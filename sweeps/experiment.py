@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
@@ -28,13 +28,17 @@ Axes = dict[str, Annotated[list[Any], Field(min_length=1)]]
 
 
 class Resources(Settings):
-    """What one trial occupies while it trains. Does not decide the result."""
+    """What one trial occupies while it trains, or one pack of trials."""
 
     cpu: float = Field(default=1, gt=0)
     """Cores; a trial computes on one thread whatever it occupies."""
 
     gpu: float = Field(default=0.25, gt=0, le=1)
     """Share of a GPU, where trials run on CUDA."""
+
+    pack: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Trials of one shape that train together as one batched program in the place of one;
+    `auto` takes what is fastest. Together, results are the same as alone but for rounding."""
 
 
 class Profile(Settings):

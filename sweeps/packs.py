@@ -13,7 +13,8 @@ import torch
 from factorlab.config import parse
 from factorlab.errors import TrialFailed
 from factorlab.record import Busy
-from factorlab.trial import Trial
+from factorlab.session import Progress
+from factorlab.trial import Trial, run_together
 from sweeps.work import At, Ended, Task
 
 
@@ -23,23 +24,26 @@ def prepare() -> None:
 
 
 def train(tasks: Sequence[Task]) -> Generator[At | Ended, None, None]:
-    """Train trials one after another, yielding after every step and when one ended.
+    """Train trials together, yielding how far each is after every step, and when it ended.
 
-    Closing the iterator saves a checkpoint of the trial in hand.
+    Closing the iterator saves a checkpoint of each that has not ended.
     """
-    for task in tasks:
-        accuracy = None
-        try:
-            with closing(_trial(task).run()) as steps:
-                for at in steps:
-                    accuracy = at.accuracy
-                    yield At(task.key, at.step, at.steps, at.accuracy)
-            yield Ended(task.key, "done", accuracy)
-        except TrialFailed:  # the record says why; trying again would repeat it
-            yield Ended(task.key, "failed")
-        except Busy:
-            yield Ended(task.key, "elsewhere")
-        _freeze()
+    if not tasks:
+        return
+    accuracy: dict[str, float | None] = {}
+    with closing(run_together([_trial(task) for task in tasks])) as events:
+        for event in events:
+            key = event.trial.identity.key
+            if isinstance(event, Progress):
+                accuracy[key] = event.accuracy
+                yield At(key, event.step, event.steps, event.accuracy)
+            elif isinstance(event.error, TrialFailed):  # trying again would repeat it
+                yield Ended(key, "failed")
+            elif isinstance(event.error, Busy):
+                yield Ended(key, "elsewhere")
+            else:
+                yield Ended(key, "done", accuracy.get(key))
+    _freeze()
 
 
 @cache

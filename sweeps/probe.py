@@ -28,7 +28,10 @@ class Speed:
     """Operations of one forward pass of one image."""
 
     step: float | None
-    """Seconds of a training step, if they were asked for."""
+    """Seconds of a training step, if they were asked for or are on CUDA."""
+
+    memory: int | None
+    """Bytes that training takes on a CUDA device, None elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class Findings:
 
     devices: int
     """CUDA devices."""
+
+    gpu_memory: int
+    """Bytes of one of them; 0 where there is none."""
 
 
 Shapes = Sequence[tuple[RunSettings, bool]]
@@ -64,7 +70,9 @@ class Probe:
         found = json.loads(output.splitlines()[-1])
         if "refused" in found:
             raise UserError(found["refused"])
-        return Findings([Speed(**speed) for speed in found["speeds"]], found["devices"])
+        return Findings(
+            [Speed(**speed) for speed in found["speeds"]], found["devices"], found["gpu_memory"]
+        )
 
 
 @contextmanager
@@ -103,8 +111,8 @@ def flops_per_image(settings: RunSettings) -> float:
     return float(counter.get_total_flops())
 
 
-def seconds_a_step(settings: RunSettings, flops: float) -> float:
-    """Return seconds a training step, measured here on one thread.
+def time_step(settings: RunSettings, flops: float) -> tuple[float, int | None]:
+    """Return seconds a training step, measured here on one thread, and bytes on a CUDA device.
 
     Forward and backward pass, which are nearly all of it. Large batches are probed with fewer
     images and scaled, so that a probe stays short.
@@ -127,6 +135,8 @@ def seconds_a_step(settings: RunSettings, flops: float) -> float:
     labels = torch.ones(probed, 2, device=device)
     t = torch.zeros(probed, dtype=torch.long, device=device)
     times = []
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     for _ in range(4):
         start = time.perf_counter()
         diffusion.loss(model, images, labels, t, images).backward()
@@ -134,19 +144,30 @@ def seconds_a_step(settings: RunSettings, flops: float) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
-    return min(times) * batch / probed
+    memory = None
+    if device.type == "cuda":
+        memory = int(torch.cuda.max_memory_allocated(device) * batch / probed)
+    return min(times) * batch / probed, memory
 
 
 def _measure(shapes: Shapes) -> Findings:
     """Measure each shape, here and on one thread."""
     import torch  # noqa: PLC0415
 
+    from factorlab.trial import resolve_device  # noqa: PLC0415
+
     torch.set_num_threads(1)
     speeds = []
     for settings, timed in shapes:
         flops = flops_per_image(settings)
-        speeds.append(Speed(flops, seconds_a_step(settings, flops) if timed else None))
-    return Findings(speeds, torch.cuda.device_count() if torch.cuda.is_available() else 0)
+        # On CUDA the step decides how many trials train together, known or not.
+        on_cuda = resolve_device(settings.device).type == "cuda"
+        step, memory = time_step(settings, flops) if timed or on_cuda else (None, None)
+        speeds.append(Speed(flops, step, memory))
+    if not torch.cuda.is_available():
+        return Findings(speeds, 0, 0)
+    memory = torch.cuda.get_device_properties(0).total_memory
+    return Findings(speeds, torch.cuda.device_count(), memory)
 
 
 def _answer() -> None:

@@ -19,7 +19,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from factorlab.errors import UserError
 from sweeps.display import SweepDisplay
-from sweeps.estimate import Estimate
 from sweeps.experiment import Resources
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.trainable import Worker
@@ -139,8 +138,7 @@ def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
 
 def run(
     plan: Plan,
-    pending: Sequence[PlannedTrial],
-    estimate: Estimate,
+    packs: Sequence[Sequence[PlannedTrial]],
     display: SweepDisplay,
     *,
     may_grow: bool = False,
@@ -152,8 +150,7 @@ def run(
 
     Args:
         plan: the sweep.
-        pending: what to train.
-        estimate: of the seconds each takes; the longest are started first.
+        packs: what to train, in the order to start; the trials of a pack train together.
         display: where to show progress.
         may_grow: machines may join the cluster.
 
@@ -165,11 +162,13 @@ def run(
     """
     resources = _resources(plan.experiment.resources)
     runs = str(plan.runs.resolve())
-    ordered = sorted(pending, key=lambda trial: -estimate.seconds[trial.key])
-    packs = [(Task(t.key, t.settings.model_dump(mode="json"), runs),) for t in ordered]
-    work, name = _serve(packs)
+    tasks = [
+        tuple(Task(t.key, t.settings.model_dump(mode="json"), runs) for t in pack) for pack in packs
+    ]
+    work, name = _serve(tasks)
     outcomes = Outcomes()
-    feed = _Feed(work, display, {trial.key: trial.name for trial in pending}, outcomes)
+    names = {trial.key: trial.name for pack in packs for trial in pack}
+    feed = _Feed(work, display, names, outcomes)
     workers = _workers(resources, len(packs), may_grow=may_grow)
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         tuner = Tuner(
@@ -191,7 +190,7 @@ def run(
     for ended in ray.get(work.ended.remote()):
         feed.end(ended)  # a worker that died had not reported it
     if len(feed.broken) == workers:
-        left = {trial.key for trial in pending} - outcomes.ended.keys() - outcomes.errors.keys()
+        left = names.keys() - outcomes.ended.keys() - outcomes.errors.keys()
         outcomes.errors |= dict.fromkeys(left, next(iter(feed.broken.values())))
     ray.kill(work)
     return outcomes

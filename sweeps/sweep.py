@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -16,9 +17,10 @@ from factorlab.record import Record, State
 from sweeps import cluster
 from sweeps import plan as planning
 from sweeps.display import SweepDisplay, duration
-from sweeps.estimate import A100_SUSTAINED, Estimate, begin, estimate
+from sweeps.estimate import Estimate, begin, estimate
 from sweeps.experiment import Experiment
-from sweeps.plan import Plan
+from sweeps.packing import A100_SUSTAINED
+from sweeps.plan import Plan, PlannedTrial
 from sweeps.reports import draw, failure_reason
 from sweeps.tracking import START_DELAY, Mirror, TrackedTrial
 
@@ -49,7 +51,7 @@ def show_plan(plan: Plan, left: Estimate, console: Console) -> None:
         console.print(
             f"to train: {len(left.seconds)} trials, {left.steps:,} steps, {left.flops:.2g} "
             f"floating-point operations; about {duration(left.wall)} on this machine, "
-            f"{left.slots} at a time (from {left.basis}); "
+            f"{left.slots} at a time (from {left.basis}){_together(left)}; "
             f"{hours:.2g} GPU hours on an A100 if it sustains "
             f"{A100_SUSTAINED:.0e} operations a second, which is assumed",
             highlight=False,
@@ -57,6 +59,12 @@ def show_plan(plan: Plan, left: Estimate, console: Console) -> None:
         )
     else:
         console.print("nothing left to train", highlight=False)
+
+
+def _together(left: Estimate) -> str:
+    """Return how many trials train together, in words; nothing where all train alone."""
+    most = max(len(pack) for pack in left.packs)
+    return f", in packs of up to {most}" if most > 1 else ""
 
 
 def mirror_of(runs: Path, document: planning.SavedPlan) -> Mirror:
@@ -197,8 +205,8 @@ def _train(
     gone; one that it still trains is left to it.
     """
     trained = Trained()
-    pending = [trial for trial in plan.trials if trial.key in left.seconds]
-    if not pending:
+    packs: Sequence[Sequence[PlannedTrial]] = left.packs
+    if not packs:
         return trained
     from sweeps import runner  # noqa: PLC0415 - after `cluster.connect`
 
@@ -212,15 +220,15 @@ def _train(
         console=console,
     )
     with display:
-        while pending:
-            outcomes = runner.run(plan, pending, left, display, may_grow=address is not None)
+        while packs:
+            outcomes = runner.run(plan, packs, display, may_grow=address is not None)
             trained.errors |= outcomes.errors
-            keys = {trial.key for trial in pending}
+            keys = {trial.key for pack in packs for trial in pack}
             trained.interrupted = not keys <= outcomes.ended.keys() | outcomes.errors.keys()
             held = {key for key, how in outcomes.ended.items() if how == "elsewhere"}
             plan = planning.look_again(plan)
             free = {"new", "resumable"}
-            pending = [t for t in plan.trials if t.key in held and t.state in free]
+            packs = [(t,) for t in plan.trials if t.key in held and t.state in free]
             if trained.interrupted:
                 break
     return trained

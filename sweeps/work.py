@@ -77,11 +77,17 @@ class Work:
     def died(self, worker: str, *, counts: bool) -> list[str]:
         """Put back what a worker held; returns the keys that are given up instead.
 
+        Trials that died together come back one by one, and the death counts for none of them, so
+        that one that kills its workers is not the others' end.
+
         Args:
             worker: the one that died.
             counts: the death may be the trials' fault.
         """
         rest = tuple(t for t in self._held.pop(worker, ()) if t.key not in self._ended)
+        if counts and len(rest) > 1:
+            self._waiting.extendleft((task,) for task in reversed(rest))
+            return []
         self._deaths.update(task.key for task in rest if counts)
         if any(self._deaths[task.key] > self._restarts for task in rest):
             return [task.key for task in rest]

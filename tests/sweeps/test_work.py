@@ -51,3 +51,23 @@ def test_deaths_that_are_not_the_trials_fault_do_not_count():
     for _ in range(5):
         assert work.take("one", []) == pack("a")
         assert work.died("one", counts=False) == []
+
+
+def test_a_pack_that_died_comes_back_one_by_one_and_only_the_culprit_is_given_up():
+    work = Work([pack("a", "deadly", "c"), pack("d")], restarts=1)
+    assert work.take("one", []) == pack("a", "deadly", "c")
+    assert work.died("one", counts=True) == []
+    assert work.take("one", []) == pack("a")
+    assert work.take("one", done("a")) == pack("deadly")
+    assert work.died("one", counts=True) == []
+    assert work.take("one", []) == pack("deadly")
+    assert work.died("one", counts=True) == ["deadly"]
+    assert work.take("one", []) == pack("c")
+    assert work.take("one", done("c")) == pack("d")
+
+
+def test_a_preempted_pack_stays_together():
+    work = Work([pack("a", "b")], restarts=0)
+    work.take("one", [])
+    assert work.died("one", counts=False) == []
+    assert work.take("two", []) == pack("a", "b")

@@ -25,6 +25,7 @@ base:
   evaluation: {samples: 2, loss_samples: 2, keep: 0}
 axes:
   training.steps: [400, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+resources: {pack: 4}
 """
 
 
@@ -70,6 +71,14 @@ def test_a_killed_worker_is_replaced_and_every_trial_ends(swept):
     assert swept["status"] == 0, swept["messages"]
     assert swept["plan"].counts()["done"] == 10
     assert swept["long"].result()["steps"] == 400
+
+
+def test_trials_train_together_until_their_worker_dies(swept):
+    records = [Record(swept["runs"], trial.key) for trial in swept["plan"].trials]
+    together = {r.result()["steps"]: r.result()["trained_together"] for r in records}
+    assert together[400] == 1  # it died with three others, and went on alone
+    # Longest first, four at a time: 400, 10, 9, 8, then 7, 6, 5, 4, then 3 and 2.
+    assert [together[steps] for steps in (7, 6, 5, 4, 3, 2)] == [4, 4, 4, 4, 2, 2]
 
 
 def test_every_trial_is_told_of_once(swept):
