@@ -11,6 +11,7 @@ SET     ?=
 ADDRESS ?=
 RUNS    ?= $(or $(FACTORLAB_RUNS),runs)
 FIGURES ?= figures
+BENCHMARKS := training_step packs growth memory sampling time_to_accuracy scheduling
 READY   := .venv/.ready
 BIN     := .venv/bin
 EXPERIMENTS := $(basename $(notdir $(wildcard sweeps/experiments/*.yaml)))
@@ -60,9 +61,10 @@ check: $(READY)  ## lint and type-check
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(READY)  ## measure the speed of what costs time
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
-	$(BIN)/python tests/benchmarks/percolation_peers.py
+bench: $(addprefix bench-,$(BENCHMARKS))  ## measure every table of docs/throughput.md, half an hour on two idle cores
+
+bench-%: $(READY)  ## measure one: training_step, packs, ..., and percolation_peers
+	$(BIN)/python tests/benchmarks/$*.py
 
 .PHONY: lock
 lock: $(READY)  ## bring requirements.lock to the newest versions that pyproject.toml allows

@@ -24,6 +24,7 @@ from factorlab.errors import TrialFailed
 from factorlab.evaluation import Evaluator, Metrics
 from factorlab.files import write_atomically
 from factorlab.journal import Journal
+from factorlab.optimizer import rates
 from factorlab.picture import sample_grid
 from factorlab.training import Learner, TrainingState
 
@@ -145,7 +146,7 @@ class Session:
         return Progress(self.trial, step, training.steps, self.accuracy)
 
     def _average_loss(self) -> Metrics:
-        """Return the mean loss since the last line, and the learning rate.
+        """Return the mean loss since the last line, and the last step's learning rate.
 
         Raises:
             TrialFailed: a loss is not finite.
@@ -156,8 +157,8 @@ class Session:
             if not math.isfinite(loss):
                 step = self.state.step - len(losses) + i + 1
                 raise TrialFailed(f"loss is {loss} at step {step}, seed {self.settings.seed}")
-        rate = self.state.optimizer.param_groups[0]["lr"]
-        return {"loss": float(np.mean(losses)), "learning_rate": float(rate)}
+        rate = rates(self.settings.training, self.state.step - 1).learning_rate
+        return {"loss": float(np.mean(losses)), "learning_rate": rate}
 
     def _evaluate(self) -> Metrics:
         """Evaluate, or return the numbers of this step that an earlier attempt wrote."""

@@ -17,24 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from factorlab.config import RunSettings, TrainingSettings
+from factorlab.config import RunSettings
 from factorlab.dataset import Dataset
 from factorlab.diffusion import Diffusion
 from factorlab.images import render, to_model
+from factorlab.optimizer import AdamW
 from factorlab.seeding import Stream, generator, integer
 from factorlab.unet import UNet
 from factorlab.weights import Layout
-
-
-def _scheduler(
-    optimizer: torch.optim.Optimizer, settings: TrainingSettings
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the learning rate over the run."""
-    if settings.schedule == "constant":
-        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.learning_rate, total_steps=settings.steps
-    )
 
 
 class TrainingState:
@@ -46,17 +36,11 @@ class TrainingState:
             torch.manual_seed(integer(settings.seed, Stream.WEIGHTS))
             self.model = UNet(settings.model).to(device)
         self.layout = Layout(self.model)
-        self.weights = nn.Parameter(self.layout.join([*self.model.parameters()]).detach())
-        self.layout.attach(self.model, self.weights.data)
-        self.optimizer = torch.optim.AdamW(
-            [self.weights],
-            lr=settings.training.learning_rate,
-            weight_decay=settings.training.weight_decay,
-            fused=True,
-        )
-        self.scheduler = _scheduler(self.optimizer, settings.training)
+        self.weights = self.layout.join([*self.model.parameters()]).detach()
+        self.layout.attach(self.model, self.weights)
+        self.optimizer = AdamW(self.weights, settings.training)
         self.ema = settings.training.ema
-        self.average = self.weights.detach().clone() if self.ema > 0 else None
+        self.average = self.weights.clone() if self.ema > 0 else None
         self.generator = generator(settings.seed, Stream.BATCHES, device)
         self.step = 0
 
@@ -71,8 +55,8 @@ class TrainingState:
 
     def move(self, weights: Tensor) -> None:
         """Keep the weights in another place, (P,), from now on."""
-        weights.copy_(self.weights.data)
-        self.weights.data = weights
+        weights.copy_(self.weights)
+        self.weights = weights
         self.layout.attach(self.model, weights)
 
     def learn(self, gradient: Tensor) -> None:
@@ -81,32 +65,27 @@ class TrainingState:
         Args:
             gradient: of the loss with respect to the weights, (P,).
         """
-        self.weights.grad = gradient
-        self.optimizer.step()
-        self.weights.grad = None
-        self.scheduler.step()
+        self.optimizer.update(self.weights, gradient, self.step)
         if self.average is not None:
-            self.average.lerp_(self.weights.data, 1 - self.ema if self.step > 0 else 1.0)
+            self.average.lerp_(self.weights, 1 - self.ema if self.step > 0 else 1.0)
         self.step += 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as tensors and plain values."""
         return {
-            "weights": self.weights.data.clone(),
+            "weights": self.weights.clone(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
             "generator": self.generator.get_state(),
             "step": self.step,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state that `state_dict` returned."""
-        self.weights.data.copy_(state["weights"])
+        self.weights.copy_(state["weights"])
         if self.average is not None:
             self.average.copy_(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
         self.generator.set_state(state["generator"].cpu())
         self.step = state["step"]
 
@@ -180,7 +159,7 @@ class Ensemble:
         self._mixed = learners[0].mixed
         self._weights: list[Tensor] = [*self._model.parameters()]
         if len(states) > 1:
-            matrix = states[0].weights.data.new_empty(len(states), len(states[0].weights))
+            matrix = states[0].weights.new_empty(len(states), len(states[0].weights))
             for state, row in zip(states, matrix, strict=True):
                 state.move(row)
             views = self._layout.views(matrix)
