@@ -35,7 +35,7 @@ def test_a_plan_costs_what_its_trials_cost(priced):
         max(sum(left.seconds.values()) / left.slots, *left.seconds.values())
     )
     short, long = sorted(set(left.seconds.values()))
-    evaluation = 121 * 50 / (3 * 64)  # labels a pixel from the rim, 50 network calls, in steps
+    evaluation = 121 * 10 / (3 * 64)  # labels a pixel from the rim, 10 network calls, in steps
     assert long - short == pytest.approx(200 * short / (100 + evaluation))
 
 
@@ -64,7 +64,7 @@ def test_a_shape_that_has_finished_is_priced_by_its_trials_without_a_probe(price
     record.write_result({"seconds": {"train": 700.0}, "steps": 100})
     left = estimate.estimate(plan.look_again(made), made.trials[1:2])
     assert left.basis == "finished trials"
-    evaluation = 121 * 50 / (3 * 64)
+    evaluation = 121 * 10 / (3 * 64)
     assert left.wall == pytest.approx(7 * (made.trials[1].settings.training.steps + evaluation))
 
 
