@@ -61,7 +61,7 @@ check: $(READY)  ## lint and type-check
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(addprefix bench-,$(BENCHMARKS))  ## measure every table of docs/throughput.md, half an hour on two idle cores
+bench: $(addprefix bench-,$(BENCHMARKS))  ## measure the tables of docs/throughput.md, half an hour on two idle cores
 
 bench-%: $(READY)  ## measure one: training_step, packs, ..., and percolation_peers
 	$(BIN)/python tests/benchmarks/$*.py

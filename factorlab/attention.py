@@ -3,7 +3,7 @@
 A network of width 8 has heads of 2 to 8 channels over up to 1024 pixels: nearly all of its time
 goes into exponentials, where general kernels are made for wide heads. On a CPU such heads go
 through `kernels`, which never hold the matrix of weights and take four pixels through each pass;
-all others go through PyTorch's fused attention. `make bench-attention` measures both.
+all others go through PyTorch's fused attention. `make bench-training_step` measures both.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ class TrainingState:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(integer(settings.seed, Stream.WEIGHTS))
             self.model = UNet(settings.model).to(device)
+        if device.type == "cuda":
+            self.model.to(memory_format=torch.channels_last)  # as tensor cores want them
         self.layout = Layout(self.model)
         self.weights = self.layout.join([*self.model.parameters()]).detach()
         self.layout.attach(self.model, self.weights)

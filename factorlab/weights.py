@@ -16,13 +16,18 @@ from torch import Tensor, nn
 class Layout:
     """Where each weight of a network lies in the vector.
 
-    Kernels of convolutions lie with their input channels last, which is how the fastest
-    convolutions on a CPU want them. P is the number of weights; leading dimensions (...) are those
-    of stacked networks.
+    Kernels of convolutions keep their order in memory, with the channels first or last: it decides
+    that of the features. P is the number of weights; leading dimensions (...) are those of stacked
+    networks.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.shapes = {name: weight.shape for name, weight in model.named_parameters()}
+        self._channels_last = {
+            name
+            for name, weight in model.named_parameters()
+            if weight.ndim == 4 and weight.stride(1) == 1
+        }
 
     def views(self, vectors: Tensor) -> dict[str, Tensor]:
         """Return every weight by name, (..., *shape), as a view of vectors (..., P)."""
@@ -30,7 +35,7 @@ class Layout:
         parts = vectors.split(sizes, dim=-1)
         return {
             name: part.unflatten(-1, (shape[0], *shape[2:], shape[1])).movedim(-1, -3)
-            if len(shape) == 4
+            if name in self._channels_last
             else part.unflatten(-1, shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
@@ -38,8 +43,10 @@ class Layout:
     def join(self, weights: Sequence[Tensor]) -> Tensor:
         """Return vectors (..., P) from weights (..., *shape) in the order of the network."""
         parts = [
-            weight.movedim(-3, -1).flatten(-4) if len(shape) == 4 else weight.flatten(-len(shape))
-            for weight, shape in zip(weights, self.shapes.values(), strict=True)
+            weight.movedim(-3, -1).flatten(-4)
+            if name in self._channels_last
+            else weight.flatten(-len(shape))
+            for weight, (name, shape) in zip(weights, self.shapes.items(), strict=True)
         ]
         return torch.cat(parts, dim=-1)
 

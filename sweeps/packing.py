@@ -24,7 +24,7 @@ SMALL_STEP = 1e9
 """Operations of a training step up to which a CPU gains from a pack."""
 
 FEWEST, MOST = 4, 8
-"""Trials of a pack on a CPU: fewer lose, more gain nothing."""
+"""Trials of a pack on a CPU: fewer gain nothing or lose, more gain little for their memory."""
 
 MOST_ON_GPU = 32
 """Trials of a pack on a GPU, whatever the estimate says (our choice)."""

@@ -1,0 +1,38 @@
+"""All weights as one vector: each in its place, in the memory order of its network."""
+
+import pytest
+import torch
+
+from factorlab.config import parse
+from factorlab.unet import WIDE, UNet
+from factorlab.weights import Layout
+
+
+def network(width):
+    return UNet(parse({"model": {"width": width, "encoding": 8}}).model)
+
+
+@pytest.mark.parametrize("width", [4, WIDE])
+def test_views_and_join_are_inverse_and_share_memory(width):
+    model = network(width)
+    layout, weights = Layout(model), [*model.parameters()]
+    vector = layout.join(weights).detach()
+    assert len(vector) == model.parameter_count
+    for view, weight in zip(layout.views(vector).values(), weights, strict=True):
+        assert torch.equal(view, weight)
+        strides = zip(view.shape, view.stride(), weight.stride(), strict=True)
+        assert all(a == b for n, a, b in strides if n > 1)  # the order in memory, and the speed
+    layout.attach(model, vector)
+    vector.mul_(2)
+    assert torch.equal(layout.join([*model.parameters()]), vector)
+
+
+def test_networks_stack():
+    models = [network(4) for _ in range(3)]
+    layout = Layout(models[0])
+    matrix = torch.stack([layout.join([*model.parameters()]).detach() for model in models])
+    views = layout.views(matrix)
+    for k, model in enumerate(models):
+        for view, weight in zip(views.values(), model.parameters(), strict=True):
+            assert torch.equal(view[k], weight)
+    assert torch.equal(layout.join([*views.values()]), matrix)
