@@ -244,8 +244,8 @@ class EvaluationSettings(Settings):
     """Images sampled at once; decides memory and speed, and the last bits of the images."""
 
 
-Shape = tuple[int, ModelSettings, int, bool]
-"""Size of the image, network, batch size, and whether in mixed precision."""
+Shape = tuple[int, ModelSettings, int, bool, str]
+"""Size of the image, network, batch size, whether in mixed precision, and the device."""
 
 
 class RunSettings(Settings):
@@ -276,7 +276,8 @@ class RunSettings(Settings):
     def shape(self) -> Shape:
         """What decides the time of a step; runs that have it in common can train together."""
         training = self.training
-        return self.data.size, self.model, training.batch_size, training.mixed_precision
+        precision = training.mixed_precision
+        return self.data.size, self.model, training.batch_size, precision, self.device
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -253,7 +253,7 @@ _backward_pass = _kernel(_backward)
 _SAFE = 50.0
 """Bound of a logit's size, in powers of two, within which a row needs no exact maximum."""
 
-_NEVER = np.float32(-1000.0)
+_NEVER = np.float32(-np.inf)
 """Logit of what fills up the last vector."""
 
 _LOG2_E = 1 / math.log(2)

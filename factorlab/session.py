@@ -60,8 +60,9 @@ class Session:
     The steps themselves are its learner's, which several sessions may take together.
     """
 
-    def __init__(self, trial: Trial, device: torch.device, together: int) -> None:
-        self.trial, self.together, self.over = trial, together, False
+    def __init__(self, trial: Trial, device: torch.device) -> None:
+        self.trial, self.over = trial, False
+        self.together = 1  # the most trials, this one included, that ever took a step together
         self.seconds = {"setup": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
         with self._timed("setup"):
             self.settings, self.record, self.device = trial.settings, trial.record, device
@@ -89,6 +90,7 @@ class Session:
             self.losses = [loss.to(self.device) for loss in saved["losses"]]
             self.seconds = saved["seconds"]
             self.accuracy = saved["accuracy"]
+            self.together = saved["together"]
 
     def save(self) -> None:
         """Write a checkpoint of this moment, between two steps."""
@@ -98,6 +100,7 @@ class Session:
                 "losses": [loss.cpu() for loss in self.losses],
                 "seconds": self.seconds,
                 "accuracy": self.accuracy,
+                "together": self.together,
                 "journal_offset": self.journal.length,
                 "device": self.device.type,
             }

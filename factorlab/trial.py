@@ -103,7 +103,7 @@ def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, N
                     yield Ended(trial)
                     continue
                 trial.record.create(trial.identity, trial.dataset)
-                sessions.append(Session(trial, device, len(trials)))
+                sessions.append(Session(trial, device))
             yield from _advance(sessions)
     finally:
         sessions.clear()
@@ -112,35 +112,33 @@ def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, N
             torch.cuda.empty_cache()
 
 
-def _advance(sessions: Sequence[Session]) -> Iterator[Progress | Ended]:
+def _advance(sessions: list[Session]) -> Iterator[Progress | Ended]:
     """Train sessions to their ends; a break saves a checkpoint of each that has not ended."""
     try:
         yield from _each(sessions, Session.begin)
-        while active := _active(sessions):
-            ensemble = Ensemble([session.learner for session in active])
-            while _active(active) == active:
+        while sessions:
+            ensemble, count = Ensemble([s.learner for s in sessions]), len(sessions)
+            for session in sessions:
+                session.together = max(session.together, count)
+            while len(sessions) == count:
                 start = time.perf_counter()
                 losses = ensemble.step()
-                seconds = (time.perf_counter() - start) / len(active)
-                for session, loss in zip(active, losses, strict=True):
+                seconds = (time.perf_counter() - start) / count
+                for session, loss in zip(sessions, losses, strict=True):
                     session.learned(loss, seconds)
-                yield from _each(active, Session.report)
+                yield from _each(sessions, Session.report)
     except GeneratorExit:
-        for session in _active(sessions):
+        for session in sessions:
             session.save()
         raise
 
 
-def _active(sessions: Sequence[Session]) -> list[Session]:
-    return [session for session in sessions if not session.over]
-
-
 def _each(
-    sessions: Sequence[Session], act: Callable[[Session], Progress | None]
+    sessions: list[Session], act: Callable[[Session], Progress | None]
 ) -> Iterator[Progress | Ended]:
-    """Let each session that is not over act, and yield how far it is, or its end."""
+    """Let each session act, drop those that are over, and yield what came of it."""
     events: list[Progress | Ended] = []
-    for session in _active(sessions):
+    for session in sessions:
         try:
             progress = act(session)
             if progress is not None:
@@ -151,5 +149,6 @@ def _each(
             session.over = True
             session.record.write_failure(str(failure), session.state.step)
             events.append(Ended(session.trial, failure))
+    sessions[:] = [session for session in sessions if not session.over]
     # Only when all have acted may the caller break off: a checkpoint is of the time between steps.
     yield from events

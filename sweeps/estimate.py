@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -134,31 +134,33 @@ def _price(
         basis="a probe of this machine" if probed else "finished trials",
         steps=sum(trial.settings.training.steps for trial in pending),
         flops=operations,
-        packs=_packs(plan, sorted(pending, key=lambda t: -seconds[t.key]), shapes, found),
+        packs=tuple(_packs(plan, pending, seconds, shapes, found)),
     )
 
 
 def _packs(
     plan: Plan,
-    ordered: Sequence[PlannedTrial],
-    shapes: dict[Shape, RunSettings],
+    pending: Sequence[PlannedTrial],
+    seconds: Mapping[str, float],
+    shapes: Mapping[Shape, RunSettings],
     found: Findings,
-) -> tuple[tuple[PlannedTrial, ...], ...]:
+) -> list[tuple[PlannedTrial, ...]]:
     """Return which pending trials train together.
 
     Args:
         plan: the sweep.
-        ordered: its pending trials, the longest first.
+        pending: its pending trials.
+        seconds: how long each takes, by key.
         shapes: a run of each shape.
         found: what the probe found, in the order of the shapes.
     """
     wanted = plan.experiment.resources
     if wanted.pack != "auto":
-        return tuple(packing.form(ordered, dict.fromkeys(shapes, wanted.pack), 1, 1))
+        return packing.form(pending, seconds, dict.fromkeys(shapes, wanted.pack), 1, 1)
     sizes = {
         shape: packing.best_size(settings, speed, found, wanted.gpu)
         for (shape, settings), speed in zip(shapes.items(), found.speeds, strict=True)
     }
     slots = _slots(plan, found.devices)
     fewest = 1 if found.devices else packing.FEWEST
-    return tuple(packing.form(ordered, sizes, slots, fewest))
+    return packing.form(pending, seconds, sizes, slots, fewest)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from factorlab.config import RunSettings, Shape
 from sweeps.plan import PlannedTrial
@@ -62,25 +63,30 @@ def best_size(settings: RunSettings, speed: Speed, found: Findings, gpu: float) 
 
 def form(
     trials: Sequence[PlannedTrial],
+    seconds: Mapping[str, float],
     sizes: Mapping[Shape, int],
     slots: int,
     fewest: int = FEWEST,
 ) -> list[tuple[PlannedTrial, ...]]:
-    """Return packs of trials, in the order in which each one's first trial stands.
+    """Return packs of trials, the longest first.
 
     Args:
-        trials: what to train, the first to start first.
-        sizes: trials a pack, by shape.
+        trials: what to train.
+        seconds: how long each takes, by key.
+        sizes: most trials of a pack, by shape, at least twice `fewest` or 1.
         slots: packs that train at a time; packs are made smaller so that there are as many.
         fewest: where packs would be smaller, trials stay alone.
     """
     groups: dict[Shape, list[PlannedTrial]] = defaultdict(list)
-    for trial in trials:
+    for trial in sorted(trials, key=lambda trial: -seconds[trial.key]):
         groups[trial.settings.shape].append(trial)
     packs = []
     for shape, group in groups.items():
         size = min(sizes[shape], len(group) // slots)
-        size = size if size >= fewest else 1
-        packs += [tuple(group[i : i + size]) for i in range(0, len(group), size)]
-    place = {trial.key: n for n, trial in enumerate(trials)}
-    return sorted(packs, key=lambda pack: place[pack[0].key])
+        count = -(-len(group) // size) if size >= fewest else len(group)
+        if count < len(group):
+            count = min(count, len(group) // fewest)  # rather some more in each than too few in one
+        # Of like length, so that those that train together end together.
+        bounds = [len(group) * n // count for n in range(count + 1)]
+        packs += [tuple(group[i:j]) for i, j in pairwise(bounds)]
+    return sorted(packs, key=lambda pack: -sum(seconds[trial.key] for trial in pack))

@@ -189,8 +189,8 @@ def run(
         tuner.fit()
     for ended in ray.get(work.ended.remote()):
         feed.end(ended)  # a worker that died had not reported it
-    if len(feed.broken) == workers:
-        left = names.keys() - outcomes.ended.keys() - outcomes.errors.keys()
+    left = names.keys() - outcomes.ended.keys() - outcomes.errors.keys()
+    if feed.broken:
         outcomes.errors |= dict.fromkeys(left, next(iter(feed.broken.values())))
     ray.kill(work)
     return outcomes

@@ -154,7 +154,7 @@ def run_sweep(
             planning.check_writable(figures)
             if pending:
                 # Tune and the mirror import MLflow, when the cores are busy with workers.
-                threading.Thread(target=import_module, args=("mlflow",)).start()
+                threading.Thread(target=import_module, args=("mlflow",), daemon=True).start()
                 cluster.connect(address)
                 from sweeps import runner  # noqa: F401, PLC0415 - while the probe runs
             left = price()

@@ -84,8 +84,9 @@ def slowdowns(table: str, measurements: Sequence[Measurement], history: Path) ->
     for m in measurements:
         same = past[(past["case"] == m.case) & (past["quantity"] == m.quantity)]
         before = float(same["value"].astype(float).tail(REMEMBERED).median())
-        factor = {"lower": m.value / before, "higher": before / m.value}.get(m.better, 1.0)
-        if factor > NOISE:  # NaN, where there is nothing before, is not
+        low, high = (before, m.value) if m.better == "lower" else (m.value, before)
+        # False where there is nothing before: NaN.
+        if m.better != "neither" and high > NOISE * low:
             found.append(
                 f"worse than before: {table}, {m.case}, {m.quantity}: {m.value:.3g} {m.unit} "
                 f"where the median of earlier runs is {before:.3g}"

@@ -33,6 +33,15 @@ def test_noise_and_progress_are_not_named(tmp_path, capsys):
     assert "worse" not in capsys.readouterr().out
 
 
+def test_nothing_is_a_number_too(tmp_path, capsys):
+    for better in ("lower", "higher", "neither"):
+        history = tmp_path / f"{better}.csv"
+        for value in (0.0, 0.0):
+            publish(history, value, better)
+        assert "worse" not in capsys.readouterr().out
+        assert history.read_text().count("\n") == 3
+
+
 def test_other_machines_are_not_compared(tmp_path, capsys, monkeypatch):
     publish(tmp_path / "history.csv", 1.0, "lower")
     monkeypatch.setattr(report, "machine", lambda: "another")

@@ -58,7 +58,7 @@ def test_is_its_definition(batch, pixels, channels, scale, seed):
 @pytest.mark.parametrize("channels", [2, 8])
 def test_opposed_keys(channels):
     # Every key is opposite to the queries: the bound of the maximum is as loose as it can be.
-    for size in (1.0, 5.0, 9.0):
+    for size in (1.0, 5.0, 9.0, 40.0):
         qkv = torch.zeros(1, 40, 3 * channels)
         qkv[:, :, 0], qkv[:, :, channels] = size, -size
         qkv[:, :, 2 * channels :] = normal(1, 40, channels)

@@ -21,33 +21,50 @@ def trials_of(sizes):
 
 @given(
     sizes=st.lists(st.sampled_from(SIZES), max_size=40),
-    wanted=st.tuples(*[st.integers(1, 12)] * 3),
+    room=st.tuples(*[st.integers(0, 12)] * 3),
     slots=st.integers(1, 5),
     fewest=st.integers(1, 5),
+    data=st.data(),
 )
-def test_packs_hold_every_trial_once_and_one_shape_each(sizes, wanted, slots, fewest):
+def test_packs_hold_every_trial_once_and_one_shape_each(sizes, room, slots, fewest, data):
     trials = trials_of(sizes)
+    seconds = {trial.key: data.draw(st.floats(1, 1e4)) for trial in trials}
+    wanted = [2 * fewest + more if more else 1 for more in room]
     limits = {parse({"data": {"size": n}}).shape: k for n, k in zip(SIZES, wanted, strict=True)}
-    packs = form(trials, limits, slots, fewest)
+    packs = form(trials, seconds, limits, slots, fewest)
     assert sorted(t.key for pack in packs for t in pack) == sorted(t.key for t in trials)
-    first = [trials.index(pack[0]) for pack in packs]
-    assert first == sorted(first)
+    length = [sum(seconds[t.key] for t in pack) for pack in packs]
+    assert length == sorted(length, reverse=True)
     for size in set(sizes):
         mine = [pack for pack in packs if pack[0].settings.data.size == size]
         longest = max(map(len, mine))
         assert all(t.settings.data.size == size for pack in mine for t in pack)
         assert longest <= limits[mine[0][0].settings.shape]
         assert len(mine) >= min(slots, sizes.count(size))
-        assert longest >= fewest or longest == 1
+        assert min(map(len, mine)) >= fewest or longest == 1
 
 
 def test_sizes_by_hand():
     trials = trials_of([8] * 20)
     shape = trials[0].settings.shape
-    lengths = lambda *how: [len(pack) for pack in form(trials, {shape: 8}, *how)]  # noqa: E731
-    assert lengths(1) == [8, 8, 4]
-    assert lengths(4) == [5, 5, 5, 5]  # work for four
-    assert lengths(6) == [1] * 20  # packs of three would lose
+    even = {trial.key: 1.0 for trial in trials}
+
+    def lengths(count, slots):
+        packs = form(trials[:count], even, {shape: 8}, slots)
+        return [len(pack) for pack in packs]
+
+    assert lengths(20, 1) == [7, 7, 6]
+    assert lengths(20, 4) == [5, 5, 5, 5]  # work for four
+    assert lengths(20, 6) == [1] * 20  # packs of three would lose
+    assert lengths(11, 2) == [6, 5]  # three packs would be of three and four
+
+
+def test_those_that_take_long_train_together_and_start_first():
+    trials = trials_of([8] * 8)
+    seconds = {trial.key: float(1 + int(trial.key) % 2 * 9) for trial in trials}
+    first, second = form(trials, seconds, {trials[0].settings.shape: 8}, 2)
+    assert {seconds[t.key] for t in first} == {10.0}
+    assert {seconds[t.key] for t in second} == {1.0}
 
 
 def test_a_cpu_gains_where_the_step_is_small():

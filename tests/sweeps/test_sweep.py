@@ -34,6 +34,7 @@ axes:
   data.size: [6, 7]
   data.subsample: [0.05, 0.5]
 figures: [scaling]
+resources: {pack: 1}
 """
 
 
