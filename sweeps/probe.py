@@ -114,8 +114,8 @@ def flops_per_image(settings: RunSettings) -> float:
 def time_step(settings: RunSettings, flops: float) -> tuple[float, int | None]:
     """Return seconds a training step, measured here on one thread, and bytes on a CUDA device.
 
-    Forward and backward pass, which are nearly all of it. Large batches are probed with fewer
-    images and scaled, so that a probe stays short.
+    The step that trials take. Large batches are probed with fewer images and scaled, so that a
+    probe stays short.
 
     Args:
         settings: the run.
@@ -123,24 +123,23 @@ def time_step(settings: RunSettings, flops: float) -> tuple[float, int | None]:
     """
     import torch  # noqa: PLC0415
 
+    from factorlab.dataset import build  # noqa: PLC0415
     from factorlab.diffusion import Diffusion  # noqa: PLC0415
+    from factorlab.training import Ensemble, Learner, TrainingState  # noqa: PLC0415
     from factorlab.trial import resolve_device  # noqa: PLC0415
-    from factorlab.unet import UNet  # noqa: PLC0415
 
-    device, size = resolve_device(settings.device), settings.data.size
-    batch = settings.training.batch_size
+    device, batch = resolve_device(settings.device), settings.training.batch_size
     probed = max(1, min(batch, int(_PROBE_FLOPS / (3 * flops))))
-    diffusion, model = Diffusion(settings.diffusion, device), UNet(settings.model).to(device)
-    images = torch.zeros(probed, 1, size, size, device=device)
-    labels = torch.ones(probed, 2, device=device)
-    t = torch.zeros(probed, dtype=torch.long, device=device)
-    times = []
+    training = settings.training.model_copy(update={"batch_size": probed})
+    run = settings.model_copy(update={"training": training})
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    state, dataset = TrainingState(run, device), build(run.data, run.seed)
+    alone = Ensemble([Learner(state, run, dataset, Diffusion(run.diffusion, device), device)])
+    times = []
     for _ in range(4):
         start = time.perf_counter()
-        diffusion.loss(model, images, labels, t, images).backward()
-        model.head.weight.grad = None
+        alone.step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
