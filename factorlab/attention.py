@@ -30,9 +30,18 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
     """
     channels = qkv.shape[2] // (3 * heads)
     narrow = channels <= WIDEST and qkv.dtype == torch.float32
-    if narrow and qkv.device.type == "cpu":
-        out: Tensor = _Narrow.apply(qkv, heads)[0]
-        return out
+    return (with_kernels if narrow and qkv.device.type == "cpu" else fused)(qkv, heads)
+
+
+def with_kernels(qkv: Tensor, heads: int) -> Tensor:
+    """Return what `attend` does, of float32 on a CPU, by the compiled kernels."""
+    out: Tensor = _Narrow.apply(qkv, heads)[0]
+    return out
+
+
+def fused(qkv: Tensor, heads: int) -> Tensor:
+    """Return what `attend` does, by PyTorch's fused attention."""
+    channels = qkv.shape[2] // (3 * heads)
     q, k, v = qkv.unflatten(2, (3, heads, channels)).permute(2, 0, 3, 1, 4)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 

@@ -22,13 +22,14 @@ import torch
 from report import HISTORY, Measurement, publish
 from torch import Tensor, nn
 
-from factorlab.attention import WIDEST, _Narrow
+from factorlab.attention import WIDEST, fused, with_kernels
 from factorlab.config import ModelSettings, RunSettings, parse
 from factorlab.dataset import build
 from factorlab.diffusion import Diffusion
 from factorlab.images import render, to_model
 from factorlab.training import Ensemble, Learner, TrainingState
 from factorlab.unet import Block, SelfAttention, UNet
+from sweeps.packing import step_flops
 from sweeps.probe import flops_per_image
 
 CPU = torch.device("cpu")
@@ -64,8 +65,8 @@ def ensemble(settings: RunSettings, members: int = 1) -> Ensemble:
 
 
 def flops_a_step(settings: RunSettings) -> float:
-    """Return the operations of a step; a backward pass costs two forward ones."""
-    return 3 * settings.training.batch_size * flops_per_image(settings)
+    """Return the operations of a step."""
+    return step_flops(settings, flops_per_image(settings))
 
 
 def interleaved(
@@ -92,20 +93,14 @@ def interleaved(
     return [times[1:] or times for times in taken]
 
 
-class EagerAttention(nn.Module):
+class EagerAttention(SelfAttention):
     """The network's self-attention as the tutorials write it."""
 
     def __init__(self, channels: int, *, weights: bool = True) -> None:
-        super().__init__()
+        super().__init__(channels)
+        del self.qkv, self.out
         self.weights = weights
-        self.norm = nn.LayerNorm(channels)
         self.attention = nn.MultiheadAttention(channels, HEADS, batch_first=True)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(channels),
-            nn.Linear(channels, channels),
-            nn.GELU(),
-            nn.Linear(channels, channels),
-        )
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, H, W)
         tokens = x.flatten(2).transpose(1, 2)
@@ -184,18 +179,12 @@ def measure_steps(sizes: Sequence[int], widths: Sequence[int], seconds: float, f
     publish("training_step", title, found, file)
 
 
-def fused(qkv: Tensor) -> Tensor:
-    """Return PyTorch's fused attention, (B, L, C)."""
-    q, k, v = qkv.unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-    return nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-
-
-def passes(attend: Callable[[Tensor], Tensor], qkv: Tensor) -> list[Callable[[], object]]:
+def passes(attend: Callable[[Tensor, int], Tensor], qkv: Tensor) -> list[Callable[[], object]]:
     """Return a forward pass, and a backward pass of the last forward pass."""
     outputs: list[Tensor] = []
 
     def forward() -> None:
-        outputs[:] = [attend(qkv)]
+        outputs[:] = [attend(qkv, HEADS)]
 
     def backward() -> None:
         torch.autograd.grad(outputs[0], qkv, torch.ones_like(outputs[0]))
@@ -208,7 +197,7 @@ def measure_attention(seconds: float, file: Path) -> None:
     found = []
     for L, D in ATTENTION:
         qkv = torch.randn(ATTENTION_BATCH, L, 3 * HEADS * D, requires_grad=True)
-        steps = passes(lambda x: _Narrow.apply(x, HEADS)[0], qkv) + passes(fused, qkv)
+        steps = passes(with_kernels, qkv) + passes(fused, qkv)
         forward, backward, forward_fused, backward_fused = (
             min(times) for times in interleaved(steps, seconds, 2)
         )
