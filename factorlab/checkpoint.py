@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 KEPT = 2
 """The newest, and the one before it in case the newest is damaged."""
 
+FORMAT = 2
+"""Version of what a checkpoint holds; one of another version is passed over."""
+
 _NAME = re.compile(r"step-(\d{10})-([0-9a-f]{32})\.pt")
 
 
@@ -37,7 +40,7 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save({**state, "format": FORMAT}, buffer)
     content = buffer.getvalue()
     write_atomically(folder / f"step-{step:010d}-{_digest(content)}.pt", content)
     for old in _newest_first(folder)[KEPT:]:
@@ -51,8 +54,8 @@ def _newest_first(folder: Path) -> list[Path]:
 def newest(folder: Path, journal_length: int, device: str) -> dict[str, Any] | None:
     """Return the newest checkpoint that is whole, None where there is none.
 
-    A damaged one is named in the log and passed over, and so is one that was written after
-    journal lines that are lost (its `journal_offset` lies beyond them).
+    A damaged one is named in the log and passed over, and so is one of another `FORMAT`, and one
+    that was written after journal lines that are lost (its `journal_offset` lies beyond them).
 
     Args:
         folder: where checkpoints are.
@@ -67,6 +70,9 @@ def newest(folder: Path, journal_length: int, device: str) -> dict[str, Any] | N
         state: dict[str, Any] = torch.load(
             io.BytesIO(content), map_location="cpu", weights_only=True
         )
+        if state.get("format") != FORMAT:
+            log.warning("%s is of another version of factorlab; it does not go on here", path)
+            continue
         if state["journal_offset"] > journal_length:
             log.warning("%s is ahead of its journal; going back to an older checkpoint", path)
             continue

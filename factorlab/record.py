@@ -116,9 +116,13 @@ class Record:
         """Write the result, the last act of a trial."""
         write_json(self.path / "result.json", {"key": self.key, **result})
 
-    def failure(self) -> dict[str, Any] | None:
+    def failure(self) -> str | None:
         """Return why the trial failed, None if it did not."""
-        return read_json(self.path / "failure.json")
+        try:
+            document = read_json(self.path / "failure.json")
+        except DamagedFile:
+            return "unknown"
+        return str(document["reason"]) if document is not None else None
 
     def write_failure(self, reason: str, step: int) -> None:
         """Write why the trial failed; it is left alone until someone asks for another try."""

@@ -15,6 +15,7 @@ from factorlab import checkpoint
 from factorlab.config import RunSettings
 from factorlab.dataset import Dataset, build, evaluation_labels
 from factorlab.errors import TrialFailed, UserError
+from factorlab.files import DamagedFile
 from factorlab.record import Busy, Identity, Record, identify
 from factorlab.session import Progress, Session
 from factorlab.training import Ensemble
@@ -51,7 +52,9 @@ class Trial:
 
         Raises:
             Busy: another process trains this trial.
-            TrialFailed: the loss is not finite; the record says at which step.
+            TrialFailed: the loss is not finite, now or when it was last trained; the record says
+                at which step (`Record.forget_failure` lets it try again).
+            OSError: the record cannot be written any more.
             UserError: the record cannot be written, or the device is not there.
         """
         with closing(run_together([self])) as events:
@@ -83,28 +86,36 @@ def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, N
 
     Raises:
         ValueError: the trials differ in shape (`RunSettings.shape`).
+        Exception: what stopped one of them, such as a full disk; the others are saved first.
         UserError: a record cannot be written, or the device is not there.
     """
     if len({trial.settings.shape for trial in trials}) > 1:
         raise ValueError("trials that train together have one size, model and batch size")
     device = resolve_device(trials[0].settings.device)
     sessions: list[Session] = []
+    leases: dict[Trial, ExitStack] = {}
     try:
-        with ExitStack() as leases:
+        with ExitStack() as all_leases:
             for trial in trials:
+                lease = leases[trial] = all_leases.enter_context(ExitStack())
                 try:
-                    leases.enter_context(trial.record.lease())
+                    lease.enter_context(trial.record.lease())
                 except Busy as busy:
                     yield Ended(trial, busy)
                     continue
-                trial.record.tidy()
-                if trial.record.state() == "done":  # by another process, since the plan was made
-                    checkpoint.clear(trial.record.checkpoints)
-                    yield Ended(trial)
-                    continue
-                trial.record.create(trial.identity, trial.dataset)
-                sessions.append(Session(trial, device))
-            yield from _advance(sessions)
+                ended = _over(trial)
+                if ended is None:
+                    trial.record.tidy()
+                    trial.record.create(trial.identity, trial.dataset)
+                    sessions.append(Session(trial, device))
+                else:
+                    lease.close()
+                    yield ended
+            with closing(_advance(sessions)) as events:
+                for event in events:
+                    if isinstance(event, Ended):
+                        leases[event.trial].close()
+                    yield event
     finally:
         sessions.clear()
         gc.collect()  # a reused worker hands the memory of these trials back
@@ -112,7 +123,20 @@ def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, N
             torch.cuda.empty_cache()
 
 
-def _advance(sessions: list[Session]) -> Iterator[Progress | Ended]:
+def _over(trial: Trial) -> Ended | None:
+    """Return how a trial ended that another process trained since it was planned."""
+    try:
+        done = trial.record.result() is not None
+    except DamagedFile:
+        done = False
+    if done:
+        checkpoint.clear(trial.record.checkpoints)
+        return Ended(trial)
+    failure = trial.record.failure()
+    return Ended(trial, TrialFailed(failure)) if failure is not None else None
+
+
+def _advance(sessions: list[Session]) -> Generator[Progress | Ended, None, None]:
     """Train sessions to their ends; a break saves a checkpoint of each that has not ended."""
     try:
         yield from _each(sessions, Session.begin)
@@ -128,27 +152,50 @@ def _advance(sessions: list[Session]) -> Iterator[Progress | Ended]:
                     session.learned(loss, seconds)
                 yield from _each(sessions, Session.report)
     except GeneratorExit:
-        for session in sessions:
-            session.save()
+        _save(sessions)
         raise
+
+
+def _save(sessions: Sequence[Session]) -> None:
+    """Write a checkpoint of each, also when another's cannot be written."""
+    with ExitStack() as saves:
+        for session in sessions:
+            saves.callback(session.save)
 
 
 def _each(
     sessions: list[Session], act: Callable[[Session], Progress | None]
 ) -> Iterator[Progress | Ended]:
-    """Let each session act, drop those that are over, and yield what came of it."""
+    """Let each session act, drop those that are over, and yield what came of it.
+
+    Raises:
+        Exception: what stopped one, such as a full disk; the others acted and were saved.
+    """
     events: list[Progress | Ended] = []
+    problem: Exception | None = None
     for session in sessions:
         try:
-            progress = act(session)
-            if progress is not None:
-                events.append(progress)
-            if session.over:
-                events.append(Ended(session.trial))
-        except TrialFailed as failure:
-            session.over = True
-            session.record.write_failure(str(failure), session.state.step)
-            events.append(Ended(session.trial, failure))
+            events += _act(session, act)
+        except Exception as error:
+            session.over, problem = True, problem or error
     sessions[:] = [session for session in sessions if not session.over]
     # Only when all have acted may the caller break off: a checkpoint is of the time between steps.
     yield from events
+    if problem is not None:
+        _save(sessions)
+        raise problem
+
+
+def _act(session: Session, act: Callable[[Session], Progress | None]) -> Iterator[Progress | Ended]:
+    """Let a session act and yield what came of it; a failure goes into its record."""
+    try:
+        progress = act(session)
+    except TrialFailed as failure:
+        session.record.write_failure(str(failure), session.state.step)
+        session.over = True
+        yield Ended(session.trial, failure)
+        return
+    if progress is not None:
+        yield progress
+    if session.over:
+        yield Ended(session.trial)

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
-from factorlab.files import DamagedFile
-from factorlab.record import Record
 from sweeps.plan import SavedPlan
 
 if TYPE_CHECKING:
@@ -41,15 +39,6 @@ class Status:
         }
 
 
-def failure_reason(record: Record) -> str:
-    """Return why a trial failed, as its record says."""
-    try:
-        failure = record.failure()
-    except DamagedFile as error:
-        return str(error)
-    return str(failure["reason"]) if failure else "unknown"
-
-
 def status(plan: SavedPlan) -> Status:
     """Return how far a sweep is, from its records."""
     counts: Counter[str] = Counter(done=0, running=0, resumable=0, failed=0, new=0)
@@ -66,7 +55,7 @@ def status(plan: SavedPlan) -> Status:
             assert result is not None
             per_step.setdefault(shape, []).append(sum(result["seconds"].values()) / result["steps"])
         elif state == "failed":
-            failures[name] = failure_reason(record)
+            failures[name] = record.failure() or "unknown"
         else:
             points, _ = record.points()
             at = points[-1].step if points else 0

@@ -27,6 +27,8 @@ MEMBERS = [
 ]
 """All that trials of one shape may differ in, some of it."""
 
+EVALUATED = {"samples": 4, "loss_samples": 4, "keep": 1}
+
 
 def settings_of(member, **training):
     groups = {
@@ -34,7 +36,7 @@ def settings_of(member, **training):
         "model": {"width": 4, "encoding": 8},
         "diffusion": {"prediction": "v", "sampling_steps": 2},
         "training": {"steps": 8, "batch_size": 4, "checkpoint_every": 3, "log_every": 2},
-        "evaluation": {"samples": 4, "loss_samples": 4, "keep": 1},
+        "evaluation": EVALUATED,
     }
     for name, group in member.items():
         groups[name] = groups[name] | group if isinstance(group, dict) else group
@@ -173,8 +175,46 @@ def test_a_failure_is_one_members_alone(tmp_path):
     how = ends(run_together([good, bad]))
     assert how[good.identity.key] is None
     assert isinstance(how[bad.identity.key], TrialFailed)
-    assert "loss is" in bad.record.failure()["reason"]
+    assert "loss is" in bad.record.failure()
     assert good.record.state() == "done"
+
+
+def test_one_that_failed_is_left_alone_until_it_is_forgotten(tmp_path):
+    members = [MEMBERS[0], MEMBERS[1] | {"training": {"learning_rate": 1e30}}]
+    _, bad = trials(tmp_path, members, schedule="constant")
+    list(run_together([bad]))
+    reason = bad.record.failure()
+    good, bad = trials(tmp_path, members, schedule="constant")
+    events = list(run_together([good, bad]))  # as after a death of the worker of both
+    assert not [e for e in events if isinstance(e, Progress) and e.trial is bad]
+    assert str(ends(events)[bad.identity.key]) == reason
+    bad.record.forget_failure()
+    assert any(isinstance(event, Progress) for event in run_together([bad]))
+
+
+def test_a_record_that_cannot_be_written_costs_the_others_nothing(tmp_path):
+    bad = Trial(settings_of(MEMBERS[0] | {"evaluation": EVALUATED | {"at": [2]}}), tmp_path)
+    good = Trial(settings_of(MEMBERS[1]), tmp_path)
+    events = run_together([bad, good])
+    assert [next(events).step, next(events).step] == [1, 1]
+    bad.record.samples.rmdir()
+    bad.record.samples.touch()  # a file where a folder is needed
+    told = next(events)
+    assert (told.trial, told.step) == (good, 2)
+    with pytest.raises(OSError, match="samples"):
+        next(events)
+    (saved,) = good.record.checkpoints.iterdir()
+    assert saved.name.startswith("step-0000000002-")
+    assert not list(bad.record.checkpoints.glob("*"))  # it goes on from where it was sure
+
+
+def test_the_lease_of_one_that_ended_is_free(tmp_path):
+    short = Trial(settings_of(MEMBERS[0], steps=3), tmp_path)
+    long = Trial(settings_of(MEMBERS[1]), tmp_path)
+    for event in run_together([short, long]):
+        if isinstance(event, Ended) and event.trial is short:
+            with short.record.lease():
+                assert long.record.state() == "running"
 
 
 def test_one_in_other_hands_is_left_to_them(tmp_path):

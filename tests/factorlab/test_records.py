@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_finite_fails_with_step_and_seed(tmp_path):
     with pytest.raises(TrialFailed, match=r"loss is (nan|inf) at step \d+, seed 0"):
         list(trial.run())
     assert trial.record.state() == "failed"
-    assert trial.record.failure()["reason"].startswith("loss is")
+    assert trial.record.failure().startswith("loss is")
     assert trial.record.result() is None
 
 
@@ -334,3 +334,15 @@ def test_an_evaluation_that_is_not_finite_fails_the_trial(tmp_path, monkeypatch)
     with pytest.raises(TrialFailed, match="train_loss is nan at step 0, seed 0"):
         list(trial.run())
     assert trial.record.state() == "failed"
+
+
+def test_a_checkpoint_of_another_version_is_passed_over(tmp_path, monkeypatch, caplog):
+    trial = Trial(tiny(), tmp_path / "runs")
+    expected = finish(Trial(tiny(), tmp_path / "straight"))
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT - 1)
+    steps = trial.run()
+    next(steps)
+    steps.close()  # saves
+    monkeypatch.undo()
+    assert finish(Trial(tiny(), tmp_path / "runs")) == expected
+    assert "of another version" in caplog.text
