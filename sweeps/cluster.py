@@ -1,4 +1,4 @@
-"""Starting Ray on this machine, or connecting to a cluster.
+"""Starting Ray on this machine, or connecting to a cluster, and how much room there is.
 
 Nothing may import Ray before: it reads its settings from the environment when it is imported.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from factorlab.errors import UserError
+from sweeps.experiment import Resources
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Ray's shared memory on this machine: trials exchange nothing but a few numbers."""
@@ -63,6 +65,39 @@ def connect(address: str | None) -> None:
         object_store_memory=OBJECT_STORE_BYTES,
         **quiet,
     )
+
+
+@dataclass(frozen=True)
+class Room:
+    """The room of the cluster that is connected."""
+
+    resources: dict[str, float]
+    """What a trial, or a pack, occupies, by Ray's names."""
+
+    slots: int
+    """How many of them fit at a time."""
+
+
+def room(wanted: Resources) -> Room:
+    """Return how many trials, or packs, fit on the cluster that is connected.
+
+    Raises:
+        UserError: not one does.
+    """
+    import ray  # noqa: PLC0415 - as above
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    resources = {"CPU": wanted.cpu}
+    if any(node.get("GPU", 0) > 0 for node in nodes):
+        resources["GPU"] = wanted.gpu
+    slots = sum(min(int(node.get(k, 0) / v) for k, v in resources.items()) for node in nodes)
+    if slots == 0:
+        asked = ", ".join(f"resources.{k.lower()} = {v:g}" for k, v in resources.items())
+        has = "; ".join(
+            " and ".join(f"{node.get(k, 0):g} {k}" for k in resources) for node in nodes
+        )
+        raise UserError(f"{asked}: no machine of the cluster has as much; they have {has}")
+    return Room(resources, slots)
 
 
 def disconnect() -> None:

@@ -107,6 +107,10 @@ class SweepDisplay:
             trial.at, trial.of, trial.accuracy = at, of, accuracy
         self._plain()
 
+    def stopped(self, key: str) -> None:
+        """Note that a trial does not train any more and waits."""
+        self.running.pop(key, None)
+
     def ended(self, key: str, outcome: str, accuracy: float | None = None) -> None:
         """Note that a trial is over: `done`, `failed`, or `elsewhere` when another trains it."""
         trial = self.running.pop(key, None)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from factorlab.config import RunSettings, Shape
+from factorlab.cost import forward_flops
 from factorlab.record import Record
 from sweeps import packing, probe
+from sweeps.experiment import Resources
 from sweeps.packing import step_flops
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.probe import Findings
@@ -50,16 +52,15 @@ def _forward_passes(settings: RunSettings, tested: int) -> float:
     return evaluations * tested * settings.diffusion.sampling_steps
 
 
-def flops(settings: RunSettings, tested: int, image: float) -> float:
+def flops(settings: RunSettings, tested: int) -> float:
     """Return the operations of a run; a backward pass costs two forward ones.
 
     Args:
         settings: the run.
         tested: labels of an evaluation.
-        image: operations of one forward pass of one image.
     """
-    tests = image * _forward_passes(settings, tested)
-    return settings.training.steps * step_flops(settings, image) + tests
+    tests = forward_flops(settings.model, settings.data.size) * _forward_passes(settings, tested)
+    return settings.training.steps * step_flops(settings) + tests
 
 
 def _measured(plan: Plan) -> dict[Shape, float]:
@@ -73,43 +74,53 @@ def _measured(plan: Plan) -> dict[Shape, float]:
     return {shape: statistics.median(times) for shape, times in seen.items()}
 
 
-def _slots(plan: Plan, devices: int) -> int:
-    """Return how many trials run at a time on this machine.
+def _slots(wanted: Resources, devices: int) -> int:
+    """Return how many trials, or packs, run at a time on this machine.
 
     Args:
-        plan: the sweep.
+        wanted: what each occupies.
         devices: CUDA devices.
     """
-    cores = max(1, int(len(os.sched_getaffinity(0)) / plan.experiment.resources.cpu))
-    if devices:
-        return max(1, min(cores, int(devices / plan.experiment.resources.gpu)))
-    return cores
+    cores = max(1, int(len(os.sched_getaffinity(0)) / wanted.cpu))
+    return max(1, min(cores, int(devices / wanted.gpu))) if devices else cores
 
 
 @contextmanager
-def begin(plan: Plan, pending: Sequence[PlannedTrial]) -> Iterator[Callable[[], Estimate]]:
+def begin(
+    plan: Plan, pending: Sequence[PlannedTrial]
+) -> Iterator[Callable[[int | None], Estimate]]:
     """Start to price what is left of a plan; what it yields waits for the price, once.
 
-    Each shape that no finished trial has is probed meanwhile, for about a second.
+    It is called with how many trials or packs run at a time, None for as many as fit on this
+    machine. Each shape that no finished trial has is probed meanwhile, for about a second.
     """
     shapes = {trial.settings.shape: trial.settings for trial in pending}
     if not shapes:
-        yield lambda: Estimate({}, 0, 1, "nothing", 0, 0, ())
+        yield lambda _slots: Estimate({}, 0, 1, "nothing", 0, 0, ())
         return
     known = _measured(plan)
-    asked = [(settings, shape not in known) for shape, settings in shapes.items()]
+    counts = Counter(trial.settings.shape for trial in pending)
+    wanted = plan.experiment.resources.pack
+    asked = []
+    for shape, settings in shapes.items():
+        most = packing.on_cpu(settings).most if wanted == "auto" else wanted
+        asked.append((settings, 0 if shape in known else min(most, counts[shape])))
     with probe.start(asked) as running:
-        yield lambda: _price(plan, pending, known, running.findings())
+        yield lambda slots: _price(plan, pending, known, running.findings(), slots)
 
 
 def estimate(plan: Plan, pending: Sequence[PlannedTrial]) -> Estimate:
-    """Return what is left of a plan."""
+    """Return what is left of a plan, on this machine."""
     with begin(plan, pending) as price:
-        return price()
+        return price(None)
 
 
 def _price(
-    plan: Plan, pending: Sequence[PlannedTrial], known: dict[Shape, float], found: Findings
+    plan: Plan,
+    pending: Sequence[PlannedTrial],
+    known: dict[Shape, float],
+    found: Findings,
+    slots: int | None,
 ) -> Estimate:
     """Return what is left of a plan.
 
@@ -123,9 +134,9 @@ def _price(
         shape, settings = trial.settings.shape, trial.settings
         passes = _forward_passes(settings, trial.tested) / (3 * settings.training.batch_size)
         seconds[trial.key] = per_step[shape] * (settings.training.steps + passes)
-        operations += flops(settings, trial.tested, speeds[shape].flops)
+        operations += flops(settings, trial.tested)
     probed = shapes.keys() - known.keys()
-    at_once = _slots(plan, found.devices)
+    at_once = slots or _slots(plan.experiment.resources, found.devices)
     # Longest first on equal slots ends at most one longest trial after the mean load.
     return Estimate(
         seconds=seconds,
@@ -134,7 +145,7 @@ def _price(
         basis="a probe of this machine" if probed else "finished trials",
         steps=sum(trial.settings.training.steps for trial in pending),
         flops=operations,
-        packs=tuple(_packs(plan, pending, seconds, shapes, found)),
+        packs=tuple(_packs(plan, pending, seconds, shapes, found, at_once)),
     )
 
 
@@ -144,6 +155,7 @@ def _packs(
     seconds: Mapping[str, float],
     shapes: Mapping[Shape, RunSettings],
     found: Findings,
+    slots: int,
 ) -> list[tuple[PlannedTrial, ...]]:
     """Return which pending trials train together.
 
@@ -153,14 +165,14 @@ def _packs(
         seconds: how long each takes, by key.
         shapes: a run of each shape.
         found: what the probe found, in the order of the shapes.
+        slots: packs that train at a time.
     """
     wanted = plan.experiment.resources
     if wanted.pack != "auto":
-        return packing.form(pending, seconds, dict.fromkeys(shapes, wanted.pack), 1, 1)
-    sizes = {
-        shape: packing.best_size(settings, speed, found, wanted.gpu)
+        as_told = dict.fromkeys(shapes, packing.Limits(1, wanted.pack))
+        return packing.form(pending, seconds, as_told, slots=1)
+    limits = {
+        shape: packing.limits(settings, speed, found, wanted.gpu)
         for (shape, settings), speed in zip(shapes.items(), found.speeds, strict=True)
     }
-    slots = _slots(plan, found.devices)
-    fewest = 1 if found.devices else packing.FEWEST
-    return packing.form(pending, seconds, sizes, slots, fewest)
+    return packing.form(pending, seconds, limits, slots)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from factorlab.config import RunSettings
+from factorlab.cost import forward_flops
 from factorlab.errors import UserError
 
 _PROBE_FLOPS = 2e10  # a probe step of about half a second on one core
@@ -22,13 +23,10 @@ _PROBE_FLOPS = 2e10  # a probe step of about half a second on one core
 
 @dataclass(frozen=True)
 class Speed:
-    """What a shape of trial costs."""
-
-    flops: float
-    """Operations of one forward pass of one image."""
+    """What a shape of trial takes."""
 
     step: float | None
-    """Seconds of a training step, if they were asked for or are on CUDA."""
+    """Seconds of a trial's training step, if they were asked for or are on CUDA."""
 
     memory: int | None
     """Bytes that training takes on a CUDA device, None elsewhere."""
@@ -48,8 +46,8 @@ class Findings:
     """Bytes of one of them; 0 where there is none."""
 
 
-Shapes = Sequence[tuple[RunSettings, bool]]
-"""A run of each shape, and whether to time its training step."""
+Shapes = Sequence[tuple[RunSettings, int]]
+"""A run of each shape, and as how many that train together to time its step on a CPU; 0 is not."""
 
 
 class Probe:
@@ -78,7 +76,7 @@ class Probe:
 @contextmanager
 def start(shapes: Shapes) -> Iterator[Probe]:
     """Measure each shape for about a second, in the background; it ends with the block."""
-    asked = json.dumps([(settings.model_dump_json(), timed) for settings, timed in shapes])
+    asked = json.dumps([(settings.model_dump_json(), count) for settings, count in shapes])
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "sweeps.probe"],  # -P: no module of the working folder
         stdin=subprocess.PIPE,
@@ -95,31 +93,15 @@ def start(shapes: Shapes) -> Iterator[Probe]:
             process.kill()
 
 
-def flops_per_image(settings: RunSettings) -> float:
-    """Return the operations of one forward pass of one image, counted on shapes alone."""
-    import torch  # noqa: PLC0415 - not in the driver of a sweep
-    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415
-
-    from factorlab.unet import UNet  # noqa: PLC0415
-
-    size = settings.data.size
-    with torch.device("meta"):
-        network = UNet(settings.model)
-        inputs = (torch.empty(1, 1, size, size), torch.empty(1), torch.empty(1, 2))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(*inputs)
-    return float(counter.get_total_flops())
-
-
-def time_step(settings: RunSettings, flops: float) -> tuple[float, int | None]:
-    """Return seconds a training step, measured here on one thread, and bytes on a CUDA device.
+def time_step(settings: RunSettings, together: int) -> Speed:
+    """Measure the training step of a shape, here and on one thread.
 
     The step that trials take. Large batches are probed with fewer images and scaled, so that a
     probe stays short.
 
     Args:
-        settings: the run.
-        flops: operations of one forward pass of one image.
+        settings: a run of the shape.
+        together: how many train together; the step is a trial's share of theirs.
     """
     import torch  # noqa: PLC0415
 
@@ -129,40 +111,44 @@ def time_step(settings: RunSettings, flops: float) -> tuple[float, int | None]:
     from factorlab.trial import resolve_device  # noqa: PLC0415
 
     device, batch = resolve_device(settings.device), settings.training.batch_size
-    probed = max(1, min(batch, int(_PROBE_FLOPS / (3 * flops))))
+    image = forward_flops(settings.model, settings.data.size)
+    probed = max(1, min(batch, int(_PROBE_FLOPS / (3 * image))))
     training = settings.training.model_copy(update={"batch_size": probed})
     run = settings.model_copy(update={"training": training})
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    state, dataset = TrainingState(run, device), build(run.data, run.seed)
-    alone = Ensemble([Learner(state, run, dataset, Diffusion(run.diffusion, device), device)])
+    dataset, diffusion = build(run.data, run.seed), Diffusion(run.diffusion, device)
+    ensemble = Ensemble(
+        [
+            Learner(TrainingState(run, device), run, dataset, diffusion, device)
+            for _ in range(together)
+        ]
+    )
     times = []
     for _ in range(4):
         start = time.perf_counter()
-        alone.step()
+        ensemble.step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
     memory = None
     if device.type == "cuda":
         memory = int(torch.cuda.max_memory_allocated(device) * batch / probed)
-    return min(times) * batch / probed, memory
+    return Speed(min(times) / together * batch / probed, memory)
 
 
 def _measure(shapes: Shapes) -> Findings:
-    """Measure each shape, here and on one thread."""
+    """Measure each shape that is asked for, or is trained on CUDA."""
     import torch  # noqa: PLC0415
 
     from factorlab.trial import resolve_device  # noqa: PLC0415
 
     torch.set_num_threads(1)
     speeds = []
-    for settings, timed in shapes:
-        flops = flops_per_image(settings)
-        # On CUDA the step decides how many trials train together, known or not.
-        on_cuda = resolve_device(settings.device).type == "cuda"
-        step, memory = time_step(settings, flops) if timed or on_cuda else (None, None)
-        speeds.append(Speed(flops, step, memory))
+    for settings, together in shapes:
+        # On CUDA the step alone decides how many trials train together, known or not.
+        count = 1 if resolve_device(settings.device).type == "cuda" else together
+        speeds.append(time_step(settings, count) if count else Speed(None, None))
     if not torch.cuda.is_available():
         return Findings(speeds, 0, 0)
     memory = torch.cuda.get_device_properties(0).total_memory
@@ -172,7 +158,7 @@ def _measure(shapes: Shapes) -> Findings:
 def _answer() -> None:
     """Measure what standard input asks for, and print it."""
     asked = json.loads(sys.stdin.readline())
-    shapes = [(RunSettings.model_validate_json(settings), timed) for settings, timed in asked]
+    shapes = [(RunSettings.model_validate_json(settings), count) for settings, count in asked]
     try:
         found = asdict(_measure(shapes))
     except UserError as error:

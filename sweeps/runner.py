@@ -15,11 +15,11 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.schedulers import FIFOScheduler
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from factorlab.errors import UserError
+from sweeps import cluster
 from sweeps.display import SweepDisplay
-from sweeps.experiment import Resources
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.trainable import Worker
 from sweeps.work import Ended, Pack, Task, Work
@@ -38,9 +38,19 @@ class Outcomes:
     errors: dict[str, str] = field(default_factory=dict)
     """Why a trial's workers died, when they died too often; its record does not know."""
 
+    broken: dict[str, str] = field(default_factory=dict)
+    """Worker that could not start to the reason; others took its trials, if there were any."""
 
-class _Feed(tune.Callback):  # type: ignore[misc]  # Ray has no types
-    """Passes the workers' reports on to the display, and their deaths to the work."""
+    interrupted: bool = False
+    """The user stopped it before all trials were over."""
+
+
+class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
+    """Passes the workers' reports on to the display, and their deaths to the work.
+
+    A scheduler hears of both as a callback does; but for the sake of its statistics Tune imports
+    MLflow and others, for seconds, as soon as it has a callback.
+    """
 
     def __init__(
         self,
@@ -49,36 +59,48 @@ class _Feed(tune.Callback):  # type: ignore[misc]  # Ray has no types
         names: dict[str, str],
         outcomes: Outcomes,
     ) -> None:
+        super().__init__()
         self._work, self._display, self._names, self._outcomes = work, display, names, outcomes
         self._failures: dict[str, int] = {}
-        self.broken: dict[str, str] = {}
-        """Workers that could not be replaced to the reason."""
+        self._shown: dict[str, set[str]] = {}
+        """What each worker was said to train."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return nothing: Tune pickles its callbacks for a restore that we never do."""
+        """Return nothing: Tune pickles its scheduler for a restore that we never do."""
         return {}
 
-    def on_trial_result(self, *, result: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - Tune's
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ANN401 - Tune's
         """Show which trials ended and how far others are."""
-        for ended in result["ended"]:
-            self.end(ended)
-        for at in result["at"]:
-            self._start(at.key)
-            self._display.progressed(at.key, at.step, at.steps, at.accuracy)
+        self._hear(trial.trial_id, result)
+        return str(self.CONTINUE)
 
-    def on_trial_recover(self, *, trial: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401
+        """Show what a worker's last report says, which does not reach `on_trial_result`."""
+        if result:
+            self._hear(trial.trial_id, result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401
         """Put back what a worker held that died, or give it up."""
         reason, before = _reason(trial), self._failures.get(trial.trial_id, 0)
         self._failures[trial.trial_id] = trial.num_failures  # a preempted machine's do not count
         died = self._work.died.remote(trial.trial_id, counts=trial.num_failures > before)
+        for key in self._shown.pop(trial.trial_id, ()):
+            self._display.stopped(key)
         for key in ray.get(died):
             self._outcomes.errors[key] = reason
             self._display.ended(key, "failed")
 
-    def on_trial_error(self, *, trial: Any, **_: Any) -> None:  # noqa: ANN401
-        """Put back what a worker held whose replacement could not start; others may take it."""
-        self.broken[trial.trial_id] = _reason(trial)
-        ray.get(self._work.died.remote(trial.trial_id, counts=False))
+    def _hear(self, worker: str, result: dict[str, Any]) -> None:
+        if result["broken"]:
+            self._outcomes.broken[worker] = result["broken"]
+        shown = self._shown.setdefault(worker, set())
+        for ended in result["ended"]:
+            self.end(ended)
+            shown.discard(ended.key)
+        for at in result["at"]:
+            self._start(at.key)
+            shown.add(at.key)
+            self._display.progressed(at.key, at.step, at.steps, at.accuracy)
 
     def end(self, ended: Ended) -> None:
         """Note how a trial ended, once."""
@@ -94,38 +116,13 @@ class _Feed(tune.Callback):  # type: ignore[misc]  # Ray has no types
 
 def _reason(trial: Any) -> str:  # noqa: ANN401 - Tune's
     """Return why Tune's trial failed last, in a line."""
-    error = trial.get_pickled_error() or trial.get_error()
-    return (str(error).strip() or "unknown").splitlines()[-1]
-
-
-def _resources(wanted: Resources) -> dict[str, float]:
-    """Return what a trial occupies on the cluster that is connected, by Ray's names.
-
-    Raises:
-        UserError: no node of the cluster has as much.
-    """
-    resources = {"CPU": wanted.cpu}
-    if ray.cluster_resources().get("GPU", 0) > 0:
-        resources["GPU"] = wanted.gpu
-    for name, amount in resources.items():
-        most = max(node["Resources"].get(name, 0) for node in ray.nodes())
-        if amount > most:
-            raise UserError(
-                f"resources.{name.lower()} = {amount:g}: no machine of the cluster has more "
-                f"than {most:g}"
-            )
-    return resources
-
-
-def _workers(resources: dict[str, float], packs: int, *, may_grow: bool) -> int:
-    """Return how many workers to ask for.
-
-    On a cluster twice as many as it holds, so that machines that join it are used: the others
-    wait, and find nothing to do in the end.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    room = sum(min(int(node.get(k, 0) / v) for k, v in resources.items()) for node in nodes)
-    return min(packs, 2 * room if may_grow else room)
+    path = trial.error_file
+    if path is None:
+        return "unknown"
+    last = Path(path).read_text(encoding="utf-8").strip().rpartition("\nFailure # ")[2]
+    lines = [line for line in last.splitlines()[1:] if line.strip()]
+    # An exception's line ends its traceback; a process's death begins its explanation.
+    return lines[-1 if "ray::" in lines[0] else 0] if lines else "unknown"
 
 
 def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
@@ -155,12 +152,12 @@ def run(
         may_grow: machines may join the cluster.
 
     Returns:
-        How the trials ended; one that neither ended nor erred was interrupted.
+        How the trials ended.
 
     Raises:
         UserError: no machine has what a trial is to occupy.
     """
-    resources = _resources(plan.experiment.resources)
+    room = cluster.room(plan.experiment.resources)
     runs = str(plan.runs.resolve())
     tasks = [
         tuple(Task(t.key, t.settings.model_dump(mode="json"), runs) for t in pack) for pack in packs
@@ -169,17 +166,17 @@ def run(
     outcomes = Outcomes()
     names = {trial.key: trial.name for pack in packs for trial in pack}
     feed = _Feed(work, display, names, outcomes)
-    workers = _workers(resources, len(packs), may_grow=may_grow)
+    # Twice the room where machines may join: the others wait, and find nothing to do in the end.
+    workers = min(len(packs), 2 * room.slots if may_grow else room.slots)
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         tuner = Tuner(
-            tune.with_resources(Worker, {k.lower(): v for k, v in resources.items()}),
+            tune.with_resources(Worker, {k.lower(): v for k, v in room.resources.items()}),
             param_space={"work": name},
-            tune_config=TuneConfig(num_samples=workers, reuse_actors=True),
+            tune_config=TuneConfig(num_samples=workers, reuse_actors=True, scheduler=feed),
             run_config=RunConfig(
                 name=plan.experiment.sweep,
                 storage_path=str(Path(scratch)),
                 verbose=0,
-                callbacks=[feed],
                 # Workers are replaced forever; the work gives up trials that kill theirs.
                 failure_config=FailureConfig(max_failures=-1),
                 # Trials keep their own checkpoints; Tune would ask for one at the end.
@@ -190,7 +187,6 @@ def run(
     for ended in ray.get(work.ended.remote()):
         feed.end(ended)  # a worker that died had not reported it
     left = names.keys() - outcomes.ended.keys() - outcomes.errors.keys()
-    if feed.broken:
-        outcomes.errors |= dict.fromkeys(left, next(iter(feed.broken.values())))
+    outcomes.interrupted = bool(left) and len(outcomes.broken) < workers
     ray.kill(work)
     return outcomes

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +20,7 @@ from sweeps.estimate import Estimate, begin, estimate
 from sweeps.experiment import Experiment
 from sweeps.packing import A100_SUSTAINED
 from sweeps.plan import Plan, PlannedTrial
-from sweeps.reports import draw, failure_reason
+from sweeps.reports import draw
 from sweeps.tracking import START_DELAY, Mirror, TrackedTrial
 
 STATES: dict[State, str] = {
@@ -33,8 +32,15 @@ STATES: dict[State, str] = {
 }
 
 
-def show_plan(plan: Plan, left: Estimate, console: Console) -> None:
-    """Print the plan and its price."""
+def show_plan(plan: Plan, left: Estimate, console: Console, where: str = "on this machine") -> None:
+    """Print the plan and its price.
+
+    Args:
+        plan: the sweep.
+        left: its price.
+        console: where to print.
+        where: it is to run.
+    """
     experiment = plan.experiment
     counts = plan.counts()
     table = Table.grid(padding=(0, 2))
@@ -50,7 +56,7 @@ def show_plan(plan: Plan, left: Estimate, console: Console) -> None:
         hours = left.flops / A100_SUSTAINED / 3600
         console.print(
             f"to train: {len(left.seconds)} trials, {left.steps:,} steps, {left.flops:.2g} "
-            f"floating-point operations; about {duration(left.wall)} on this machine, "
+            f"floating-point operations; about {duration(left.wall)} {where}, "
             f"{left.slots} at a time (from {left.basis}){_together(left)}; "
             f"{hours:.2g} GPU hours on an A100 if it sustains "
             f"{A100_SUSTAINED:.0e} operations a second, which is assumed",
@@ -92,6 +98,8 @@ def check_figures(experiment: Experiment) -> None:
     Raises:
         UserError: the experiment names such a figure.
     """
+    if not experiment.figures:
+        return
     from analysis import figures  # noqa: PLC0415 - matplotlib costs a second
 
     for name in experiment.figures:
@@ -146,19 +154,10 @@ def run_sweep(
         UserError: the experiment is not allowed or a folder cannot be written.
     """
     plan = planning.make(experiment, runs)
-    pending = plan.pending(retry_failed=retry_failed)
     try:
-        with begin(plan, pending) as price:
-            check_figures(experiment)
-            planning.check_writable(runs)
-            planning.check_writable(figures)
-            if pending:
-                # Tune and the mirror import MLflow, when the cores are busy with workers.
-                threading.Thread(target=import_module, args=("mlflow",), daemon=True).start()
-                cluster.connect(address)
-                from sweeps import runner  # noqa: F401, PLC0415 - while the probe runs
-            left = price()
-        show_plan(plan, left, console)
+        left = _begin(plan, figures, retry_failed=retry_failed, address=address)
+        cluster_alike = "on the cluster if its machines are like this one"
+        show_plan(plan, left, console, cluster_alike if address else "on this machine")
         planning.save(plan)
         if retry_failed:
             for trial in plan.trials:
@@ -182,6 +181,28 @@ def run_sweep(
     return _conclude(plan, trained, console)
 
 
+def _begin(plan: Plan, figures: Path, *, retry_failed: bool, address: str | None) -> Estimate:
+    """Start Ray if a trial is left, and return the price of what is; both take seconds.
+
+    Raises:
+        UserError: the experiment is not allowed or a folder cannot be written.
+    """
+    pending = plan.pending(retry_failed=retry_failed)
+    planning.check_writable(plan.runs)
+    planning.check_writable(figures)
+    # The probe, the imports of the figures and Ray's start take seconds each, at the same time.
+    with begin(plan, pending) as price, ThreadPoolExecutor(1) as aside:
+        checked = aside.submit(check_figures, plan.experiment)
+        if not pending:
+            checked.result()
+            return price(None)
+        cluster.connect(address)
+        from sweeps import runner  # noqa: F401, PLC0415
+
+        checked.result()
+        return price(cluster.room(plan.experiment.resources).slots)
+
+
 @dataclass
 class Trained:
     """How the training of a sweep ended."""
@@ -189,6 +210,9 @@ class Trained:
     interrupted: bool = False
     errors: dict[str, str] = field(default_factory=dict)
     """Key of a trial whose workers died too often to the reason."""
+
+    broken: list[str] = field(default_factory=list)
+    """Why workers could not start, for each that could not."""
 
 
 def _train(
@@ -223,8 +247,8 @@ def _train(
         while packs:
             outcomes = runner.run(plan, packs, display, may_grow=address is not None)
             trained.errors |= outcomes.errors
-            keys = {trial.key for pack in packs for trial in pack}
-            trained.interrupted = not keys <= outcomes.ended.keys() | outcomes.errors.keys()
+            trained.broken += outcomes.broken.values()
+            trained.interrupted = outcomes.interrupted
             held = {key for key, how in outcomes.ended.items() if how == "elsewhere"}
             plan = planning.look_again(plan)
             free = {"new", "resumable"}
@@ -243,9 +267,11 @@ def _conclude(plan: Plan, trained: Trained, console: Console) -> int:
 
     for trial in plan.trials:
         if trial.state == "failed":
-            say(f"failed: {trial.name}: {failure_reason(Record(plan.runs, trial.key))}")
+            say(f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}")
         elif trial.state != "done" and trial.key in trained.errors:
             say(f"its workers died: {trial.name}: {trained.errors[trial.key]}")
+    if trained.broken:
+        say(f"{len(trained.broken)} workers could not start: {trained.broken[0]}")
     if counts["done"] == len(plan.trials):
         return 0
     unfinished = len(plan.trials) - counts["done"] - counts["failed"]

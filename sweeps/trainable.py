@@ -11,7 +11,7 @@ from ray import tune
 from sweeps.work import At, Ended, Pack
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
 REPORT_EVERY = 2.0
 """Seconds of training between two reports to the driver."""
@@ -27,16 +27,28 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Import what trials need; Tune does not try again when this fails."""
-        from sweeps import packs  # noqa: PLC0415 - torch, which the driver does without
+        """Import what trials need.
 
-        packs.prepare()
+        Tune replaces a worker that dies for ever; one that cannot start lives, and reports it.
+        """
+        self._broken, work = "", ray.get_actor(config["work"])
+        if not ray.get(work.start.remote(self.trial_id)):
+            self._broken = "its process died each time"
+            return
+        try:
+            from sweeps import packs  # noqa: PLC0415 - torch, which the driver does without
+
+            packs.prepare()
+        except Exception as error:  # whatever a broken installation raises
+            self._broken = f"{type(error).__name__}: {error}"
+            return
         self._train = packs.train
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take a waiting worker's place in the same process, which saves seconds of imports."""
-        self._begin(new_config)
+        if not self._broken:
+            self._begin(new_config)
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
@@ -54,8 +66,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         """Train for a while and report.
 
         Returns:
-            `ended`, trials that ended since the last report, and `at`, how far others are.
+            `ended`, trials that ended since the last report, and `at`, how far others are;
+            `broken`, why the worker could not start, if it could not.
         """
+        if self._broken:
+            return _report(broken=self._broken, done=True)
         deadline, self._pause = time.monotonic() + self._pause, REPORT_EVERY
         ended: list[Ended] = []
         while True:
@@ -68,10 +83,21 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
                 else:
                     at[event.key] = event
                 if time.monotonic() >= deadline:
-                    return {"ended": ended, "at": list(at.values())}
+                    return _report(ended, at.values())
             if not self._take():
-                return {"ended": ended, "at": [], "done": True}
+                return _report(ended, done=True)
 
     def cleanup(self) -> None:
         """Save a checkpoint of the trials in hand that are not done."""
-        self._training.close()
+        if not self._broken:
+            self._training.close()
+
+
+def _report(
+    ended: Iterable[Ended] = (),
+    at: Iterable[At] = (),
+    *,
+    broken: str = "",
+    done: bool = False,
+) -> dict[str, Any]:
+    return {"ended": list(ended), "at": list(at), "broken": broken, "done": done}

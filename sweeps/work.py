@@ -53,15 +53,22 @@ class Work:
 
     Args:
         packs: what to train, the first to start first.
-        restarts: how often a trial is handed out again when its worker died.
+        restarts: how often a trial is handed out again when its worker died, and how often a
+            worker may fail to start, one time after another.
     """
 
     def __init__(self, packs: Sequence[Pack], restarts: int) -> None:
         self._waiting = deque(packs)
+        self._starts: Counter[str] = Counter()  # since the worker last took a pack
         self._held: dict[str, Pack] = {}
         self._deaths: Counter[str] = Counter()
         self._restarts = restarts
         self._ended: dict[str, Ended] = {}
+
+    def start(self, worker: str) -> bool:
+        """Return whether a worker should start, again if it died; False where it never can."""
+        self._starts[worker] += 1
+        return self._starts[worker] <= self._restarts + 1
 
     def take(self, worker: str, ended: Sequence[Ended]) -> Pack:
         """Return a worker's next pack, empty when none waits.
@@ -70,6 +77,7 @@ class Work:
             worker: who asks; what it held is over.
             ended: of the trials it held.
         """
+        del self._starts[worker]
         self._ended |= {trial.key: trial for trial in ended}
         self._held[worker] = self._waiting.popleft() if self._waiting else ()
         return self._held[worker]
@@ -82,8 +90,10 @@ class Work:
 
         Args:
             worker: the one that died.
-            counts: the death may be the trials' fault.
+            counts: the death may be the trials' fault, or the worker's.
         """
+        if not counts:
+            self._starts[worker] -= 1
         rest = tuple(t for t in self._held.pop(worker, ()) if t.key not in self._ended)
         if counts and len(rest) > 1:
             self._waiting.extendleft((task,) for task in reversed(rest))

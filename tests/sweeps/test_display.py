@@ -46,6 +46,8 @@ def test_a_terminal_shows_counts_bars_steps_accuracy_and_problems():
         shown.started("a", "size=8")
         shown.started("b", "size=9")
         shown.progressed("a", 50, 200, 0.5)
+        shown.started("c", "size=10")
+        shown.stopped("c")  # its worker died
         shown.ended("b", "done", 0.75)
     out = text.getvalue()
     assert "tiny: 3 of 5 done, 1 running, 0 failed" in out

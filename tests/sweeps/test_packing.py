@@ -1,11 +1,24 @@
 """Forming packs: every trial once, one shape a pack, work for every slot."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab.config import parse
 from sweeps import estimate, experiment, plan
-from sweeps.packing import A100_SUSTAINED, MOST, MOST_ON_GPU, best_size, form, step_flops
+from sweeps.packing import (
+    A100_SUSTAINED,
+    ALONE,
+    FAIR,
+    FEWEST,
+    MOST,
+    MOST_ON_GPU,
+    Limits,
+    form,
+    limits,
+    step_flops,
+)
 from sweeps.plan import PlannedTrial
 from sweeps.probe import Findings, Speed
 
@@ -30,8 +43,11 @@ def test_packs_hold_every_trial_once_and_one_shape_each(sizes, room, slots, fewe
     trials = trials_of(sizes)
     seconds = {trial.key: data.draw(st.floats(1, 1e4)) for trial in trials}
     wanted = [2 * fewest + more if more else 1 for more in room]
-    limits = {parse({"data": {"size": n}}).shape: k for n, k in zip(SIZES, wanted, strict=True)}
-    packs = form(trials, seconds, limits, slots, fewest)
+    allowed = {
+        parse({"data": {"size": n}}).shape: Limits(fewest, most)
+        for n, most in zip(SIZES, wanted, strict=True)
+    }
+    packs = form(trials, seconds, allowed, slots)
     assert sorted(t.key for pack in packs for t in pack) == sorted(t.key for t in trials)
     length = [sum(seconds[t.key] for t in pack) for pack in packs]
     assert length == sorted(length, reverse=True)
@@ -39,8 +55,9 @@ def test_packs_hold_every_trial_once_and_one_shape_each(sizes, room, slots, fewe
         mine = [pack for pack in packs if pack[0].settings.data.size == size]
         longest = max(map(len, mine))
         assert all(t.settings.data.size == size for pack in mine for t in pack)
-        assert longest <= limits[mine[0][0].settings.shape]
-        assert len(mine) >= min(slots, sizes.count(size))
+        assert longest <= allowed[mine[0][0].settings.shape].most
+        work = sum(seconds[t.key] for pack in mine for t in pack) / sum(seconds.values())
+        assert len(mine) >= min(math.ceil(slots * work / FAIR - 1e-9), sizes.count(size))
         assert min(map(len, mine)) >= fewest or longest == 1
 
 
@@ -50,7 +67,7 @@ def test_sizes_by_hand():
     even = {trial.key: 1.0 for trial in trials}
 
     def lengths(count, slots):
-        packs = form(trials[:count], even, {shape: 8}, slots)
+        packs = form(trials[:count], even, {shape: Limits(4, 8)}, slots)
         return [len(pack) for pack in packs]
 
     assert lengths(20, 1) == [7, 7, 6]
@@ -59,27 +76,42 @@ def test_sizes_by_hand():
     assert lengths(11, 2) == [6, 5]  # three packs would be of three and four
 
 
+def test_shapes_share_the_slots():
+    trials = trials_of([8] * 4 + [6] * 4)
+    allowed = {trial.settings.shape: Limits(4, 8) for trial in trials}
+
+    def lengths(ratio):
+        seconds = {t.key: ratio if t.settings.data.size == 8 else 1.0 for t in trials}
+        return sorted(len(pack) for pack in form(trials, seconds, allowed, slots=2))
+
+    assert lengths(1.0) == [4, 4]
+    assert lengths(3.0) == [1, 1, 1, 1, 4]  # three quarters of the work are for both slots
+
+
 def test_those_that_take_long_train_together_and_start_first():
     trials = trials_of([8] * 8)
     seconds = {trial.key: float(1 + int(trial.key) % 2 * 9) for trial in trials}
-    first, second = form(trials, seconds, {trials[0].settings.shape: 8}, 2)
+    first, second = form(trials, seconds, {trials[0].settings.shape: Limits(4, 8)}, 2)
     assert {seconds[t.key] for t in first} == {10.0}
     assert {seconds[t.key] for t in second} == {1.0}
 
 
 def test_a_cpu_gains_where_the_step_is_small():
-    speed = Speed(1e6, 0.05, None)
-    assert best_size(parse({"training": {"batch_size": 64}}), speed, CPU, 0.25) == MOST
-    assert best_size(parse({"training": {"batch_size": 512}}), speed, CPU, 0.25) == 1
+    speed = Speed(0.05, None)
+    small, large = (parse({"data": {"size": 8}, "model": {"width": width}}) for width in (4, 64))
+    for machine in (CPU, A100):  # trials may stay on the processor where there is a GPU
+        assert limits(small, speed, machine, 0.25) == Limits(FEWEST, MOST)
+        assert limits(large, speed, machine, 0.25) == ALONE
 
 
 def test_a_gpu_is_filled_as_far_as_its_step_leaves_it_idle_and_as_memory_allows():
     run = parse({"model": {"width": 64}})
 
     def size(busy, memory, gpu=1.0):
-        flops = 1e8
-        seconds = step_flops(run, flops) / A100_SUSTAINED / busy
-        return best_size(run, Speed(flops, seconds, memory), A100, gpu)
+        seconds = step_flops(run) / A100_SUSTAINED / busy
+        found = limits(run, Speed(seconds, memory), A100, gpu)
+        assert found.fewest == 1
+        return found.most
 
     assert size(busy=0.999, memory=2**30) == 1
     assert size(busy=0.1249, memory=2**30) == 8

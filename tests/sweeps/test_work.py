@@ -71,3 +71,18 @@ def test_a_preempted_pack_stays_together():
     work.take("one", [])
     assert work.died("one", counts=False) == []
     assert work.take("two", []) == pack("a", "b")
+
+
+def test_a_worker_that_never_takes_may_not_start_for_ever():
+    work = Work([pack("a")], restarts=2)
+    assert [work.start("one") for _ in range(4)] == [True, True, True, False]
+    assert work.start("two")
+    assert work.take("two", []) == pack("a")
+    assert [work.start("two") for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_machine_that_goes_away_is_no_failure_to_start():
+    work = Work([pack("a")], restarts=0)
+    for _ in range(3):
+        assert work.start("one")
+        work.died("one", counts=False)

@@ -101,3 +101,27 @@ def test_the_longest_trial_is_started_first(swept):
 def test_the_driver_does_without_torch(swept):
     # Half a gigabyte, and on a GPU a context for the whole sweep.
     assert not [path for path in swept["mapped"] if "libtorch" in path]
+
+
+def test_workers_that_never_start_end_the_sweep_with_the_reason(tmp_path):
+    (tmp_path / "many.yaml").write_text(EXPERIMENT)
+    broken = tmp_path / "broken" / "torch"  # an installation that kills the workers alone
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("import os\nos._exit(1)\n")
+    (tmp_path / "sitecustomize.py").write_text(  # Python runs this whenever it starts
+        "import sys\n"
+        "if any('default_worker' in word for word in sys.orig_argv):\n"
+        f"    sys.path.insert(0, {str(broken.parent)!r})\n"
+    )
+    driver = subprocess.run(
+        [FACTORLAB, "sweep", "many.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert driver.returncode == 1
+    assert "workers could not start: its process died each time" in driver.stderr
+    assert "10 trials are not finished" in driver.stderr
