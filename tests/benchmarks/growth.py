@@ -26,14 +26,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from report import HISTORY, Measurement, publish
-from training_step import ensemble, flops_a_step, interleaved, settings_of
+from training_step import ensemble, interleaved, settings_of
 
-from factorlab.config import RunSettings
 from sweeps.estimate import flops
 from sweeps.experiment import load
-from sweeps.packing import A100_SUSTAINED
+from sweeps.packing import A100_SUSTAINED, step_flops
 from sweeps.plan import make
-from sweeps.probe import flops_per_image
 
 BATCH = 64
 WORK = BATCH * 32**4
@@ -69,7 +67,7 @@ def measure_ranges(names: Iterable[str], seconds: float, file: Path) -> None:
         times = interleaved([ensemble(run).step for run in runs], seconds, 2)
         batches = [batch for _, _, batch in shapes]
         costs = [min(t) / batch for t, batch in zip(times, batches, strict=True)]
-        operations = [flops_a_step(run) / batch for run, batch in zip(runs, batches, strict=True)]
+        operations = [step_flops(run) / batch for run, batch in zip(runs, batches, strict=True)]
         values = [shape[AXES.index(axis)] for shape in shapes]
         for value, batch, cost, work in zip(values, batches, costs, operations, strict=True):
             case = f"{axis} = {value}, {rest}"
@@ -145,14 +143,7 @@ def price_of_grid(file: Path) -> None:
     experiment = load("scaling", "a100")
     with tempfile.TemporaryDirectory(prefix="factorlab-bench-") as runs:
         trials = make(experiment, Path(runs)).trials
-    images: dict[object, float] = {}
-    work = []
-    for trial in trials:
-        run: RunSettings = trial.settings
-        shape = (run.data.size, run.model)
-        if shape not in images:
-            images[shape] = flops_per_image(run)
-        work.append(flops(run, trial.tested, images[shape]))
+    work = [flops(trial.settings, trial.tested) for trial in trials]
     share = experiment.resources.gpu
     rate = A100_SUSTAINED * share
     found = []

@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 from memory import in_child, resident
 from report import HISTORY, Measurement, publish
-from training_step import ensemble, flops_a_step, interleaved, settings_of
+from training_step import ensemble, interleaved, settings_of
 
 from factorlab.training import Ensemble
+from sweeps.packing import step_flops
 
 SHAPES = ((6, 4, 32), (8, 4, 64), (8, 8, 16), (8, 8, 64), (10, 8, 64), (13, 8, 64), (16, 8, 64))
 """N, width, batch."""
@@ -58,7 +59,7 @@ def measure_gain(shapes: tuple[tuple[int, int, int], ...], seconds: float, file:
             whole / min(members, MOST_ALONE)
             for whole, members in zip(fastest[1::2], PACKS, strict=True)
         ]
-        found.append(Measurement(case, "a step alone", flops_a_step(run) / 1e9, "GFLOP"))
+        found.append(Measurement(case, "a step alone", step_flops(run) / 1e9, "GFLOP"))
         found.append(Measurement(case, "alone", min(alone) * 1e3, "ms", "lower"))
         for members, whole, beside in zip(PACKS, fastest[::2], alone, strict=True):
             each = whole / members

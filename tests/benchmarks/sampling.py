@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from report import Measurement, publish
+from report import HISTORY, Measurement, publish
 from time_to_accuracy import CPU, settings_of
 
 from analysis.drawing import COLOURS, MARKERS, styled
@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--figure", action="store_true", help="write to docs/results")
     parser.add_argument("--images", type=int, help="least number a sampler; by default 242 or 968")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side, a core each")
+    parser.add_argument("--history", type=Path, default=HISTORY, help="file to add the numbers to")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -222,7 +223,8 @@ def main() -> None:
     with ThreadPoolExecutor(args.jobs) as pool:
         runs = [pool.submit(in_child, *model, images) for model in models]
         table = summary([row for run in runs for row in run.result()])
-    publish("sampling", "Accuracy by sampler and number of steps", measurements(table))
+    title = "Accuracy by sampler and number of steps"
+    publish("sampling", title, measurements(table), args.history)
     if args.figure:
         save(table)
 

@@ -5,6 +5,9 @@ after another in a process: with that process alone, and with as many side by si
 cores, which share caches and clock and so run slower. The latter over the cores is the ideal.
 A first trial in each process is left out, since it pays for imports.
 
+Trials one by one are what a sweep's own cost shows in; packs train the same trials in less than
+their own time, so that their share of the ideal may pass 1.
+
 Every way has a process and a fresh folder of records of its own, and is timed from its start to
 its end. The first step is seen by the first line of a journal, up to 10 steps late.
 
@@ -25,7 +28,7 @@ from statistics import mean
 
 import psutil
 import yaml
-from report import Measurement, publish
+from report import HISTORY, Measurement, publish
 from scheduling_peers import CORES, FACTORLAB, PEERS
 
 PEER_SCRIPT = Path(__file__).with_name("scheduling_peers.py")
@@ -100,11 +103,12 @@ def standalone(settings: dict, trials: int, processes: int) -> float:
     return mean(second for output in outputs for second in json.loads(output))
 
 
-def sweep(settings: dict, trials: int) -> Watched:
+def sweep(settings: dict, trials: int, pack: str | int) -> Watched:
     """Run a grid of seeds by `factorlab sweep`, mirrored into SQLite as users have it."""
     with tempfile.TemporaryDirectory(prefix="factorlab-bench-") as name:
         folder = Path(name)
-        experiment = {"name": "bench", "base": settings, "axes": {"seed": list(range(trials))}}
+        axes, resources = {"seed": list(range(trials))}, {"pack": pack}
+        experiment = {"name": "bench", "base": settings, "axes": axes, "resources": resources}
         (folder / "bench.yaml").write_text(yaml.safe_dump(experiment))
         seen = watch([FACTORLAB, "sweep", "bench.yaml"], folder)
         done = len(list(folder.glob("runs/trials/*/result.json")))
@@ -158,12 +162,13 @@ def rows(case: str, trials: int, seen: Watched, own: float) -> list[Measurement]
     ]
 
 
-def measure_peers(seconds: float, trials: int, fewer: int) -> None:
+def measure_peers(seconds: float, trials: int, fewer: int, history: Path) -> None:
     """Publish the sweep beside its peers."""
     settings = calibrated(seconds)
     alone, busy = standalone(settings, 3, 1), standalone(settings, 3, CORES)
-    found = rows("factorlab sweep", trials, sweep(settings, trials), busy)
-    found += rows("factorlab sweep, as few", fewer, sweep(settings, fewer), busy)
+    found = rows("factorlab sweep, one by one", trials, sweep(settings, trials, 1), busy)
+    found += rows("factorlab sweep, in packs", trials, sweep(settings, trials, "auto"), busy)
+    found += rows("as few, one by one", fewer, sweep(settings, fewer, 1), busy)
     for name in PEERS:
         few = max(2, fewer // CORES) if name == "shell: for" else fewer
         found += rows(name, few, peer(name, settings, few), busy)
@@ -172,33 +177,33 @@ def measure_peers(seconds: float, trials: int, fewer: int) -> None:
         f"a process that is alone, {busy:.2f} s with all cores busy (the ideal), "
         f"load before {os.getloadavg()[0]:.1f}"
     )
-    publish("scheduling", title, found)
+    publish("scheduling", title, found, history)
 
 
-def measure_growth(counts: list[int]) -> None:
+def measure_growth(counts: list[int], history: Path) -> None:
     """Publish what a trial costs beside its own time, over the number of trials."""
     own = standalone(EMPTY, 20, CORES)
     found = []
     for trials in counts:
-        seen = sweep(EMPTY, trials)
+        seen = sweep(EMPTY, trials, 1)
         found += rows(f"{trials} trials", trials, seen, own)
         found.append(Measurement(f"{trials} trials", "driver's peak", seen.peak, "MB", "lower"))
     title = f"Trials of one step, {own:.3f} s each standalone with all cores busy"
-    publish("scheduling growth", title, found)
+    publish("scheduling growth", title, found, history)
 
 
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute, to see that it runs")
-    parser.add_argument("--full", action="store_true", help="up to 5000 trials, 15 minutes more")
+    parser.add_argument("--full", action="store_true", help="5000 trials alone, 15 minutes")
+    parser.add_argument("--history", type=Path, default=HISTORY, help="file to add the numbers to")
     options = parser.parse_args()
     print(f"{psutil.cpu_percent(1):.0f} % of the cores are busy before", file=sys.stderr)
-    if options.quick:
-        measure_growth([20])
-        return
-    measure_peers(SECONDS, trials=100, fewer=8)
-    measure_growth([100, 1000, 5000] if options.full else [100, 500])
+    if not options.quick and not options.full:
+        measure_peers(SECONDS, trials=100, fewer=8, history=options.history)
+    counts = [20] if options.quick else [5000] if options.full else [100, 500]
+    measure_growth(counts, options.history)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ def run_of(recipe, accuracy, train):
     return Run(recipe, 8, 100, train, 1.0, accuracy, ceiling=0.8)
 
 
-@pytest.mark.parametrize("recipe", ["papers", "ours"])
+@pytest.mark.parametrize("recipe", ["published", "papers", "ours"])
 @pytest.mark.parametrize("size", [8, 16, 32])
 def test_recipes_are_runs(recipe, size):
     run = time_to_accuracy.settings_of(recipe, size, 0, 10)
     assert isinstance(run, RunSettings)
-    if recipe == "papers":
+    if recipe != "ours":
         assert run.diffusion.sampling_steps == run.diffusion.timesteps == 1000
         assert (run.diffusion.prediction, run.diffusion.eta) == ("noise", 1)
 

@@ -30,7 +30,6 @@ from factorlab.images import render, to_model
 from factorlab.training import Ensemble, Learner, TrainingState
 from factorlab.unet import Block, SelfAttention, UNet
 from sweeps.packing import step_flops
-from sweeps.probe import flops_per_image
 
 CPU = torch.device("cpu")
 SIZES = (8, 16, 32)
@@ -62,11 +61,6 @@ def ensemble(settings: RunSettings, members: int = 1) -> Ensemble:
     return Ensemble(
         [Learner(TrainingState(run, CPU), run, dataset, diffusion, CPU) for run in runs]
     )
-
-
-def flops_a_step(settings: RunSettings) -> float:
-    """Return the operations of a step."""
-    return step_flops(settings, flops_per_image(settings))
 
 
 def interleaved(
@@ -164,7 +158,7 @@ def measure_steps(sizes: Sequence[int], widths: Sequence[int], seconds: float, f
             kinds = [Eager(run, weights=True), Eager(run, weights=False)]
             steps = [ensemble(run).step, *(kind.step for kind in kinds)]
             ours, eager, lean = (min(times) for times in interleaved(steps, seconds))
-            case, operations = f"N = {size}, width {width}", flops_a_step(run)
+            case, operations = f"N = {size}, width {width}", step_flops(run)
             found += [
                 Measurement(case, "ours", ours * 1e3, "ms", "lower"),
                 Measurement(case, "eager", eager * 1e3, "ms"),
