@@ -61,17 +61,22 @@ def _cpuinfo() -> list[str]:
         return []
 
 
-def as_table(title: str, measurements: Sequence[Measurement]) -> Table:
+def as_table(measurements: Sequence[Measurement]) -> Table:
     """Return the measurements as Markdown, one line a case."""
     quantities = list(dict.fromkeys((m.quantity, m.unit) for m in measurements))
-    values = {(m.case, m.quantity): f"{m.value:.3g}" for m in measurements}
-    table = Table(box=box.MARKDOWN, title=title, title_justify="left")
+    values = {(m.case, m.quantity): _readable(m.value) for m in measurements}
+    table = Table(box=box.MARKDOWN)
     table.add_column("")
     for quantity, unit in quantities:
         table.add_column(f"{quantity}, {unit}" if unit else quantity, justify="right")
     for case in dict.fromkeys(m.case for m in measurements):
         table.add_row(case, *(values.get((case, quantity), "") for quantity, _ in quantities))
     return table
+
+
+def _readable(value: float) -> str:
+    """Return three digits, and all before the point; a difference that is rounding alone is 0."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{round(value, 12):.3g}"
 
 
 def slowdowns(table: str, measurements: Sequence[Measurement], history: Path) -> list[str]:
@@ -106,7 +111,8 @@ def publish(
         history: a CSV file; made if missing.
     """
     console = Console(width=200, highlight=False)
-    console.print(as_table(title, measurements))
+    console.print(title, style="bold", soft_wrap=True)
+    console.print(as_table(measurements))
     for sentence in slowdowns(table, measurements, history):
         console.print(sentence, style="bold red", soft_wrap=True)
     code = revision.current()
