@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from factorlab.errors import UserError, describe
 
 Family = Literal["bump", "sos", "bump+stripes", "sos+stripes", "stripes"]
+Layer = Literal["layer0", "layer1", "layer2", "bottleneck", "layer3", "layer4", "layer5"]
 Positive = Annotated[float, Field(gt=0)]
 Pair = tuple[Positive, Positive]
 
@@ -244,6 +245,20 @@ class EvaluationSettings(Settings):
     """Images sampled at once; decides memory and speed, and the last bits of the images."""
 
 
+class RepresentationSettings(Settings):
+    """What is kept of the network's inner outputs at every evaluation. Decides no result."""
+
+    layers: tuple[Layer, ...] = ()
+    """Layers to keep; `layer4` is the papers' representation."""
+
+    grid: int = Field(default=32, ge=3, le=256)
+    """Labels along x and along y; with 32 there are the 1024 of [F]."""
+
+    time: int = Field(default=0, ge=0)
+    """Time step at which the network meets the sample again: 0 is the last of the papers' thousand
+    denoising steps, whatever the number of steps that the sample took."""
+
+
 Shape = tuple[int, ModelSettings, int, bool, str]
 """Size of the image, network, batch size, whether in mixed precision, and the device."""
 
@@ -272,6 +287,9 @@ class RunSettings(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     """The tests."""
 
+    representations: RepresentationSettings = RepresentationSettings()
+    """The inner outputs to keep."""
+
     @property
     def shape(self) -> Shape:
         """What decides the time of a step; runs that have it in common can train together."""
@@ -285,6 +303,11 @@ class RunSettings(Settings):
             raise ValueError(
                 f"evaluation.at {max(self.evaluation.at)} lies beyond training.steps "
                 f"{self.training.steps}"
+            )
+        if self.representations.time >= self.diffusion.timesteps:
+            raise ValueError(
+                f"representations.time {self.representations.time} lies beyond "
+                f"diffusion.timesteps; allowed: up to {self.diffusion.timesteps - 1}"
             )
         return self
 

@@ -1,7 +1,8 @@
 """The record of a trial on disk, which is the truth about it, and the key that names it.
 
 ``<runs>/trials/<key>/`` holds `config.json`, `metrics.jsonl`, `checkpoints/` while it trains,
-`samples/`, and at the end `weights.safetensors` and, last, `result.json`; or `failure.json`.
+`samples/` and `representations/`, and at the end `weights.safetensors` and, last, `result.json`;
+or `failure.json`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ NUMERICS = 2
 
 State = Literal["done", "failed", "running", "resumable", "new"]
 
-_NO_INFLUENCE: dict[str, Any] = {"device": True, "training": {"checkpoint_every", "log_every"}}
+_NO_INFLUENCE: dict[str, Any] = {
+    "device": True,
+    "representations": True,
+    "training": {"checkpoint_every", "log_every"},
+}
 
 
 class Busy(RuntimeError):  # noqa: N818 - a state, not an error of either process
@@ -70,6 +75,8 @@ class Record:
         self.journal = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
+        self.representations = self.path / "representations"
+        self.analysis = self.path / "analysis"
         self.weights = self.path / "weights.safetensors"
 
     def create(self, identity: Identity, dataset: Dataset) -> None:
@@ -149,6 +156,15 @@ class Record:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         write_atomically(self.samples / f"step-{step:010d}.npz", buffer.getvalue())
+
+    def represented(self) -> dict[int, Path]:
+        """Return the folders of the steps whose representations are whole, by step, in order."""
+        found = sorted(path.parent for path in self.representations.glob("step-*/index.json"))
+        return {int(path.name.removeprefix("step-")): path for path in found}
+
+    def measures(self, layer: str) -> Path:
+        """Return the journal of what was measured of a layer's representations."""
+        return self.analysis / f"{layer}.jsonl"
 
     @contextmanager
     def lease(self) -> Iterator[None]:

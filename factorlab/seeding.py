@@ -24,6 +24,7 @@ class Stream(IntEnum):
     EVALUATION_LABELS = 3
     SAMPLES = 4
     LOSS_ESTIMATES = 5
+    REPRESENTATIONS = 6
 
 
 def sequence(seed: int, stream: Stream, *index: int) -> np.random.SeedSequence:

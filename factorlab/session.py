@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from factorlab import checkpoint
+from factorlab import checkpoint, representations
 from factorlab.diffusion import Diffusion
 from factorlab.errors import TrialFailed
 from factorlab.evaluation import Evaluator, Metrics
@@ -179,6 +179,10 @@ class Session:
             if len(outcome.images) > 0:
                 grid = sample_grid(outcome, self.settings.data)
                 self.record.write_samples(self.state.step, picture=grid, arrays=arrays)
+            folder = self.record.representations
+            representations.collect(
+                self.settings, self.diffusion, self.state.evaluated, folder, self.state.step
+            )
         self.accuracy = outcome.metrics["accuracy"]
         return outcome.metrics
 

@@ -49,7 +49,8 @@ def _forward_passes(settings: RunSettings, tested: int) -> float:
     steps = settings.training.steps
     regular = range(when.every, steps + 1, when.every) if when.every else ()
     evaluations = len({*regular, *when.at, steps})
-    return evaluations * tested * settings.diffusion.sampling_steps
+    kept = settings.representations.grid**2 if settings.representations.layers else 0
+    return evaluations * ((tested + kept) * settings.diffusion.sampling_steps + kept)
 
 
 def flops(settings: RunSettings, tested: int) -> float:
