@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -132,6 +133,28 @@ def figures(
 
 
 @app.command()
+def analyse(
+    name: Annotated[str, typer.Argument(help="A sweep, or the start of a trial's key.")],
+    profile: Profile = None,
+    layer: Annotated[str, typer.Option("--layer", help="Layer that was kept.")] = "layer4",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the measures.")] = 0,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Address of a Ray cluster.")
+    ] = None,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Measure the representations that trials kept, into their records and MLflow runs."""
+    from sweeps import analyse as analysis  # noqa: PLC0415
+
+    chosen = analysis.subjects(runs, name, profile)
+    complete = analysis.analyse_all(
+        chosen, runs, layer=layer, seed=seed, address=address, console=console
+    )
+    problems = _sync(runs, {subject.key for subject in chosen})
+    raise typer.Exit(0 if complete and not problems else 1)
+
+
+@app.command()
 def export(
     name: Name,
     path: Annotated[Path, typer.Argument(help="A .parquet or .csv file.")],
@@ -148,11 +171,23 @@ def export(
 @app.command()
 def sync(runs: Runs = DEFAULT_RUNS) -> None:
     """Send MLflow whatever it missed, of all sweeps."""
+    raise typer.Exit(1 if _sync(runs) else 0)
+
+
+def _sync(runs: Path, keys: Collection[str] | None = None) -> int:
+    """Bring MLflow up to date; returns how many sweeps it could not be brought for.
+
+    Args:
+        runs: folder of all records.
+        keys: trials whose sweeps alone are to be brought; by default all.
+    """
     from sweeps import plan  # noqa: PLC0415
     from sweeps.sweep import mirror_of  # noqa: PLC0415
 
     total, problems = 0, 0
     for found in reversed(plan.saved(runs)):
+        if keys is not None and not set(keys) & set(found.keys):
+            continue
         mirror = mirror_of(runs, found)
         try:
             sent = mirror.sync()
@@ -164,7 +199,7 @@ def sync(runs: Runs = DEFAULT_RUNS) -> None:
             console.print(f"{found.sweep}: {problem}", highlight=False, soft_wrap=True)
             problems += 1
     typer.echo(str(total))
-    raise typer.Exit(1 if problems else 0)
+    return problems
 
 
 @app.command()

@@ -25,6 +25,7 @@ from sweeps.mlflow_run import (
     end,
     ending_of,
     go_on,
+    log_analysis,
     log_artifacts,
     log_parameters,
     log_points,
@@ -268,6 +269,7 @@ class SweepRuns:
             child.offset = offset
             self._save(parent, record, child)
         before = asdict(child)
+        sent += log_analysis(client, child, record)
         log_artifacts(client, child, record, ending)
         if ending is not None:
             end(client, child, ending)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from factorlab import journal
 from factorlab.files import read_json
 from factorlab.journal import Point
 from factorlab.record import Record
@@ -55,6 +56,8 @@ class Child:
     outcome: int = 0
     """Time of change (ns) of the file that ended the trial."""
     artifacts: list[str] = field(default_factory=list)
+    analysed: dict[str, int] = field(default_factory=dict)
+    """Bytes of each layer's measures that were accepted."""
 
 
 def milliseconds(seconds: float) -> int:
@@ -127,7 +130,8 @@ def log_parameters(client: MlflowClient, run: Run, parameters: Mapping[str, str]
 
 def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Path | None) -> None:
     """Upload the files of a record that the run has not."""
-    files = [record.path / "config.json", *sorted(record.samples.glob("*.png"))]
+    pictures = [*record.samples.glob("*.png"), *record.analysis.glob("*/*.png")]
+    files = [record.path / "config.json", *sorted(pictures)]
     if ending is not None and ending.name == "result.json":
         files.append(ending)
     for path in files:
@@ -136,6 +140,21 @@ def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Pa
             folder = str(name.parent) if name.parent.name else None
             client.log_artifact(child.run, str(path), folder)
             child.artifacts.append(str(name))
+
+
+def log_analysis(client: MlflowClient, child: Child, record: Record) -> int:
+    """Send the measures of representations, as ``<layer>/<measure>``; returns how many."""
+    sent = 0
+    for path in sorted(record.analysis.glob("*.jsonl")):
+        layer = path.stem
+        points, offset = journal.read(path, child.analysed.get(layer, 0))
+        named = [
+            replace(p, metrics={f"{layer}/{name}": value for name, value in p.metrics.items()})
+            for p in points
+        ]
+        sent += log_points(client, child.run, named, some_are_there=layer not in child.analysed)
+        child.analysed[layer] = offset
+    return sent
 
 
 def set_status(

@@ -1,0 +1,133 @@
+"""How the representations of one trial change while it trains: measured, kept, and drawn.
+
+The measures of a layer stand in the trial's record as a journal, `analysis/<layer>.jsonl`, with a
+line for each step whose representations were kept, and figures of the last of them beside it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import drawing, portraits
+from analysis.drawing import Drawing, styled
+from analysis.marks import LETTERS, look, title
+from analysis.measures import measure
+from factorlab import journal, representations
+from factorlab.journal import Journal
+from factorlab.record import Record
+
+# Panels of the figure: what is drawn against the step, by name of the measure.
+_PANELS = (
+    ("Accuracy", {"accuracy": "model", "ceiling": "label reader's ceiling"}),
+    ("Effective dimension", {"dimension": "participation ratio"}),
+    (
+        "R² of the labels",
+        {
+            "r_squared_x": "x, UMAP",
+            "r_squared_y": "y, UMAP",
+            "r_squared_pca_x": "x, 3 PCs",
+            "r_squared_pca_y": "y, 3 PCs",
+        },
+    ),
+    ("Factorization", {"factorization": "0 coupled, 1 apart"}),
+    ("Betti numbers", {"betti_0": "pieces", "betti_1": "loops", "betti_2": "voids"}),
+    (
+        "Displacements, mean of the pairs",
+        {
+            "orthogonality_x_on_y": "x-on-y orthogonality",
+            "parallelism_x_on_y": "x-on-y parallelism",
+            "parallelism_y_on_x": "y-on-x parallelism",
+        },
+    ),
+)
+
+
+def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator[int]:
+    """Measure the kept representations of a trial that were not measured yet.
+
+    Yields:
+        Each step, after its measures were written.
+
+    Raises:
+        ValueError: None was kept, or those of a step cannot be measured.
+        DamagedFile: A file of the record is not what was written.
+    """
+    folders = record.represented()
+    if not folders:
+        raise ValueError(
+            "No representations were kept; representations.layers says which are to be."
+        )
+    config = record.config()
+    if config is None:
+        raise ValueError("There is no config.json.")
+    folder = record.analysis
+    folder.mkdir(exist_ok=True)
+    written = Journal(record.measures(layer))
+    last = max(folders)
+    for step, path in folders.items():
+        drawn = folder / layer / "spectrum.png"
+        if written.at(step) is not None and (step != last or drawn.exists()):
+            continue
+        found = representations.read(path, layer)
+        try:
+            measures = measure(
+                found.points,
+                found.labels,
+                found.sides,
+                periodic=config["config"]["data"]["periodic"],
+                seed=seed,
+            )
+        except ValueError as error:
+            raise ValueError(f"Step {step}: {error}") from None
+        if step == last:
+            for name in portraits.available():
+                drawing.save(portraits.load(name).draw(measures), folder / layer, name)
+        written.append(step, measures.numbers)
+        yield step
+
+
+def table(record: Record, layer: str = "layer4") -> pd.DataFrame:
+    """What was measured of a trial by step: one row for each, with the metrics of its evaluation.
+
+    Raises:
+        ValueError: Nothing was measured.
+    """
+    measured, _ = journal.read(record.measures(layer))
+    points = {point.step: point.metrics for point in record.points()[0]}
+    rows = [
+        {"step": point.step, **points.get(point.step, {}), **point.metrics} for point in measured
+    ]
+    if not rows:
+        raise ValueError(f"Nothing of {layer} was measured; factorlab analyse does.")
+    return pd.DataFrame(rows)
+
+
+def draw(course: pd.DataFrame) -> Drawing:
+    """Draw a trial's measures against the optimizer step.
+
+    Args:
+        course: As `table` returns it.
+    """
+    with styled():
+        figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+        for letter, axes, (name, lines) in zip(
+            LETTERS, figure.subplots(2, 3, sharex=True).flat, _PANELS, strict=False
+        ):
+            title(axes, letter, name)
+            for index, (column, label) in enumerate(lines.items()):
+                if column in course:
+                    colour, marker = look(index)
+                    style = {"color": colour, "marker": marker, "label": label}
+                    axes.plot(course["step"], course[column], **style)
+            axes.legend()
+            axes.set_xlabel("Optimizer step")
+            axes.label_outer()
+    columns = ["step", *(c for _, lines in _PANELS for c in lines if c in course)]
+    return Drawing(figure=figure, panels={"course": course[columns]})
+
+
+def save(record: Record, layer: str, folder: Path | None = None) -> list[Path]:
+    """Draw a trial's course into its record, or into another folder; returns the paths."""
+    return drawing.save(draw(table(record, layer)), folder or record.analysis / layer, "course")

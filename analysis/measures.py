@@ -1,0 +1,126 @@
+"""All measures of one checkpoint's representations: what figures and tables are made of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import embedding, factorization, topology
+from analysis.embedding import RSquared
+from analysis.factorization import Angles
+from analysis.pca import Principal, principal
+from analysis.points import check, check_labels
+from analysis.topology import Betti, Persistence
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What was measured of representations on a grid of labels."""
+
+    labels: Floats
+    """(samples, 2), in pixels, x slowest."""
+
+    sides: tuple[int, int]
+    """Labels along x and along y."""
+
+    periodic: bool
+    """Whether the labels close upon themselves."""
+
+    principal: Principal
+    """Principal components."""
+
+    angles: Angles
+    """Angles between displacements."""
+
+    score: float
+    """From coupled (0) to factorized (1)."""
+
+    persistence: Persistence
+    """Holes of a subsample."""
+
+    betti: tuple[Betti, ...]
+    """Betti numbers from dimension 0 up."""
+
+    embedding: Floats
+    """In three dimensions by UMAP, (samples, 3)."""
+
+    r_squared: RSquared
+    """Of the labels from the embedding."""
+
+    r_squared_pca: RSquared
+    """Of the labels from the three leading principal components, cross-validated."""
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The measures that are one number each, by the names that tables have."""
+        ratio = self.principal.variances
+        found = {
+            "dimension": float(ratio.sum() ** 2 / np.square(ratio).sum()),
+            "variance_top_four": self.principal.share(4),
+            "factorization": self.score,
+            "r_squared_x": self.r_squared.x,
+            "r_squared_y": self.r_squared.y,
+            "r_squared_pca_x": self.r_squared_pca.x,
+            "r_squared_pca_y": self.r_squared_pca.y,
+        }
+        for kind in ("orthogonality", "parallelism"):
+            for name, values in getattr(self.angles, kind).items():
+                found[f"{kind}_{name.replace('-', '_')}"] = float(values.mean())
+        for k, betti in enumerate(self.betti):
+            found |= {f"betti_{k}": betti.number, f"betti_{k}_confidence": betti.confidence}
+        return found
+
+
+def measure(
+    points: NDArray[np.floating],
+    labels: NDArray[np.floating],
+    sides: tuple[int, int],
+    *,
+    periodic: bool = False,
+    seed: int = 0,
+) -> Measures:
+    """Measure representations on a grid of labels.
+
+    Args:
+        points: Representations, (samples, features); may be mapped from disk.
+        labels: Their labels, (samples, 2), x slowest, in pixels.
+        sides: Labels along x and along y.
+        periodic: Whether the labels close upon themselves.
+        seed: Of the subsample, the embedding and the cross-validation.
+
+    Raises:
+        ValueError: The labels are no such grid, or the representations cannot be measured.
+    """
+    check(points)
+    check_labels(labels, len(points))
+    _check_grid(labels, sides)
+    components = principal(points)
+    scores = components.scores  # keeps all distances and angles, with far fewer features
+    grid = scores.reshape(*sides, -1)
+    persistence = topology.persistence(scores, seed=seed)
+    embedded = embedding.embed(scores, 3, seed)
+    return Measures(
+        labels=np.asarray(labels, dtype=np.float64),
+        sides=sides,
+        periodic=periodic,
+        principal=components,
+        angles=factorization.angles(grid, periodic=periodic),
+        score=factorization.score(grid, periodic=periodic),
+        persistence=persistence,
+        betti=topology.betti(persistence),
+        embedding=embedded,
+        r_squared=embedding.fitted(embedded, labels),
+        r_squared_pca=embedding.cross_validated(scores, labels, seed=seed),
+    )
+
+
+def _check_grid(labels: NDArray[np.floating], sides: tuple[int, int]) -> None:
+    """Refuse labels that are not a grid of two axes, x slowest."""
+    nx, ny = sides
+    if nx * ny != len(labels):
+        raise ValueError(f"{len(labels)} labels are no grid of {nx} x {ny}.")
+    grid = labels.reshape(nx, ny, 2)
+    if not ((grid[..., 0] == grid[:, :1, 0]).all() and (grid[..., 1] == grid[:1, :, 1]).all()):
+        raise ValueError(f"The labels do not lie on a grid of {nx} x {ny}, x slowest.")

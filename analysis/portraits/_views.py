@@ -1,0 +1,53 @@
+"""Points in two or three coordinates, coloured by their labels."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from analysis.measures import Floats, Measures
+
+# Perceptually uniform, and legible to the colour-blind; round for labels on a circle.
+_OPEN, _ROUND = "viridis", "twilight"
+
+
+def columns_of(measures: Measures, coordinates: Floats, names: list[str]) -> pd.DataFrame:
+    """The numbers behind a view: labels and coordinates."""
+    table = pd.DataFrame(coordinates, columns=names)
+    return table.assign(x=measures.labels[:, 0], y=measures.labels[:, 1])
+
+
+def scatter(axes: Axes, measures: Measures, coordinates: Floats, label: int) -> ScalarMappable:
+    """Draw points in the plane or in space, coloured by a label.
+
+    Args:
+        axes: In space where there are three coordinates.
+        measures: Of the points.
+        coordinates: (samples, 2 or 3).
+        label: 0 for x, 1 for y.
+
+    Returns:
+        What a colour bar is made of.
+    """
+    values = measures.labels[:, label]
+    shading = ScalarMappable(
+        Normalize(values.min(), values.max()), _ROUND if measures.periodic else _OPEN
+    )
+    look: dict[str, Any] = {"c": shading.to_rgba(values), "s": 6, "linewidths": 0}
+    axes.scatter(*coordinates.T, **look)
+    axes.set_aspect("equal", adjustable="datalim")
+    for axis in "xyz":
+        if hasattr(axes, f"{axis}axis"):
+            getattr(axes, f"{axis}axis").set_ticklabels([])
+    return shading
+
+
+def colour_bars(figure: Figure, rows: list[list[Axes]], shadings: list[ScalarMappable]) -> None:
+    """Put a colour bar beside each row: x above, y below."""
+    for axes, shading, name in zip(rows, shadings, "xy", strict=True):
+        bar = figure.colorbar(shading, ax=list(np.ravel(np.array(axes, dtype=object))))
+        bar.set_label(f"Label {name} (pixels)")

@@ -1,0 +1,113 @@
+"""`factorlab analyse`: the measures of kept representations, in parallel over trials on Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from factorlab import journal
+from factorlab.errors import UserError
+from factorlab.files import DamagedFile
+from factorlab.record import Record
+from sweeps import cluster, plan
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trial to analyse."""
+
+    key: str
+    name: str
+    """For people."""
+
+
+def subjects(runs: Path, name: str, profile: str | None = None) -> list[Subject]:
+    """Return the trials of a sweep, or one trial by the start of its key.
+
+    Raises:
+        UserError: there is neither, or several keys start so.
+    """
+    folder = runs / "trials"
+    keys = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
+    found = [key for key in keys if key.startswith(name)]
+    if len(found) > 1:
+        raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give more of it")
+    if found:
+        return [Subject(found[0], found[0][:12])]
+    saved = plan.find(runs, name, profile)
+    return [Subject(record.key, trial) for trial, record in saved.records()]
+
+
+def analyse(runs: Path, key: str, layer: str, seed: int) -> tuple[int, str | None]:
+    """Analyse one trial in this process; returns how many steps were measured, and what is wrong.
+
+    One that cannot be measured is named, and the others go on.
+    """
+    from analysis import course  # noqa: PLC0415 - scikit-learn and matplotlib, seconds
+
+    record, steps = Record(runs, key), 0
+    try:
+        for _ in course.analyse(record, layer, seed=seed):
+            steps += 1
+        if steps:
+            course.save(record, layer)
+    except (ValueError, DamagedFile) as error:
+        return steps, str(error)
+    return steps, None
+
+
+def measured(runs: Path, key: str, layer: str) -> bool:
+    """Return whether every step whose representations a trial kept has its measures."""
+    record = Record(runs, key)
+    points, _ = journal.read(record.measures(layer))
+    return bool(points) and record.represented().keys() <= {point.step for point in points}
+
+
+def analyse_all(
+    chosen: Sequence[Subject],
+    runs: Path,
+    *,
+    layer: str,
+    seed: int,
+    address: str | None,
+    console: Console,
+) -> bool:
+    """Analyse trials on Ray, as many at a time as cores; each process warms up once.
+
+    Returns:
+        Whether all of them have their measures.
+    """
+
+    def say(subject: Subject, outcome: str) -> None:
+        console.print(f"{subject.name}: {outcome}", highlight=False, soft_wrap=True)
+
+    left, complete = [], True
+    for subject in chosen:
+        if measured(runs, subject.key, layer):
+            say(subject, "measured before")
+        elif not Record(runs, subject.key).represented():
+            say(subject, "no representations were kept; representations.layers says which are")
+            complete = False
+        else:
+            left.append(subject)
+    if not left:
+        return complete
+    cluster.connect(address)
+    import ray  # noqa: PLC0415 - after `cluster.connect`
+
+    try:
+        remote = ray.remote(num_cpus=1)(analyse)
+        folder = runs.resolve()
+        waiting = {remote.remote(folder, s.key, layer, seed): s for s in left}
+        while waiting:
+            (ready,), _ = ray.wait(list(waiting), num_returns=1)
+            subject = waiting.pop(ready)
+            steps, problem = ray.get(ready)
+            complete &= problem is None
+            say(subject, problem or f"{steps} steps measured")
+    finally:
+        cluster.disconnect()
+    return complete

@@ -1,0 +1,113 @@
+"""A whole analysis: of ideals whose measures are known, and of a small trial's record."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from analysis import course, portraits
+from analysis.factorization import clifford_torus, solid_torus
+from analysis.measures import measure
+from factorlab.config import parse
+from factorlab.files import DamagedFile
+from factorlab.trial import Trial
+
+SETTINGS = {
+    "data": {"size": 6, "spacing": 1.0, "periodic": True},
+    "model": {"width": 4, "encoding": 8},
+    "diffusion": {"prediction": "v", "sampling_steps": 2},
+    "training": {"steps": 4, "batch_size": 4},
+    "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0, "at": [0]},
+    "representations": {"layers": ["layer4"], "grid": 8},
+}
+SIDES = (16, 16)
+
+
+def labels_of(sides):
+    nx, ny = sides
+    return np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), -1).reshape(-1, 2)
+
+
+@pytest.fixture(scope="module")
+def clifford():
+    points = clifford_torus(*SIDES).reshape(-1, 4)
+    return measure(points, labels_of(SIDES), SIDES, periodic=True)
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    made = Trial(parse(SETTINGS), tmp_path_factory.mktemp("course"))
+    list(made.run())
+    return made
+
+
+def test_the_factorized_ideal_has_its_measures(clifford):
+    numbers = clifford.numbers
+    assert numbers["dimension"] == pytest.approx(4)
+    assert numbers["variance_top_four"] == pytest.approx(1)
+    assert numbers["factorization"] == pytest.approx(1)
+    assert [numbers[f"betti_{k}"] for k in range(3)] == [1, 2, 1]
+
+
+def test_the_coupled_ideal_has_its_own():
+    points = solid_torus(*SIDES).reshape(-1, 3)
+    numbers = measure(points, labels_of(SIDES), SIDES, periodic=True).numbers
+    assert numbers["factorization"] == pytest.approx(0, abs=1e-9)
+    assert 2 < numbers["dimension"] < 3
+
+
+@pytest.mark.parametrize("name", portraits.available())
+def test_every_portrait_is_drawn_with_the_numbers_behind_it(clifford, name):
+    drawing = portraits.load(name).draw(clifford)
+    assert all(len(table) > 0 for table in drawing.panels.values())
+    assert not plt.get_fignums()  # no window, no figure left in pyplot
+
+
+def test_a_trial_is_measured_once_a_step_and_drawn(trial):
+    assert list(course.analyse(trial.record)) == [0, 4]
+    assert list(course.analyse(trial.record)) == []
+    table = course.table(trial.record)
+    assert table["step"].to_list() == [0, 4]
+    assert {"accuracy", "dimension", "factorization", "betti_1"} <= set(table)
+    folder = trial.record.analysis / "layer4"
+    assert {f"{name}.png" for name in portraits.available()} <= {p.name for p in folder.iterdir()}
+    assert {path.name for path in course.save(trial.record, "layer4")} == {
+        "course.png",
+        "course.pdf",
+        "course-course.csv",
+    }
+
+
+def test_what_cannot_be_analysed_says_why(trial, tmp_path):
+    bare = Trial(parse(SETTINGS | {"representations": {}}), tmp_path)
+    list(bare.run())
+    with pytest.raises(ValueError, match="No representations were kept"):
+        list(course.analyse(bare.record))
+    with pytest.raises(ValueError, match="Nothing of layer4 was measured"):
+        course.table(bare.record)
+    with pytest.raises(ValueError, match="layer 'layer0' was not kept"):
+        list(course.analyse(trial.record, "layer0"))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    damaged = Trial(parse(SETTINGS), tmp_path)
+    list(damaged.run())
+    path = damaged.record.representations / "step-0000000004" / "layer4.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DamagedFile, match=r"layer4\.npy"):
+        list(course.analyse(damaged.record))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda points, labels: (points, labels[::-1]), "do not lie on a grid"),
+        (lambda points, labels: (points, labels[:-1]), "labels have the shape"),
+        (lambda points, labels: (np.ones_like(points), labels), "are the same"),
+    ],
+)
+def test_bad_representations_are_refused_in_a_sentence(change, message):
+    points, labels = change(clifford_torus(*SIDES).reshape(-1, 4), labels_of(SIDES))
+    if message == "do not lie on a grid":
+        labels = np.roll(labels, 1, axis=0)
+    with pytest.raises(ValueError, match=message):
+        measure(points, labels, SIDES)
