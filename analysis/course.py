@@ -112,18 +112,18 @@ def draw(course: pd.DataFrame) -> Drawing:
     """
     with styled():
         figure = Figure(figsize=(9.6, 5.4), layout="constrained")
-        for letter, axes, (name, lines) in zip(
-            LETTERS, figure.subplots(2, 3, sharex=True).flat, _PANELS, strict=False
-        ):
+        places = figure.subplots(2, 3, sharex=True)
+        for letter, axes, (name, lines) in zip(LETTERS, places.flat, _PANELS, strict=False):
             title(axes, letter, name)
             for index, (column, label) in enumerate(lines.items()):
                 if column in course:
                     colour, marker = look(index)
                     style = {"color": colour, "marker": marker, "label": label}
                     axes.plot(course["step"], course[column], **style)
-            axes.legend()
+            axes.margins(y=0.3)  # room for the legend
+            axes.legend(fontsize=7, ncols=2 if len(lines) > 3 else 1)
+        for axes in places[1]:
             axes.set_xlabel("Optimizer step")
-            axes.label_outer()
     columns = ["step", *(c for _, lines in _PANELS for c in lines if c in course)]
     return Drawing(figure=figure, panels={"course": course[columns]})
 

@@ -16,6 +16,13 @@ from analysis.points import check
 
 Floats = NDArray[np.float64]
 
+# Of loops and voids: the least ratio of the gap beneath those that count, and their least share
+# of the scale.
+_GAPS = ((1.5, 0.1), (2.0, 0.05))
+
+# Most loops or voids that are counted.
+_MOST = 5
+
 # Points of a subsample: with 200 a torus's void stands clear, in a second.
 SAMPLE = 200
 
@@ -50,8 +57,8 @@ class Betti:
     """The Betti number."""
 
     confidence: float
-    """How clear it is: the gap between the shortest persistence that counts (or the bar that one
-    had to pass) and the longest that does not, over the former; 0 to 1."""
+    """How clear it is, 0 to 1: one less the longest persistence that does not count over the
+    shortest that does, or over the least that would."""
 
 
 def farthest_points(points: NDArray[np.floating], count: int, seed: int = 0) -> NDArray[np.int64]:
@@ -106,19 +113,23 @@ def persistence(
 
 
 def betti(found: Persistence) -> tuple[Betti, ...]:
-    """Betti numbers by a rule of ours: a hole counts that persists beyond a bar.
+    """Betti numbers by a rule of ours: holes count that outlive all others by a wide gap.
 
-    The bars follow from the subsample. Two pieces are two if they lie farther apart than three
-    times its spacing and a quarter of its scale. With d the longest distance that joins what is
-    one piece, a loop must persist for 1.25 d and a void for 0.45 d: gaps of a random sample make
-    loops of up to about d, and voids of up to a quarter of it.
+    Two pieces are two if they lie farther apart than three times the subsample's spacing and a
+    quarter of its scale. Of the five longest loops those count that stand above the widest gap, as
+    a ratio, if it is at least 1.5 and they persist for a tenth of the scale; of the voids likewise,
+    with a ratio of 2 and a twentieth. Gaps of a random sample make loops and voids of all lengths
+    up to some, which is what noise is told by.
     """
     lives = [np.sort(d[:, 1] - d[:, 0])[::-1] for d in found.diagrams]
-    pieces = max(3 * found.spacing, found.scale / 4)
-    joined = float(lives[0][1:][lives[0][1:] <= pieces].max(initial=0.0))
-    bars = (pieces, 1.25 * joined, 0.45 * joined)
-    lives[0][0] = np.inf  # there is always a piece, whose death is only the end of the search
-    return tuple(_count(life, bar) for life, bar in zip(lives, bars, strict=False))
+    apart = max(3 * found.spacing, found.scale / 4)
+    # There is always one piece, whose death is only the end of the search.
+    pieces = 1 + int((lives[0][1:] > apart).sum())
+    numbers = [_betti(lives[0], pieces, apart)]
+    for life, (ratio, share) in zip(lives[1:], _GAPS, strict=False):
+        least = share * found.scale
+        numbers.append(_betti(life, _above_gap(life, ratio, least), least))
+    return tuple(numbers)
 
 
 def betti_numbers(points: NDArray[np.floating], max_dim: int = 2, seed: int = 0) -> tuple[int, ...]:
@@ -151,11 +162,19 @@ def distance(one: Persistence, other: Persistence, dimension: int) -> float:
     return float(bottleneck(a, b))
 
 
-def _count(lives: Floats, bar: float) -> Betti:
-    number = int((lives > bar).sum())
-    next_longest = float(lives[number]) if number < len(lives) else 0.0
-    shortest = float(lives[number - 1]) if number else bar
-    if shortest == np.inf:
-        shortest = bar  # as if no second piece were asked for: how far it stays below the bar
-    gap = 1 - next_longest / shortest if shortest > 0 else 0.0
-    return Betti(number=number, confidence=gap)
+def _above_gap(lives: Floats, ratio: float, least: float) -> int:
+    """How many persistences, longest first, stand above the widest gap; 0 where none does."""
+    count, widest = 0, ratio
+    for k in range(1, min(_MOST, len(lives)) + 1):
+        # What is below a third of the least is no noise to compare with.
+        below = max(float(lives[k]) if k < len(lives) else 0.0, least / 3)
+        if lives[k - 1] >= least and lives[k - 1] >= widest * below:
+            count, widest = k, float(lives[k - 1]) / below
+    return count
+
+
+def _betti(lives: Floats, number: int, least: float) -> Betti:
+    """A Betti number with its confidence."""
+    shortest = float(lives[number - 1]) if number else least
+    below = float(lives[number]) if number < len(lives) else 0.0
+    return Betti(number=number, confidence=max(0.0, 1 - below / shortest))

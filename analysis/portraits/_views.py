@@ -37,7 +37,12 @@ def scatter(axes: Axes, measures: Measures, coordinates: Floats, label: int) -> 
     shading = ScalarMappable(
         Normalize(values.min(), values.max()), _ROUND if measures.periodic else _OPEN
     )
-    look: dict[str, Any] = {"c": shading.to_rgba(values), "s": 6, "linewidths": 0}
+    look: dict[str, Any] = {
+        "c": shading.to_rgba(values),
+        "s": 7,
+        "linewidths": 0.2,
+        "edgecolors": "0.5",
+    }
     axes.scatter(*coordinates.T, **look)
     axes.set_aspect("equal", adjustable="datalim")
     for axis in "xyz":

@@ -1,5 +1,6 @@
 """Orthogonality and parallelism of displacements beside the two ideal tori ([F] Figs 3, 8).
 
+The ideals' distributions are those of endlessly fine grids, drawn from their closed forms.
 Data: `angles`, the share of displacements in each bin.
 """
 
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing import COLOURS, Drawing, styled
-from analysis.factorization import Angles, angles, clifford_torus, solid_torus
+from analysis.factorization import Angles
 from analysis.marks import LETTERS, title
 from analysis.measures import Floats, Measures
 
@@ -25,16 +26,13 @@ _PANELS = (
     ("parallelism", "y-on-y"),
 )
 _BINS = 40
+_DRAWS = 200_000
 _RANGES = {"orthogonality": (0.0, 1.0), "parallelism": (-1.0, 1.0)}
 
 
 def draw(measures: Measures) -> Drawing:
     """Draw the distributions of the model and of the ideals on the same grid."""
-    shown: dict[str, Angles] = {
-        "model": measures.angles,
-        "factorized ideal (Clifford torus)": angles(clifford_torus(*measures.sides), periodic=True),
-        "coupled ideal (torus in space)": angles(solid_torus(*measures.sides), periodic=True),
-    }
+    shown = {"model": measures.angles} | _ideals()
     tables = []
     with styled():
         figure = Figure(figsize=(9.6, 4.8), layout="constrained")
@@ -48,9 +46,32 @@ def draw(measures: Measures) -> Drawing:
         for row in places:
             row[0].set_ylabel("Share of pairs (%)")
         places[0, 3].axis("off")
-        places[0, 3].legend(*flat[0].get_legend_handles_labels(), loc="center")
-        places[0, 3].set_title(f"Factorization {measures.score:.2f} (0 coupled, 1 apart)")
+        score = f"Factorization {measures.score:.2f}\n(0 coupled, 1 apart)"
+        places[0, 3].legend(*flat[0].get_legend_handles_labels(), loc="center", title=score)
     return Drawing(figure=figure, panels={"angles": pd.concat(tables, ignore_index=True)})
+
+
+def _ideals() -> dict[str, Angles]:
+    """Angles of the ideals, at random pairs of places."""
+    a, b = np.random.default_rng(0).uniform(0, 2 * np.pi, (2, _DRAWS))
+    one, along = np.ones(_DRAWS), np.abs(np.cos(a))
+    parallel = {"x-on-y": one, "y-on-x": one, "x-on-x": one, "y-on-y": one}
+    return {
+        "factorized ideal\n(Clifford torus)": Angles(
+            orthogonality={"x-on-y": 0 * one, "x-on-x": along, "y-on-y": along},
+            parallelism=parallel,
+        ),
+        # dY at angle y of the tube is (-sin y) times the ring's radial direction at x, and cos y
+        # upwards; dX lies in the ring's plane, across the radial direction.
+        "coupled ideal\n(torus in space)": Angles(
+            orthogonality={
+                "x-on-y": np.abs(np.sin(a) * np.sin(b)),
+                "x-on-x": along,
+                "y-on-y": along,
+            },
+            parallelism=parallel | {"y-on-x": np.sin(a) ** 2 * np.cos(b) + np.cos(a) ** 2},
+        ),
+    }
 
 
 def _histogram(axes: Axes, kind: str, values: Mapping[str, Floats]) -> pd.DataFrame:
@@ -63,6 +84,6 @@ def _histogram(axes: Axes, kind: str, values: Mapping[str, Floats]) -> pd.DataFr
         inside = np.clip(cosines, edges[0], edges[-1])
         share = 100 * np.histogram(inside, edges)[0] / len(cosines)
         axes.stairs(share, edges, color=colour, ls=style, fill=style == "-", alpha=0.8, label=model)
-        columns[model.partition(" ")[0]] = share
+        columns[model.split()[0]] = share
     axes.set_ylim(0, 1.1 * max(float(columns["model"].max()), 10))
     return pd.DataFrame({"from": edges[:-1], "to": edges[1:], **columns})
