@@ -76,7 +76,7 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401
         """Show what a worker's last report says, which does not reach `on_trial_result`."""
-        if result:
+        if "ended" in result:  # Tune's own where a worker is stopped before its first report
             self._hear(trial.trial_id, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401
