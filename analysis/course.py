@@ -67,8 +67,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
     written = Journal(record.measures(layer))
     last = max(folders)
     for step, path in folders.items():
-        drawn = folder / layer / "spectrum.png"
-        if written.at(step) is not None and (step != last or drawn.exists()):
+        if written.at(step) is not None:  # the last step's figures are drawn before its line
             continue
         found = representations.read(path, layer)
         try:
@@ -128,6 +127,6 @@ def draw(course: pd.DataFrame) -> Drawing:
     return Drawing(figure=figure, panels={"course": course[columns]})
 
 
-def save(record: Record, layer: str, folder: Path | None = None) -> list[Path]:
-    """Draw a trial's course into its record, or into another folder; returns the paths."""
-    return drawing.save(draw(table(record, layer)), folder or record.analysis / layer, "course")
+def save(record: Record, layer: str) -> list[Path]:
+    """Draw a trial's course into its record; returns the paths."""
+    return drawing.save(draw(table(record, layer)), record.analysis / layer, "course")

@@ -55,9 +55,8 @@ class Measures:
     @property
     def numbers(self) -> dict[str, float]:
         """The measures that are one number each, by the names that tables have."""
-        ratio = self.principal.variances
         found = {
-            "dimension": float(ratio.sum() ** 2 / np.square(ratio).sum()),
+            "dimension": self.principal.dimension,
             "variance_top_four": self.principal.share(4),
             "factorization": self.score,
             "r_squared_x": self.r_squared.x,

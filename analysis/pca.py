@@ -23,9 +23,20 @@ class Principal:
     scores: NDArray[np.float64]
     """Coordinates of the samples along each, (samples, components)."""
 
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Shares of the variance along each."""
+        shares: NDArray[np.float64] = self.variances / self.variances.sum()
+        return shares
+
     def share(self, count: int = 4) -> float:
         """Share of the variance along the first so many, in [0, 1] ([F] Fig 2: four)."""
-        return float(self.variances[:count].sum() / self.variances.sum())
+        return float(self.shares[:count].sum())
+
+    @property
+    def dimension(self) -> float:
+        """The participation ratio of the points; see `participation_ratio`."""
+        return float(1 / np.square(self.shares).sum())
 
 
 def principal(points: NDArray[np.floating]) -> Principal:

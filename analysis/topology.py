@@ -45,9 +45,6 @@ class Persistence:
     scale: float
     """Distance at which the complex is one ball, and all holes are closed."""
 
-    chosen: NDArray[np.int64]
-    """Indices of the subsample, in the order of choice."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Betti:
@@ -109,7 +106,7 @@ def persistence(
     found = ripser(apart, maxdim=max_dim, thresh=end, distance_matrix=True)["dgms"]
     diagrams = tuple(np.minimum(np.asarray(d, dtype=np.float64), end) for d in found)
     spacing = float(cdist(scores[chosen], scores).min(axis=0).max())
-    return Persistence(diagrams=diagrams, spacing=spacing, scale=scale, chosen=chosen)
+    return Persistence(diagrams=diagrams, spacing=spacing, scale=scale)
 
 
 def betti(found: Persistence) -> tuple[Betti, ...]:

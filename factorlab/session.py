@@ -170,7 +170,8 @@ class Session:
             self.accuracy = before.metrics["accuracy"]
             return before.metrics
         with self._timed("evaluate"):
-            outcome = self.evaluator.evaluate(self.state.evaluated)
+            model = self.state.evaluated
+            outcome = self.evaluator.evaluate(model)
             for name, value in outcome.metrics.items():
                 if not math.isfinite(value):
                     step, seed = self.state.step, self.settings.seed
@@ -180,9 +181,7 @@ class Session:
                 grid = sample_grid(outcome, self.settings.data)
                 self.record.write_samples(self.state.step, picture=grid, arrays=arrays)
             folder = self.record.representations
-            representations.collect(
-                self.settings, self.diffusion, self.state.evaluated, folder, self.state.step
-            )
+            representations.collect(self.settings, self.diffusion, model, folder, self.state.step)
         self.accuracy = outcome.metrics["accuracy"]
         return outcome.metrics
 

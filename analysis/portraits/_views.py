@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from analysis.measures import Floats, Measures
 
@@ -49,10 +47,3 @@ def scatter(axes: Axes, measures: Measures, coordinates: Floats, label: int) -> 
         if hasattr(axes, f"{axis}axis"):
             getattr(axes, f"{axis}axis").set_ticklabels([])
     return shading
-
-
-def colour_bars(figure: Figure, rows: list[list[Axes]], shadings: list[ScalarMappable]) -> None:
-    """Put a colour bar beside each row: x above, y below."""
-    for axes, shading, name in zip(rows, shadings, "xy", strict=True):
-        bar = figure.colorbar(shading, ax=list(np.ravel(np.array(axes, dtype=object))))
-        bar.set_label(f"Label {name} (pixels)")

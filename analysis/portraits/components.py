@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from analysis.drawing import Drawing, styled
 from analysis.marks import LETTERS, title
 from analysis.measures import Measures
-from analysis.portraits._views import colour_bars, columns_of, scatter
+from analysis.portraits._views import columns_of, scatter
 
 _VIEWS = ((0, 1), (2, 3), (0, 1, 2))
 _KEPT = 6  # components in the data
@@ -24,10 +24,9 @@ def draw(measures: Measures) -> Drawing:
     most = max(max(view) for view in _VIEWS)
     if scores.shape[1] <= most:
         raise ValueError(f"There are {scores.shape[1]} components; needed: {most + 1}.")
-    share = 100 * measures.principal.variances / measures.principal.variances.sum()
+    share = 100 * measures.principal.shares
     with styled():
         figure = Figure(figsize=(9.6, 6.0), layout="constrained")
-        rows, shadings = [], []
         for label, name in enumerate("xy"):
             row = []
             for column, view in enumerate(_VIEWS):
@@ -40,9 +39,7 @@ def draw(measures: Measures) -> Drawing:
                     getattr(axes, f"set_{axis}label")(text, labelpad=-8 if solid else None)
                 title(axes, LETTERS[place], f"by {name}")
                 row.append(axes)
-            rows.append(row)
-            shadings.append(shading)
-        colour_bars(figure, rows, shadings)
+            figure.colorbar(shading, ax=row, label=f"Label {name} (pixels)")
     names = [f"component_{k + 1}" for k in range(min(_KEPT, scores.shape[1]))]
     return Drawing(
         figure=figure, panels={"scores": columns_of(measures, scores[:, : len(names)], names)}

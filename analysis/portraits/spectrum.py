@@ -15,7 +15,7 @@ _SHOWN = 15
 
 def draw(measures: Measures) -> Drawing:
     """Draw the spectrum."""
-    share = measures.principal.variances / measures.principal.variances.sum()
+    share = measures.principal.shares
     table = pd.DataFrame(
         {
             "component": np.arange(1, len(share) + 1),
@@ -23,7 +23,6 @@ def draw(measures: Measures) -> Drawing:
             "cumulative": np.cumsum(share),
         }
     )[:_SHOWN]
-    numbers = measures.numbers
     with styled():
         figure = Figure(figsize=(4.6, 3.2), layout="constrained")
         axes = figure.subplots()
@@ -35,8 +34,8 @@ def draw(measures: Measures) -> Drawing:
         axes.set_ylabel("Share of the variance (%)")
         axes.set_ylim(0, 104)
         axes.set_title(
-            f"Participation ratio {numbers['dimension']:.1f}, first four "
-            f"{100 * numbers['variance_top_four']:.0f} %",
+            f"Participation ratio {measures.principal.dimension:.1f}, first four "
+            f"{100 * measures.principal.share(4):.0f} %",
             loc="left",
         )
         axes.legend(loc="center right")
