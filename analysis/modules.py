@@ -7,34 +7,37 @@ helpers, and not listed.
 import importlib
 import pkgutil
 from collections.abc import Iterable
-from types import ModuleType
+from typing import Generic, TypeVar, cast
+
+Module = TypeVar("Module")
 
 
-def available(path: Iterable[str]) -> list[str]:
-    """Names of all modules of a package, sorted.
-
-    Args:
-        path: The package's `__path__`.
-    """
-    return sorted(
-        module.name.replace("_", "-")
-        for module in pkgutil.iter_modules(path)
-        if not module.name.startswith("_")
-    )
-
-
-def load(package: str, path: Iterable[str], name: str) -> ModuleType:
-    """Import a module of a package of figures.
+class Folder(Generic[Module]):
+    """The modules of a package, each of which provides what `Module` says.
 
     Args:
         package: The package's `__name__`.
         path: The package's `__path__`.
-        name: One of the names of `available`.
-
-    Raises:
-        ValueError: There is no such figure.
     """
-    names = available(path)
-    if name not in names:
-        raise ValueError(f"There is no figure {name!r}; there are {', '.join(names)}.")
-    return importlib.import_module(f"{package}.{name.replace('-', '_')}")
+
+    def __init__(self, package: str, path: Iterable[str]) -> None:
+        self._package, self._path = package, path
+
+    def available(self) -> list[str]:
+        """Names of all modules, sorted; a hyphen stands for the underscore of a name."""
+        return sorted(
+            module.name.replace("_", "-")
+            for module in pkgutil.iter_modules(self._path)
+            if not module.name.startswith("_")
+        )
+
+    def load(self, name: str) -> Module:
+        """The module of a name.
+
+        Raises:
+            ValueError: There is none.
+        """
+        names = self.available()
+        if name not in names:
+            raise ValueError(f"There is no figure {name!r}; there are {', '.join(names)}.")
+        return cast(Module, importlib.import_module(f"{self._package}.{name.replace('-', '_')}"))

@@ -6,7 +6,7 @@ that start with an underscore are helpers, not figures.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 import pandas as pd
 
@@ -32,15 +32,6 @@ class FigureModule(Protocol):
         ...
 
 
-def available() -> list[str]:
-    """Names of all figures, sorted; a hyphen stands for the underscore of the module's name."""
-    return modules.available(__path__)
-
-
-def load(name: str) -> FigureModule:
-    """The module of a figure.
-
-    Raises:
-        ValueError: There is no such figure.
-    """
-    return cast(FigureModule, modules.load(__name__, __path__, name))
+_FOLDER = modules.Folder[FigureModule](__name__, __path__)
+available = _FOLDER.available
+load = _FOLDER.load

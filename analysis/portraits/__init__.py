@@ -4,7 +4,7 @@ To add a figure, add a module here with `draw(measures)`, which returns a `Drawi
 start with an underscore are helpers, not figures.
 """
 
-from typing import Protocol, cast
+from typing import Protocol
 
 from analysis import modules
 from analysis.drawing import Drawing
@@ -19,15 +19,6 @@ class Portrait(Protocol):
         ...
 
 
-def available() -> list[str]:
-    """Names of all figures, sorted; a hyphen stands for the underscore of the module's name."""
-    return modules.available(__path__)
-
-
-def load(name: str) -> Portrait:
-    """The module of a figure.
-
-    Raises:
-        ValueError: There is no such figure.
-    """
-    return cast(Portrait, modules.load(__name__, __path__, name))
+_FOLDER = modules.Folder[Portrait](__name__, __path__)
+available = _FOLDER.available
+load = _FOLDER.load

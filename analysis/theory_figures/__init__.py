@@ -6,7 +6,7 @@ an underscore are helpers, not figures.
 """
 
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol
 
 from analysis import modules
 from analysis.drawing import Drawing
@@ -19,15 +19,6 @@ class TheoryFigure(Protocol):
     """Draws the figure; keywords, all of them with defaults."""
 
 
-def available() -> list[str]:
-    """Names of all figures, sorted; a hyphen stands for the underscore of the module's name."""
-    return modules.available(__path__)
-
-
-def load(name: str) -> TheoryFigure:
-    """The module of a figure.
-
-    Raises:
-        ValueError: There is no such figure.
-    """
-    return cast(TheoryFigure, modules.load(__name__, __path__, name))
+_FOLDER = modules.Folder[TheoryFigure](__name__, __path__)
+available = _FOLDER.available
+load = _FOLDER.load
