@@ -170,7 +170,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     names = ["batch, N = 8"] if options.quick else list(RANGES)
-    measure_ranges(names, 2.0 if options.quick else 15.0, options.history)
+    measure_ranges(names, 2.0 if options.quick else 12.0, options.history)
     measure_cores(2.0 if options.quick else 8.0, options.history)
     price_of_grid(options.history)
 

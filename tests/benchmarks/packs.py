@@ -100,7 +100,7 @@ def main() -> None:
         *shape, members = options.child
         print(json.dumps(weigh(tuple(shape), members)))
         return
-    measure_gain(SHAPES[:2] if options.quick else SHAPES, 8.0, options.history)
+    measure_gain(SHAPES[:2] if options.quick else SHAPES, 7.0, options.history)
     measure_memory(SHAPES[:1] if options.quick else SHAPES[3::3], options.history)
 
 

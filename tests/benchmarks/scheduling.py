@@ -167,7 +167,7 @@ def measure_peers(seconds: float, trials: int, fewer: int, history: Path) -> Non
     settings = calibrated(seconds)
     alone, busy = standalone(settings, 3, 1), standalone(settings, 3, CORES)
     found = rows("factorlab sweep", trials, sweep(settings, trials, "auto"), busy)
-    found += rows("one by one", trials // 4, sweep(settings, trials // 4, 1), busy)
+    found += rows("one by one", trials // 5, sweep(settings, trials // 5, 1), busy)
     found += rows("one by one, few", fewer, sweep(settings, fewer, 1), busy)
     for name in PEERS:
         few = max(2, fewer // CORES) if name == "shell: for" else fewer
@@ -202,7 +202,7 @@ def main() -> None:
     print(f"{psutil.cpu_percent(1):.0f} % of the cores are busy before", file=sys.stderr)
     if not options.quick and not options.full:
         measure_peers(SECONDS, trials=100, fewer=6, history=options.history)
-    counts = [20] if options.quick else [5000] if options.full else [100, 300]
+    counts = [20] if options.quick else [5000] if options.full else [100, 250]
     measure_growth(counts, options.history)
 
 
