@@ -1,19 +1,24 @@
 """How the representations of one trial change while it trains: measured, kept, and drawn.
 
 The measures of a layer stand in the trial's record as a journal, `analysis/<layer>.jsonl`, with a
-line for each step whose representations were kept, and figures of the last of them beside it.
+line for each step whose representations were kept; in `analysis/<layer>/` what figures need of each
+step, and figures of the last one.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from analysis import drawing, portraits
+from analysis import drawing, portraits, snapshots
 from analysis.drawing import Drawing, styled
-from analysis.marks import LETTERS, look, title
+from analysis.marks import GREY, LETTERS, look, title
 from analysis.measures import measure
+from analysis.phases import PHASES, phase
 from factorlab import journal, representations
 from factorlab.journal import Journal
 from factorlab.record import Record
@@ -27,8 +32,8 @@ _PANELS = (
         {
             "r_squared_x": "x, UMAP",
             "r_squared_y": "y, UMAP",
-            "r_squared_pca_x": "x, 3 PCs",
-            "r_squared_pca_y": "y, 3 PCs",
+            "r_squared_pca_x": "x, leading PCs",
+            "r_squared_pca_y": "y, leading PCs",
         },
     ),
     ("Factorization", {"factorization": "0 coupled, 1 apart"}),
@@ -42,6 +47,9 @@ _PANELS = (
         },
     ),
 )
+
+# Behind each phase, lighter as order grows.
+_SHADES = {"A": "0.82", "B": "0.92", "C": "1.0"}
 
 
 def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator[int]:
@@ -62,7 +70,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
     config = record.config()
     if config is None:
         raise ValueError("There is no config.json.")
-    folder = record.analysis
+    data, folder = config["config"]["data"], record.analysis
     folder.mkdir(exist_ok=True)
     written = Journal(record.measures(layer))
     last = max(folders)
@@ -75,7 +83,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
                 found.points,
                 found.labels,
                 found.sides,
-                periodic=config["config"]["data"]["periodic"],
+                period=data["size"] if data["periodic"] else None,
                 seed=seed,
             )
         except ValueError as error:
@@ -83,6 +91,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
         if step == last:
             for name in portraits.available():
                 drawing.save(portraits.load(name).draw(measures), folder / layer, name)
+        snapshots.keep(record, layer, step, measures)
         written.append(step, measures.numbers)
         yield step
 
@@ -90,16 +99,20 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
 def table(record: Record, layer: str = "layer4") -> pd.DataFrame:
     """What was measured of a trial by step: one row for each, with the metrics of its evaluation.
 
+    Where those are known, `phase` is the phase of manifold formation.
+
     Raises:
         ValueError: Nothing was measured.
     """
     measured, _ = journal.read(record.measures(layer))
     points = {point.step: point.metrics for point in record.points()[0]}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"step": point.step, **points.get(point.step, {}), **point.metrics} for point in measured
     ]
     if not rows:
         raise ValueError(f"Nothing of {layer} was measured; factorlab analyse does.")
+    for row in rows:  # a trial that runs may not have written its evaluation yet
+        row["phase"] = phase(row) if "accuracy" in row else None
     return pd.DataFrame(rows)
 
 
@@ -123,8 +136,28 @@ def draw(course: pd.DataFrame) -> Drawing:
             axes.legend(fontsize=7, ncols=2 if len(lines) > 3 else 1)
         for axes in places[1]:
             axes.set_xlabel("Optimizer step")
-    columns = ["step", *(c for _, lines in _PANELS for c in lines if c in course)]
+        _shade_phases(figure, course)
+    columns = ["step", "phase", *(c for _, lines in _PANELS for c in lines if c in course)]
     return Drawing(figure=figure, panels={"course": course[columns]})
+
+
+def _shade_phases(figure: Figure, course: pd.DataFrame) -> None:
+    """Shade the phases behind all panels, each step's up to halfway to the next."""
+    known = course.dropna(subset="phase")
+    steps = known["step"].to_list()
+    edges = [*steps[:1], *((a + b) / 2 for a, b in pairwise(steps)), *steps[-1:]]
+    for axes in figure.axes:
+        for name, span in zip(known["phase"], pairwise(edges), strict=True):
+            axes.axvspan(*span, color=_SHADES[name], lw=0, zorder=0)
+    figure.legend(
+        handles=[
+            Patch(fc=_SHADES[name], ec=GREY, lw=0.5, label=f"{name}: {text}")
+            for name, text in PHASES.items()
+        ],
+        loc="outside lower center",
+        ncols=len(PHASES),
+        title="Phase of manifold formation",
+    )
 
 
 def save(record: Record, layer: str) -> list[Path]:

@@ -1,5 +1,8 @@
 """Low-dimensional embeddings of representations, and how well labels are read off them ([W] A.3).
 
+Labels on a circle have no line to lie on: told their period, all regressions here explain their
+cosine and sine instead, and the share is that of both (ours; [W] has no periodic images).
+
 UMAP's first call in a process compiles for 10 to 20 s; later ones take seconds.
 """
 
@@ -45,7 +48,9 @@ def embed(points: NDArray[np.floating], dimensions: int = 3, seed: int = 0) -> F
         ValueError: Too few samples, all the same, or one that is not finite.
     """
     check(points, least=dimensions + 2)
-    scores = principal(points).scores[:, :LEADING]
+    components = principal(points)
+    # Of one size, so that the unit of the representations decides nothing.
+    scores = components.scores[:, :LEADING] / np.sqrt(components.variances.sum())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # an optional part of it needs TensorFlow
         warnings.simplefilter("ignore", UserWarning)  # a seed means one thread
@@ -62,7 +67,10 @@ def embed(points: NDArray[np.floating], dimensions: int = 3, seed: int = 0) -> F
 
 
 def r_squared(
-    points: NDArray[np.floating], labels: NDArray[np.floating], seed: int = 0
+    points: NDArray[np.floating],
+    labels: NDArray[np.floating],
+    seed: int = 0,
+    period: float | None = None,
 ) -> RSquared:
     """R-squared of two linear regressions from the 3-D UMAP embedding to the labels ([W] A.3).
 
@@ -70,28 +78,33 @@ def r_squared(
         points: Representations, (samples, features).
         labels: Labels, (samples, 2).
         seed: Of UMAP.
+        period: Of both labels, where they lie on circles.
 
     Raises:
         ValueError: Too few samples, shapes that do not match, or a number that is not finite.
     """
     check_labels(labels, len(points))
-    return fitted(embed(points, 3, seed), labels)
+    return fitted(embed(points, 3, seed), labels, period)
 
 
-def fitted(coordinates: NDArray[np.floating], labels: NDArray[np.floating]) -> RSquared:
+def fitted(
+    coordinates: NDArray[np.floating], labels: NDArray[np.floating], period: float | None = None
+) -> RSquared:
     """R-squared of the linear regressions of the labels on some coordinates.
 
     Args:
         coordinates: (samples, dimensions).
         labels: Labels, (samples, 2).
+        period: Of both labels, where they lie on circles.
 
     Raises:
         ValueError: Shapes that do not match, or a number that is not finite.
     """
     check(coordinates)
     check_labels(labels, len(coordinates))
-    model = LinearRegression().fit(coordinates, labels)
-    return _explained(labels, model.predict(coordinates))
+    targets = _targets(labels, period)
+    model = LinearRegression().fit(coordinates, targets)
+    return _explained(targets, model.predict(coordinates))
 
 
 def cross_validated(
@@ -100,6 +113,7 @@ def cross_validated(
     components: int = 3,
     folds: int = 5,
     seed: int = 0,
+    period: float | None = None,
 ) -> RSquared:
     """R-squared of regressions on leading principal components, of samples they did not see.
 
@@ -111,6 +125,7 @@ def cross_validated(
         components: Leading principal components.
         folds: Parts, each predicted from the others.
         seed: Of the parts.
+        period: Of both labels, where they lie on circles.
 
     Raises:
         ValueError: Fewer samples than components and folds need, shapes that do not match, or a
@@ -120,13 +135,26 @@ def cross_validated(
     check_labels(labels, len(points))
     scores = principal(points).scores[:, :components]
     parts = KFold(folds, shuffle=True, random_state=seed)
-    return _explained(labels, cross_val_predict(LinearRegression(), scores, labels, cv=parts))
+    targets = _targets(labels, period)
+    return _explained(targets, cross_val_predict(LinearRegression(), scores, targets, cv=parts))
 
 
-def _explained(labels: NDArray[np.floating], predicted: NDArray[np.floating]) -> RSquared:
-    errors = np.square(labels - predicted).sum(axis=0)
-    spreads = np.square(labels - labels.mean(axis=0)).sum(axis=0)
-    if (spreads == 0).any():
+def _targets(labels: NDArray[np.floating], period: float | None) -> Floats:
+    """What regressions explain of each label: itself, or its place on a circle; (samples, 2 or 4).
+
+    Those of x come first.
+    """
+    if (labels == labels[0]).all(axis=0).any():
         raise ValueError("All labels have the same coordinate, which nothing can explain.")
+    if period is None:
+        return np.asarray(labels, dtype=np.float64)
+    angles = 2 * np.pi * labels / period
+    return np.stack([np.cos(angles), np.sin(angles)], axis=2).reshape(len(labels), 4)
+
+
+def _explained(targets: Floats, predicted: Floats) -> RSquared:
+    """R-squared of each label, of all its targets together."""
+    errors = np.square(targets - predicted).sum(axis=0).reshape(2, -1).sum(axis=1)
+    spreads = np.square(targets - targets.mean(axis=0)).sum(axis=0).reshape(2, -1).sum(axis=1)
     x, y = (1 - errors / spreads).tolist()
     return RSquared(x=x, y=y)

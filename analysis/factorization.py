@@ -95,8 +95,8 @@ def score(
     """How factorized a representation is, from 0 (coupled) to 1 (our definition).
 
     (1 - o / o') p, no factor below 0: o is the mean `x-on-y` orthogonality, o' that of the coupled
-    torus on the same grid, p the mean of the two parallelisms across. On the two ideals it is 0
-    and 1; a representation without structure scores 0 by its parallelism.
+    torus on the same grid, p the lesser of the two mean parallelisms across. On the two ideals it
+    is 0 and 1; a representation without structure, or of one label alone, scores 0 by p.
 
     Args:
         grid: Representations on a grid of labels, (nx, ny, features).
@@ -112,7 +112,7 @@ def score(
     found = angles(grid, stride=stride, periodic=periodic)
     coupled = angles(solid_torus(*grid.shape[:2]), stride=stride, periodic=periodic)
     apart = 1 - _mean(found.orthogonality["x-on-y"]) / _mean(coupled.orthogonality["x-on-y"])
-    parallel = (_mean(found.parallelism["x-on-y"]) + _mean(found.parallelism["y-on-x"])) / 2
+    parallel = min(_mean(found.parallelism[name]) for name in ("x-on-y", "y-on-x"))
     return float(max(apart, 0.0) * max(parallel, 0.0))
 
 

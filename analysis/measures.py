@@ -1,13 +1,15 @@
 """All measures of one checkpoint's representations: what figures and tables are made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import embedding, factorization, topology
+from analysis import embedding, topology
 from analysis.embedding import RSquared
-from analysis.factorization import Angles
+from analysis.factorization import Angles, angles, clifford_torus, score, solid_torus
 from analysis.pca import Principal, principal
 from analysis.points import check, check_labels
 from analysis.topology import Betti, Persistence
@@ -25,8 +27,8 @@ class Measures:
     sides: tuple[int, int]
     """Labels along x and along y."""
 
-    periodic: bool
-    """Whether the labels close upon themselves."""
+    period: float | None
+    """Of both labels in pixels, where they close upon themselves."""
 
     principal: Principal
     """Principal components."""
@@ -40,6 +42,10 @@ class Measures:
     persistence: Persistence
     """Holes of a subsample."""
 
+    ideals: Mapping[str, Persistence]
+    """Holes of the ideals on the same grid: `clifford` and `solid` tori, or a flat `sheet` where
+    the labels are open."""
+
     betti: tuple[Betti, ...]
     """Betti numbers from dimension 0 up."""
 
@@ -50,7 +56,12 @@ class Measures:
     """Of the labels from the embedding."""
 
     r_squared_pca: RSquared
-    """Of the labels from the three leading principal components, cross-validated."""
+    """Of the labels from as many leading principal components as an ideal needs, cross-validated:
+    four where the labels close, else three, as the embedding has."""
+
+    def distance(self, ideal: str, dimension: int) -> float:
+        """Bottleneck distance to an ideal's diagram of a dimension, in shares of the scales."""
+        return topology.distance(self.persistence, self.ideals[ideal], dimension)
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -69,6 +80,10 @@ class Measures:
                 found[f"{kind}_{name.replace('-', '_')}"] = float(values.mean())
         for k, betti in enumerate(self.betti):
             found |= {f"betti_{k}": betti.number, f"betti_{k}_confidence": betti.confidence}
+        for ideal in self.ideals:
+            found |= {
+                f"{n}_to_{ideal}": self.distance(ideal, k) for k, n in ((1, "loops"), (2, "voids"))
+            }
         return found
 
 
@@ -77,7 +92,7 @@ def measure(
     labels: NDArray[np.floating],
     sides: tuple[int, int],
     *,
-    periodic: bool = False,
+    period: float | None = None,
     seed: int = 0,
 ) -> Measures:
     """Measure representations on a grid of labels.
@@ -86,7 +101,7 @@ def measure(
         points: Representations, (samples, features); may be mapped from disk.
         labels: Their labels, (samples, 2), x slowest, in pixels.
         sides: Labels along x and along y.
-        periodic: Whether the labels close upon themselves.
+        period: Of both labels in pixels, where they close upon themselves.
         seed: Of the subsample, the embedding and the cross-validation.
 
     Raises:
@@ -100,19 +115,34 @@ def measure(
     grid = scores.reshape(*sides, -1)
     persistence = topology.persistence(scores, seed=seed)
     embedded = embedding.embed(scores, 3, seed)
+    periodic, leading = period is not None, 3 if period is None else 4
     return Measures(
         labels=np.asarray(labels, dtype=np.float64),
         sides=sides,
-        periodic=periodic,
+        period=period,
         principal=components,
-        angles=factorization.angles(grid, periodic=periodic),
-        score=factorization.score(grid, periodic=periodic),
+        angles=angles(grid, periodic=periodic),
+        score=score(grid, periodic=periodic),
         persistence=persistence,
+        ideals=_ideals(sides, periodic=periodic, seed=seed),
         betti=topology.betti(persistence),
         embedding=embedded,
-        r_squared=embedding.fitted(embedded, labels),
-        r_squared_pca=embedding.cross_validated(scores, labels, seed=seed),
+        r_squared=embedding.fitted(embedded, labels, period),
+        r_squared_pca=embedding.cross_validated(
+            scores, labels, components=leading, seed=seed, period=period
+        ),
     )
+
+
+@cache
+def _ideals(sides: tuple[int, int], *, periodic: bool, seed: int) -> dict[str, Persistence]:
+    """Holes of the ideals, which are the same for all steps of a trial."""
+    if periodic:
+        grids = {"clifford": clifford_torus(*sides), "solid": solid_torus(*sides)}
+    else:
+        grids = {"sheet": np.moveaxis(np.indices(sides), 0, -1) / max(sides)}
+    flat = {name: grid.reshape(-1, grid.shape[2]) for name, grid in grids.items()}
+    return {name: topology.persistence(points, seed=seed) for name, points in flat.items()}
 
 
 def _check_grid(labels: NDArray[np.floating], sides: tuple[int, int]) -> None:

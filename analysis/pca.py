@@ -21,7 +21,7 @@ class Principal:
     """Variance along each, min(samples - 1, features) of them."""
 
     scores: NDArray[np.float64]
-    """Coordinates of the samples along each, (samples, components)."""
+    """Coordinates of the samples along each, (samples, components), the largest above zero."""
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -56,6 +56,8 @@ def principal(points: NDArray[np.floating]) -> Principal:
     values, vectors = eigh(products, subset_by_index=(len(products) - count, len(products) - 1))
     values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
     scores = vectors * np.sqrt(values) if wide else next(centred(points)) @ vectors
+    largest = scores[np.abs(scores).argmax(axis=0), np.arange(count)]
+    scores = np.where(largest < 0, -scores, scores)  # eigenvectors have no sign of their own
     return Principal(variances=values / (samples - 1), scores=scores)
 
 

@@ -10,6 +10,9 @@ from typing import Literal
 
 Phase = Literal["A", "B", "C"]
 
+PHASES: dict[Phase, str] = {"A": "no structure", "B": "shapes, no order", "C": "ordered"}
+"""What each of them is, for legends."""
+
 # Share of the samples that must show one shape, wherever it is, for a manifold.
 SHAPED = 0.5
 

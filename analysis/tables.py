@@ -24,6 +24,19 @@ def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
         )
 
 
+def final(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the last evaluation of each finished trial.
+
+    Args:
+        table: One row for each trial and step.
+
+    Raises:
+        ValueError: The column `last` is missing.
+    """
+    require(table, ["last"])
+    return table[table["last"].astype(bool)]
+
+
 def measured(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
     """Rows in which a metric that is a share was measured.
 

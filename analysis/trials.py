@@ -1,13 +1,14 @@
-"""The table of trials: one row per trial, read from the records."""
+"""Tables of trials, read from the records: one row per trial, or one per trial and step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from factorlab import journal
 from factorlab.config import flatten
 from factorlab.files import DamagedFile
 from factorlab.record import Record
@@ -34,11 +35,55 @@ def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
             continue
         if config is None:
             continue
-        row |= flatten(config["config"])
-        row |= {k: config[k] for k in ("samples_2d", "samples_total", "lattice_labels")}
+        row |= flatten(config["config"]) | _counts(config)
         if result is not None:
             row |= result["metrics"]
             row |= {f"seconds_{phase}": s for phase, s in result["seconds"].items()}
             row |= {k: result[k] for k in ("steps", "parameters", "device", "weights_sha256")}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the evaluations of some trials, one row for each trial and step.
+
+    Columns: `key`, `record` (its folder), `state`, every setting under its dotted key,
+    `samples_2d`, `samples_total`, `lattice_labels`, `step`, every metric of the evaluation, and of
+    measured representations `<layer>/<measure>`; `last` where it is the last one of a finished
+    trial. A trial that was not evaluated yet, or has a damaged file, has one row without a step.
+
+    Args:
+        runs: Folder of all records.
+        settings: Of each trial, nested, by its key.
+    """
+    rows: list[dict[str, Any]] = []
+    for key, nested in settings.items():
+        record = Record(runs, key)
+        row: dict[str, Any] = {"key": key, "record": str(record.path), **flatten(nested)}
+        try:
+            config, row["state"] = record.config(), record.state()
+            found = _evaluations(record) if config is not None else {}
+        except DamagedFile:
+            rows.append(row | {"state": "damaged", "last": False})
+            continue
+        row |= _counts(config) if config is not None else {}
+        ends = max(found, default=None) if row["state"] == "done" else None
+        for step, metrics in found.items():
+            rows.append(row | {"step": step, "last": step == ends, **metrics})
+        if not found:
+            rows.append(row | {"last": False})
+    return pd.DataFrame(rows)
+
+
+def _counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: config[k] for k in ("samples_2d", "samples_total", "lattice_labels")}
+
+
+def _evaluations(record: Record) -> dict[int, dict[str, float]]:
+    """Return the metrics of each evaluated step, with what was measured of representations."""
+    points = {p.step: dict(p.metrics) for p in record.points()[0] if "accuracy" in p.metrics}
+    for path in sorted(record.analysis.glob("*.jsonl")):
+        for point in journal.read(path)[0]:
+            if point.step in points:
+                points[point.step] |= {f"{path.stem}/{k}": v for k, v in point.metrics.items()}
+    return points

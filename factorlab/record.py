@@ -162,6 +162,16 @@ class Record:
         found = sorted(path.parent for path in self.representations.glob("step-*/index.json"))
         return {int(path.name.removeprefix("step-")): path for path in found}
 
+    def layers(self) -> tuple[str, ...]:
+        """Return the layers whose representations were kept, at the last of these steps.
+
+        Raises:
+            DamagedFile: the index is not what was written.
+        """
+        folders = list(self.represented().values())
+        index = read_json(folders[-1] / "index.json") if folders else None
+        return tuple(name for name in index["sha256s"] if name != "labels") if index else ()
+
     def measures(self, layer: str) -> Path:
         """Return the journal of what was measured of a layer's representations."""
         return self.analysis / f"{layer}.jsonl"

@@ -41,7 +41,7 @@ def subjects(runs: Path, name: str, profile: str | None = None) -> list[Subject]
     return [Subject(record.key, trial) for trial, record in saved.records()]
 
 
-def analyse(runs: Path, key: str, layer: str, seed: int) -> tuple[int, str | None]:
+def analyse(runs: Path, key: str, layers: Sequence[str], seed: int) -> tuple[int, str | None]:
     """Analyse one trial in this process; returns how many steps were measured, and what is wrong.
 
     One that cannot be measured is named, and the others go on.
@@ -50,18 +50,18 @@ def analyse(runs: Path, key: str, layer: str, seed: int) -> tuple[int, str | Non
 
     record, steps = Record(runs, key), 0
     try:
-        for _ in course.analyse(record, layer, seed=seed):
-            steps += 1
-        if steps:
-            course.save(record, layer)
+        for layer in layers:
+            new = sum(1 for _ in course.analyse(record, layer, seed=seed))
+            if new:
+                course.save(record, layer)
+            steps += new
     except (ValueError, DamagedFile) as error:
         return steps, str(error)
     return steps, None
 
 
-def measured(runs: Path, key: str, layer: str) -> bool:
+def measured(record: Record, layer: str) -> bool:
     """Return whether every step whose representations a trial kept has its measures."""
-    record = Record(runs, key)
     points, _ = journal.read(record.measures(layer))
     return bool(points) and record.represented().keys() <= {point.step for point in points}
 
@@ -70,12 +70,22 @@ def analyse_all(
     chosen: Sequence[Subject],
     runs: Path,
     *,
-    layer: str,
-    seed: int,
+    layer: str | None = None,
+    seed: int = 0,
     address: str | None,
     console: Console,
 ) -> bool:
     """Analyse trials on Ray, as many at a time as cores; each process warms up once.
+
+    Ray is started if a trial is left to measure, and stays connected.
+
+    Args:
+        chosen: trials.
+        runs: folder of all records.
+        layer: by default all that a trial kept.
+        seed: of the measures.
+        address: of a Ray cluster.
+        console: for messages.
 
     Returns:
         Whether all of them have their measures.
@@ -84,30 +94,37 @@ def analyse_all(
     def say(subject: Subject, outcome: str) -> None:
         console.print(f"{subject.name}: {outcome}", highlight=False, soft_wrap=True)
 
-    left, complete = [], True
+    left: list[tuple[Subject, tuple[str, ...]]] = []
+    complete, before = True, 0
     for subject in chosen:
-        if measured(runs, subject.key, layer):
-            say(subject, "measured before")
-        elif not Record(runs, subject.key).represented():
+        record = Record(runs, subject.key)
+        try:
+            layers = (layer,) if layer is not None and record.represented() else record.layers()
+        except DamagedFile as error:
+            say(subject, str(error))
+            complete = False
+            continue
+        if not layers:
             say(subject, "no representations were kept; representations.layers says which are")
             complete = False
+        elif all(measured(record, name) for name in layers):
+            before += 1
         else:
-            left.append(subject)
+            left.append((subject, layers))
+    if before:
+        console.print(f"{before} trials were measured before", highlight=False)
     if not left:
         return complete
     cluster.connect(address)
     import ray  # noqa: PLC0415 - after `cluster.connect`
 
-    try:
-        remote = ray.remote(num_cpus=1)(analyse)
-        folder = runs.resolve()
-        waiting = {remote.remote(folder, s.key, layer, seed): s for s in left}
-        while waiting:
-            (ready,), _ = ray.wait(list(waiting), num_returns=1)
-            subject = waiting.pop(ready)
-            steps, problem = ray.get(ready)
-            complete &= problem is None
-            say(subject, problem or f"{steps} steps measured")
-    finally:
-        cluster.disconnect()
+    remote = ray.remote(num_cpus=1)(analyse)
+    folder = runs.resolve()
+    waiting = {remote.remote(folder, s.key, layers, seed): s for s, layers in left}
+    while waiting:
+        (ready,), _ = ray.wait(list(waiting), num_returns=1)
+        subject = waiting.pop(ready)
+        steps, problem = ray.get(ready)
+        complete &= problem is None
+        say(subject, problem or f"{steps} steps measured")
     return complete

@@ -136,7 +136,9 @@ def figures(
 def analyse(
     name: Annotated[str, typer.Argument(help="A sweep, or the start of a trial's key.")],
     profile: Profile = None,
-    layer: Annotated[str, typer.Option("--layer", help="Layer that was kept.")] = "layer4",
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="A layer that was kept; by default all.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the measures.")] = 0,
     address: Annotated[
         str | None, typer.Option("--address", help="Address of a Ray cluster.")
@@ -145,11 +147,15 @@ def analyse(
 ) -> None:
     """Measure the representations that trials kept, into their records and MLflow runs."""
     from sweeps import analyse as analysis  # noqa: PLC0415
+    from sweeps import cluster  # noqa: PLC0415
 
     chosen = analysis.subjects(runs, name, profile)
-    complete = analysis.analyse_all(
-        chosen, runs, layer=layer, seed=seed, address=address, console=console
-    )
+    try:
+        complete = analysis.analyse_all(
+            chosen, runs, layer=layer, seed=seed, address=address, console=console
+        )
+    finally:
+        cluster.disconnect()
     problems = _sync(runs, {subject.key for subject in chosen})
     raise typer.Exit(0 if complete and not problems else 1)
 

@@ -42,7 +42,7 @@ def _configure(address: str | None) -> None:
 
 
 def connect(address: str | None) -> None:
-    """Start Ray with all cores this process may use, or connect to a cluster.
+    """Start Ray with all cores this process may use, or connect to a cluster; once.
 
     Raises:
         UserError: no cluster answers at the address.
@@ -50,6 +50,8 @@ def connect(address: str | None) -> None:
     _configure(address)
     import ray  # noqa: PLC0415 - it reads its settings when it is imported
 
+    if ray.is_initialized():
+        return
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is not None:
         try:

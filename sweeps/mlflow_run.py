@@ -55,7 +55,8 @@ class Child:
     """Bytes of the journal that were accepted."""
     outcome: int = 0
     """Time of change (ns) of the file that ended the trial."""
-    artifacts: list[str] = field(default_factory=list)
+    files: dict[str, int] = field(default_factory=dict)
+    """Time of change (ns) of each file that was uploaded."""
     analysed: dict[str, int] = field(default_factory=dict)
     """Bytes of each layer's measures that were accepted."""
 
@@ -129,17 +130,17 @@ def log_parameters(client: MlflowClient, run: Run, parameters: Mapping[str, str]
 
 
 def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Path | None) -> None:
-    """Upload the files of a record that the run has not."""
+    """Upload the files of a record that the run has not, or has as they were before."""
     pictures = [*record.samples.glob("*.png"), *record.analysis.glob("*/*.png")]
     files = [record.path / "config.json", *sorted(pictures)]
     if ending is not None and ending.name == "result.json":
         files.append(ending)
     for path in files:
-        name = path.relative_to(record.path)
-        if str(name) not in child.artifacts:
+        name, changed = path.relative_to(record.path), path.stat().st_mtime_ns
+        if child.files.get(str(name)) != changed:
             folder = str(name.parent) if name.parent.name else None
             client.log_artifact(child.run, str(path), folder)
-            child.artifacts.append(str(name))
+            child.files[str(name)] = changed
 
 
 def log_analysis(client: MlflowClient, child: Child, record: Record) -> int:

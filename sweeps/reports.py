@@ -95,9 +95,11 @@ def draw(plan: SavedPlan, folder: Path) -> list[Path]:
         UserError: there is nothing to draw yet, or the experiment names an unknown figure.
     """
     from analysis import drawing, figures  # noqa: PLC0415 - matplotlib costs a second
+    from analysis.trials import steps_table  # noqa: PLC0415
 
-    rows = table(plan)
-    if "accuracy" not in rows:
+    trials = plan.document["trials"]
+    rows = steps_table(plan.runs, {trial["key"]: trial["settings"] for trial in trials})
+    if not rows["last"].any():
         raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
     written: list[Path] = []
     label = plan.sweep.removeprefix(f"{plan.document['experiment']}_").replace("_", "-")

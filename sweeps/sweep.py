@@ -15,6 +15,7 @@ from factorlab.errors import UserError
 from factorlab.record import Record, State
 from sweeps import cluster
 from sweeps import plan as planning
+from sweeps.analyse import Subject, analyse_all
 from sweeps.display import SweepDisplay, duration
 from sweeps.estimate import Estimate, begin, estimate
 from sweeps.experiment import Experiment
@@ -137,7 +138,7 @@ def run_sweep(
     address: str | None,
     console: Console,
 ) -> int:
-    """Plan, train, mirror and draw a sweep; what is done is not done again.
+    """Plan, train, mirror, measure and draw a sweep; what is done is not done again.
 
     Args:
         experiment: what to sweep.
@@ -148,7 +149,8 @@ def run_sweep(
         console: for messages and progress.
 
     Returns:
-        The exit status: 0 when every trial is done, 1 when one is not, 130 when interrupted.
+        The exit status: 0 when every trial is done, and measured where its representations are
+        to be, 1 when one is not, 130 when interrupted.
 
     Raises:
         UserError: the experiment is not allowed or a folder cannot be written.
@@ -167,18 +169,30 @@ def run_sweep(
         mirror.start(START_DELAY)
         try:
             trained = _train(plan, left, mirror=mirror, address=address, console=console)
+            plan = planning.look_again(plan)
+            measured = trained.interrupted or _measure(plan, address=address, console=console)
+            mirror.look_again()
         finally:
             mirror.stop()
     finally:
         cluster.disconnect()
-    plan = planning.look_again(plan)
     if experiment.figures and plan.counts()["done"]:
         drawn = draw(saved, figures)
         mirror.log_figures(drawn)
         console.print(f"figures: {drawn[0].parent}", highlight=False, soft_wrap=True)
     if mirror.problem:
         console.print(mirror.problem, highlight=False, soft_wrap=True)
-    return _conclude(plan, trained, console)
+    return _conclude(plan, trained, console) or (0 if measured else 1)
+
+
+def _measure(plan: Plan, *, address: str | None, console: Console) -> bool:
+    """Measure the representations that finished trials were to keep; returns whether all are."""
+    chosen = [
+        Subject(trial.key, trial.name)
+        for trial in plan.trials
+        if trial.state == "done" and trial.settings.representations.layers
+    ]
+    return analyse_all(chosen, plan.runs, address=address, console=console)
 
 
 def _begin(plan: Plan, figures: Path, *, retry_failed: bool, address: str | None) -> Estimate:

@@ -154,6 +154,12 @@ class Mirror:
         self._thread = None
         self._release()
 
+    def look_again(self) -> None:
+        """Look at finished trials once more: they were measured since."""
+        if self._passing.acquire(timeout=PATIENCE):
+            self._sweep_runs.look_again()
+            self._passing.release()
+
     def sync(self) -> int:
         """Bring all runs up to date now; returns how many metric points were sent.
 

@@ -1,8 +1,9 @@
 """The figures: one module each, found by its name.
 
-To add a figure, add a module here. It states `COLUMNS`, the columns that it needs of the table
-of trials, and `draw(table)`, which returns a `Drawing`. Nothing else is to be touched. Names
-that start with an underscore are helpers, not figures.
+To add a figure, add a module here. It states `COLUMNS`, the columns that it needs, and has
+`draw(table)`, which gets one row for each trial and step (`analysis.trials.steps_table`) and
+returns a `Drawing`. Nothing else is to be touched. Names that start with an underscore are
+helpers, not figures.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ class FigureModule(Protocol):
     """What a module of this folder provides."""
 
     COLUMNS: Sequence[str]
-    """Columns of the table of trials that the figure needs."""
+    """Columns of the table that the figure needs."""
 
     AXES: Sequence[str]
     """Settings that may differ between the trials it compares."""

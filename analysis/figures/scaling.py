@@ -24,7 +24,7 @@ from analysis.figures._scaling import (
     draw_accuracies,
     draw_crossings,
 )
-from analysis.tables import alike, measured, require, single
+from analysis.tables import alike, final, measured, require, single
 from analysis.theory import (
     critical_table,
     mass_ratio_table,
@@ -32,7 +32,7 @@ from analysis.theory import (
     predictions_table,
 )
 
-COLUMNS: Sequence[str] = (*scaling.COLUMNS, "data.sigma", "data.spacing")
+COLUMNS: Sequence[str] = ("key", "last", *scaling.COLUMNS, "data.sigma", "data.spacing")
 AXES: Sequence[str] = ("data.family", "data.size", "data.subsample", "seed")
 
 
@@ -48,8 +48,9 @@ def draw(
     """Draw the scaling figure.
 
     Args:
-        table: One row per finished trial, with `COLUMNS`, of one sigma and one spacing. Families,
-            N and lambdas may be incomplete: what is there is drawn, what is missing is named.
+        table: One row for each trial and step, with `COLUMNS`, of one sigma and one spacing; the
+            last steps of finished trials are drawn. Families, N and lambdas may be incomplete:
+            what is there is drawn, what is missing is named.
         level: Accuracy that counts as learnt, and mass ratio that counts as connected.
         thresholds: Overlaps above which percolation joins two bumps, one to three of them. [F]
             uses 0.005 and 0.05; 0.5 is ours, near what small images need.
@@ -68,14 +69,15 @@ def draw(
     if not 1 <= len(thresholds) <= MAX_THRESHOLDS:
         raise ValueError(f"thresholds is {list(thresholds)}, but one to three can be drawn.")
     alike(table, AXES)
-    rows = measured(table)
+    rows = measured(final(table))
     if rows.empty:
         raise ValueError("accuracy was measured in no trial, so there is nothing to draw.")
     panels = _measure(rows, level=level, seed=seed, resamples=resamples)
     panels |= _predict(rows, level, thresholds, seed=seed, realisations=realisations)
     families = panels["accuracy"]["family"].nunique()
     width = max(7.4, 3.7 * families)  # inches
-    notes = [*_reading(panels, level), *_missing(panels, len(table) - len(rows))]
+    unmeasured = table["key"].nunique() - len(rows)
+    notes = [*_reading(panels, level), *_missing(panels, unmeasured)]
     with styled():
         figure = Figure(figsize=(width, 8.2), layout="constrained")
         upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.25]).flat

@@ -33,7 +33,7 @@ def scatter(axes: Axes, measures: Measures, coordinates: Floats, label: int) -> 
     """
     values = measures.labels[:, label]
     shading = ScalarMappable(
-        Normalize(values.min(), values.max()), _ROUND if measures.periodic else _OPEN
+        Normalize(values.min(), values.max()), _OPEN if measures.period is None else _ROUND
     )
     look: dict[str, Any] = {
         "c": shading.to_rgba(values),

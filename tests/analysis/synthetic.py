@@ -49,6 +49,7 @@ def trials(
                             "samples_total": samples + stripes,
                             "accuracy": float(accuracy_at(samples, threshold)),
                             "ceiling": 1.0,
+                            "last": True,
                         }
                     )
     return pd.DataFrame(rows)

@@ -30,7 +30,7 @@ def labels_of(sides):
 @pytest.fixture(scope="module")
 def clifford():
     points = clifford_torus(*SIDES).reshape(-1, 4)
-    return measure(points, labels_of(SIDES), SIDES, periodic=True)
+    return measure(points, labels_of(SIDES), SIDES, period=16)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_the_factorized_ideal_has_its_measures(clifford):
 
 def test_the_coupled_ideal_has_its_own():
     points = solid_torus(*SIDES).reshape(-1, 3)
-    numbers = measure(points, labels_of(SIDES), SIDES, periodic=True).numbers
+    numbers = measure(points, labels_of(SIDES), SIDES, period=16).numbers
     assert numbers["factorization"] == pytest.approx(0, abs=1e-9)
     assert 2 < numbers["dimension"] < 3
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from spaces import embed as embed_at_random
@@ -46,6 +46,26 @@ def test_a_sheet_is_ordered_in_the_embedding_and_noise_is_not():
     assert found == r_squared(points, labels)  # a seed decides all bits
     noise = np.random.default_rng(0).normal(size=(len(points), 30))
     assert max(r_squared(noise, labels)) < 0.2
+
+
+def test_a_label_on_a_circle_is_read_off_its_cosine_and_sine():
+    angle = 2 * np.pi * np.arange(60) / 60
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    labels = np.stack([1 + 60 * angle / (2 * np.pi), np.arange(60) % 7], axis=1)
+    assert fitted(circle, labels, 60).x == pytest.approx(1)
+    # A line through a turn explains 6 / pi^2 of it, and less the sine alone explains half.
+    assert fitted(circle, labels).x == pytest.approx(6 / np.pi**2, abs=1e-3)
+    assert fitted(circle[:, 1:], labels, 60).x == pytest.approx(0.5)
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3))
+def test_what_an_embedding_explains_is_the_same_turned_and_scaled(seed, scale):
+    points, labels = sheet(10)
+    points = embed_at_random(points, noise=0.05, dimensions=8, seed=seed)
+    turned = scale * embed_at_random(points, dimensions=9, seed=seed + 1) + 2
+    for measure in (r_squared, cross_validated):
+        assert measure(turned, labels) == pytest.approx(measure(points, labels), abs=1e-3)
 
 
 def test_an_embedding_has_the_dimensions_asked_for():

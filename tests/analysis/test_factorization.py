@@ -39,6 +39,30 @@ def test_a_representation_without_structure_scores_nothing():
         assert score(grid) == pytest.approx(0, abs=0.02)
 
 
+def polar(radius, angle):
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+
+
+def other_grids():
+    """Representations on a grid of labels, and the score that each must have."""
+    x, y = np.meshgrid(np.linspace(-1, 1, 23), np.linspace(-1, 1, 22), indexing="ij")
+    around, down = np.pi * x, np.pi * (y + 1.1) / 2.2
+    return {
+        "circle of one label": (polar(1, around), 0),
+        "sphere": (np.dstack([polar(np.sin(down), around), np.cos(down)]), 0),
+        "disc by radius and angle": (polar(y + 1.2, around), 0),
+        "two sheets": (np.stack([x + 4 * (x > 0), y], axis=-1), 1),
+    }
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("name", other_grids())
+def test_labels_that_bend_each_other_or_are_missing_score_nothing(name, seed):
+    grid, expected = other_grids()[name]
+    found = score(turned(grid, seed, noise=(0.1, 0.05)[seed % 2]))
+    assert found == pytest.approx(expected, abs=0.2)
+
+
 def test_a_flat_sheet_is_factorized():
     x, y = np.meshgrid(np.arange(10.0), np.arange(12.0), indexing="ij")
     assert score(np.stack([x, y], axis=-1)) == pytest.approx(1)

@@ -119,7 +119,7 @@ def parts_of(path: Path) -> dict[str, float]:
     timed("homology", topology.persistence, scores)
     timed("UMAP", embedding.embed, scores, 3)
     timed("regressions", embedding.cross_validated, scores, labels)
-    measures = timed("all measures", measure, points, labels, sides, periodic=True)
+    measures = timed("all measures", measure, points, labels, sides, period=SIDE)
     timed("figures", draw, measures)
     return seconds | {"peak": resident()}
 

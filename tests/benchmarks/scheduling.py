@@ -1,9 +1,9 @@
 """Wall time of a sweep beside its trials' own time, and beside other ways to run a grid.
 
 Trials of about 5 s differ in their seed alone. Their own time is measured standalone, one trial
-after another in a process: with that process alone, and with as many side by side as there are
-cores, which share caches and clock and so run slower. The latter over the cores is the ideal.
-A first trial in each process is left out, since it pays for imports.
+after another in a process, with as many processes side by side as there are cores, which share
+caches and clock. That over the cores is the ideal. A first trial in each process is left out,
+since it pays for imports.
 
 Trials one by one are what a sweep's own cost shows in; packs train the same trials in less than
 their own time, so that their share of the ideal may pass 1.
@@ -165,17 +165,15 @@ def rows(case: str, trials: int, seen: Watched, own: float) -> list[Measurement]
 def measure_peers(seconds: float, trials: int, fewer: int, history: Path) -> None:
     """Publish the sweep beside its peers."""
     settings = calibrated(seconds)
-    alone, busy = standalone(settings, 3, 1), standalone(settings, 3, CORES)
+    busy = standalone(settings, 3, CORES)
     found = rows("factorlab sweep", trials, sweep(settings, trials, "auto"), busy)
-    found += rows("one by one", trials // 5, sweep(settings, trials // 5, 1), busy)
-    found += rows("one by one, few", fewer, sweep(settings, fewer, 1), busy)
+    found += rows("one by one", fewer, sweep(settings, fewer, 1), busy)
     for name in PEERS:
         few = max(2, fewer // CORES) if name == "shell: for" else fewer
         found += rows(name, few, peer(name, settings, few), busy)
     title = (
-        f"Trials of {settings['training']['steps']} steps on {CORES} cores: {alone:.2f} s each in "
-        f"a process that is alone, {busy:.2f} s with all cores busy (the ideal), "
-        f"load before {os.getloadavg()[0]:.1f}"
+        f"Trials of {settings['training']['steps']} steps on {CORES} cores: {busy:.2f} s each "
+        f"with all cores busy (the ideal), load before {os.getloadavg()[0]:.1f}"
     )
     publish("scheduling", title, found, history)
 
@@ -202,7 +200,7 @@ def main() -> None:
     print(f"{psutil.cpu_percent(1):.0f} % of the cores are busy before", file=sys.stderr)
     if not options.quick and not options.full:
         measure_peers(SECONDS, trials=100, fewer=6, history=options.history)
-    counts = [20] if options.quick else [5000] if options.full else [100, 250]
+    counts = [20] if options.quick else [5000] if options.full else [50, 200]
     measure_growth(counts, options.history)
 
 
