@@ -132,7 +132,8 @@ def draw(course: pd.DataFrame) -> Drawing:
                     colour, marker = look(index)
                     style = {"color": colour, "marker": marker, "label": label}
                     axes.plot(course["step"], course[column], **style)
-            axes.margins(y=0.3)  # room for the legend
+            low, high = axes.get_ylim()
+            axes.set_ylim(min(low, 0), 1.35 * high)  # room for the legend
             axes.legend(fontsize=7, ncols=2 if len(lines) > 3 else 1)
         for axes in places[1]:
             axes.set_xlabel("Optimizer step")

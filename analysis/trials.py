@@ -60,6 +60,7 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
     for key, nested in settings.items():
         record = Record(runs, key)
         row: dict[str, Any] = {"key": key, "record": str(record.path), **flatten(nested)}
+        row.pop("data.held_out", None)  # where nothing is; elsewhere it is a group
         try:
             config, row["state"] = record.config(), record.state()
             found = _evaluations(record) if config is not None else {}

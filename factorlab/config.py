@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -329,6 +329,17 @@ def parse(values: dict[str, Any], source: str = "settings") -> RunSettings:
         raise UserError(describe(error, RunSettings, source)) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
+
+
+def setting_keys(model: type[BaseModel] = RunSettings, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of all settings."""
+    for name, field in model.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        groups = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if groups:
+            yield from setting_keys(groups[0], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

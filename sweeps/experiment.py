@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from factorlab.config import RunSettings, Settings, parse
 from factorlab.errors import UserError, describe, suggestion
@@ -57,6 +57,24 @@ class Profile(Settings):
     """What one trial occupies."""
 
 
+class FigureEntry(Settings):
+    """A figure to draw; its name alone stands for one that is drawn as it comes."""
+
+    name: Name
+    """Names its files."""
+
+    draw: Name
+    """Name of its file in `analysis/figures`."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What that file leaves open."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, content: object) -> object:
+        return {"name": content, "draw": content} if isinstance(content, str) else content
+
+
 class ExperimentFile(Profile):
     """The content of an experiment file."""
 
@@ -66,8 +84,10 @@ class ExperimentFile(Profile):
     profiles: dict[Name, Profile] = Field(default_factory=dict)
     """Variants by name."""
 
-    figures: list[Name] = Field(default_factory=list)
-    """Figures to draw when the sweep ends, by the name of their file in `analysis/figures`."""
+    figures: list[FigureEntry] = Field(
+        default_factory=lambda: [FigureEntry(name="accuracy", draw="curves")]
+    )
+    """Figures to draw when the sweep ends; by default the accuracy over what is swept."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class Experiment:
     base: dict[str, Any]
     axes: dict[str, list[Any]]
     resources: Resources
-    figures: tuple[str, ...] = ()
+    figures: tuple[FigureEntry, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
 
     @property

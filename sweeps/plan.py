@@ -111,7 +111,7 @@ def save(plan: Plan) -> None:
                 "sweep": plan.experiment.sweep,
                 "source": plan.experiment.source,
                 "overrides": plan.experiment.overrides,
-                "figures": list(plan.experiment.figures),
+                "figures": [entry.model_dump() for entry in plan.experiment.figures],
                 "axes": list(plan.experiment.axes),
                 "planned": time.time(),
                 "trials": [

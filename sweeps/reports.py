@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
+from sweeps.experiment import FigureEntry
 from sweeps.plan import SavedPlan
 
 if TYPE_CHECKING:
@@ -103,14 +104,17 @@ def draw(plan: SavedPlan, folder: Path) -> list[Path]:
         raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
     written: list[Path] = []
     label = plan.sweep.removeprefix(f"{plan.document['experiment']}_").replace("_", "-")
-    for name in plan.document["figures"]:
+    for content in plan.document["figures"]:
+        entry = FigureEntry.model_validate(content)  # older plans have names alone
+        module = figures.load(entry.draw)
         try:
-            drawn = figures.load(name).draw(rows)
+            drawn = module.draw(rows, figures.options_of(module, entry.options))
         except ValueError as error:
-            raise UserError(f"{plan.document['source']}: figure '{name}': {error}") from None
+            where = f"{plan.document['source']}: figure '{entry.name}'"
+            raise UserError(f"{where}: {error}") from None
         target = folder / plan.document["experiment"]
         try:
-            written += drawing.save(drawn, target, f"{name}-{label}")
+            written += drawing.save(drawn, target, f"{entry.name}-{label}")
         except OSError as error:
             raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     return written

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from factorlab.config import flatten
-from factorlab.errors import UserError
+from factorlab.errors import UserError, describe
 from factorlab.record import Record, State
 from sweeps import cluster
 from sweeps import plan as planning
@@ -103,16 +104,20 @@ def check_figures(experiment: Experiment) -> None:
         return
     from analysis import figures  # noqa: PLC0415 - matplotlib costs a second
 
-    for name in experiment.figures:
+    for entry in experiment.figures:
+        where = f"{experiment.source}: figures: {entry.name}"
         try:
-            allowed = figures.load(name).AXES
+            module = figures.load(entry.draw)
+            figures.options_of(module, entry.options)
+        except ValidationError as error:
+            raise UserError(describe(error, module.Options, where)) from None
         except ValueError as error:
-            raise UserError(f"{experiment.source}: figures: {error}") from None
+            raise UserError(f"{where}: {error}") from None
         for key, values in experiment.axes.items():
-            if len(values) > 1 and key not in allowed:
+            if len(values) > 1 and module.AXES is not None and key not in module.AXES:
                 raise UserError(
-                    f"{experiment.source}: axes.{key}: figure '{name}' compares trials over "
-                    f"{', '.join(allowed)} alone; leave the figure out or sweep those"
+                    f"{experiment.source}: axes.{key}: figure '{entry.name}' compares trials over "
+                    f"{', '.join(module.AXES)} alone; leave the figure out or sweep those"
                 )
 
 

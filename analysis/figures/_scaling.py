@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from analysis.drawing import COLOURS, MARKERS
 from analysis.marks import GREY, LETTERS, look, plain_log, title
+from analysis.names import FAMILIES
 from analysis.tables import where
 
-FAMILIES = {
-    "bump": "Bumps",
-    "bump+stripes": "Bumps + stripes",
-    "sos": "Sums of stripes",
-    "sos+stripes": "Sums of stripes + stripes",
-    "stripes": "Stripes",
-}
 _THEORY_LINES = (":", "-.", "--")
 _THEORY_MARKERS = ("x", "+", "1")
 

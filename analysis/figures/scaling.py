@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from pydantic import Field
 
 from analysis import scaling
 from analysis.drawing import Drawing, styled
 from analysis.figures._scaling import (
-    FAMILIES,
     MAX_THRESHOLDS,
     Panels,
     draw_accuracies,
     draw_crossings,
 )
+from analysis.names import FAMILIES
 from analysis.tables import alike, final, measured, require, single
 from analysis.theory import (
     critical_table,
@@ -31,49 +32,58 @@ from analysis.theory import (
     prediction_exponents_table,
     predictions_table,
 )
+from factorlab.config import Settings
 
 COLUMNS: Sequence[str] = ("key", "last", *scaling.COLUMNS, "data.sigma", "data.spacing")
 AXES: Sequence[str] = ("data.family", "data.size", "data.subsample", "seed")
 
 
-def draw(
-    table: pd.DataFrame,
-    *,
-    level: float = 0.6,
-    thresholds: Sequence[float] = (0.05, 0.5),
-    seed: int = 0,
-    resamples: int = 2000,
-    realisations: int = 400,
-) -> Drawing:
+class Options(Settings):
+    """What an experiment file may choose."""
+
+    level: float = Field(default=0.6, gt=0, lt=1)
+    """Accuracy that counts as learnt, and mass ratio that counts as connected."""
+
+    thresholds: tuple[float, ...] = Field(
+        default=(0.05, 0.5), min_length=1, max_length=MAX_THRESHOLDS
+    )
+    """Overlaps above which percolation joins two bumps. [F] uses 0.005 and 0.05; 0.5 is ours, near
+    what small images need."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the bootstrap and of percolation's realisations."""
+
+    resamples: int = Field(default=2000, ge=1)
+    """Bootstrap replicates of every crossing."""
+
+    realisations: int = Field(default=400, ge=1)
+    """Realisations of every percolation average."""
+
+
+def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     """Draw the scaling figure.
 
     Args:
         table: One row for each trial and step, with `COLUMNS`, of one sigma and one spacing; the
             last steps of finished trials are drawn. Families, N and lambdas may be incomplete:
             what is there is drawn, what is missing is named.
-        level: Accuracy that counts as learnt, and mass ratio that counts as connected.
-        thresholds: Overlaps above which percolation joins two bumps, one to three of them. [F]
-            uses 0.005 and 0.05; 0.5 is ours, near what small images need.
-        seed: Seed of the bootstrap and of percolation's realisations.
-        resamples: Bootstrap replicates of every crossing.
-        realisations: Realisations of every percolation average.
+        options: What to draw.
 
     Returns:
         The figure and the data of its layers, named at the head of this module.
 
     Raises:
-        ValueError: A column is missing, the table has no measured accuracy or mixes several
-            sigmas or spacings, or a parameter is out of its range.
+        ValueError: A column is missing, or the table has no measured accuracy or mixes several
+            sigmas or spacings.
     """
     require(table, COLUMNS)
-    if not 1 <= len(thresholds) <= MAX_THRESHOLDS:
-        raise ValueError(f"thresholds is {list(thresholds)}, but one to three can be drawn.")
+    options = options or Options()
+    level = options.level
     alike(table, AXES)
     rows = measured(final(table))
     if rows.empty:
         raise ValueError("accuracy was measured in no trial, so there is nothing to draw.")
-    panels = _measure(rows, level=level, seed=seed, resamples=resamples)
-    panels |= _predict(rows, level, thresholds, seed=seed, realisations=realisations)
+    panels = _measure(rows, options) | _predict(rows, options)
     families = panels["accuracy"]["family"].nunique()
     width = max(7.4, 3.7 * families)  # inches
     unmeasured = table["key"].nunique() - len(rows)
@@ -88,9 +98,11 @@ def draw(
     return Drawing(figure=figure, panels=panels)
 
 
-def _measure(rows: pd.DataFrame, *, level: float, seed: int, resamples: int) -> Panels:
+def _measure(rows: pd.DataFrame, options: Options) -> Panels:
     """Layers that come from the trials."""
-    crossings = scaling.measure_crossings(rows, level=level, seed=seed, resamples=resamples)
+    crossings = scaling.measure_crossings(
+        rows, level=options.level, seed=options.seed, resamples=options.resamples
+    )
     trials = ["data.family", "data.size", "data.subsample", "seed", *scaling.COUNTS, "accuracy"]
     return {
         "accuracy": scaling.accuracy_table(rows),
@@ -102,15 +114,9 @@ def _measure(rows: pd.DataFrame, *, level: float, seed: int, resamples: int) -> 
     }
 
 
-def _predict(
-    rows: pd.DataFrame,
-    level: float,
-    thresholds: Sequence[float],
-    *,
-    seed: int,
-    realisations: int,
-) -> Panels:
+def _predict(rows: pd.DataFrame, options: Options) -> Panels:
     """Layers that come from percolation, for the lattices of the trials."""
+    thresholds, seed, realisations = options.thresholds, options.seed, options.realisations
     sizes = sorted(int(size) for size in rows["data.size"].unique())
     sigma, spacing = single(rows, "data.sigma"), single(rows, "data.spacing")
     if not isinstance(sigma, float):
@@ -121,7 +127,7 @@ def _predict(
         spacing=spacing,
         sigma=sigma,
         thresholds=thresholds,
-        level=level,
+        level=options.level,
         realisations=realisations,
         seed=seed,
     )

@@ -49,6 +49,8 @@ def trials(
                             "samples_total": samples + stripes,
                             "accuracy": float(accuracy_at(samples, threshold)),
                             "ceiling": 1.0,
+                            "state": "done",
+                            "step": 1000,
                             "last": True,
                         }
                     )

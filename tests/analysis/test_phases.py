@@ -10,6 +10,8 @@ ORDERED = {
     "dimension": 8.0,
     "r_squared_x": 0.9,
     "r_squared_y": 0.8,
+    "r_squared_pca_x": 0.3,
+    "r_squared_pca_y": 0.3,
 }
 
 
@@ -18,6 +20,8 @@ ORDERED = {
     [
         ({}, "C"),
         ({"r_squared_y": 0.5}, "B"),
+        ({"r_squared_y": 0.5, "r_squared_pca_x": 1.0}, "B"),  # not both of either kind
+        ({"r_squared_y": 0.5, "r_squared_pca_x": 1.0, "r_squared_pca_y": 0.9}, "C"),
         ({"accuracy": 0.1, "share_misplaced": 0.8, "r_squared_x": 0.0}, "B"),
         ({"accuracy": 0.1, "share_misplaced": 0.3}, "A"),
         ({"dimension": 61.0}, "A"),

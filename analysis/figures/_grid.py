@@ -1,0 +1,80 @@
+"""What the figures over any settings have in common: which rows, which panels, which words."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import pandas as pd
+from pydantic import AfterValidator
+
+from analysis import names
+from analysis.tables import final, require
+from factorlab.config import setting_keys
+from factorlab.errors import suggestion
+
+COLUMNS: Sequence[str] = ("key", "seed", "step", "last")
+
+_BESIDE_SETTINGS = ("step", "samples_2d", "samples_total")
+
+
+def _known(key: str) -> str:
+    allowed = (*_BESIDE_SETTINGS, *setting_keys())
+    if key not in allowed:
+        raise ValueError(
+            f"'{key}' is no setting; allowed: {', '.join(_BESIDE_SETTINGS)} or a dotted key of a "
+            f"run's settings{suggestion(key, allowed)}"
+        )
+    return key
+
+
+Setting = Annotated[str, AfterValidator(_known)]
+"""A dotted key of a run's settings, the step, or a number of examples."""
+
+
+def chosen_rows(
+    table: pd.DataFrame, settings: Sequence[str], metrics: Sequence[str]
+) -> pd.DataFrame:
+    """Rows to draw: every step where the step is asked for, else the last of finished trials.
+
+    Args:
+        table: One row for each trial and step.
+        settings: All that the figure shows, or `step`.
+        metrics: At least one of which a row must have.
+
+    Raises:
+        ValueError: A column is missing, or no row has a metric.
+    """
+    require(table, [*settings, *metrics])
+    rows = table[table["step"].notna()] if "step" in settings else final(table)
+    rows = rows.dropna(subset=list(metrics), how="all")
+    if rows.empty:
+        raise ValueError(f"{', '.join(metrics)}: measured in no trial, so nothing can be drawn.")
+    return rows
+
+
+def in_words(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """The values of some settings in each row, in words; empty where there are no settings."""
+    if not keys:
+        return [""] * len(rows)
+    return [names.combination(keys, row) for row in zip(*(rows[k] for k in keys), strict=True)]
+
+
+def on_axis(rows: pd.DataFrame, key: str) -> list[object]:
+    """The values of a setting in each row as an axis has them: numbers, or words."""
+    numbers = all(isinstance(v, float | int) and not isinstance(v, bool) for v in rows[key])
+    return list(rows[key]) if numbers else [names.bare(v) for v in rows[key]]
+
+
+def long(rows: pd.DataFrame, places: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """One row for each row and metric: its places, `metric`, `value` and the `ceiling` over it.
+
+    Args:
+        rows: One row for each trial and step.
+        places: Where each of them goes, with the same index.
+        metrics: Columns of `rows`.
+    """
+    parts = []
+    for metric in metrics:
+        ceiling = metric.replace("accuracy", "ceiling")
+        above = rows[ceiling] if ceiling != metric and ceiling in rows else None
+        parts.append(places.assign(metric=metric, value=rows[metric], ceiling=above))
+    return pd.concat(parts, ignore_index=True).dropna(subset="value")

@@ -1,0 +1,122 @@
+"""Phase diagrams: a metric in colour over two settings, or a setting and the step ([W] Figs 3, 8).
+
+One row of panels for each metric, one column for each value of the `panels` settings; seeds are
+averaged, or the best of them is taken. Data: `cells`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from analysis import names
+from analysis.drawing import Drawing, styled
+from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, long, on_axis
+from analysis.figures._notes import note, unfinished
+from analysis.marks import LETTERS, title
+from analysis.tables import require
+from factorlab.config import Settings
+
+__all__ = ["AXES", "COLUMNS", "Options", "draw"]
+
+AXES: Sequence[str] | None = None
+
+
+class Options(Settings):
+    """What an experiment file may choose."""
+
+    x: Setting = "step"
+    """Setting along the horizontal axis, or `step`."""
+
+    y: Setting | None = None
+    """Setting along the vertical axis; by default the one with most values."""
+
+    colour: list[str] = Field(default=["accuracy"], min_length=1)
+    """Metrics, a row of panels each."""
+
+    panels: list[Setting] = Field(default_factory=list)
+    """Settings that tell columns of panels apart."""
+
+    seeds: Literal["mean", "best"] = "mean"
+    """Over seeds, the mean, or the best as [W] has it."""
+
+
+def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
+    """Draw metrics over two axes.
+
+    Args:
+        table: One row for each trial and step. The last steps of finished trials are drawn, or
+            every step where the step is an axis.
+        options: What to draw.
+
+    Raises:
+        ValueError: A column is missing, or no trial has what is to be drawn.
+    """
+    options = options or Options()
+    require(table, COLUMNS)
+    left = [k for k in names.varying(table) if k != options.x and k not in options.panels]
+    y = options.y or next(iter(left), None)
+    if y is None:
+        raise ValueError("The trials differ in no setting that could be the vertical axis.")
+    rows = chosen_rows(table, [options.x, y, *options.panels], options.colour)
+    cells = _cells(rows, y, options)
+    with styled():
+        panels = list(dict.fromkeys(cells["panel"]))
+        count = len(options.colour)
+        figure = Figure(figsize=(1.8 + 3.4 * len(panels), 0.9 + 2.7 * count), layout="constrained")
+        places = figure.subplots(count, len(panels), squeeze=False, sharex=True, sharey=True)
+        letters = iter(LETTERS)
+        for row, metric in zip(places, options.colour, strict=True):
+            for axes, panel in zip(row, panels, strict=True):
+                here = cells[(cells["metric"] == metric) & (cells["panel"] == panel)]
+                mesh = _draw_panel(axes, here, metric)
+                title(axes, next(letters), panel)
+            figure.colorbar(mesh, ax=list(row), label=names.metric(metric))
+            row[0].set_ylabel(names.setting(y))
+        for axes in places[-1]:
+            axes.set_xlabel(names.setting(options.x))
+        how = f"Each cell: {options.seeds} of up to {int(cells['trials'].max())} seeds."
+        note(figure, [f"{how} White: not measured.", *unfinished(table)])
+    return Drawing(figure=figure, panels={"cells": cells})
+
+
+def _cells(rows: pd.DataFrame, y: str, options: Options) -> pd.DataFrame:
+    """One row for each metric, panel, x and y."""
+    places = pd.DataFrame(
+        {
+            "panel": in_words(rows, options.panels),
+            "x": on_axis(rows, options.x),
+            "y": on_axis(rows, y),
+        },
+        index=rows.index,
+    )
+    found = long(rows, places, options.colour)
+    grouped = found.groupby(["metric", "panel", "y", "x"], sort=False)["value"]
+    how = "mean" if options.seeds == "mean" else "max"
+    return grouped.agg(["size", how]).set_axis(["trials", "value"], axis=1).reset_index()
+
+
+def _draw_panel(axes: Axes, cells: pd.DataFrame, metric: str) -> QuadMesh:
+    """Draw a table of cells, with their values in figures."""
+    scale = 100 if names.is_share(metric) else 1
+    grid = cells.pivot_table(index="y", columns="x", values="value", sort=True)
+    values = scale * grid.to_numpy(dtype=float)
+    bounded = names.is_share(metric) or "r_squared" in metric
+    top = scale if bounded else float(np.nanmax(values))
+    mesh = axes.pcolormesh(values, cmap="viridis", vmin=0, vmax=top)
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            axes.text(
+                j + 0.5, i + 0.5, f"{value:.0f}" if scale > 1 else f"{value:.2g}",
+                ha="center", va="center", fontsize=7,
+                color="white" if value < 0.6 * top else "black",
+            )  # fmt: skip
+    axes.set_xticks(np.arange(len(grid.columns)) + 0.5, [names.bare(v) for v in grid.columns])
+    axes.set_yticks(np.arange(len(grid.index)) + 0.5, [names.bare(v) for v in grid.index])
+    axes.tick_params(length=0)
+    return mesh
