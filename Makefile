@@ -16,6 +16,8 @@ READY   := .venv/.ready
 BIN     := .venv/bin
 EXPERIMENTS := $(basename $(notdir $(wildcard sweeps/experiments/*.yaml)))
 
+sweep = $(BIN)/factorlab sweep $(1) --profile $(PROFILE) --runs $(RUNS) --figures $(FIGURES) $(if $(ADDRESS),--address $(ADDRESS)) $(foreach pair,$(SET),--set '$(pair)')
+
 export FACTORLAB_RUNS := $(RUNS)
 
 $(READY): pyproject.toml requirements.lock
@@ -35,8 +37,12 @@ help:  ## list every target
 .PHONY: install
 install: $(READY)  ## build .venv when it is missing or older than the lock
 
+.PHONY: sweep-all
+sweep-all: $(READY)  ## run all experiments: PROFILE=, SET=, ADDRESS=
+	$(call sweep,$(EXPERIMENTS))
+
 sweep-%: $(READY)  ## run an experiment: PROFILE=, SET="key=value ...", ADDRESS= of a Ray cluster
-	$(BIN)/factorlab sweep $* --profile $(PROFILE) --runs $(RUNS) --figures $(FIGURES) $(if $(ADDRESS),--address $(ADDRESS)) $(foreach pair,$(SET),--set '$(pair)')
+	$(call sweep,$*)
 
 .PHONY: figures
 figures: $(READY)  ## draw the figures of every experiment that has records

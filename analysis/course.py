@@ -48,6 +48,9 @@ _PANELS = (
     ),
 )
 
+# A sweep has hundreds of trials; PDFs would take longer than the measures.
+_KINDS = ("png",)
+
 # Behind each phase, lighter as order grows.
 _SHADES = {"A": "0.82", "B": "0.92", "C": "1.0"}
 
@@ -90,7 +93,8 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
             raise ValueError(f"Step {step}: {error}") from None
         if step == last:
             for name in portraits.available():
-                drawing.save(portraits.load(name).draw(measures), folder / layer, name)
+                drawn = portraits.load(name).draw(measures)
+                drawing.save(drawn, folder / layer, name, _KINDS)
         snapshots.keep(record, layer, step, measures)
         written.append(step, measures.numbers)
         yield step
@@ -163,4 +167,4 @@ def _shade_phases(figure: Figure, course: pd.DataFrame) -> None:
 
 def save(record: Record, layer: str) -> list[Path]:
     """Draw a trial's course into its record; returns the paths."""
-    return drawing.save(draw(table(record, layer)), record.analysis / layer, "course")
+    return drawing.save(draw(table(record, layer)), record.analysis / layer, "course", _KINDS)

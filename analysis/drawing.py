@@ -5,6 +5,7 @@ The bytes depend on the table, the code and the versions of the libraries alone:
 
 import io
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,9 @@ class Drawing:
     letters, digits and hyphens: they end up in file names."""
 
 
-def save(drawing: Drawing, folder: Path, name: str) -> list[Path]:
+def save(
+    drawing: Drawing, folder: Path, name: str, kinds: Sequence[str] = tuple(_METADATA)
+) -> list[Path]:
     """Write a drawing: `NAME.png` (200 dpi), `NAME.pdf`, and `NAME-PANEL.csv` for each panel.
 
     Each file is written under a temporary name, flushed to the disk and renamed, so that a
@@ -74,6 +77,7 @@ def save(drawing: Drawing, folder: Path, name: str) -> list[Path]:
         drawing: What a figure module's `draw` returns.
         folder: Where the files go; it is made if it is missing.
         name: Name of the figure.
+        kinds: Which of `png` and `pdf`; a PDF takes twice as long.
 
     Returns:
         The paths written.
@@ -91,9 +95,9 @@ def save(drawing: Drawing, folder: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with styled():
-        for kind, metadata in _METADATA.items():
+        for kind in kinds:
             buffer = io.BytesIO()
-            drawing.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+            drawing.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_METADATA[kind])
             written.append(folder / f"{name}.{kind}")
             write_atomically(written[-1], buffer.getvalue())
     for panel, data in drawing.panels.items():

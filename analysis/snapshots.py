@@ -79,7 +79,7 @@ def read(record: Path, layer: str, step: int) -> Snapshot | None:
     """
     path = _path(record / "analysis", layer, step)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = dict(file)
     except FileNotFoundError:
         return None

@@ -54,7 +54,9 @@ DEFAULT_FIGURES = Path("figures")
 
 @app.command()
 def sweep(
-    experiment: Annotated[str, typer.Argument(help="An experiment's name or YAML file.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Experiments by name or YAML file.")
+    ],
     profile: Profile = None,
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
@@ -67,23 +69,34 @@ def sweep(
     runs: Runs = DEFAULT_RUNS,
     figures: Figures = DEFAULT_FIGURES,
 ) -> None:
-    """Train every trial of an experiment that is not done yet, and draw its figures."""
-    from sweeps import experiment as experiments  # noqa: PLC0415 - torch costs seconds
+    """Train every trial of experiments that is not done yet, measure, and draw figures."""
+    from sweeps import cluster  # noqa: PLC0415
+    from sweeps import experiment as experiments  # noqa: PLC0415
     from sweeps.sweep import price_sweep, run_sweep  # noqa: PLC0415
 
-    chosen = experiments.load(experiment, profile, experiments.parse_overrides(overrides or []))
+    changes = experiments.parse_overrides(overrides or [])
+    chosen = [experiments.load(name, profile, changes) for name in names]
     if dry_run:
-        price_sweep(chosen, runs, retry_failed=retry_failed, console=Console())
+        for experiment in chosen:
+            price_sweep(experiment, runs, retry_failed=retry_failed, console=Console())
         return
-    code = run_sweep(
-        chosen,
-        runs,
-        figures,
-        retry_failed=retry_failed,
-        address=address,
-        console=console,
-    )
-    raise typer.Exit(code)
+    worst = 0
+    try:
+        for experiment in chosen:
+            code = run_sweep(
+                experiment,
+                runs,
+                figures,
+                retry_failed=retry_failed,
+                address=address,
+                console=console,
+            )
+            worst = max(worst, code)
+            if code == _INTERRUPTED:
+                break
+    finally:
+        cluster.disconnect()
+    raise typer.Exit(worst)
 
 
 @app.command()
@@ -128,8 +141,12 @@ def figures(
     """Draw a sweep's figures from its records: PNG, PDF and the CSV behind each panel."""
     from sweeps import plan, reports  # noqa: PLC0415
 
-    for path in reports.draw(plan.find(runs, name, profile), folder):
+    written, problems = reports.draw(plan.find(runs, name, profile), folder)
+    for path in written:
         typer.echo(str(path))
+    for problem in problems:
+        console.print(problem, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if problems else 0)
 
 
 @app.command()

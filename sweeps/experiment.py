@@ -53,6 +53,9 @@ class Profile(Settings):
     axes: Axes = Field(default_factory=dict)
     """Dotted key of a run setting to its values; replaces the file's axis of that key."""
 
+    also: list[Axes] | None = None
+    """Further grids: each replaces some of the axes, or adds to them. Replaces the file's."""
+
     resources: Resources | None = None
     """What one trial occupies."""
 
@@ -99,7 +102,10 @@ class Experiment:
     source: str
     base: dict[str, Any]
     axes: dict[str, list[Any]]
+    """Dotted keys to values; the grid is their product."""
     resources: Resources
+    also: tuple[dict[str, list[Any]], ...] = ()
+    """What further grids replace of the axes."""
     figures: tuple[FigureEntry, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
 
@@ -120,12 +126,23 @@ class Experiment:
         Raises:
             UserError: a value is not allowed; nothing has been started then.
         """
-        for values in itertools.product(*self.axes.values()):
-            point = dict(zip(self.axes, values, strict=True))
-            nested = json.loads(json.dumps(self.base))
-            for key, value in point.items():
-                assign(nested, key, value, self.source)
-            yield point, parse(nested, self.source)
+        for grid in (self.axes, *({**self.axes, **other} for other in self.also)):
+            for values in itertools.product(*grid.values()):
+                point = dict(zip(grid, values, strict=True))
+                nested = json.loads(json.dumps(self.base))
+                for key, value in point.items():
+                    assign(nested, key, value, self.source)
+                yield point, parse(nested, self.source)
+
+    @property
+    def swept(self) -> dict[str, list[Any]]:
+        """Every key that is an axis of some grid, with its values in all of them."""
+        found: dict[str, list[Any]] = {}
+        for grid in (self.axes, *self.also):
+            for key, values in grid.items():
+                there = found.setdefault(key, [])
+                there += [value for value in values if value not in there]
+        return found
 
 
 def assign(nested: dict[str, Any], key: str, value: object, source: str) -> None:
@@ -214,25 +231,29 @@ def load(
         raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
     chosen, profile = _profile(file, profile, source)
     base, axes = _merge(file.base, chosen.base), {**file.axes, **chosen.axes}
-    for key in axes:
+    also = [dict(grid) for grid in (file.also if chosen.also is None else chosen.also) or ()]
+    known = {key for grid in (axes, *also) for key in grid}
+    for key in known:
         _check_axis(key, source)
     for key, value in (overrides or {}).items():
-        nested = [axis for axis in axes if f"{axis}.".startswith(f"{key}.") and axis != key]
-        nested += [axis for axis in axes if key.startswith(f"{axis}.")]
+        nested = [axis for axis in known if f"{axis}.".startswith(f"{key}.") and axis != key]
+        nested += [axis for axis in known if key.startswith(f"{axis}.")]
         if nested:
-            raise UserError(f"--set {key}: '{nested[0]}' is an axis of {source}; set that")
-        if key in axes:
-            axes[key] = value if isinstance(value, list) else [value]
-            if not axes[key]:
-                raise UserError(f"--set {key}: an axis needs at least one value")
-        else:
+            raise UserError(f"--set {key}: '{min(nested)}' is an axis of {source}; set that")
+        if key not in known:
             assign(base, key, value, f"--set {key}")
+        elif value == []:
+            raise UserError(f"--set {key}: an axis needs at least one value")
+        for grid in (axes, *also):
+            if key in grid:
+                grid[key] = value if isinstance(value, list) else [value]
     return Experiment(
         name=file.name,
         profile=profile,
         source=source,
         base=base,
         axes=axes,
+        also=tuple(also),
         resources=chosen.resources or file.resources or Resources(),
         figures=tuple(file.figures),
         overrides=overrides or {},

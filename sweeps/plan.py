@@ -60,7 +60,10 @@ class Plan:
 
 def _shorten(key: str, value: object) -> str:
     """Return ``name=value`` of an axis, by the last part of its key."""
-    text = "x".join(str(v) for v in value) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        text = "-".join(map(str, value.values()))
+    else:
+        text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
     return f"{key.rpartition('.')[2]}={text}"
 
 
@@ -112,7 +115,7 @@ def save(plan: Plan) -> None:
                 "source": plan.experiment.source,
                 "overrides": plan.experiment.overrides,
                 "figures": [entry.model_dump() for entry in plan.experiment.figures],
-                "axes": list(plan.experiment.axes),
+                "axes": list(plan.experiment.swept),
                 "planned": time.time(),
                 "trials": [
                     {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
+from factorlab.files import DamagedFile
 from sweeps.experiment import FigureEntry
 from sweeps.plan import SavedPlan
 
@@ -82,18 +83,20 @@ def table(plan: SavedPlan) -> pd.DataFrame:
     return rows
 
 
-def draw(plan: SavedPlan, folder: Path) -> list[Path]:
+def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[str]]:
     """Draw the sweep's figures from its records, as PNG, PDF and the CSV behind each panel.
+
+    A figure that cannot be drawn leaves the others to be drawn.
 
     Args:
         plan: the sweep.
         folder: figures go to ``<folder>/<experiment>/<figure>-<profile>...``.
 
     Returns:
-        The files written.
+        The files written, and why a figure could not be drawn.
 
     Raises:
-        UserError: there is nothing to draw yet, or the experiment names an unknown figure.
+        UserError: there is nothing to draw yet, or a file cannot be written.
     """
     from analysis import drawing, figures  # noqa: PLC0415 - matplotlib costs a second
     from analysis.trials import steps_table  # noqa: PLC0415
@@ -103,21 +106,22 @@ def draw(plan: SavedPlan, folder: Path) -> list[Path]:
     if not rows["last"].any():
         raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
     written: list[Path] = []
+    problems: list[str] = []
     label = plan.sweep.removeprefix(f"{plan.document['experiment']}_").replace("_", "-")
     for content in plan.document["figures"]:
         entry = FigureEntry.model_validate(content)  # older plans have names alone
-        module = figures.load(entry.draw)
         try:
+            module = figures.load(entry.draw)
             drawn = module.draw(rows, figures.options_of(module, entry.options))
-        except ValueError as error:
-            where = f"{plan.document['source']}: figure '{entry.name}'"
-            raise UserError(f"{where}: {error}") from None
+        except (ValueError, DamagedFile) as error:
+            problems.append(f"{plan.document['source']}: figure '{entry.name}': {error}")
+            continue
         target = folder / plan.document["experiment"]
         try:
             written += drawing.save(drawn, target, f"{entry.name}-{label}")
         except OSError as error:
             raise UserError(f"{target}: cannot be written: {error.strerror}") from None
-    return written
+    return written, problems
 
 
 def export(plan: SavedPlan, path: Path) -> int:

@@ -46,7 +46,7 @@ def show_plan(plan: Plan, left: Estimate, console: Console, where: str = "on thi
     experiment = plan.experiment
     counts = plan.counts()
     table = Table.grid(padding=(0, 2))
-    for key, values in experiment.axes.items():
+    for key, values in experiment.swept.items():
         table.add_row(key, ", ".join(map(str, values)))
     console.print(f"[bold]{experiment.sweep}[/bold]: {len(plan.trials)} trials from")
     console.print(table)
@@ -113,7 +113,7 @@ def check_figures(experiment: Experiment) -> None:
             raise UserError(describe(error, module.Options, where)) from None
         except ValueError as error:
             raise UserError(f"{where}: {error}") from None
-        for key, values in experiment.axes.items():
+        for key, values in experiment.swept.items():
             if len(values) > 1 and module.AXES is not None and key not in module.AXES:
                 raise UserError(
                     f"{experiment.source}: axes.{key}: figure '{entry.name}' compares trials over "
@@ -145,6 +145,8 @@ def run_sweep(
 ) -> int:
     """Plan, train, mirror, measure and draw a sweep; what is done is not done again.
 
+    Ray is started where something is left to do, and stays connected for the next sweep.
+
     Args:
         experiment: what to sweep.
         runs: folder of all records.
@@ -154,40 +156,41 @@ def run_sweep(
         console: for messages and progress.
 
     Returns:
-        The exit status: 0 when every trial is done, and measured where its representations are
-        to be, 1 when one is not, 130 when interrupted.
+        The exit status: 0 when every trial is done, measured where its representations are to
+        be, and all figures are drawn; 1 when not; 130 when interrupted.
 
     Raises:
         UserError: the experiment is not allowed or a folder cannot be written.
     """
     plan = planning.make(experiment, runs)
+    left = _begin(plan, figures, retry_failed=retry_failed, address=address)
+    cluster_alike = "on the cluster if its machines are like this one"
+    show_plan(plan, left, console, cluster_alike if address else "on this machine")
+    planning.save(plan)
+    if retry_failed:
+        for trial in plan.trials:
+            Record(runs, trial.key).forget_failure()
+    saved = planning.find(runs, experiment.sweep)
+    mirror = mirror_of(runs, saved)
+    mirror.start(START_DELAY)
     try:
-        left = _begin(plan, figures, retry_failed=retry_failed, address=address)
-        cluster_alike = "on the cluster if its machines are like this one"
-        show_plan(plan, left, console, cluster_alike if address else "on this machine")
-        planning.save(plan)
-        if retry_failed:
-            for trial in plan.trials:
-                Record(runs, trial.key).forget_failure()
-        saved = planning.find(runs, experiment.sweep)
-        mirror = mirror_of(runs, saved)
-        mirror.start(START_DELAY)
-        try:
-            trained = _train(plan, left, mirror=mirror, address=address, console=console)
-            plan = planning.look_again(plan)
-            measured = trained.interrupted or _measure(plan, address=address, console=console)
-            mirror.look_again()
-        finally:
-            mirror.stop()
+        trained = _train(plan, left, mirror=mirror, address=address, console=console)
+        plan = planning.look_again(plan)
+        complete = trained.interrupted or _measure(plan, address=address, console=console)
+        mirror.look_again()
     finally:
-        cluster.disconnect()
+        mirror.stop()
     if experiment.figures and plan.counts()["done"]:
-        drawn = draw(saved, figures)
+        drawn, problems = draw(saved, figures)
         mirror.log_figures(drawn)
-        console.print(f"figures: {drawn[0].parent}", highlight=False, soft_wrap=True)
+        if drawn:
+            console.print(f"figures: {drawn[0].parent}", highlight=False, soft_wrap=True)
+        for problem in problems:
+            console.print(problem, highlight=False, soft_wrap=True)
+        complete = complete and not problems
     if mirror.problem:
         console.print(mirror.problem, highlight=False, soft_wrap=True)
-    return _conclude(plan, trained, console) or (0 if measured else 1)
+    return _conclude(plan, trained, console) or (0 if complete else 1)
 
 
 def _measure(plan: Plan, *, address: str | None, console: Console) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 from pydantic import AfterValidator
 
@@ -38,17 +39,25 @@ def chosen_rows(
     Args:
         table: One row for each trial and step.
         settings: All that the figure shows, or `step`.
-        metrics: At least one of which a row must have.
+        metrics: At least one of which a row must have; the column of one that no trial has is
+            empty.
 
     Raises:
-        ValueError: A column is missing, or no row has a metric.
+        ValueError: The column of a setting is missing, or no row has a metric.
     """
-    require(table, [*settings, *metrics])
+    require(table, settings)
     rows = table[table["step"].notna()] if "step" in settings else final(table)
+    rows = rows.assign(**{metric: np.nan for metric in metrics if metric not in rows})
     rows = rows.dropna(subset=list(metrics), how="all")
     if rows.empty:
         raise ValueError(f"{', '.join(metrics)}: measured in no trial, so nothing can be drawn.")
     return rows
+
+
+def missing(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """Name the metrics that no row has; nothing where all are there."""
+    absent = [names.metric(metric) for metric in metrics if rows[metric].isna().all()]
+    return [f"Not measured: {', '.join(absent)}."] if absent else []
 
 
 def in_words(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:

@@ -6,17 +6,20 @@ settings in which the trials differ. Data: `means` (mean and standard deviation 
 `trials`.
 """
 
+import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from pandas.api.types import is_numeric_dtype
 from pydantic import Field
 
 from analysis import names
 from analysis.drawing import Drawing, styled
-from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, long, on_axis
+from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, long, missing, on_axis
 from analysis.figures._notes import note, unfinished
 from analysis.marks import GREY, LETTERS, look, title
 from analysis.tables import require
@@ -25,6 +28,12 @@ from factorlab.config import Settings
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
+
+# Values up to which an axis has a tick for each.
+_TICKS = 8
+
+# Least ratio of two ticks of a logarithmic axis.
+_CLOSE = 1.7
 
 # Ratio of the largest to the smallest value from which an axis is logarithmic.
 _WIDE = 15
@@ -68,28 +77,42 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     means = _means(trials)
     with styled():
         columns = list(dict.fromkeys(trials["panel"]))
-        figure = Figure(
-            figsize=(1.2 + 3.4 * max(len(columns), 2), 0.9 + 2.7 * len(options.y)),
-            layout="constrained",
-        )
-        places = figure.subplots(
-            len(options.y), len(columns), squeeze=False, sharex=True, sharey="row"
-        )
-        letters = iter(LETTERS)
-        for row, metric in zip(places, options.y, strict=True):
-            for axes, panel in zip(row, columns, strict=True):
-                here = (t[(t["metric"] == metric) & (t["panel"] == panel)] for t in (means, trials))
-                _draw_panel(axes, *here, metric=metric, lines=list(dict.fromkeys(trials["line"])))
-                title(axes, next(letters), panel)
-            row[0].set_ylabel(names.metric(metric))
-        for axes in places[-1]:
-            axes.set_xlabel(names.setting(x))
-        _scale(places.flat, trials["x"])
-        handles, labels = places.flat[0].get_legend_handles_labels()
+        measured = [metric for metric in options.y if rows[metric].notna().any()]
+        shown = [(metric, panel) for metric in measured for panel in columns]
+        figure, places, across = _panels(len(shown), len(columns))
+        for index, (axes, (metric, panel)) in enumerate(zip(places, shown, strict=True)):
+            here = (t[(t["metric"] == metric) & (t["panel"] == panel)] for t in (means, trials))
+            _draw_panel(axes, *here, metric=metric, lines=list(dict.fromkeys(trials["line"])))
+            title(axes, LETTERS[index], panel)
+            if index + across >= len(shown):
+                axes.set_xlabel(names.setting(x))
+                axes.tick_params(labelbottom=True)
+            if len(columns) == 1 or index % across == 0:
+                axes.set_ylabel(names.metric(metric))
+        _scale(places, trials["x"])
+        handles, labels = places[0].get_legend_handles_labels()
         if len(labels) > 1:
             figure.legend(handles, labels, loc="outside right upper")
-        note(figure, [_reading(means, options.y), *unfinished(table)])
+        text = [_reading(means, options.y), *missing(rows, options.y), *unfinished(table)]
+        note(figure, text)
     return Drawing(figure=figure, panels={"means": means, "trials": trials})
+
+
+def _panels(count: int, columns: int) -> tuple[Figure, list[Axes], int]:
+    """Panels in rows of a metric each, or, where a metric has one panel alone, two in a row.
+
+    Returns:
+        The figure, its panels row by row, and how many there are in a row.
+    """
+    across = columns if columns > 1 else min(count, 2)
+    down = math.ceil(count / across)
+    size = (1.6 + 3.4 * max(across, 1), 0.9 + 2.6 * down)
+    figure = Figure(figsize=size, layout="constrained")
+    shared: dict[str, Any] = {"sharey": "row"} if columns > 1 else {}
+    places = figure.subplots(down, across, squeeze=False, sharex=True, **shared).ravel().tolist()
+    for axes in places[count:]:
+        axes.remove()
+    return figure, places[:count], across
 
 
 def _trials(rows: pd.DataFrame, x: str, lines: Sequence[str], options: Options) -> pd.DataFrame:
@@ -152,7 +175,19 @@ def _scale(places: Iterable[Axes], values: "pd.Series[float]") -> None:
             axes.set_xscale("symlog", linthresh=positive.min())
         else:
             axes.set_xscale("log")
+        if values.nunique() <= _TICKS:
+            axes.set_xticks(_apart(sorted(values.unique())))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
+
+
+def _apart(ticks: Sequence[float]) -> list[float]:
+    """Ticks far enough apart on a logarithmic axis that their labels do not touch."""
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or kept[-1] <= 0 or tick >= _CLOSE * kept[-1]:
+            kept.append(tick)
+    return kept
 
 
 def _reading(means: pd.DataFrame, metrics: Sequence[str]) -> str:

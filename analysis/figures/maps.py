@@ -16,7 +16,7 @@ from pydantic import Field
 
 from analysis import names
 from analysis.drawing import Drawing, styled
-from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, long, on_axis
+from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, long, missing, on_axis
 from analysis.figures._notes import note, unfinished
 from analysis.marks import LETTERS, title
 from analysis.tables import require
@@ -67,11 +67,12 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     cells = _cells(rows, y, options)
     with styled():
         panels = list(dict.fromkeys(cells["panel"]))
-        count = len(options.colour)
+        measured = [metric for metric in options.colour if rows[metric].notna().any()]
+        count = len(measured)
         figure = Figure(figsize=(1.8 + 3.4 * len(panels), 0.9 + 2.7 * count), layout="constrained")
         places = figure.subplots(count, len(panels), squeeze=False, sharex=True, sharey=True)
         letters = iter(LETTERS)
-        for row, metric in zip(places, options.colour, strict=True):
+        for row, metric in zip(places, measured, strict=True):
             for axes, panel in zip(row, panels, strict=True):
                 here = cells[(cells["metric"] == metric) & (cells["panel"] == panel)]
                 mesh = _draw_panel(axes, here, metric)
@@ -81,7 +82,8 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         for axes in places[-1]:
             axes.set_xlabel(names.setting(options.x))
         how = f"Each cell: {options.seeds} of up to {int(cells['trials'].max())} seeds."
-        note(figure, [f"{how} White: not measured.", *unfinished(table)])
+        text = [f"{how} White: not measured."]
+        note(figure, [*text, *missing(rows, options.colour), *unfinished(table)])
     return Drawing(figure=figure, panels={"cells": cells})
 
 

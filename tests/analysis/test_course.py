@@ -72,7 +72,6 @@ def test_a_trial_is_measured_once_a_step_and_drawn(trial):
     assert {f"{name}.png" for name in portraits.available()} <= {p.name for p in folder.iterdir()}
     assert {path.name for path in course.save(trial.record, "layer4")} == {
         "course.png",
-        "course.pdf",
         "course-course.csv",
     }
 

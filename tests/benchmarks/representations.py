@@ -110,7 +110,7 @@ def parts_of(path: Path) -> dict[str, float]:
 
     def draw(found: Measures) -> None:
         for name in portraits.available():
-            drawing.save(portraits.load(name).draw(found), folder, name)
+            drawing.save(portraits.load(name).draw(found), folder, name, ("png",))
 
     scores = timed("principal components", principal, points).scores
     grid = scores.reshape(*sides, -1)

@@ -155,9 +155,34 @@ def test_an_override_beside_an_axis_is_refused(tmp_path):
             experiment.load(write(tmp_path, GOOD), None, {key: 1})
 
 
+def test_further_grids_join_the_first_without_its_points(tmp_path):
+    path = write(
+        tmp_path,
+        "name: more\n"
+        "axes: {data.family: [bump, sos], seed: [0, 1]}\n"
+        "also:\n"
+        "  - {data.family: [bump], data.subsample: [0.5, 1.0]}\n"
+        "  - {data.held_out: [{kind: rim, width: 1.0}], seed: [0]}\n",
+    )
+    made = plan.make(experiment.load(path), tmp_path)
+    assert len(made.trials) == 4 + 2 + 2
+    assert made.duplicates == 2  # lambda = 1 of bumps is in the first grid
+    assert made.trials[-1].name == "family=sos seed=0 held_out=rim-1.0"
+    fewer = plan.make(experiment.load(path, None, {"seed": 0, "data.subsample": 0.5}), tmp_path)
+    assert len(fewer.trials) == 2 + 1 + 2
+    with pytest.raises(UserError, match=r"--set data.held_out.width: 'data.held_out' is an axis"):
+        experiment.load(path, None, {"data.held_out.width": 2.0})
+
+
 @pytest.mark.parametrize(
     ("figures", "expected"),
-    [("[nosuch]", "There is no figure 'nosuch'"), ("[scaling]", "axes.data.sigma: figure 'scal")],
+    [
+        ("[nosuch]", "There is no figure 'nosuch'"),
+        ("[scaling]", "axes.data.sigma: figure 'scal"),
+        ("[{name: a, draw: curves, options: {x: data.sgima}}]", "did you mean 'data.sigma'?"),
+        ("[{name: a, draw: curves, options: {z: 1}}]", "figures: a: unknown key 'z'; allowed: x,"),
+        ("[{name: a, draws: curves}]", "unknown key 'figures.0.draws'"),
+    ],
 )
 def test_figures_are_refused_before_anything_trains(tmp_path, figures, expected):
     path = write(tmp_path, f"{GOOD}figures: {figures}\n")

@@ -1,0 +1,119 @@
+"""A grid of pictures, one trial and step in each: what figures of views and samples share."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import names
+from analysis.drawing import styled
+from analysis.figures._grid import Setting, chosen_rows, in_words
+from analysis.figures._notes import note, unfinished
+from factorlab.config import Settings
+
+
+class Places(Settings):
+    """Which trial stands where; of several for a place, the first of the experiment is shown."""
+
+    rows: Setting | None = None
+    """Setting of the rows of pictures, or `step`; one row by default."""
+
+    columns: Setting | None = None
+    """Setting of the columns of pictures, or `step`; by default the one with most values."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place of the grid."""
+
+    row: str
+    column: str
+    record: Path
+    step: int
+    accuracy: float
+
+
+def cells(table: pd.DataFrame, places: Places) -> list[Cell]:
+    """Return what is to be shown, row by row.
+
+    Raises:
+        ValueError: A column is missing, or nothing was evaluated.
+    """
+    left = [key for key in names.varying(table) if key != places.rows]
+    column = places.columns or next(iter(left), "step")
+    keys = [key for key in (places.rows, column) if key is not None]
+    rows = chosen_rows(table, ["record", *keys], ["accuracy"])
+    if "step" in keys:  # of one trial for each place, all steps
+        rows = rows[rows["key"].isin(_first(rows, [k for k in keys if k != "step"])["key"])]
+    else:
+        rows = _first(rows, keys)
+    words = zip(
+        in_words(rows, [places.rows] if places.rows else []), in_words(rows, [column]), strict=True
+    )
+    return [
+        Cell(row, name, Path(record), int(step), float(accuracy))
+        for (row, name), record, step, accuracy in zip(
+            words, rows["record"], rows["step"], rows["accuracy"], strict=True
+        )
+    ]
+
+
+def _first(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The first trial of each combination of settings; they may hold pairs."""
+    return rows[~rows[list(keys)].map(str).duplicated()] if keys else rows.head(1)
+
+
+def gallery(
+    table: pd.DataFrame, shown: Sequence[Cell], draw: Callable[[Axes, Cell], bool], text: str
+) -> Figure:
+    """Draw a grid of pictures.
+
+    Args:
+        table: All trials and steps, to say what is not finished.
+        shown: As `cells` returns them.
+        draw: Draws a cell; returns whether there was anything to draw.
+        text: Small print.
+    """
+    row_names = list(dict.fromkeys(cell.row for cell in shown))
+    column_names = list(dict.fromkeys(cell.column for cell in shown))
+    with styled():
+        figure = Figure(
+            figsize=(0.9 + 1.55 * max(len(column_names), 3), 0.8 + 1.75 * len(row_names)),
+            layout="constrained",
+        )
+        grid = figure.subplots(len(row_names), len(column_names), squeeze=False)
+        for axes in grid.flat:
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set_visible(True)
+                spine.set_color("0.8")
+        missing = 0
+        for cell in shown:
+            axes = grid[row_names.index(cell.row), column_names.index(cell.column)]
+            missing += not draw(axes, cell)
+            axes.set_title(f"{100 * cell.accuracy:.0f} %", fontsize=7, loc="right", pad=2)
+        for axes, name in zip(grid[0], column_names, strict=True):
+            axes.annotate(
+                name, (0.5, 1.13), xycoords="axes fraction", ha="center", va="bottom", fontsize=8
+            )
+        for axes, name in zip(grid[:, 0], row_names, strict=True):
+            axes.set_ylabel(name)
+        left_out = [f"{missing} places have nothing to show."] if missing else []
+        note(figure, [f"{text} Above each: accuracy.", *left_out, *unfinished(table)])
+    return figure
+
+
+def by_cell(shown: Sequence[Cell], rows: Callable[[Cell], pd.DataFrame | None]) -> pd.DataFrame:
+    """The numbers behind all cells, with their places."""
+
+    def parts() -> Iterator[pd.DataFrame]:
+        for cell in shown:
+            found = rows(cell)
+            if found is not None:
+                yield found.assign(row=cell.row, column=cell.column, step=cell.step)
+
+    tables = list(parts())
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

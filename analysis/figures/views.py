@@ -1,0 +1,90 @@
+"""Views of representations, a point for each label ([F] Figs 2, 11, 15; [W] Figs 3, 4).
+
+A grid of trials or steps, each the embedding by UMAP in its two widest directions, or two principal
+components, coloured by a label. Data: `points`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis import snapshots
+from analysis.drawing import Drawing
+from analysis.figures._gallery import Cell, Places, by_cell, cells, gallery
+from analysis.pca import principal
+from analysis.snapshots import Floats
+from analysis.tables import require
+
+COLUMNS: Sequence[str] = ("key", "record", "seed", "step", "last", "accuracy", "state")
+AXES: Sequence[str] | None = None
+
+
+class Options(Places):
+    """What an experiment file may choose."""
+
+    layer: str = "layer4"
+    """Layer that was kept."""
+
+    view: Literal["umap", "components", "next-components"] = "umap"
+    """UMAP, principal components 1 and 2, or 3 and 4."""
+
+    colour: Literal["x", "y"] = "x"
+    """Label that colours."""
+
+
+def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
+    """Draw what was measured of representations.
+
+    Args:
+        table: One row for each trial and step.
+        options: What to draw.
+
+    Raises:
+        ValueError: A column is missing, or nothing was measured.
+    """
+    options = options or Options()
+    require(table, COLUMNS)
+    shown = cells(table, options)
+    found = {cell: _points(cell, options) for cell in shown}
+    if all(points is None for points in found.values()):
+        raise ValueError(f"Nothing of {options.layer} was measured; factorlab analyse does.")
+
+    def scatter(axes: Axes, cell: Cell) -> bool:
+        points = found[cell]
+        if points is None:
+            return False
+        axes.scatter(
+            points["first"], points["second"], c=points[options.colour], cmap="viridis", s=3, lw=0
+        )
+        axes.set_aspect("equal", adjustable="datalim")
+        return True
+
+    kinds = {
+        "umap": "UMAP, its two widest directions",
+        "components": "Principal components 1 and 2",
+        "next-components": "Principal components 3 and 4",
+    }
+    text = f"{kinds[options.view]}, {options.layer}; colour: label {options.colour}, dark is low."
+    return Drawing(
+        figure=gallery(table, shown, scatter, text),
+        panels={"points": by_cell(shown, lambda cell: found[cell])},
+    )
+
+
+def _points(cell: Cell, options: Options) -> pd.DataFrame | None:
+    """The points of a cell: `x`, `y`, and two coordinates."""
+    kept = snapshots.read(cell.record, options.layer, cell.step)
+    if kept is None:
+        return None
+    if options.view == "umap":
+        flat: Floats = principal(kept.embedding).scores[:, :2]
+    else:
+        first = 0 if options.view == "components" else 2
+        flat = kept.scores[:, first : first + 2]
+    flat = np.round(np.asarray(flat, dtype=float), 4)
+    return pd.DataFrame(
+        {"x": kept.labels[:, 0], "y": kept.labels[:, 1], "first": flat[:, 0], "second": flat[:, 1]}
+    )
