@@ -57,8 +57,8 @@ ui: $(READY)  ## serve the MLflow UI on http://127.0.0.1:5000
 	$(BIN)/factorlab ui --runs $(RUNS)
 
 .PHONY: test
-test: $(READY)  ## run the whole test suite
-	$(BIN)/python -m pytest
+test: $(READY)  ## run the whole test suite, files side by side
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: check
 check: $(READY)  ## lint and type-check

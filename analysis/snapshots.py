@@ -4,18 +4,22 @@
 hundred times as large, and take seconds to measure again.
 """
 
+from __future__ import annotations
+
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.measures import Measures
 from factorlab.files import DamagedFile, write_atomically
-from factorlab.record import Record
+
+if TYPE_CHECKING:  # scikit-learn and more, which readers do without
+    from analysis.measures import Measures
+    from factorlab.record import Record
 
 Floats = NDArray[np.floating[Any]]
 

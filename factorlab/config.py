@@ -228,11 +228,13 @@ class EvaluationSettings(Settings):
     at: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Further steps at which to evaluate; 0 is the untrained model."""
 
-    labels: Literal["interior", "all"] = "interior"
+    labels: Literal["interior", "all", "uniform"] = "interior"
     """Lattice labels at least a pixel from the rim, where the label reader is right at sigma up
-    to about 1, or all of them (our choice). A periodic image has no rim."""
+    to about 1, or all of them (our choice); or `uniform`, a draw from anywhere that far from the
+    rim, as [W] has it, which a coarse lattice needs to show what lies between its labels. A
+    periodic image has no rim."""
 
-    samples: int = Field(default=1024, ge=1)
+    samples: int = Field(default=1024, ge=1, le=10**6)
     """Most labels to test; where there are more, a seeded draw ([F] uses 1024, [W] 500)."""
 
     loss_samples: int = Field(default=256, ge=1)

@@ -101,15 +101,48 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
     return Dataset(data=data, lattice=frame, seen=seen, stripes=stripes)
 
 
-def evaluation_labels(settings: RunSettings, dataset: Dataset) -> NDArray[np.int64]:
-    """Return the indices of the lattice labels to test, sorted.
+@dataclass(frozen=True, eq=False)
+class EvaluationLabels:
+    """The labels that a model is tested on."""
 
-    All lattice labels, seen and unseen, at least a pixel from the rim (unless `labels` is `all`
-    or the image is periodic), drawn down to `samples` by the run's seed (our choice).
+    labels: Labels
+    """(T, 2), in pixels."""
+
+    seen: Mask
+    """Which of them are trained on, (T,)."""
+
+    places: NDArray[np.int64]
+    """Numbers that name the labels, (T,): in the lattice, so that a label's noise does not depend
+    on which others are tested; or in the draw."""
+
+
+def evaluation_labels(settings: RunSettings, dataset: Dataset) -> EvaluationLabels:
+    """Return the labels to test.
+
+    Lattice labels, seen and unseen, at least a pixel from the rim (unless `labels` is `all` or the
+    image is periodic), drawn down to `samples` by the run's seed (our choice); or, where `labels`
+    is `uniform`, as many as `samples` from anywhere that far from the rim ([W] section 2).
 
     Raises:
         UserError: no label of the lattice is a pixel from the rim.
     """
+    if settings.evaluation.labels == "uniform":
+        low, high = (1, settings.data.size + 1) if settings.data.periodic else _interior(settings)
+        count = settings.evaluation.samples
+        rng = np.random.default_rng(sequence(settings.seed, Stream.EVALUATION_LABELS))
+        labels = rng.uniform(low, high, (count, 2))
+        return EvaluationLabels(labels, np.zeros(count, dtype=bool), np.arange(count))
+    chosen = _lattice_places(settings, dataset)
+    return EvaluationLabels(dataset.lattice[chosen], dataset.seen[chosen], chosen)
+
+
+def _interior(settings: RunSettings) -> tuple[float, float]:
+    """Coordinates between which labels are at least a pixel from the rim."""
+    return 2, settings.data.size - 1
+
+
+def _lattice_places(settings: RunSettings, dataset: Dataset) -> NDArray[np.int64]:
+    """Indices of the lattice labels to test, sorted."""
     size, wanted = settings.data.size, settings.evaluation.samples
     from_rim = np.minimum(dataset.lattice - 1, size - dataset.lattice).min(axis=1)
     everywhere = settings.data.periodic or settings.evaluation.labels == "all"

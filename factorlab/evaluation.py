@@ -93,13 +93,11 @@ class Evaluator:
         self.dataset = dataset
         self.diffusion = diffusion
         self.device = device
-        chosen = evaluation_labels(settings, dataset)
-        self.labels = dataset.lattice[chosen]
-        seen = dataset.seen[chosen]
+        tested = evaluation_labels(settings, dataset)
+        self.labels, seen = tested.labels, tested.seen
         parts = {"seen": seen, "unseen": ~seen, **lattice.regions(self.labels, settings.data)}
         self.parts = {name: mask for name, mask in parts.items() if mask.any()}
-        # A label's noise depends on its place in the lattice, not on which others are tested.
-        self._seeds = [integer(settings.seed, Stream.SAMPLES, int(i)) for i in chosen]
+        self._seeds = [integer(settings.seed, Stream.SAMPLES, int(i)) for i in tested.places]
 
     @property
     def _period(self) -> int | None:

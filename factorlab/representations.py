@@ -54,7 +54,7 @@ def grid_labels(settings: RunSettings) -> Labels:
     if data.periodic:
         axis = 1 + data.size * np.arange(side) / side
     else:
-        rim = 1 if settings.evaluation.labels == "interior" else 0
+        rim = 0 if settings.evaluation.labels == "all" else 1
         axis = np.linspace(1 + rim, data.size - rim, side)
     return lattice.grid(axis, axis)
 

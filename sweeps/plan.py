@@ -79,7 +79,7 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         points += 1
         try:
             dataset = build(settings.data, settings.seed)
-            tested = len(evaluation_labels(settings, dataset))
+            tested = len(evaluation_labels(settings, dataset).labels)
         except UserError as error:
             text = str(error).removeprefix("settings: ")
             raise UserError(f"{experiment.source}: {text}") from None

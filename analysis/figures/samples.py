@@ -55,9 +55,10 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         if kept is None:
             return False
         n, gap = kept.images.shape[1], 1
-        canvas = np.full((_SIDE * (n + gap) - gap,) * 2, 200, dtype=np.uint8)
+        canvas = np.full((_SIDE * (n + gap) - gap,) * 2, 255, dtype=np.uint8)
         for i, (image, (x, y)) in enumerate(zip(kept.images, kept.labels, strict=True)):
             top, left = (k * (n + gap) for k in divmod(i, _SIDE))
+            canvas[top : top + n + gap, left : left + n + gap] = 200
             canvas[top : top + n, left : left + n] = image
             axes.plot(left + x - 1, top + y - 1, "o", mfc="none", mec=COLOURS[5], ms=3.2, mew=0.6)
         axes.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")

@@ -109,6 +109,7 @@ def sweep(settings: dict, trials: int, pack: str | int) -> Watched:
         folder = Path(name)
         axes, resources = {"seed": list(range(trials))}, {"pack": pack}
         experiment = {"name": "bench", "base": settings, "axes": axes, "resources": resources}
+        experiment["figures"] = []  # the others draw none
         (folder / "bench.yaml").write_text(yaml.safe_dump(experiment))
         seen = watch([FACTORLAB, "sweep", "bench.yaml"], folder)
         done = len(list(folder.glob("runs/trials/*/result.json")))

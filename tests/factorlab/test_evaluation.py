@@ -12,10 +12,10 @@ from torch import nn
 
 from factorlab import lattice
 from factorlab.config import parse
-from factorlab.dataset import build
+from factorlab.dataset import build, evaluation_labels
 from factorlab.diffusion import Diffusion, cumulative_alphas
 from factorlab.errors import UserError
-from factorlab.evaluation import Evaluator, evaluation_labels, score, within_a_pixel
+from factorlab.evaluation import Evaluator, score, within_a_pixel
 from factorlab.images import render, to_model
 from factorlab.reading import Readings
 from factorlab.unet import UNet
@@ -110,7 +110,7 @@ def settings_of(**groups):
 
 def chosen_labels(settings):
     dataset = build(settings.data, settings.seed)
-    return evaluation_labels(settings, dataset), dataset.lattice
+    return evaluation_labels(settings, dataset).places, dataset.lattice
 
 
 @given(st.integers(6, 12), st.floats(0.3, 1.6), st.integers(1, 300), st.integers(0, 99))
@@ -143,6 +143,29 @@ def test_the_draw_of_labels_changes_with_the_seed_and_covers_the_interior():
 def test_all_labels_of_a_frame_or_a_torus_may_be_tested(data, evaluation, count):
     settings = settings_of(data=data, evaluation={"samples": 10**6} | evaluation)
     assert len(chosen_labels(settings)[0]) == count
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_labels_from_anywhere_are_a_draw_by_the_seed(periodic):
+    runs = [
+        settings_of(
+            seed=seed,
+            data={"spacing": 2.0, "periodic": periodic},
+            evaluation={"labels": "uniform", "samples": 500},
+        )
+        for seed in (0, 0, 1)
+    ]
+    one, same, other = (evaluation_labels(run, build(run.data, run.seed)) for run in runs)
+    np.testing.assert_array_equal(one.labels, same.labels)
+    assert not np.isin(one.labels, other.labels).any()
+    low, high = (1, 7) if periodic else (2, 5)  # once around the circle, or off the rim
+    assert one.labels.shape == (500, 2)
+    assert low <= one.labels.min() < low + 0.1
+    assert high - 0.1 < one.labels.max() <= high
+    assert not one.seen.any()
+    evaluator = Evaluator(runs[0], build(runs[0].data, 0), Diffusion(runs[0].diffusion), CPU)
+    assert evaluator.ceiling["ceiling_unseen"] == evaluator.ceiling["ceiling"] > 0.95
+    assert "ceiling_seen" not in evaluator.ceiling
 
 
 def test_a_lattice_with_no_label_off_the_rim_is_refused():

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from factorlab.trial import Trial
 from sweeps import analyse, plan
-from sweeps.experiment import load
 
 FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 EXPERIMENT = """
@@ -27,70 +25,69 @@ axes:
 """
 
 
+def run(folder, *arguments):
+    """Run the command line in a folder."""
+    return subprocess.run(
+        [FACTORLAB, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
 @pytest.fixture(scope="module")
 def analysed(tmp_path_factory):
-    """Two trials, one whose representations are gone, analysed twice."""
+    """A sweep of two trials, analysed again after the representations of one are gone."""
     folder = tmp_path_factory.mktemp("kept")
     (folder / "kept.yaml").write_text(EXPERIMENT)
-    made = plan.make(load(str(folder / "kept.yaml")), folder / "runs")
-    trials = [Trial(trial.settings, folder / "runs") for trial in made.trials]
-    for trial in trials:
-        list(trial.run())
-    plan.save(made)
-    shutil.rmtree(trials[1].record.representations)
-    runs = [
-        subprocess.run(
-            [FACTORLAB, "analyse", "kept"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        for _ in range(2)
-    ]
-    return folder, trials, runs
+    swept = run(folder, "sweep", "kept.yaml")
+    records = [record for _, record in plan.find(folder / "runs", "kept").records()]
+    shutil.rmtree(records[1].representations)
+    return folder, records, swept, run(folder, "analyse", "kept")
+
+
+def test_a_sweep_measures_what_its_trials_kept(analysed):
+    folder, records, swept, _ = analysed
+    assert swept.returncode == 0, swept.stderr
+    for seed, record in enumerate(records):
+        assert f"seed={seed}: 2 steps measured" in swept.stderr
+        assert (record.analysis / "layer4" / "course.png").exists()
+    assert (folder / "figures" / "kept" / "accuracy-default.png").exists()  # none was asked for
 
 
 def test_a_trial_without_representations_is_named_and_the_others_go_on(analysed):
-    _, _, (first, again) = analysed
-    assert first.returncode == again.returncode == 1
-    assert "seed=1: no representations were kept" in first.stderr
-    assert "seed=0: 2 steps measured" in first.stderr
+    _, _, _, again = analysed
+    assert again.returncode == 1
+    assert "seed=1: no representations were kept" in again.stderr
     assert "1 trials were measured before" in again.stderr
-    assert "Traceback" not in first.stderr
+    assert "Traceback" not in again.stderr
 
 
 def test_the_measures_are_in_the_store_once_by_step_with_the_figures(analysed):
-    folder, trials, (first, again) = analysed
+    folder, _, _, again = analysed
     with sqlite3.connect(folder / "runs" / "mlflow.db") as store:
         rows = store.execute(
             "select step, count(*) from metrics where key = 'layer4/dimension' group by step"
         ).fetchall()
-    assert sorted(rows) == [(0, 1), (4, 1)]
-    assert int(first.stdout) > 0
+    assert sorted(rows) == [(0, 2), (4, 2)]
     assert int(again.stdout) == 0
-    assert len(list((folder / "runs" / "artifacts").rglob("spectrum.png"))) == 1
-    assert (trials[0].record.analysis / "layer4" / "course.png").exists()
+    artifacts = folder / "runs" / "artifacts"
+    assert len(list(artifacts.rglob("spectrum.png"))) == 2
+    assert len(list(artifacts.rglob("accuracy-default.png"))) == 1
 
 
 def test_a_trial_is_found_by_the_start_of_its_key(analysed):
-    folder, trials, _ = analysed
-    key = trials[0].identity.key
+    folder, records, *_ = analysed
+    key = records[0].key
     (found,) = analyse.subjects(folder / "runs", key[:10])
     assert found.key == key
 
 
 @pytest.mark.parametrize("runs", ["nowhere", "runs"])
 def test_what_is_not_there_is_the_users_mistake(analysed, runs):
-    folder, _, _ = analysed
-    ended = subprocess.run(
-        [FACTORLAB, "analyse", "other", "--runs", runs],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run(analysed[0], "analyse", "other", "--runs", runs)
     assert ended.returncode == 2
     assert "no sweep of 'other'" in ended.stderr
     assert "Traceback" not in ended.stderr
