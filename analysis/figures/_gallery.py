@@ -96,9 +96,7 @@ def gallery(
             missing += not draw(axes, cell)
             axes.set_title(f"{100 * cell.accuracy:.0f} %", fontsize=7, loc="right", pad=2)
         for axes, name in zip(grid[0], column_names, strict=True):
-            axes.annotate(
-                name, (0.5, 1.13), xycoords="axes fraction", ha="center", va="bottom", fontsize=8
-            )
+            axes.set_title(f"{name}\n", fontsize=8, pad=2)  # above the line of the accuracy
         for axes, name in zip(grid[:, 0], row_names, strict=True):
             axes.set_ylabel(name)
         left_out = [f"{missing} places have nothing to show."] if missing else []

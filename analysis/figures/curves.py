@@ -29,8 +29,8 @@ __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
 
-# Values up to which an axis has a tick for each.
-_TICKS = 8
+# Values up to which a logarithmic axis has a tick for each that has room, and a linear one for all.
+_TICKS, _FEW = 8, 5
 
 # Least ratio of two ticks of a logarithmic axis.
 _CLOSE = 1.7
@@ -167,8 +167,13 @@ def _draw_panel(
 
 def _scale(places: Iterable[Axes], values: "pd.Series[float]") -> None:
     """Make the horizontal axes logarithmic where their values are far apart."""
-    positive = values[values > 0] if is_numeric_dtype(values) else values[:0]
+    if not is_numeric_dtype(values):
+        return
+    positive = values[values > 0]
     if len(positive) == 0 or positive.max() < _WIDE * positive.min():
+        if values.nunique() <= _FEW:
+            for axes in places:
+                axes.set_xticks(sorted(values.unique()))
         return
     for axes in places:
         if (values == 0).any():

@@ -81,7 +81,8 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             row[0].set_ylabel(names.setting(y))
         for axes in places[-1]:
             axes.set_xlabel(names.setting(options.x))
-        how = f"Each cell: {options.seeds} of up to {int(cells['trials'].max())} seeds."
+        most = int(cells["trials"].max())
+        how = f"Each cell: {options.seeds} of up to {most} seeds." if most > 1 else "One seed each."
         text = [f"{how} White: not measured."]
         note(figure, [*text, *missing(rows, options.colour), *unfinished(table)])
     return Drawing(figure=figure, panels={"cells": cells})
