@@ -100,7 +100,7 @@ class Space:
 
 SPACES = {
     "clifford torus": Space(
-        sample=clifford_torus, betti=(1, 2, 1), dimension=4, angles=True, embedded=(0.4, 0.4)
+        sample=clifford_torus, betti=(1, 2, 1), dimension=4, angles=True, embedded=(0.3, 0.3)
     ),
     # Variances 11/4, 11/4 and 1/2. The ring's angle is read off as well as its mean radius stands
     # for all, 81/88; of the tube's the sine is read off and the cosine is not, 8/15.
