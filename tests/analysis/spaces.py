@@ -114,7 +114,7 @@ SPACES = {
     ),
     "circle": Space(sample=circle, betti=(1, 1, 0), dimension=2, embedded=(0.9, 0.9)),
     "sphere": Space(sample=sphere, betti=(1, 0, 1), dimension=3, embedded=(0.8, 0.8)),
-    "disc": Space(sample=disc, betti=(1, 0, 0), dimension=2, embedded=(0.9, 0.9)),
+    "disc": Space(sample=disc, betti=(1, 0, 0), dimension=2, embedded=(0.85, 0.85)),
     # Variances 4 + 1/4 and 1/4; UMAP turns pieces that have no neighbours in common as it likes.
     "two clusters": Space(
         sample=two_clusters, betti=(2, 0, 0), dimension=20.25 / 18.125, embedded=(0.85, 0)
