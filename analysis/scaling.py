@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.tables import measured, require
+from analysis.tables import measured, over_seeds, require
 from analysis.thresholds import Crossing, crossing
 
 # The two ways of counting samples: 2D examples alone, and the whole data set.
@@ -82,17 +82,7 @@ def accuracy_table(table: pd.DataFrame) -> pd.DataFrame:
     """
     require(table, COLUMNS)
     keys = ["data.family", "data.size", "data.subsample", *COUNTS]
-    result = (
-        measured(table)
-        .groupby(keys, sort=True)
-        .agg(
-            trials=("accuracy", "size"),
-            mean=("accuracy", "mean"),
-            std=("accuracy", "std"),
-            ceiling=("ceiling", "mean"),
-        )
-        .reset_index()
-    )
+    result = over_seeds(measured(table).sort_values(keys, kind="stable"), keys)
     return result.rename(columns=lambda name: name.removeprefix("data."))
 
 

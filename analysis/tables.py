@@ -1,6 +1,6 @@
 """What every reader of a table of trials asks of it first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,26 @@ def measured(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
     if len(outside):
         raise ValueError(f"{metric} is {outside.iloc[0]}, but a share must lie in [0, 1].")
     return rows
+
+
+def over_seeds(rows: pd.DataFrame, keys: Sequence[str], value: str = "accuracy") -> pd.DataFrame:
+    """Average rows that agree in some columns, in the order in which these first appear.
+
+    Args:
+        rows: One row for each trial, or trial and step, with a column `ceiling`.
+        keys: Columns that tell the averages apart.
+        value: Column to average.
+
+    Returns:
+        `keys`, `trials`, `mean`, `std` (NaN for one trial) and the mean of `ceiling`.
+    """
+    grouped = rows.groupby(list(keys), sort=False)
+    return grouped.agg(
+        trials=(value, "size"),
+        mean=(value, "mean"),
+        std=(value, "std"),
+        ceiling=("ceiling", "mean"),
+    ).reset_index()
 
 
 def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:

@@ -14,6 +14,8 @@ from analysis.figures._grid import Setting, chosen_rows, in_words
 from analysis.figures._notes import note, unfinished
 from factorlab.config import Settings
 
+COLUMNS: Sequence[str] = ("key", "record", "seed", "step", "last", "accuracy", "state")
+
 
 class Places(Settings):
     """Which trial stands where; of several for a place, the first of the experiment is shown."""

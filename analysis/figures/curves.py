@@ -22,7 +22,7 @@ from analysis.drawing import Drawing, styled
 from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, long, missing, on_axis
 from analysis.figures._notes import note, unfinished
 from analysis.marks import GREY, LETTERS, look, title
-from analysis.tables import require
+from analysis.tables import over_seeds, require
 from factorlab.config import Settings
 
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
@@ -74,7 +74,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     lines = left if options.lines is None else options.lines
     rows = chosen_rows(table, [x, *lines, *options.panels], options.y)
     trials = _trials(rows, x, lines, options)
-    means = _means(trials)
+    means = over_seeds(trials, ["metric", "panel", "line", "x"], "value")
     with styled():
         columns = list(dict.fromkeys(trials["panel"]))
         measured = [metric for metric in options.y if rows[metric].notna().any()]
@@ -129,20 +129,6 @@ def _trials(rows: pd.DataFrame, x: str, lines: Sequence[str], options: Options) 
     found = long(rows, places, options.y)
     # Words and curves keep the order of the experiment file.
     return found.sort_values("x", kind="stable") if is_numeric_dtype(found["x"]) else found
-
-
-def _means(trials: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over seeds, and the reader's ceiling."""
-    return (
-        trials.groupby(["metric", "panel", "line", "x"], sort=False)
-        .agg(
-            trials=("value", "size"),
-            mean=("value", "mean"),
-            std=("value", "std"),
-            ceiling=("ceiling", "mean"),
-        )
-        .reset_index()
-    )
 
 
 def _draw_panel(

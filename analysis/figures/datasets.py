@@ -11,14 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from analysis.drawing import COLOURS, Drawing
-from analysis.figures._gallery import Cell, Places, by_cell, cells, gallery
+from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
 from analysis.tables import require
 from factorlab.config import parse
 from factorlab.dataset import Dataset, build
 from factorlab.files import read_json
 from factorlab.lattice import held_out_mask
 
-COLUMNS: Sequence[str] = ("key", "record", "seed", "step", "last", "accuracy", "state")
+__all__ = ["AXES", "COLUMNS", "Options", "draw"]
+
 AXES: Sequence[str] | None = None
 
 

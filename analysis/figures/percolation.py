@@ -17,7 +17,7 @@ from analysis import names
 from analysis.drawing import Drawing, styled
 from analysis.figures._notes import note, unfinished
 from analysis.marks import GREY, LETTERS, look, plain_log, title
-from analysis.tables import alike, final, measured, require, single, where
+from analysis.tables import alike, final, measured, over_seeds, require, single, where
 from analysis.theory import mass_ratio_table
 from factorlab.config import Settings
 from percolation import continuum
@@ -106,13 +106,8 @@ def _panels(rows: pd.DataFrame, options: Options) -> dict[str, pd.DataFrame]:
         ).assign(sigma=sigma)
         for sigma in sigmas
     ]
-    grouped = rows.groupby(["data.sigma", "data.subsample"])
-    accuracy = grouped.agg(
-        trials=("accuracy", "size"),
-        mean=("accuracy", "mean"),
-        std=("accuracy", "std"),
-        ceiling=("ceiling", "mean"),
-    ).reset_index()
+    keys = ["data.sigma", "data.subsample"]
+    accuracy = over_seeds(rows.sort_values(keys, kind="stable"), keys)
     return {
         "overlap": pd.concat(overlap, ignore_index=True),
         "accuracy": accuracy.rename(columns=lambda name: name.removeprefix("data.")),

@@ -13,10 +13,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from analysis.drawing import COLOURS, Drawing
-from analysis.figures._gallery import Cell, Places, by_cell, cells, gallery
+from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
 from analysis.tables import require
 
-COLUMNS: Sequence[str] = ("key", "record", "seed", "step", "last", "accuracy", "state")
+__all__ = ["AXES", "COLUMNS", "Options", "draw"]
+
 AXES: Sequence[str] | None = None
 
 _SIDE = 4

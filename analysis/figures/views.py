@@ -13,12 +13,13 @@ from matplotlib.axes import Axes
 
 from analysis import snapshots
 from analysis.drawing import Drawing
-from analysis.figures._gallery import Cell, Places, by_cell, cells, gallery
+from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
 from analysis.pca import principal
 from analysis.snapshots import Floats
 from analysis.tables import require
 
-COLUMNS: Sequence[str] = ("key", "record", "seed", "step", "last", "accuracy", "state")
+__all__ = ["AXES", "COLUMNS", "Options", "draw"]
+
 AXES: Sequence[str] | None = None
 
 
