@@ -66,6 +66,43 @@ def measured(record: Record, layer: str) -> bool:
     return bool(points) and record.represented().keys() <= {point.step for point in points}
 
 
+@dataclass(frozen=True)
+class _Left:
+    """What is left to measure of some trials."""
+
+    layers: dict[Subject, tuple[str, ...]]
+    """Of each trial of which something is."""
+
+    before: int
+    """Trials that have all their measures."""
+
+    problems: dict[Subject, str]
+    """Why a trial cannot be measured."""
+
+
+def _look(chosen: Sequence[Subject], runs: Path, layer: str | None) -> _Left:
+    """Return what is left of one layer, or of all that each trial kept."""
+    left: dict[Subject, tuple[str, ...]] = {}
+    problems: dict[Subject, str] = {}
+    before = 0
+    for subject in chosen:
+        record = Record(runs, subject.key)
+        try:
+            layers = (layer,) if layer is not None and record.represented() else record.layers()
+        except DamagedFile as error:
+            problems[subject] = str(error)
+            continue
+        if not layers:
+            problems[subject] = (
+                "no representations were kept; representations.layers says which are"
+            )
+        elif all(measured(record, name) for name in layers):
+            before += 1
+        else:
+            left[subject] = layers
+    return _Left(left, before, problems)
+
+
 def analyse_all(
     chosen: Sequence[Subject],
     runs: Path,
@@ -94,37 +131,24 @@ def analyse_all(
     def say(subject: Subject, outcome: str) -> None:
         console.print(f"{subject.name}: {outcome}", highlight=False, soft_wrap=True)
 
-    left: list[tuple[Subject, tuple[str, ...]]] = []
-    complete, before = True, 0
-    for subject in chosen:
-        record = Record(runs, subject.key)
-        try:
-            layers = (layer,) if layer is not None and record.represented() else record.layers()
-        except DamagedFile as error:
-            say(subject, str(error))
-            complete = False
-            continue
-        if not layers:
-            say(subject, "no representations were kept; representations.layers says which are")
-            complete = False
-        elif all(measured(record, name) for name in layers):
-            before += 1
-        else:
-            left.append((subject, layers))
-    if before:
-        console.print(f"{before} trials were measured before", highlight=False)
-    if not left:
+    left = _look(chosen, runs, layer)
+    complete = not left.problems
+    for subject, problem in left.problems.items():
+        say(subject, problem)
+    if left.before:
+        console.print(f"{left.before} trials were measured before", highlight=False)
+    if not left.layers:
         return complete
     cluster.connect(address)
     import ray  # noqa: PLC0415 - after `cluster.connect`
 
     remote = ray.remote(num_cpus=1)(analyse)
     folder = runs.resolve()
-    waiting = {remote.remote(folder, s.key, layers, seed): s for s, layers in left}
+    waiting = {remote.remote(folder, s.key, names, seed): s for s, names in left.layers.items()}
     while waiting:
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
         subject = waiting.pop(ready)
-        steps, problem = ray.get(ready)
-        complete &= problem is None
-        say(subject, problem or f"{steps} steps measured")
+        steps, failed = ray.get(ready)
+        complete &= failed is None
+        say(subject, failed or f"{steps} steps measured")
     return complete
