@@ -16,7 +16,8 @@ READY   := .venv/.ready
 BIN     := .venv/bin
 EXPERIMENTS := $(basename $(notdir $(wildcard sweeps/experiments/*.yaml)))
 
-sweep = $(BIN)/factorlab sweep $(1) --profile $(PROFILE) --runs $(RUNS) --figures $(FIGURES) $(if $(ADDRESS),--address $(ADDRESS)) $(foreach pair,$(SET),--set '$(pair)')
+options = --profile $(PROFILE) --runs $(RUNS) --figures $(FIGURES) $(if $(ADDRESS),--address $(ADDRESS))
+sweep = $(BIN)/factorlab sweep $(1) $(options) $(foreach pair,$(SET),--set '$(pair)')
 
 export FACTORLAB_RUNS := $(RUNS)
 
@@ -43,6 +44,10 @@ sweep-all: $(READY)  ## run all experiments: PROFILE=, SET=, ADDRESS=
 
 sweep-%: $(READY)  ## run an experiment: PROFILE=, SET="key=value ...", ADDRESS= of a Ray cluster
 	$(call sweep,$*)
+
+.PHONY: reproduce
+reproduce: $(READY)  ## run all experiments and set the papers' findings beside what shows: PROFILE=
+	$(BIN)/factorlab reproduce $(options)
 
 .PHONY: figures
 figures: $(READY)  ## draw the figures of every experiment that has records

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.phases import phase
 from factorlab import journal
 from factorlab.config import flatten
 from factorlab.files import DamagedFile
@@ -49,8 +50,9 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
 
     Columns: `key`, `record` (its folder), `state`, every setting under its dotted key,
     `samples_2d`, `samples_total`, `lattice_labels`, `step`, every metric of the evaluation, and of
-    measured representations `<layer>/<measure>`; `last` where it is the last one of a finished
-    trial. A trial that was not evaluated yet, or has a damaged file, has one row without a step.
+    measured representations `<layer>/<measure>` and `<layer>/phase`, the phase of manifold
+    formation; `last` where it is the last one of a finished trial. A trial that was not evaluated
+    yet, or has a damaged file, has one row without a step.
 
     Args:
         runs: Folder of all records.
@@ -80,11 +82,15 @@ def _counts(config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: config[k] for k in ("samples_2d", "samples_total", "lattice_labels")}
 
 
-def _evaluations(record: Record) -> dict[int, dict[str, float]]:
+def _evaluations(record: Record) -> dict[int, dict[str, float | str]]:
     """Return the metrics of each evaluated step, with what was measured of representations."""
-    points = {p.step: dict(p.metrics) for p in record.points()[0] if "accuracy" in p.metrics}
+    metrics = {p.step: p.metrics for p in record.points()[0] if "accuracy" in p.metrics}
+    found: dict[int, dict[str, float | str]] = {step: dict(m) for step, m in metrics.items()}
     for path in sorted(record.analysis.glob("*.jsonl")):
+        layer = path.stem
         for point in journal.read(path)[0]:
-            if point.step in points:
-                points[point.step] |= {f"{path.stem}/{k}": v for k, v in point.metrics.items()}
-    return points
+            if point.step in found:
+                found[point.step] |= {f"{layer}/{k}": v for k, v in point.metrics.items()}
+                both = {**metrics[point.step], **point.metrics}
+                found[point.step][f"{layer}/phase"] = phase(both)
+    return found

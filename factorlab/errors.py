@@ -13,6 +13,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
 
 class UserError(ValueError):
     """A mistake of the user's; the message is one sentence that says what is allowed."""

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from factorlab.errors import UserError
+from factorlab.errors import INTERRUPTED, UserError
 from sweeps import percolate
 
 app = typer.Typer(
@@ -41,12 +41,11 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="A setting by its dotted key; repeatable."),
 ]
 Figures = Annotated[Path, typer.Option("--figures", file_okay=False, help="Folder of all figures.")]
+Address = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # Typer names no public base of its complaints about options; this is it, in every version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-
-_INTERRUPTED = 130  # exit status after Ctrl-C
 
 DEFAULT_RUNS = Path("runs")
 DEFAULT_FIGURES = Path("figures")
@@ -60,9 +59,7 @@ def sweep(
     profile: Profile = None,
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    address: Annotated[
-        str | None, typer.Option("--address", help="Address of a Ray cluster.")
-    ] = None,
+    address: Address = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train failed trials again.")
     ] = False,
@@ -70,9 +67,8 @@ def sweep(
     figures: Figures = DEFAULT_FIGURES,
 ) -> None:
     """Train every trial of experiments that is not done yet, measure, and draw figures."""
-    from sweeps import cluster  # noqa: PLC0415
     from sweeps import experiment as experiments  # noqa: PLC0415
-    from sweeps.sweep import price_sweep, run_sweep  # noqa: PLC0415
+    from sweeps.sweep import price_sweep, run_sweeps  # noqa: PLC0415
 
     changes = experiments.parse_overrides(overrides or [])
     chosen = [experiments.load(name, profile, changes) for name in names]
@@ -80,23 +76,34 @@ def sweep(
         for experiment in chosen:
             price_sweep(experiment, runs, retry_failed=retry_failed, console=Console())
         return
-    worst = 0
-    try:
-        for experiment in chosen:
-            code = run_sweep(
-                experiment,
-                runs,
-                figures,
-                retry_failed=retry_failed,
-                address=address,
-                console=console,
-            )
-            worst = max(worst, code)
-            if code == _INTERRUPTED:
-                break
-    finally:
-        cluster.disconnect()
-    raise typer.Exit(worst)
+    code = run_sweeps(
+        chosen, runs, figures, retry_failed=retry_failed, address=address, console=console
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def reproduce(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Experiments; by default all.")
+    ] = None,
+    profile: Profile = None,
+    address: Address = None,
+    runs: Runs = DEFAULT_RUNS,
+    figures: Figures = DEFAULT_FIGURES,
+) -> None:
+    """Sweep the project's experiments and write a page: the papers' findings beside what shows."""
+    from sweeps import experiment as experiments  # noqa: PLC0415
+    from sweeps import findings, plan  # noqa: PLC0415
+    from sweeps.sweep import run_sweeps  # noqa: PLC0415
+
+    chosen = [experiments.load(n, profile, {}) for n in names or experiments.available()]
+    findings.check(chosen)
+    code = run_sweeps(chosen, runs, figures, retry_failed=False, address=address, console=console)
+    done = {found.sweep: found for found in plan.saved(runs)}
+    begun = [done[e.sweep] for e in chosen if e.sweep in done]
+    typer.echo(str(findings.write(begun, figures, profile or experiments.DEFAULT_PROFILE)))
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -107,7 +114,7 @@ def train(overrides: Overrides = None, runs: Runs = DEFAULT_RUNS) -> None:
     result = train_one(overrides or [], runs, console)
     if result is None:
         console.print("stopped; the same command goes on from here")
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     typer.echo(json.dumps(result, indent=2))
 
 
@@ -157,9 +164,7 @@ def analyse(
         str | None, typer.Option("--layer", help="A layer that was kept; by default all.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the measures.")] = 0,
-    address: Annotated[
-        str | None, typer.Option("--address", help="Address of a Ray cluster.")
-    ] = None,
+    address: Address = None,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Measure the representations that trials kept, into their records and MLflow runs."""
@@ -274,8 +279,8 @@ def main() -> None:
         typer.echo(f"factorlab: {message} (see factorlab --help)", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        code = _INTERRUPTED
-    if code == _INTERRUPTED:  # Typer makes this of a Ctrl-C in a command, and says nothing
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # Typer makes this of a Ctrl-C in a command, and says nothing
         typer.echo("factorlab: interrupted", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 

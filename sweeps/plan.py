@@ -159,6 +159,11 @@ class SavedPlan:
         return str(self.document["sweep"])
 
     @property
+    def label(self) -> str:
+        """Profile, and digest of overrides if any: what tells its files from another sweep's."""
+        return self.sweep.removeprefix(f"{self.document['experiment']}_").replace("_", "-")
+
+    @property
     def keys(self) -> list[str]:
         """Keys of all trials."""
         return [trial["key"] for trial in self.document["trials"]]

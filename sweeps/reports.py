@@ -83,6 +83,14 @@ def table(plan: SavedPlan) -> pd.DataFrame:
     return rows
 
 
+def evaluations(plan: SavedPlan) -> pd.DataFrame:
+    """Return the sweep's table of evaluations; see `analysis.trials.steps_table`."""
+    from analysis.trials import steps_table  # noqa: PLC0415 - pandas costs half a second
+
+    trials = plan.document["trials"]
+    return steps_table(plan.runs, {trial["key"]: trial["settings"] for trial in trials})
+
+
 def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[str]]:
     """Draw the sweep's figures from its records, as PNG, PDF and the CSV behind each panel.
 
@@ -99,15 +107,12 @@ def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[str]]:
         UserError: there is nothing to draw yet, or a file cannot be written.
     """
     from analysis import drawing, figures  # noqa: PLC0415 - matplotlib costs a second
-    from analysis.trials import steps_table  # noqa: PLC0415
 
-    trials = plan.document["trials"]
-    rows = steps_table(plan.runs, {trial["key"]: trial["settings"] for trial in trials})
+    rows = evaluations(plan)
     if not rows["last"].any():
         raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
     written: list[Path] = []
     problems: list[str] = []
-    label = plan.sweep.removeprefix(f"{plan.document['experiment']}_").replace("_", "-")
     for content in plan.document["figures"]:
         entry = FigureEntry.model_validate(content)  # older plans have names alone
         try:
@@ -118,7 +123,7 @@ def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[str]]:
             continue
         target = folder / plan.document["experiment"]
         try:
-            written += drawing.save(drawn, target, f"{entry.name}-{label}")
+            written += drawing.save(drawn, target, f"{entry.name}-{plan.label}")
         except OSError as error:
             raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     return written, problems

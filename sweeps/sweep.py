@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from factorlab.config import flatten
-from factorlab.errors import UserError, describe
+from factorlab.errors import INTERRUPTED, UserError, describe
 from factorlab.record import Record, State
 from sweeps import cluster
 from sweeps import plan as planning
@@ -193,6 +193,42 @@ def run_sweep(
     return _conclude(plan, trained, console) or (0 if complete else 1)
 
 
+def run_sweeps(
+    experiments: Sequence[Experiment],
+    runs: Path,
+    figures: Path,
+    *,
+    retry_failed: bool,
+    address: str | None,
+    console: Console,
+) -> int:
+    """Run sweeps one after the other on one Ray, as `run_sweep` does, until one is interrupted.
+
+    Returns:
+        The worst exit status of all.
+
+    Raises:
+        UserError: an experiment is not allowed or a folder cannot be written.
+    """
+    worst = 0
+    try:
+        for experiment in experiments:
+            code = run_sweep(
+                experiment,
+                runs,
+                figures,
+                retry_failed=retry_failed,
+                address=address,
+                console=console,
+            )
+            worst = max(worst, code)
+            if code == INTERRUPTED:
+                break
+    finally:
+        cluster.disconnect()
+    return worst
+
+
 def _measure(plan: Plan, *, address: str | None, console: Console) -> bool:
     """Measure the representations that finished trials were to keep; returns whether all are."""
     chosen = [
@@ -303,4 +339,4 @@ def _conclude(plan: Plan, trained: Trained, console: Console) -> int:
         say(f"{unfinished} trials are not finished; the same command goes on from here")
     if counts["failed"]:
         say("failed trials are left alone; --retry-failed tries them again")
-    return 130 if trained.interrupted else 1
+    return INTERRUPTED if trained.interrupted else 1

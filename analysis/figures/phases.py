@@ -1,0 +1,106 @@
+"""Phases of manifold formation over training, for each value of a setting ([W] Figs 3, 4).
+
+A cell for each value and step, in it a field for each seed. Data: `phases`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from analysis import names
+from analysis.drawing import Drawing, styled
+from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, on_axis
+from analysis.figures._notes import note, unfinished
+from analysis.phases import PHASES
+from analysis.tables import require
+from factorlab.config import Layer, Settings
+
+__all__ = ["AXES", "COLUMNS", "Options", "draw"]
+
+AXES: Sequence[str] | None = None
+
+# Darker as order grows; told apart in grey as well.
+_COLOURS: dict[str, str] = dict(zip(PHASES, ("#ededed", "#92b4d6", "#1f4e86"), strict=True))
+
+
+class Options(Settings):
+    """What an experiment file may choose."""
+
+    y: Setting | None = None
+    """Setting of the rows; by default the one with most values."""
+
+    layer: Layer = "layer4"
+    """Layer whose representations were measured."""
+
+
+def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
+    """Draw the phase of each trial at each step that was measured.
+
+    Args:
+        table: One row for each trial and step.
+        options: What to draw.
+
+    Raises:
+        ValueError: A column is missing, or the representations of no trial were measured.
+    """
+    options = options or Options()
+    require(table, COLUMNS)
+    y = options.y or next(iter(names.varying(table)), None)
+    rows = chosen_rows(table, ["step", *([y] if y else [])], [f"{options.layer}/phase"])
+    fields = pd.DataFrame(
+        {
+            "y": on_axis(rows, y) if y else in_words(rows, []),
+            "step": rows["step"].astype(int).to_list(),
+            "seed": rows["seed"].to_list(),
+            "phase": rows[f"{options.layer}/phase"].to_list(),
+        }
+    )
+    with styled():
+        steps, values = fields["step"].nunique(), fields["y"].nunique()
+        size = (max(5.2, 1.6 + 0.75 * steps), 1.7 + 0.5 * values)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        seeds = _draw_fields(axes, fields)
+        axes.set_xlabel(names.setting("step"))
+        axes.set_ylabel(names.setting(y) if y else "")
+        figure.legend(
+            handles=[Patch(fc=_COLOURS[p], label=f"{p}: {text}") for p, text in PHASES.items()],
+            loc="outside upper center",
+            ncols=len(PHASES),
+        )
+        text = f"In each cell a field for each seed: {', '.join(map(names.bare, seeds))}."
+        note(figure, [f"{text} White: not measured.", *unfinished(table)])
+    return Drawing(figure=figure, panels={"phases": fields})
+
+
+def _draw_fields(axes: Axes, fields: pd.DataFrame) -> Sequence[float]:
+    """Draw a field for each value, step and seed; returns the seeds."""
+    steps = sorted(fields["step"].unique())
+    seeds = sorted(fields["seed"].unique())
+    values = sorted(fields["y"].unique())
+    order: list[str] = list(PHASES)
+    grid = np.full((len(values), len(steps) * len(seeds)), np.nan)
+    for row in fields.itertuples():
+        column = steps.index(row.step) * len(seeds) + seeds.index(row.seed)
+        grid[values.index(row.y), column] = order.index(str(row.phase))
+        axes.text(
+            column + 0.5, values.index(row.y) + 0.5, str(row.phase), ha="center", va="center",
+            fontsize=6, color="white" if row.phase == order[-1] else "black",
+        )  # fmt: skip
+    colours = ListedColormap([_COLOURS[p] for p in order])
+    axes.pcolormesh(grid, cmap=colours, vmin=-0.5, vmax=len(order) - 0.5, ec="white", lw=0.3)
+    for edge in range(1, len(steps)):
+        axes.axvline(edge * len(seeds), color="white", lw=3)
+    for edge in range(1, len(values)):
+        axes.axhline(edge, color="white", lw=3)
+    axes.set_xticks((np.arange(len(steps)) + 0.5) * len(seeds), [f"{s:g}" for s in steps])
+    axes.set_yticks(np.arange(len(values)) + 0.5, [names.bare(v) for v in values])
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return seeds

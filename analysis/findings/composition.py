@@ -1,0 +1,123 @@
+"""Composing x and y where they were never seen together ([F] Figs 4, 10)."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.findings import Claim, Outcome
+from analysis.findings._numbers import POINTS, by, chosen, listed, measured, outcome, percent
+from analysis.tables import final
+
+_PARTS = ("accuracy_arm_vertical", "accuracy_arm_horizontal", "accuracy_intersection")
+
+
+def _cross(table: pd.DataFrame, *families: str) -> pd.DataFrame:
+    """Finished trials of some families in which a cross is held out."""
+    rows = chosen(final(table), "data.held_out.kind", "cross")
+    return chosen(rows, "data.family", *families)
+
+
+def _whole(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those that keep the largest share of the lattice."""
+    return chosen(rows, "data.subsample", rows["data.subsample"].max())
+
+
+def _parts(rows: pd.DataFrame) -> str:
+    """Accuracy in distribution and in the parts of the cross."""
+    means = [100 * measured(rows, m)[m].mean() for m in ("accuracy_in_distribution", *_PARTS)]
+    return "{:.0f}, {:.0f}, {:.0f}, {:.0f} %".format(*means)
+
+
+def _stripes_alone(table: pd.DataFrame) -> Outcome:
+    alone, both = _whole(_cross(table, "stripes")), _whole(_cross(table, "sos+stripes"))
+    metric = "accuracy_intersection"
+    first, second = (measured(rows, metric)[metric] for rows in (alone, both))
+    text = (
+        f"In the intersection stripes alone {percent(first)}, with 2D examples {percent(second)}; "
+        f"in distribution, both arms and intersection {_parts(alone)} and {_parts(both)}."
+    )
+    return outcome(text, shown=bool(second.mean() - first.mean() >= 2 * POINTS))
+
+
+def _both(table: pd.DataFrame) -> Outcome:
+    alone, both = _whole(_cross(table, "sos")), _whole(_cross(table, "sos+stripes"))
+    metric = "accuracy_intersection"
+    first, second = (measured(rows, metric)[metric] for rows in (alone, both))
+    text = (
+        f"In the intersection 2D examples alone {percent(first)}, with stripes {percent(second)}; "
+        f"in distribution, both arms and intersection {_parts(alone)} and {_parts(both)}."
+    )
+    return outcome(text, shown=bool(second.mean() - first.mean() >= POINTS))
+
+
+def _few_suffice(table: pd.DataFrame) -> Outcome:
+    alone = measured(_whole(_cross(table, "stripes")), "accuracy")["accuracy"]
+    both = _cross(table, "sos+stripes")
+    means = by(both, "data.subsample", least=2)
+    examples = by(both, "data.subsample", "samples_2d")
+    few, most = means.iloc[0], means.iloc[-1]
+    text = (
+        f"{examples.iloc[0]:.0f} 2D examples beside stripes {100 * few:.0f} %, all "
+        f"{examples.iloc[-1]:.0f} of them {100 * most:.0f} %, none {percent(alone)}."
+    )
+    # Most of what 2D examples bring, by the fewest of them.
+    return outcome(text, shown=bool(few - alone.mean() >= max(POINTS, (most - alone.mean()) / 2)))
+
+
+def _fewer_needed(table: pd.DataFrame) -> Outcome:
+    few = [
+        rows[rows["data.subsample"] < 1]
+        for rows in (_cross(table, "sos"), _cross(table, "sos+stripes"))
+    ]
+    alone, both = (by(rows, "data.subsample") for rows in few)
+    text = (
+        f"2D examples alone {listed(alone, 'data.subsample')}; with stripes "
+        f"{listed(both, 'data.subsample')}."
+    )
+    return outcome(text, shown=bool(((both - alone).dropna() >= POINTS).any()))
+
+
+def _rim(table: pd.DataFrame) -> Outcome:
+    alone = _whole(_cross(table, "stripes"))
+    rim = chosen(final(table), "data.held_out.kind", "rim")
+    first, second = (measured(rows, "accuracy")["accuracy"] for rows in (alone, rim))
+    examples = measured(rim, "samples_2d")["samples_2d"].mean()
+    text = (
+        f"Stripes alone {percent(first)}; with {examples:.0f} 2D examples along the rim "
+        f"{percent(second)}."
+    )
+    return outcome(text, shown=bool(second.mean() - first.mean() >= POINTS))
+
+
+CLAIMS: Sequence[Claim] = (
+    Claim(
+        "1D stripes alone compose badly; with 2D examples the model composes.",
+        "[F] Fig. 4e",
+        "accuracy in the intersection higher by 20 points with 2D examples",
+        _stripes_alone,
+    ),
+    Claim(
+        "2D and 1D examples together reach the intersection that 2D examples alone do not.",
+        "[F] Fig. 4c-e",
+        "accuracy in the intersection higher by 10 points with stripes",
+        _both,
+    ),
+    Claim(
+        "A few 2D examples beside the stripes suffice.",
+        "[F] Fig. 4g",
+        "the fewest bring at least half of what all of them bring, and 10 points",
+        _few_suffice,
+    ),
+    Claim(
+        "With stripes fewer 2D examples are needed.",
+        "[F] Figs 4g, 5",
+        "accuracy higher by 10 points at a lambda below 1",
+        _fewer_needed,
+    ),
+    Claim(
+        "2D examples along the rim alone mend what stripes alone cannot.",
+        "[F] Fig. 10",
+        "accuracy higher by 10 points with the rim",
+        _rim,
+    ),
+)

@@ -1,0 +1,115 @@
+"""The page that sets the papers' findings beside what sweeps measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factorlab.errors import UserError
+from factorlab.files import DamagedFile, write_atomically
+from sweeps import reports
+from sweeps.experiment import Experiment
+from sweeps.plan import SavedPlan
+
+if TYPE_CHECKING:
+    from analysis.findings import Claim, Outcome
+
+
+def check(chosen: Sequence[Experiment]) -> None:
+    """Refuse experiments of which no finding is known, before hours of training.
+
+    Raises:
+        UserError: there is one.
+    """
+    from analysis import findings  # noqa: PLC0415 - pandas and scipy cost a second
+
+    for experiment in chosen:
+        if experiment.name not in findings.available():
+            raise UserError(
+                f"{experiment.source}: no findings are known of '{experiment.name}'; allowed: "
+                f"{', '.join(findings.available())}"
+            )
+
+
+def write(plans: Sequence[SavedPlan], folder: Path, profile: str) -> Path:
+    """Judge sweeps and write the page ``<folder>/findings-<profile>.md``.
+
+    Args:
+        plans: sweeps, half-finished or not, each of an experiment with known findings.
+        folder: of all figures, to which the page links.
+        profile: of the experiments.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: the page cannot be written.
+    """
+    from analysis import findings  # noqa: PLC0415
+
+    judged = [
+        (plan, findings.judge(plan.document["experiment"], reports.evaluations(plan)))
+        for plan in plans
+    ]
+    counts = Counter(outcome.verdict for _, found in judged for _, outcome in found)
+    lines = [
+        f"# The papers' findings, profile `{profile}`",
+        "",
+        f"`factorlab reproduce --profile {profile}`, written {datetime.now(UTC):%Y-%m-%d} on "
+        f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}. "
+        "[F]: arXiv 2408.13256, [W]: arXiv 2402.03305. The rules by which a finding counts as "
+        "shown are ours; means are over seeds, in brackets the least and the largest of them.",
+        "",
+        ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".",
+    ]
+    for plan, found in judged:
+        lines += ["", *_section(plan, found, folder)]
+    path = folder / f"findings-{profile}.md"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, ("\n".join(lines) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    return path
+
+
+def _section(plan: SavedPlan, found: Sequence[tuple[Claim, Outcome]], folder: Path) -> list[str]:
+    """Return the lines of one experiment: how far it is, its findings, its figures."""
+    experiment = plan.document["experiment"]
+    lines = [f"## {experiment}", "", _state(plan), ""]
+    lines += ["| finding | source | here | measured | counts as shown |", "|---|---|---|---|---|"]
+    for claim, outcome in found:
+        cells = (claim.text, claim.source, f"**{outcome.verdict}**", outcome.numbers, claim.rule)
+        lines.append(f"| {' | '.join(cells)} |")
+    for content in plan.document["figures"]:
+        name = f"{experiment}/{content['name']}-{plan.label}.png"
+        if (folder / name).exists():
+            lines += ["", f"![{experiment}: {content['name']}]({name})"]
+    return lines
+
+
+def _state(plan: SavedPlan) -> str:
+    """Return how far a sweep is, where it ran and what it cost, in a sentence."""
+    results: list[dict[str, Any]] = []
+    for _, record in plan.records():
+        try:
+            result = record.result()
+        except DamagedFile:
+            continue
+        if result is not None:
+            results.append(result)
+    text = f"{len(results)} of {len(plan.keys)} trials are done"
+    if not results:
+        return f"{text}."
+    devices = ", ".join(sorted({result["device"] for result in results}))
+    minutes = sum(sum(result["seconds"].values()) for result in results) / 60
+    last = datetime.fromtimestamp(max(result["finished"] for result in results), UTC)
+    return (
+        f"{text}, the last on {last:%Y-%m-%d}, on {devices}: {minutes:.0f} minutes of its training "
+        "and evaluation."
+    )
