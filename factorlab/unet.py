@@ -3,7 +3,7 @@
 Three down and three up blocks with self-attention after each and skips between them. With a
 width of 64 the channels are the papers': stem 64; layer 0 Down(64, 128); 1 Down(128, 256);
 2 Down(256, 256); bottleneck 256-512-512-256; 3 Up(512, 128); 4 Up(256, 64); 5 Up(128, 64);
-23.1 million parameters. Shapes: B images, C channels, H x W pixels, L = H W, E encoding length.
+23.3 million parameters. Shapes: B images, C channels, H x W pixels, L = H W, E encoding length.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ overlap depends on where in their pixels the centres lie: it falls in steps, and
 a pair have different norms (`pixel` says how that is made symmetric). At the border the frame cuts
 off the outer part of both bumps, and what is left of them is more alike: two bumps 2 sigma apart,
 the outer one on the outermost pixels, overlap by 6 % (sigma = 1) and 8 % (sigma = 2) more than in
-the middle, in a corner by 8 and 10 % (`factorlab percolate figures overlap`).
+the middle, in a corner by 8 and 10 % (`factorlab illustrate overlap`).
 
 [W] is arXiv 2402.03305, [F] is arXiv 2408.13256.
 """

@@ -157,6 +157,18 @@ def figures(
 
 
 @app.command()
+def illustrate(
+    names: Annotated[list[str] | None, typer.Argument(help="Figures; by default all.")] = None,
+    folder: Figures = DEFAULT_FIGURES,
+) -> None:
+    """Draw the figures that need no trial: images, the network, percolation theory."""
+    from sweeps import reports  # noqa: PLC0415
+
+    for path in reports.illustrate(names, folder):
+        typer.echo(str(path))
+
+
+@app.command()
 def analyse(
     name: Annotated[str, typer.Argument(help="A sweep, or the start of a trial's key.")],
     profile: Profile = None,

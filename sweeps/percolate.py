@@ -1,4 +1,4 @@
-"""`factorlab percolate`: curves, critical points and figures of percolation theory.
+"""`factorlab percolate`: curves and critical points of percolation theory.
 
 Nothing is trained and no record is read.
 """
@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from percolation import MassRatio
 
 app = typer.Typer(
-    help="Percolation of overlapping bumps: curves, critical points, figures.",
+    help="Percolation of overlapping bumps: curves, critical points.",
     rich_markup_mode=None,
 )
 
@@ -173,33 +172,6 @@ def critical(
     )
 
 
-@app.command()
-def figures(
-    names: Annotated[list[str] | None, typer.Argument(help="Figures; all by default.")] = None,
-    folder: Annotated[
-        Path, typer.Option("--figures", file_okay=False, help="Folder of all figures.")
-    ] = Path("figures"),
-) -> None:
-    """Draw the figures of percolation theory: PNG, PDF and the CSV behind each panel."""
-    from analysis import drawing, theory_figures  # noqa: PLC0415 - matplotlib costs a second
-
-    known = theory_figures.available()
-    for name in names or []:
-        if name not in known:
-            raise UserError(f"there is no figure {name!r}; there are {', '.join(known)}")
-    chosen = names or known
-    with _written_to(folder):  # before the work
-        (folder / "percolation").mkdir(parents=True, exist_ok=True)
-    with _users_mistakes(), _progress("figures", len(chosen)) as (_, report):
-        for name in chosen:
-            drawn = theory_figures.load(name).draw()
-            with _written_to(folder):
-                paths = drawing.save(drawn, folder / "percolation", name)
-            for path in paths:
-                typer.echo(str(path))
-            report(1)
-
-
 def _print_curve(found: MassRatio, facts: dict[str, float], *, as_json: bool) -> None:
     """A curve and the facts about it, for a program or for people."""
     columns = {
@@ -227,15 +199,6 @@ def _print_curve(found: MassRatio, facts: dict[str, float], *, as_json: bool) ->
         f"links reach {facts['radius']:.4g} pixels, {facts['neighbours']} neighbours, "
         f"{facts['sites']} sites, {facts['realisations']} realisations"
     )
-
-
-@contextmanager
-def _written_to(folder: Path) -> Iterator[None]:
-    """Turn a folder that cannot be written into the user's one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{folder}: {error.strerror}") from None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from factorlab.errors import UserError
 from factorlab.files import DamagedFile
 from sweeps.experiment import FigureEntry
-from sweeps.plan import SavedPlan
+from sweeps.plan import SavedPlan, check_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,6 +128,35 @@ def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[str]]:
         except OSError as error:
             raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     return written, problems
+
+
+def illustrate(names: Sequence[str] | None, folder: Path) -> Iterator[Path]:
+    """Draw the figures that need no trial into ``<folder>/illustrations``.
+
+    Args:
+        names: of figures; None for all.
+        folder: of all figures.
+
+    Yields:
+        Each file, after it was written.
+
+    Raises:
+        UserError: there is no such figure, or a file cannot be written.
+    """
+    from analysis import drawing, illustrations  # noqa: PLC0415 - matplotlib costs a second
+
+    known = illustrations.available()
+    for name in names or []:
+        if name not in known:
+            raise UserError(f"there is no figure '{name}'; allowed: {', '.join(known)}")
+    target = folder / "illustrations"
+    check_writable(target)  # before the work
+    for name in names or known:
+        drawn = illustrations.load(name).draw()
+        try:
+            yield from drawing.save(drawn, target, name)
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written: {error.strerror}") from None
 
 
 def export(plan: SavedPlan, path: Path) -> int:

@@ -149,7 +149,6 @@ def test_a_critical_point_takes_the_seconds_it_is_given(capsys, monkeypatch):
         (["critical", "--radius2", "0.9"], "radius2 is 0.9, but it must be at least 1"),
         (["critical", "--radius2", "1", "--lattice", "2"], "side is 2, but"),
         (["critical", "--radius2", "1", "--seconds", "-1"], "seconds is -1.0, but"),
-        (["figures", "nothing"], "there is no figure 'nothing'; there are clusters, "),
         ([], "Missing command"),
     ],
 )
@@ -159,23 +158,6 @@ def test_a_mistake_is_one_sentence_and_status_2(arguments, sentence, capsys, mon
     assert err.startswith("factorlab: ")
     assert err.count("\n") == 1
     assert sentence in err
-
-
-def test_a_figure_is_written_with_its_numbers(tmp_path, capsys, monkeypatch):
-    code, out, _ = percolate(capsys, monkeypatch, "figures", "overlap", "--figures", str(tmp_path))
-    assert code == 0
-    written = out.splitlines()
-    assert {Path(path).suffix for path in written} == {".png", ".pdf", ".csv"}
-    assert all(Path(path).parent == tmp_path / "percolation" for path in written)
-    assert all(Path(path).stat().st_size for path in written)
-
-
-def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path, capsys, monkeypatch):
-    (tmp_path / "file").write_text("")
-    folder = tmp_path / "file" / "figures"
-    code, _, err = percolate(capsys, monkeypatch, "figures", "overlap", "--figures", str(folder))
-    assert code == 2
-    assert err == f"factorlab: {folder}: Not a directory\n"
 
 
 @pytest.mark.slow

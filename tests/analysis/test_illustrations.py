@@ -1,4 +1,4 @@
-"""Figures of theory: found by name, saved whole, and their numbers against other calculations."""
+"""Figures that need no trial: found by name, saved whole, their numbers against other ways."""
 
 import ast
 import math
@@ -11,16 +11,20 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-import analysis.theory_figures
+import analysis.illustrations
 from analysis import Drawing, save
 from analysis.drawing import styled
-from analysis.theory_figures import available, collapse, critical, load
-from factorlab.config import DataSettings
+from analysis.illustrations import available, collapse, critical, load
+from factorlab.config import DataSettings, ModelSettings
+from factorlab.dataset import build
 from factorlab.images import render
+from factorlab.unet import UNet
 from percolation import critical_fraction, graph, lattice, predict_samples, radius
 
 # Parameters with which a figure is drawn in a moment.
 QUICK = {
+    "families": {"size": 8},
+    "architecture": {"width": 8, "size": 8},
     "schematic": {"sigmas": (0.3, 1.0), "size": 9, "spacing": (1.0, 2.0)},
     "overlap": {"sigmas": (0.25, 1.0), "border_sigmas": (1.0,), "size": 12},
     "mass-ratio": {"sigmas": (0.1, 0.2, 0.5), "thresholds": (0.05, 0.5, 0.9), "size": 8}
@@ -53,7 +57,7 @@ def texts(drawing):
 
 
 def test_the_figures_are_the_modules_of_the_folder():
-    folder = Path(analysis.theory_figures.__file__).parent
+    folder = Path(analysis.illustrations.__file__).parent
     modules = {path.stem.replace("_", "-") for path in folder.glob("[!_]*.py")}
     assert available() == sorted(modules) == sorted(QUICK)
 
@@ -70,7 +74,7 @@ def test_every_parameter_is_a_keyword_with_a_default(name):
 def test_an_unknown_figure_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match=r"^There is no figure 'overlpa'; there are .*overlap"):
         load("overlpa")
-    with pytest.raises(ValueError, match="there are clusters, collapse, critical, mass-ratio, "):
+    with pytest.raises(ValueError, match="there are architecture, clusters, collapse, critical, "):
         load("-marks")
 
 
@@ -292,3 +296,39 @@ def test_another_seed_gives_other_numbers():
     first, second = (draw("mass-ratio", seed=seed).panels["curves"] for seed in (0, 1))
     assert not first.equals(second)
     pd.testing.assert_series_equal(first["fraction"], second["fraction"])
+
+
+def test_the_network_is_drawn_with_the_channels_and_sides_of_the_papers():
+    """[W] Fig. 6 and [F] Fig. 7 give the channels; the sides halve and double."""
+    layers = load("architecture").draw(width=64, size=32).panels["layers"].set_index("name")
+    channels = layers[["channels_in", "channels_out", "side_out"]].apply(tuple, axis=1)
+    assert channels.to_dict() == {
+        "stem": (1, 64, 32),
+        "layer0": (64, 128, 16),
+        "layer1": (128, 256, 8),
+        "layer2": (256, 256, 4),
+        "bottleneck": (256, 256, 4),
+        "layer3": (512, 128, 8),
+        "layer4": (256, 64, 16),
+        "layer5": (128, 64, 32),
+        "head": (64, 1, 32),
+    }
+
+
+def test_the_layers_hold_all_parameters_and_a_block_its_own():
+    panels = draw("architecture").panels
+    model = UNet(ModelSettings(width=8))
+    assert panels["layers"]["parameters"].sum() == model.parameter_count
+    own = sum(p.numel() for p in model.layer0.parameters())
+    assert panels["block"]["parameters"].sum() == own
+
+
+def test_every_family_shows_its_whole_data_set_and_examples_of_each_kind():
+    panels = draw("families").panels
+    for family, labels in panels["labels"].groupby("family"):
+        dataset = build(DataSettings(family=family, size=8, spacing=1.0), 0)
+        assert (labels["kind"] == "2D").sum() == dataset.samples_2d
+        assert len(labels) == dataset.samples_total
+        shown = panels["images"][panels["images"]["family"] == family]
+        assert len(shown) == 9
+        assert set(shown["kind"]) == set(labels["kind"])
