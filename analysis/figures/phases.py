@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from pandas.api.types import is_numeric_dtype
 
 from analysis import names
 from analysis.drawing import Drawing, styled
@@ -52,9 +53,11 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     require(table, COLUMNS)
     y = options.y or next(iter(names.varying(table)), None)
     rows = chosen_rows(table, ["step", *([y] if y else [])], [f"{options.layer}/phase"])
+    if y and is_numeric_dtype(rows[y]):  # words keep the order of the experiment file
+        rows = rows.sort_values(y, kind="stable")
     fields = pd.DataFrame(
         {
-            "y": on_axis(rows, y) if y else in_words(rows, []),
+            "y": [names.bare(value) for value in on_axis(rows, y)] if y else in_words(rows, []),
             "step": rows["step"].astype(int).to_list(),
             "seed": rows["seed"].to_list(),
             "phase": rows[f"{options.layer}/phase"].to_list(),
@@ -82,7 +85,7 @@ def _draw_fields(axes: Axes, fields: pd.DataFrame) -> Sequence[float]:
     """Draw a field for each value, step and seed; returns the seeds."""
     steps = sorted(fields["step"].unique())
     seeds = sorted(fields["seed"].unique())
-    values = sorted(fields["y"].unique())
+    values = list(dict.fromkeys(fields["y"]))
     order: list[str] = list(PHASES)
     grid = np.full((len(values), len(steps) * len(seeds)), np.nan)
     for row in fields.itertuples():
@@ -99,7 +102,7 @@ def _draw_fields(axes: Axes, fields: pd.DataFrame) -> Sequence[float]:
     for edge in range(1, len(values)):
         axes.axhline(edge, color="white", lw=3)
     axes.set_xticks((np.arange(len(steps)) + 0.5) * len(seeds), [f"{s:g}" for s in steps])
-    axes.set_yticks(np.arange(len(values)) + 0.5, [names.bare(v) for v in values])
+    axes.set_yticks(np.arange(len(values)) + 0.5, values)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -83,6 +83,29 @@ def test_views_show_what_was_measured_and_say_what_was_not(table):
         views.draw(table, options_of(views, {"layer": "layer3"}))
 
 
+def test_a_formation_shows_each_step_of_one_trial_as_it_was_kept(trials, table):
+    formation = load("formation")
+    panels = formation.draw(table).panels
+    for step in (0, 4):
+        kept = snapshots.read(trials[0].record.path, "layer4", step)
+        of_step = {name: rows[rows["step"] == step] for name, rows in panels.items()}
+        np.testing.assert_array_equal(of_step["spectra"]["share"], kept.shares)
+        assert len(of_step["holes"]) == sum(map(len, kept.diagrams))
+        np.testing.assert_allclose(of_step["points"]["component_4"], kept.scores[:, 3], atol=1e-4)
+    with pytest.raises(ValueError, match="Nothing of layer4 was measured with seed 1"):
+        formation.draw(table, options_of(formation, {"seed": 1}))
+
+
+def test_phases_are_those_that_were_measured(trials, table):
+    phases = load("phases")
+    fields = phases.draw(table).panels["phases"]
+    expected = course.table(trials[0].record)["phase"].to_list()
+    assert fields["phase"].to_list() == expected
+    assert fields["step"].to_list() == [0, 4]
+    with pytest.raises(ValueError, match="layer3/phase: measured in no trial"):
+        phases.draw(table, options_of(phases, {"layer": "layer3"}))
+
+
 def test_samples_are_those_of_the_record(trials, table):
     samples = load("samples")
     labels = samples.draw(table, options_of(samples, {"columns": "step"})).panels["labels"]
