@@ -5,13 +5,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-FAMILIES = {
-    "bump": "Bumps",
-    "bump+stripes": "Bumps + stripes",
-    "sos": "Sums of stripes",
-    "sos+stripes": "Sums of stripes + stripes",
-    "stripes": "Stripes",
-}
+from factorlab import looks
+
+FAMILIES = looks.titles()
+"""What each family of data sets is called."""
 
 _SETTINGS = {
     "step": "Optimizer step",

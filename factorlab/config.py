@@ -11,11 +11,20 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from factorlab.errors import UserError, describe
+from factorlab import looks
+from factorlab.errors import UserError, describe, suggestion
 
-Family = Literal["bump", "sos", "bump+stripes", "sos+stripes", "stripes"]
+
+def _known_family(name: str) -> str:
+    if name not in looks.families():
+        allowed = ", ".join(f"'{family}'" for family in looks.families())
+        raise ValueError(f"allowed: {allowed}{suggestion(name, looks.families())}")
+    return name
+
+
+Family = Annotated[str, AfterValidator(_known_family)]
 Layer = Literal["layer0", "layer1", "layer2", "bottleneck", "layer3", "layer4", "layer5"]
 Positive = Annotated[float, Field(gt=0)]
 Pair = tuple[Positive, Positive]
@@ -69,8 +78,9 @@ class DataSettings(Settings):
     """One data-set family on a lattice of labels ([F] Figs. 1, 5, 9; [W] section 2)."""
 
     family: Family = "bump"
-    """2D examples (bumps, or sums of two perpendicular stripes), alone or with 1D stripes
-    beside them; `stripes` has the 1D stripes alone and is tested on sums of stripes."""
+    """2D examples by their look (`bump`, `sos` for sums of two perpendicular stripes, or another
+    file of `factorlab/looks`), alone or, with `+stripes`, beside 1D stripes; `stripes` has these
+    alone and is tested on sums of stripes."""
 
     size: int = Field(default=32, ge=6)
     """Side N of the square image, in pixels."""
@@ -122,16 +132,16 @@ class DataSettings(Settings):
                 f"{self.size}; allowed: up to {MOST_LABELS:.0e}"
             )
         stripes = 4 * self.canvas_margin * self.size / self.stripe_spacing**2
-        if self.family.endswith("stripes") and stripes > MOST_LABELS:
+        if self.family.endswith(looks.STRIPES) and stripes > MOST_LABELS:
             raise ValueError(
                 f"stripe_spacing {self.stripe_spacing} and margin {self.canvas_margin} make "
                 f"{stripes:.1e} stripes; allowed: up to {MOST_LABELS:.0e}"
             )
         if self.periodic:
-            if self.family not in ("bump", "sos"):
+            if self.family.endswith(looks.STRIPES):
                 raise ValueError(
                     f"family '{self.family}' has labels outside the frame, which a periodic "
-                    "image has not; allowed with periodic: bump, sos"
+                    f"image has not; allowed with periodic: {', '.join(looks.available())}"
                 )
             for d in self.spacings:
                 if abs(self.size / d - round(self.size / d)) > 1e-9:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from factorlab import lattice
+from factorlab import lattice, looks
 from factorlab.config import DataSettings, RunSettings
 from factorlab.errors import UserError
 from factorlab.lattice import Labels, Mask
@@ -72,14 +72,14 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
     frame = lattice.frame_labels(data)
     seen = np.zeros(len(frame), dtype=bool)
     stripes = np.empty((0, 2))
-    if data.family.endswith("stripes"):
+    if data.family.endswith(looks.STRIPES):
         stripes = lattice.stripe_labels(data)
         if len(stripes) == 0:
             raise UserError(
                 f"{source}: data.margin = {data.canvas_margin} has no room for a stripe; "
                 f"allowed: at least data.stripe_spacing = {data.stripe_spacing}"
             )
-    if data.family == "stripes":
+    if data.family == looks.STRIPES:
         candidates = len(stripes)
         stripes = stripes[lattice.subsample(candidates, data.subsample, seed)]
         kept = len(stripes)

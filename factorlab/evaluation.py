@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from factorlab import lattice, reading
+from factorlab import lattice, looks, reading
 from factorlab.config import RunSettings
 from factorlab.dataset import Dataset, evaluation_labels
 from factorlab.diffusion import Diffusion
-from factorlab.images import look_of, render, to_8_bit, to_model
+from factorlab.images import render, to_8_bit, to_model
 from factorlab.lattice import Labels, Mask
 from factorlab.reading import Readings
 from factorlab.seeding import Stream, generator, integer, sequence
@@ -106,7 +106,7 @@ class Evaluator:
     def _scores(self, images: NDArray[np.uint8]) -> tuple[Metrics, Readings]:
         """Return the metrics of images of the evaluation labels, whole and by part."""
         data = self.settings.data
-        readings = reading.read(images, look_of(data), periodic=data.periodic)
+        readings = reading.read(images, looks.of(data.family).READ, periodic=data.periodic)
         metrics = score(readings, self.labels, self._period)
         correct = np.all(within_a_pixel(readings, self.labels, self._period), axis=1)
         for name, mask in self.parts.items():

@@ -5,19 +5,11 @@ Images have shape (B, 1, N, N), values in [0, 1], white = 1; row y, column x.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
+from factorlab import looks
 from factorlab.config import DataSettings
-
-Look = Literal["bump", "sos"]
-
-
-def look_of(data: DataSettings) -> Look:
-    """Return how the 2D examples of a family look; `stripes` is tested on sums of stripes."""
-    return "bump" if data.family.startswith("bump") else "sos"
 
 
 def _inside(labels: Tensor, data: DataSettings) -> Tensor:
@@ -25,36 +17,23 @@ def _inside(labels: Tensor, data: DataSettings) -> Tensor:
     return ((labels >= 1) & (labels <= data.size)) | data.periodic
 
 
-def profiles(labels: Tensor, data: DataSettings) -> Tensor:
-    """Return the two one-dimensional Gaussian profiles of each label.
-
-    ``exp(-(p - mu)^2 / (4 sigma^2))`` at the pixel coordinates p = 1 .. N [W section 2]. A
-    coordinate outside the frame draws nothing, so that an image has exactly as many dimensions
-    as it has coordinates inside (our reading of [F] Fig. 9).
-
-    Args:
-        labels: (B, 2), x and y in pixels.
-        data: size, sigma and periodicity.
-
-    Returns:
-        (B, 2, N), the profile along x and the one along y.
-    """
+def _distances(labels: Tensor, data: DataSettings) -> Tensor:
+    """Return squared distances of the pixels from each label, (B, 2, N), in units of 4 sigma^2."""
     pixels = torch.arange(1, data.size + 1, dtype=labels.dtype, device=labels.device)
     sigma = torch.tensor(data.sigmas, dtype=labels.dtype, device=labels.device)
     offset = pixels - labels[..., None]  # (B, 2, N)
     if data.periodic:
         offset = torch.remainder(offset + data.size / 2, data.size) - data.size / 2
-    return torch.exp(-(offset**2) / (4 * sigma[:, None] ** 2)) * _inside(labels, data)[..., None]
+    return offset**2 / (4 * sigma[:, None] ** 2)
 
 
 def render(labels: Tensor, data: DataSettings) -> Tensor:
     """Return the images of labels.
 
-    A bump is ``1 - g_x g_y`` [W section 2], a sum of stripes ``1 - (g_x + g_y) / 2`` ([F]
-    Fig. 1; the half is ours and keeps it in [0, 1]). With one coordinate outside the frame there
-    is one stripe: ``1 - g / 2`` beside sums of stripes, which is what the sum leaves, and
-    ``1 - g`` beside bumps, a bump without its other factor (our choice). With both outside the
-    image is blank.
+    With both coordinates in the frame an image shows what its family looks like. With one of them
+    it shows one stripe, ``1 - c g`` with the Gaussian profile ``g = exp(-(p - mu)^2 /
+    (4 sigma^2))`` at the pixel coordinates p = 1 .. N [W section 2] and c of the look; with none
+    it is blank: an image has as many dimensions as coordinates inside (our reading of [F] Fig. 9).
 
     Args:
         labels: (B, 2), x and y in pixels.
@@ -63,12 +42,13 @@ def render(labels: Tensor, data: DataSettings) -> Tensor:
     Returns:
         (B, 1, N, N), values in [0, 1], of the labels' dtype and device.
     """
-    g = profiles(labels, data)
-    along_x, along_y = g[:, 0, None, :], g[:, 1, :, None]  # (B, 1, N), (B, N, 1)
-    if look_of(data) == "sos":
-        return (1 - (along_x + along_y) / 2)[:, None]
-    two_d = _inside(labels, data).all(dim=1)[:, None, None]
-    return (1 - torch.where(two_d, along_x * along_y, along_x + along_y))[:, None]
+    look, inside = looks.of(data.family), _inside(labels, data)
+    distances = _distances(labels, data)
+    along_x, along_y = distances[:, 0, None, :], distances[:, 1, :, None]  # (B, 1, N), (B, N, 1)
+    both = look.darkness(along_x, along_y)
+    in_x, in_y = inside[:, 0, None, None], inside[:, 1, None, None]
+    stripe = look.STRIPE * ((-along_x).exp() * in_x + (-along_y).exp() * in_y)
+    return (1 - torch.where(in_x & in_y, both, stripe))[:, None]
 
 
 def to_model(images: Tensor) -> Tensor:

@@ -7,12 +7,11 @@ that cannot be read is NaN.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from factorlab.images import Look
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -31,6 +30,20 @@ class Readings:
     objects: NDArray[np.int64]
     """(B,), shapes seen: 0 none, 1 as it should be, 2 several. For sums of stripes the two
     directions are counted together: none if either is missing, several if either is."""
+
+
+class Reader(Protocol):
+    """Reads the label off one image."""
+
+    def __call__(self, image: Image, *, periodic: bool) -> tuple[tuple[float, float], int]:
+        """Return the label (x, y), NaN where there is none, and the shapes seen: 0, 1, 2 = more.
+
+        Args:
+            image: (N, N), uint8.
+            periodic: the image is a torus; it is rolled, by whole pixels, so that what it shows
+                lies in the middle, read, and rolled back (our extension).
+        """
+        ...
 
 
 def _contours(image: Image) -> list[tuple[float, float]]:
@@ -80,8 +93,8 @@ def _towards_middle(profile: Floats) -> int:
     return n // 2 - round(float(phase) / (2 * np.pi) * n)
 
 
-def _read_bump(image: Image, *, periodic: bool) -> tuple[tuple[float, float], int]:
-    """Return label and number of shapes of a bump image."""
+def read_shape(image: Image, *, periodic: bool) -> tuple[tuple[float, float], int]:
+    """Read an image that shows one shape where its label is, by Algorithm 1; see `Reader`."""
     if not periodic:
         return _algorithm_1(image)
     dark = 255.0 - image
@@ -92,8 +105,8 @@ def _read_bump(image: Image, *, periodic: bool) -> tuple[tuple[float, float], in
     return ((x - roll_x - 1) % n + 1, (y - roll_y - 1) % n + 1), objects
 
 
-def _read_stripes(image: Image, *, periodic: bool) -> tuple[tuple[float, float], int]:
-    """Return label and number of shapes of a sum of stripes (our extension of Algorithm 1).
+def read_stripes(image: Image, *, periodic: bool) -> tuple[tuple[float, float], int]:
+    """Read a sum of stripes (our extension of Algorithm 1); see `Reader`.
 
     Each coordinate is read, by the same algorithm, from its own stripe: x from the means of the
     columns, y from the means of the rows, each as an image one pixel high. The means are spread
@@ -114,16 +127,14 @@ def _read_stripes(image: Image, *, periodic: bool) -> tuple[tuple[float, float],
     return (label[0], label[1]), 0 if 0 in objects else max(objects)
 
 
-def read(images: Image, look: Look, *, periodic: bool = False) -> Readings:
+def read(images: Image, reader: Reader, *, periodic: bool = False) -> Readings:
     """Read the labels off images.
 
     Args:
         images: (B, N, N), uint8.
-        look: what the images show.
-        periodic: the image is a torus; it is rolled, by whole pixels, so that what it shows lies
-            in the middle, read, and rolled back (our extension).
+        reader: of what the images show.
+        periodic: whether the images are tori.
     """
-    reader = _read_bump if look == "bump" else _read_stripes
     results = [reader(image, periodic=periodic) for image in images]
     return Readings(
         labels=np.array([label for label, _ in results], dtype=np.float64).reshape(-1, 2),

@@ -4,8 +4,6 @@ Above: examples drawn at random from the data set. Below: all labels, in and aro
 Data: `images` (the labels shown) and `labels`.
 """
 
-from typing import get_args
-
 import numpy as np
 import pandas as pd
 import torch
@@ -17,7 +15,8 @@ from analysis.drawing import COLOURS, Drawing, styled
 from analysis.figures._notes import note
 from analysis.marks import LETTERS, title
 from analysis.names import FAMILIES
-from factorlab.config import DataSettings, Family
+from factorlab import looks
+from factorlab.config import DataSettings
 from factorlab.dataset import Dataset, build
 from factorlab.images import render
 
@@ -41,7 +40,7 @@ def draw(*, size: int = 32, sigma: float = 1.0, spacing: float = 1.0, seed: int 
     Raises:
         ValidationError: A parameter is out of its range.
     """
-    families = [str(family) for family in get_args(Family)]
+    families = looks.families()
     tables, examples = {}, {}
     for family in families:
         data = DataSettings.model_validate(

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factorlab import looks
 from factorlab.config import DataSettings
-from factorlab.images import look_of, profiles, render, to_8_bit, to_model
+from factorlab.images import render, to_8_bit, to_model
 
 FAMILIES = ["bump", "sos", "bump+stripes", "sos+stripes", "stripes"]
 
@@ -81,7 +82,8 @@ def test_x_is_the_column_and_y_the_row_counted_from_one_at_the_top_left():
 @pytest.mark.parametrize("sigma", [0.8, 1.0, 2.0])
 def test_the_profile_has_standard_deviation_sqrt_two_sigma(sigma):
     data = DataSettings(size=64, sigma=sigma)
-    g = profiles(torch.tensor([[32.3, 30.9]], dtype=torch.float64), data)[0]
+    dark = 1 - render(torch.tensor([[32.3, 30.9]], dtype=torch.float64), data)[0, 0]
+    g = torch.stack([dark.sum(0), dark.sum(1)])  # the other factor is the same for all
     p = torch.arange(1, 65, dtype=torch.float64)
     mean = (g * p).sum(1) / g.sum(1)
     variance = (g * (p - mean[:, None]) ** 2).sum(1) / g.sum(1)
@@ -158,9 +160,13 @@ def test_a_batch_is_its_images_one_by_one():
     assert torch.equal(render(labels, data), one_by_one)
 
 
+def test_families_are_the_looks_alone_and_with_stripes_and_stripes():
+    assert set(looks.families()) == set(FAMILIES) == set(looks.titles())
+
+
 def test_stripes_alone_are_tested_on_sums_of_stripes():
-    looks = {family: look_of(DataSettings(family=family)) for family in FAMILIES}
-    assert looks == {
+    found = {family: looks.of(family).__name__.rpartition(".")[2] for family in FAMILIES}
+    assert found == {
         "bump": "bump", "bump+stripes": "bump", "sos": "sos", "sos+stripes": "sos",
         "stripes": "sos",
     }  # fmt: skip

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from factorlab import lattice
+from factorlab import lattice, looks
 from factorlab.config import DataSettings
-from factorlab.images import look_of, render, to_8_bit, to_model
-from factorlab.reading import BLANK_CONTRAST, read
+from factorlab.images import render, to_8_bit, to_model
+from factorlab.reading import BLANK_CONTRAST, read, read_shape, read_stripes
 
 
 def clean(labels, data):
@@ -19,7 +19,7 @@ def clean(labels, data):
 
 
 def read_clean(labels, data):
-    return read(clean(labels, data), look_of(data), periodic=data.periodic)
+    return read(clean(labels, data), looks.of(data.family).READ, periodic=data.periodic)
 
 
 def white(size=8):
@@ -91,7 +91,7 @@ def spans(draw, size=8):
 def test_a_dark_rectangle_is_read_at_its_middle(across, down, grey):
     image = white()
     image[down[0] - 1 : down[1], across[0] - 1 : across[1]] = grey
-    readings = read(image[None], "bump")
+    readings = read(image[None], read_shape)
     assert readings.labels.tolist() == [[sum(across) / 2, sum(down) / 2]]
     assert readings.objects.tolist() == [1]
 
@@ -100,7 +100,7 @@ def test_one_dark_pixel_is_read_at_its_own_coordinates():
     for x, y in [(1, 1), (8, 1), (3, 6), (8, 8)]:
         image = white()
         image[y - 1, x - 1] = 0
-        readings = read(image[None], "bump")
+        readings = read(image[None], read_shape)
         assert readings.labels.tolist() == [[x, y]]
         assert readings.objects.tolist() == [1]
 
@@ -109,7 +109,7 @@ def test_the_bounding_box_and_not_the_weight_of_a_single_shape_is_read():
     image = white()
     image[1, 1:7] = 0
     image[1:7, 1] = 0  # an L, whose centroid lies towards its corner
-    assert read(image[None], "bump").labels.tolist() == [[4.5, 4.5]]
+    assert read(image[None], read_shape).labels.tolist() == [[4.5, 4.5]]
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 40), st.integers(0, 40))
@@ -117,7 +117,7 @@ def test_two_shapes_are_several_and_read_at_the_centroid_of_the_darkness(w, h, o
     image = white(12)
     image[1 : 1 + h, 1 : 1 + w] = one
     image[8:11, 7:11] = other
-    readings = read(image[None], "bump")
+    readings = read(image[None], read_shape)
     dark_one, dark_other = (255 - one) * w * h, (255 - other) * 12
     total = dark_one + dark_other
     x = (dark_one * (2 + (w - 1) / 2) + dark_other * 9.5) / total
@@ -131,10 +131,10 @@ def test_more_than_one_shape_counts_as_several(count):
     image = white(16)
     for k in range(count):
         image[4, 1 + 3 * k] = 0
-    assert read(image[None], "bump").objects.tolist() == [2]
+    assert read(image[None], read_shape).objects.tolist() == [2]
 
 
-@pytest.mark.parametrize("look", ["bump", "sos"])
+@pytest.mark.parametrize("look", [read_shape, read_stripes])
 @pytest.mark.parametrize("periodic", [False, True])
 def test_a_white_image_has_no_label_and_no_shape(look, periodic):
     readings = read(white()[None], look, periodic=periodic)
@@ -147,14 +147,14 @@ def test_a_white_image_has_no_label_and_no_shape(look, periodic):
 )
 def test_an_image_of_little_contrast_shows_nothing(noise, offset):
     image = (noise + offset).astype(np.uint8)
-    assert read(image[None], "bump").objects.tolist() == [0]
+    assert read(image[None], read_shape).objects.tolist() == [0]
 
 
 @pytest.mark.parametrize(("contrast", "objects"), [(BLANK_CONTRAST - 1, 0), (BLANK_CONTRAST, 1)])
 def test_the_contrast_from_which_a_shape_counts_is_a_fifth_of_the_range(contrast, objects):
     image = white()
     image[2:4, 4:6] = 255 - contrast
-    assert read(image[None], "bump").objects.tolist() == [objects]
+    assert read(image[None], read_shape).objects.tolist() == [objects]
 
 
 # --- sums of stripes --------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_crossing_strips_are_read_each_at_its_own_middle(across, down):
     image[:, across[0] - 1 : across[1]] = 127
     image[down[0] - 1 : down[1]] = 127
     image[down[0] - 1 : down[1], across[0] - 1 : across[1]] = 0
-    readings = read(image[None], "sos")
+    readings = read(image[None], read_stripes)
     assert readings.labels.tolist() == [[sum(across) / 2, sum(down) / 2]]
     assert readings.objects.tolist() == [1]
 
@@ -185,7 +185,7 @@ def test_two_stripes_of_one_direction_are_several():
     one[:, 3] = 0
     two = one.copy()
     two[:, 9] = 0
-    assert read(np.stack([one, two, two.T]), "sos").objects.tolist() == [1, 2, 2]
+    assert read(np.stack([one, two, two.T]), read_stripes).objects.tolist() == [1, 2, 2]
 
 
 # --- symmetries -------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_two_stripes_of_one_direction_are_several():
 any_images = hnp.arrays(np.uint8, (9, 9))
 
 
-@given(any_images, st.sampled_from(["bump", "sos"]))
+@given(any_images, st.sampled_from([read_shape, read_stripes]))
 def test_transposing_any_image_swaps_x_and_y(image, look):
     straight = read(image[None], look)
     swapped = read(np.ascontiguousarray(image.T)[None], look)
@@ -201,7 +201,7 @@ def test_transposing_any_image_swaps_x_and_y(image, look):
     assert swapped.objects.tolist() == straight.objects.tolist()
 
 
-@given(any_images, st.sampled_from(["bump", "sos"]))
+@given(any_images, st.sampled_from([read_shape, read_stripes]))
 def test_mirroring_any_image_mirrors_x(image, look):
     straight = read(image[None], look)
     mirrored = read(np.ascontiguousarray(image[:, ::-1])[None], look)
@@ -210,7 +210,7 @@ def test_mirroring_any_image_mirrors_x(image, look):
     assert mirrored.objects.tolist() == straight.objects.tolist()
 
 
-@given(any_images, st.sampled_from(["bump", "sos"]), st.booleans())
+@given(any_images, st.sampled_from([read_shape, read_stripes]), st.booleans())
 def test_whatever_is_read_lies_in_the_frame(image, look, periodic):
     labels = read(image[None], look, periodic=periodic).labels
     if periodic:
@@ -225,9 +225,9 @@ def test_whatever_is_read_lies_in_the_frame(image, look, periodic):
 )  # fmt: skip
 def test_rolling_a_periodic_image_moves_what_is_read_around_the_torus(x, y, by_x, by_y, look):
     data = DataSettings(family=look, size=8, periodic=True)
-    image = clean([[x, y]], data)
-    before = read(image, look, periodic=True)
-    after = read(np.roll(image, (by_y, by_x), axis=(1, 2)), look, periodic=True)
+    image, reader = clean([[x, y]], data), looks.of(look).READ
+    before = read(image, reader, periodic=True)
+    after = read(np.roll(image, (by_y, by_x), axis=(1, 2)), reader, periodic=True)
     moved = around(after.labels - before.labels - (by_x, by_y), 8)
     np.testing.assert_allclose(moved, 0, atol=1e-6)
     assert after.objects.tolist() == before.objects.tolist() == [1]
@@ -235,7 +235,7 @@ def test_rolling_a_periodic_image_moves_what_is_read_around_the_torus(x, y, by_x
 
 def test_a_batch_is_its_images_one_by_one_and_may_be_empty():
     images = np.random.default_rng(0).integers(0, 256, size=(20, 7, 7)).astype(np.uint8)
-    for look in ("bump", "sos"):
+    for look in (read_shape, read_stripes):
         together = read(images, look)
         for k, image in enumerate(images):
             alone = read(image[None], look)
