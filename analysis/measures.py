@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import embedding, topology
+from analysis import embedding, numbers, topology
 from analysis.embedding import RSquared
 from analysis.factorization import Angles, angles, clifford_torus, score, solid_torus
 from analysis.pca import Principal, principal
@@ -66,25 +66,7 @@ class Measures:
     @property
     def numbers(self) -> dict[str, float]:
         """The measures that are one number each, by the names that tables have."""
-        found = {
-            "dimension": self.principal.dimension,
-            "variance_top_four": self.principal.share(4),
-            "factorization": self.score,
-            "r_squared_x": self.r_squared.x,
-            "r_squared_y": self.r_squared.y,
-            "r_squared_pca_x": self.r_squared_pca.x,
-            "r_squared_pca_y": self.r_squared_pca.y,
-        }
-        for kind in ("orthogonality", "parallelism"):
-            for name, values in getattr(self.angles, kind).items():
-                found[f"{kind}_{name.replace('-', '_')}"] = float(values.mean())
-        for k, betti in enumerate(self.betti):
-            found |= {f"betti_{k}": betti.number, f"betti_{k}_confidence": betti.confidence}
-        for ideal in self.ideals:
-            found |= {
-                f"{n}_to_{ideal}": self.distance(ideal, k) for k, n in ((1, "loops"), (2, "voids"))
-            }
-        return found
+        return numbers.of(self)
 
 
 def measure(

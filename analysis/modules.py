@@ -22,6 +22,7 @@ class Folder(Generic[Module]):
 
     def __init__(self, package: str, path: Iterable[str]) -> None:
         self._package, self._path = package, path
+        self._kind = package.rpartition(".")[2]
 
     def available(self) -> list[str]:
         """Names of all modules, sorted; a hyphen stands for the underscore of a name."""
@@ -39,5 +40,7 @@ class Folder(Generic[Module]):
         """
         names = self.available()
         if name not in names:
-            raise ValueError(f"There is no figure {name!r}; there are {', '.join(names)}.")
+            raise ValueError(
+                f"There is no {name!r} among the {self._kind}; there are {', '.join(names)}."
+            )
         return cast(Module, importlib.import_module(f"{self._package}.{name.replace('-', '_')}"))

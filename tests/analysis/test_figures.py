@@ -40,7 +40,9 @@ def test_every_figure_states_its_columns_and_draws(name):
 def test_an_unknown_figure_is_refused_with_those_there_are():
     assert "scaling" in available()
     assert not any(name.startswith("-") for name in available())
-    with pytest.raises(ValueError, match=r"^There is no figure 'scalign'; there are .*scaling"):
+    with pytest.raises(
+        ValueError, match=r"^There is no 'scalign' among the figures; there are .*scaling"
+    ):
         load("scalign")
 
 

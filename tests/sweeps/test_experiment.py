@@ -177,7 +177,7 @@ def test_further_grids_join_the_first_without_its_points(tmp_path):
 @pytest.mark.parametrize(
     ("figures", "expected"),
     [
-        ("[nosuch]", "There is no figure 'nosuch'"),
+        ("[nosuch]", "There is no 'nosuch' among the figures"),
         ("[scaling]", "axes.data.sigma: figure 'scal"),
         ("[{name: a, draw: curves, options: {x: data.sgima}}]", "did you mean 'data.sigma'?"),
         ("[{name: a, draw: curves, options: {z: 1}}]", "figures: a: unknown key 'z'; allowed: x,"),

@@ -1,0 +1,57 @@
+"""One metric against another, a symbol a trial: `analysis/figures/against.py` of docs/extending.md.
+
+Data: `trials`.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import names
+from analysis.drawing import Drawing, styled
+from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words
+from analysis.figures._notes import note, unfinished
+from analysis.marks import look
+from analysis.tables import require
+from factorlab.config import Settings
+
+__all__ = ["AXES", "COLUMNS", "Options", "draw"]
+
+AXES: Sequence[str] | None = None  # any setting may differ between the trials
+
+
+class Options(Settings):
+    """What an experiment file may choose."""
+
+    x: str
+    """Metric along the horizontal axis."""
+
+    y: str = "accuracy"
+    """Metric along the vertical axis."""
+
+    colour: Setting = "data.family"
+    """Setting that colours."""
+
+
+def draw(table: pd.DataFrame, options: Options) -> Drawing:
+    """Draw the last evaluation of every finished trial.
+
+    Raises:
+        ValueError: A column is missing, or no trial has the metrics.
+    """
+    require(table, COLUMNS)
+    rows = chosen_rows(table, [options.colour], [options.x, options.y])
+    rows = rows.assign(group=in_words(rows, [options.colour]))
+    with styled():
+        figure = Figure(figsize=(4.6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for index, (group, trials) in enumerate(rows.groupby("group", sort=False)):
+            colour, marker = look(index)
+            x, y = (trials[m] * (100 if names.is_share(m) else 1) for m in (options.x, options.y))
+            axes.plot(x, y, ls="", marker=marker, color=colour, label=str(group))
+        axes.set_xlabel(names.metric(options.x))
+        axes.set_ylabel(names.metric(options.y))
+        figure.legend(loc="outside right upper")
+        note(figure, ["One symbol a trial.", *unfinished(table)])
+    return Drawing(figure=figure, panels={"trials": rows[["group", options.x, options.y]]})

@@ -1,0 +1,109 @@
+"""The worked example of docs/extending.md: four files in their places, and nothing else touched."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+PACKAGES = ("factorlab", "percolation", "analysis", "sweeps")
+PLACES = {
+    "ring.py": "factorlab/looks/ring.py",
+    "intrinsic.py": "analysis/numbers/intrinsic.py",
+    "against.py": "analysis/figures/against.py",
+    "rings.yaml": "sweeps/experiments/rings.yaml",
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the packages with the files of the example in their places."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+    for name, place in PLACES.items():
+        assert not (folder / place).exists()
+        shutil.copy(EXAMPLES / name, folder / place)
+    return folder
+
+
+def run(checkout, *arguments):
+    """Run Python in the copy."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def test_the_page_names_every_file_and_its_place():
+    page = (ROOT / "docs" / "extending.md").read_text()
+    for name, place in PLACES.items():
+        assert f"examples/{name}" in page
+        assert place in page
+    assert {path.name for path in EXAMPLES.iterdir()} == set(PLACES)
+
+
+@pytest.mark.slow
+def test_the_example_sweeps_its_family_takes_its_measure_and_draws_its_figure(checkout):
+    ended = run(checkout, "-m", "sweeps.cli", "sweep", "rings", "--profile", "smoke")
+    assert ended.returncode == 0, ended.stderr
+    results = [json.loads(p.read_text()) for p in checkout.glob("runs/trials/*/result.json")]
+    assert len(results) == 4
+    configs = [json.loads(p.read_text()) for p in checkout.glob("runs/trials/*/config.json")]
+    assert {c["config"]["data"]["family"] for c in configs} == {"bump", "ring"}
+    drawn = pd.read_csv(checkout / "figures" / "rings" / "against-smoke-trials.csv")
+    assert set(drawn["group"]) == {"Bumps", "Rings"}
+    assert np.isfinite(drawn["layer4/intrinsic_dimension"]).all()
+
+
+def test_clean_rings_are_read_where_they_were_drawn(checkout):
+    code = """
+import torch
+from factorlab import looks
+from factorlab.config import DataSettings
+from factorlab.dataset import build
+from factorlab.images import render, to_8_bit, to_model
+from factorlab.reading import read
+for family in ("ring", "ring+stripes"):
+    data = DataSettings(family=family, size=16, sigma=1.0)
+    lattice = build(data, 0).lattice
+    labels = torch.from_numpy(lattice[((lattice >= 4) & (lattice <= 13)).all(axis=1)])
+    images = to_8_bit(to_model(render(labels, data))).numpy()
+    print(abs(read(images, looks.of(family).READ).labels - labels.numpy()).max())
+"""
+    ended = run(checkout, "-c", code)
+    assert ended.returncode == 0, ended.stderr
+    assert [float(line) <= 0.5 for line in ended.stdout.split()] == [True, True]
+
+
+def test_the_intrinsic_dimension_is_that_of_sheets_and_balls(checkout):
+    code = """
+import numpy as np
+from types import SimpleNamespace
+from analysis.numbers import intrinsic
+rng = np.random.default_rng(0)
+for dimension in (1, 2, 3):
+    flat = rng.uniform(size=(2000, dimension))
+    bent = np.concatenate([np.cos(2 * flat), np.sin(2 * flat)], axis=1)
+    measures = SimpleNamespace(principal=SimpleNamespace(scores=bent))
+    print(intrinsic.numbers(measures)["intrinsic_dimension"])
+"""
+    ended = run(checkout, "-c", code)
+    assert ended.returncode == 0, ended.stderr
+    found = [float(line) for line in re.findall(r"[\d.]+", ended.stdout)]
+    np.testing.assert_allclose(found, [1, 2, 3], rtol=0.1)
