@@ -1,7 +1,7 @@
 """Intrinsic dimension: `analysis/numbers/intrinsic.py` of docs/extending.md.
 
-Maximum likelihood from the distances to the nearest neighbours (Levina and Bickel, NIPS 2004, eq. 8),
-averaged over points as MacKay and Ghahramani (2005) correct it: 2 for a sheet, however it is bent.
+Maximum likelihood from the distances to the nearest neighbours (Levina and Bickel, NIPS 2004, eq.
+8), averaged over points as MacKay and Ghahramani (2005) correct it: 2 for a sheet, however bent.
 """
 
 from __future__ import annotations

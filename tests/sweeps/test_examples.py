@@ -91,16 +91,16 @@ for family in ("ring", "ring+stripes"):
     assert [float(line) <= 0.5 for line in ended.stdout.split()] == [True, True]
 
 
-def test_the_intrinsic_dimension_is_that_of_sheets_and_balls(checkout):
+def test_the_intrinsic_dimension_is_that_of_circles_and_tori(checkout):
     code = """
 import numpy as np
 from types import SimpleNamespace
 from analysis.numbers import intrinsic
 rng = np.random.default_rng(0)
 for dimension in (1, 2, 3):
-    flat = rng.uniform(size=(2000, dimension))
-    bent = np.concatenate([np.cos(2 * flat), np.sin(2 * flat)], axis=1)
-    measures = SimpleNamespace(principal=SimpleNamespace(scores=bent))
+    angles = rng.uniform(0, 2 * np.pi, size=(3000, dimension))
+    torus = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    measures = SimpleNamespace(principal=SimpleNamespace(scores=torus))
     print(intrinsic.numbers(measures)["intrinsic_dimension"])
 """
     ended = run(checkout, "-c", code)
