@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from factorlab.dataset import Dataset
+
 
 def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
     """Refuse a table that lacks a column.
@@ -22,6 +24,12 @@ def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
             f"The table of trials lacks {', '.join(missing)}; it has "
             f"{', '.join(map(str, table.columns)) or 'no columns'}."
         )
+
+
+def labels_of(data: Dataset) -> pd.DataFrame:
+    """The labels trained on: columns `x`, `y` in pixels and `kind`, `2D` or `stripe`."""
+    kinds = np.repeat(["2D", "stripe"], [data.samples_2d, len(data.stripes)])
+    return pd.DataFrame(data.labels, columns=["x", "y"]).assign(kind=kinds)
 
 
 def final(table: pd.DataFrame) -> pd.DataFrame:

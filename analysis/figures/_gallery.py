@@ -14,7 +14,9 @@ from analysis.figures._grid import Setting, chosen_rows, in_words
 from analysis.figures._notes import note, unfinished
 from factorlab.config import Settings
 
-COLUMNS: Sequence[str] = ("key", "record", "seed", "step", "last", "accuracy", "state")
+COLUMNS: Sequence[str] = (
+    "key", "record", "seed", "step", "last", "accuracy", "state", "data.periodic",
+)  # fmt: skip
 
 
 class Places(Settings):
@@ -36,6 +38,7 @@ class Cell:
     record: Path
     step: int
     accuracy: float
+    periodic: bool
 
 
 def cells(table: pd.DataFrame, places: Places) -> list[Cell]:
@@ -56,9 +59,9 @@ def cells(table: pd.DataFrame, places: Places) -> list[Cell]:
         in_words(rows, [places.rows] if places.rows else []), in_words(rows, [column]), strict=True
     )
     return [
-        Cell(row, name, Path(record), int(step), float(accuracy))
-        for (row, name), record, step, accuracy in zip(
-            words, rows["record"], rows["step"], rows["accuracy"], strict=True
+        Cell(row, name, Path(record), int(step), float(accuracy), bool(periodic))
+        for (row, name), record, step, accuracy, periodic in zip(
+            words, *(rows[k] for k in ("record", "step", "accuracy", "data.periodic")), strict=True
         )
     ]
 

@@ -5,14 +5,13 @@ A grid of trials, with their 2D examples, stripes, and what is held out. Data: `
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from analysis.drawing import COLOURS, Drawing
 from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
-from analysis.tables import require
+from analysis.tables import labels_of, require
 from factorlab.config import parse
 from factorlab.dataset import Dataset, build
 from factorlab.files import read_json
@@ -62,7 +61,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     )
     return Drawing(
         figure=gallery(table, shown, scatter, text),
-        panels={"labels": by_cell(shown, lambda cell: _table(found[cell]))},
+        panels={"labels": by_cell(shown, lambda cell: labels_of(found[cell]))},
     )
 
 
@@ -71,8 +70,3 @@ def _dataset(cell: Cell) -> Dataset:
     assert config is not None  # it was evaluated
     settings = parse(config["config"])
     return build(settings.data, settings.seed)
-
-
-def _table(data: Dataset) -> pd.DataFrame:
-    kinds = np.repeat(["2D", "stripe"], [data.samples_2d, len(data.stripes)])
-    return pd.DataFrame(data.labels, columns=["x", "y"]).assign(kind=kinds)

@@ -19,7 +19,7 @@ from analysis import names, snapshots
 from analysis.drawing import COLOURS, Drawing, styled
 from analysis.figures._gallery import COLUMNS
 from analysis.figures._notes import note, unfinished
-from analysis.marks import LETTERS, look, title
+from analysis.marks import LETTERS, label_colours, look, title
 from analysis.snapshots import Snapshot
 from analysis.tables import require
 from factorlab.config import Layer, Settings
@@ -63,7 +63,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     """
     options = options or Options()
     require(table, COLUMNS)
-    columns, period = _columns(table, options)
+    columns, periodic = _columns(table, options)
     with styled():
         figure = Figure(figsize=(0.6 + 1.75 * max(len(columns), 3), 8.2), layout="constrained")
         grid = figure.subplots(4, len(columns), squeeze=False)
@@ -71,7 +71,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             _draw_spectrum(place[0], column)
             _draw_holes(place[1], column)
             for axes, first, label in ((place[2], 0, 0), (place[3], 2, 1)):
-                _draw_points(axes, column, first, label, period)
+                _draw_points(axes, column, first, label, periodic=periodic)
         _share_axes(grid)
         for letter, row, text in zip(LETTERS, grid, _WORDS, strict=False):
             title(row[0], letter, "")
@@ -97,8 +97,8 @@ _WORDS = (
 )
 
 
-def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], float | None]:
-    """The steps to show, and the period of the labels where they close."""
+def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], bool]:
+    """The steps to show, and whether the labels close upon themselves."""
     column = f"{options.layer}/betti_1"
     rows = table[table["seed"] == options.seed]
     rows = rows.dropna(subset=column) if column in rows else rows.iloc[:0]
@@ -113,8 +113,7 @@ def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], floa
             f"Nothing of {options.layer} was measured with seed {options.seed}; factorlab analyse "
             "does."
         )
-    periodic = rows.iloc[0].get("data.periodic")
-    return found, float(rows.iloc[0]["data.size"]) if periodic else None
+    return found, bool(rows.iloc[0]["data.periodic"])
 
 
 def _draw_spectrum(axes: Axes, column: _Column) -> None:
@@ -144,11 +143,10 @@ def _draw_holes(axes: Axes, column: _Column) -> None:
     axes.set_xlabel("Opens at")
 
 
-def _draw_points(axes: Axes, column: _Column, first: int, label: int, period: float | None) -> None:
+def _draw_points(axes: Axes, column: _Column, first: int, label: int, *, periodic: bool) -> None:
     scores, labels = column.kept.scores[:, first : first + 2], column.kept.labels[:, label]
-    colours = labels % period if period else labels
-    cmap = "twilight" if period else "viridis"
-    axes.scatter(scores[:, 0], scores[:, 1], c=colours, cmap=cmap, s=3, lw=0)
+    cmap = label_colours(periodic=periodic)
+    axes.scatter(scores[:, 0], scores[:, 1], c=labels, cmap=cmap, s=3, lw=0)
     axes.set(xticks=[], yticks=[])
     axes.set_aspect("equal", adjustable="datalim")
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.drawing import COLOURS, Drawing
 from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
+from analysis.marks import mosaic
 from analysis.tables import require
 
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
@@ -51,23 +52,18 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     if all(kept is None for kept in found.values()):
         raise ValueError("No samples were kept; evaluation.keep says how many are to be.")
 
-    def mosaic(axes: Axes, cell: Cell) -> bool:
+    def images(axes: Axes, cell: Cell) -> bool:
         kept = found[cell]
         if kept is None:
             return False
-        n, gap = kept.images.shape[1], 1
-        canvas = np.full((_SIDE * (n + gap) - gap,) * 2, 255, dtype=np.uint8)
-        for i, (image, (x, y)) in enumerate(zip(kept.images, kept.labels, strict=True)):
-            top, left = (k * (n + gap) for k in divmod(i, _SIDE))
-            canvas[top : top + n + gap, left : left + n + gap] = 200
-            canvas[top : top + n, left : left + n] = image
+        corners = mosaic(axes, list(kept.images), _SIDE, gap=1)
+        for (top, left), (x, y) in zip(corners, kept.labels, strict=True):
             axes.plot(left + x - 1, top + y - 1, "o", mfc="none", mec=COLOURS[5], ms=3.2, mew=0.6)
-        axes.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return True
 
     text = "Generated images; ring: the label that was asked for."
     return Drawing(
-        figure=gallery(table, shown, mosaic, text),
+        figure=gallery(table, shown, images, text),
         panels={"labels": by_cell(shown, lambda cell: _table(found[cell]))},
     )
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from analysis import snapshots
 from analysis.drawing import Drawing
 from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
+from analysis.marks import label_colours
 from analysis.pca import principal
 from analysis.snapshots import Floats
 from analysis.tables import require
@@ -57,8 +58,9 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         points = found[cell]
         if points is None:
             return False
+        cmap = label_colours(periodic=cell.periodic)
         axes.scatter(
-            points["first"], points["second"], c=points[options.colour], cmap="viridis", s=3, lw=0
+            points["first"], points["second"], c=points[options.colour], cmap=cmap, s=3, lw=0
         )
         axes.set_aspect("equal", adjustable="datalim")
         return True
@@ -68,7 +70,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         "components": "Principal components 1 and 2",
         "next-components": "Principal components 3 and 4",
     }
-    text = f"{kinds[options.view]}, {options.layer}; colour: label {options.colour}, dark is low."
+    text = f"{kinds[options.view]}, {options.layer}; colour: label {options.colour}."
     return Drawing(
         figure=gallery(table, shown, scatter, text),
         panels={"points": by_cell(shown, lambda cell: found[cell])},

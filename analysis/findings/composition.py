@@ -1,6 +1,7 @@
 """Composing x and y where they were never seen together ([F] Figs 4, 10)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -28,26 +29,16 @@ def _parts(rows: pd.DataFrame) -> str:
     return "{:.0f}, {:.0f}, {:.0f}, {:.0f} %".format(*means)
 
 
-def _stripes_alone(table: pd.DataFrame) -> Outcome:
-    alone, both = _whole(_cross(table, "stripes")), _whole(_cross(table, "sos+stripes"))
+def _adds(table: pd.DataFrame, family: str, called: str, what: str, least: float) -> Outcome:
+    """Whether both kinds together reach the intersection that one kind alone does not."""
+    alone, both = _whole(_cross(table, family)), _whole(_cross(table, "sos+stripes"))
     metric = "accuracy_intersection"
     first, second = (measured(rows, metric)[metric] for rows in (alone, both))
     text = (
-        f"In the intersection stripes alone {percent(first)}, with 2D examples {percent(second)}; "
+        f"In the intersection {called} alone {percent(first)}, with {what} {percent(second)}; "
         f"in distribution, both arms and intersection {_parts(alone)} and {_parts(both)}."
     )
-    return outcome(text, shown=bool(second.mean() - first.mean() >= 2 * POINTS))
-
-
-def _both(table: pd.DataFrame) -> Outcome:
-    alone, both = _whole(_cross(table, "sos")), _whole(_cross(table, "sos+stripes"))
-    metric = "accuracy_intersection"
-    first, second = (measured(rows, metric)[metric] for rows in (alone, both))
-    text = (
-        f"In the intersection 2D examples alone {percent(first)}, with stripes {percent(second)}; "
-        f"in distribution, both arms and intersection {_parts(alone)} and {_parts(both)}."
-    )
-    return outcome(text, shown=bool(second.mean() - first.mean() >= POINTS))
+    return outcome(text, shown=bool(second.mean() - first.mean() >= least))
 
 
 def _few_suffice(table: pd.DataFrame) -> Outcome:
@@ -94,13 +85,13 @@ CLAIMS: Sequence[Claim] = (
         "1D stripes alone compose badly; with 2D examples the model composes.",
         "[F] Fig. 4e",
         "accuracy in the intersection higher by 20 points with 2D examples",
-        _stripes_alone,
+        partial(_adds, family="stripes", called="stripes", what="2D examples", least=2 * POINTS),
     ),
     Claim(
         "2D and 1D examples together reach the intersection that 2D examples alone do not.",
         "[F] Fig. 4c-e",
         "accuracy in the intersection higher by 10 points with stripes",
-        _both,
+        partial(_adds, family="sos", called="2D examples", what="stripes", least=POINTS),
     ),
     Claim(
         "A few 2D examples beside the stripes suffice.",

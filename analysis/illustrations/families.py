@@ -13,12 +13,13 @@ from matplotlib.patches import Rectangle
 
 from analysis.drawing import COLOURS, Drawing, styled
 from analysis.figures._notes import note
-from analysis.marks import LETTERS, title
+from analysis.marks import LETTERS, mosaic, title
 from analysis.names import FAMILIES
+from analysis.tables import labels_of
 from factorlab import looks
 from factorlab.config import DataSettings
-from factorlab.dataset import Dataset, build
-from factorlab.images import render
+from factorlab.dataset import build
+from factorlab.images import render, to_8_bit, to_model
 
 _SIDE = 3
 """Images along a side of a mosaic."""
@@ -47,7 +48,7 @@ def draw(*, size: int = 32, sigma: float = 1.0, spacing: float = 1.0, seed: int 
             {"family": family, "size": size, "sigma": sigma, "spacing": spacing}
         )
         dataset = build(data, seed)
-        tables[family] = _table(dataset).assign(family=family)
+        tables[family] = labels_of(dataset).assign(family=family)
         examples[family] = _examples(tables[family], seed)
     with styled():
         figure = Figure(figsize=(2.3 * len(families), 5.0), layout="constrained")
@@ -72,12 +73,6 @@ def draw(*, size: int = 32, sigma: float = 1.0, spacing: float = 1.0, seed: int 
     return Drawing(figure=figure, panels=panels)
 
 
-def _table(data: Dataset) -> pd.DataFrame:
-    """All labels with their kind."""
-    kinds = np.repeat(["2D", "stripe"], [data.samples_2d, len(data.stripes)])
-    return pd.DataFrame(data.labels, columns=["x", "y"]).assign(kind=kinds)
-
-
 def _examples(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Labels to show: of a family of both kinds as many of either as have room."""
     kinds = table.groupby("kind", sort=False)
@@ -91,13 +86,8 @@ def _examples(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 def _draw_images(axes: Axes, examples: pd.DataFrame, data: DataSettings) -> None:
     """Draw a mosaic of images."""
     labels = torch.tensor(examples[["x", "y"]].to_numpy(), dtype=torch.float64)
-    images = render(labels, data)[:, 0].numpy()
-    n, gap = data.size, max(1, data.size // 16)
-    canvas = np.full((_SIDE * (n + gap) - gap,) * 2, 0.75)
-    for i, image in enumerate(images):
-        top, left = (k * (n + gap) for k in divmod(i, _SIDE))
-        canvas[top : top + n, left : left + n] = image
-    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    images = to_8_bit(to_model(render(labels, data))).numpy()
+    mosaic(axes, list(images), _SIDE, gap=max(1, data.size // 16))
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 

@@ -7,10 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from analysis.marks import label_colours
 from analysis.measures import Floats, Measures
-
-# Perceptually uniform, and legible to the colour-blind; round for labels on a circle.
-_OPEN, _ROUND = "viridis", "twilight"
 
 
 def columns_of(measures: Measures, coordinates: Floats, names: list[str]) -> pd.DataFrame:
@@ -33,7 +31,8 @@ def scatter(axes: Axes, measures: Measures, coordinates: Floats, label: int) -> 
     """
     values = measures.labels[:, label]
     shading = ScalarMappable(
-        Normalize(values.min(), values.max()), _OPEN if measures.period is None else _ROUND
+        Normalize(values.min(), values.max()),
+        label_colours(periodic=measures.period is not None),
     )
     look: dict[str, Any] = {
         "c": shading.to_rgba(values),
