@@ -47,6 +47,7 @@ sweep-%: $(READY)  ## run an experiment: PROFILE=, SET="key=value ...", ADDRESS=
 
 .PHONY: reproduce
 reproduce: $(READY)  ## run all experiments and set the papers' findings beside what shows: PROFILE=
+	$(if $(SET),$(error reproduce takes no SET: findings are of the profiles as they are))
 	$(BIN)/factorlab reproduce $(options)
 
 .PHONY: figures

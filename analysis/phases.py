@@ -19,8 +19,8 @@ _FAILURES = ("none", "misplaced", "several")
 # Share of the samples that must be right for the desired generation.
 RIGHT = 0.5
 
-# Effective dimension up to which the representations are a manifold and no cloud: those of
-# untrained networks have 17 and more, those of networks that draw shapes less than 5.
+# Effective dimension up to which the representations are a manifold and no cloud: at N = 8 those of
+# untrained networks have 17 and more, those of networks that draw single bumps less than 5.
 MANIFOLD = 10.0
 
 # R-squared of both labels from which the manifold is ordered.

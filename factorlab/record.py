@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from factorlab import journal
+from factorlab import journal, looks
 from factorlab.config import RunSettings
 from factorlab.dataset import Dataset
 from factorlab.errors import UserError
@@ -57,13 +57,13 @@ class Identity:
 
 def identify(settings: RunSettings, dataset: Dataset) -> Identity:
     """Return the identity of a run; devices and logging cadence are no part of it."""
-    return Identity(
-        {
-            "config": settings.model_dump(mode="json", exclude=_NO_INFLUENCE),
-            "dataset": dataset.digest,
-            "numerics": NUMERICS,
-        }
-    )
+    document = {
+        "config": settings.model_dump(mode="json", exclude=_NO_INFLUENCE),
+        "dataset": dataset.digest,
+        "numerics": NUMERICS,
+    }
+    version = looks.of(settings.data.family).VERSION
+    return Identity(document if version == 1 else document | {"look": version})
 
 
 class Record:

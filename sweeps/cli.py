@@ -94,15 +94,13 @@ def reproduce(
 ) -> None:
     """Sweep the project's experiments and write a page: the papers' findings beside what shows."""
     from sweeps import experiment as experiments  # noqa: PLC0415
-    from sweeps import findings, plan  # noqa: PLC0415
+    from sweeps import findings  # noqa: PLC0415
     from sweeps.sweep import run_sweeps  # noqa: PLC0415
 
-    chosen = [experiments.load(n, profile, {}) for n in names or experiments.available()]
+    chosen = [experiments.load(name, profile, {}) for name in names or findings.available()]
     findings.check(chosen)
     code = run_sweeps(chosen, runs, figures, retry_failed=False, address=address, console=console)
-    done = {found.sweep: found for found in plan.saved(runs)}
-    begun = [done[e.sweep] for e in chosen if e.sweep in done]
-    typer.echo(str(findings.write(begun, figures, profile or experiments.DEFAULT_PROFILE)))
+    typer.echo(str(findings.write(runs, figures, profile or experiments.DEFAULT_PROFILE)))
     raise typer.Exit(code)
 
 

@@ -14,7 +14,7 @@ from factorlab.errors import UserError
 from factorlab.files import DamagedFile, write_atomically
 from sweeps import reports
 from sweeps.experiment import Experiment
-from sweeps.plan import SavedPlan
+from sweeps.plan import SavedPlan, saved
 
 if TYPE_CHECKING:
     from analysis.findings import Claim, Outcome
@@ -36,11 +36,19 @@ def check(chosen: Sequence[Experiment]) -> None:
             )
 
 
-def write(plans: Sequence[SavedPlan], folder: Path, profile: str) -> Path:
-    """Judge sweeps and write the page ``<folder>/findings-<profile>.md``.
+def available() -> list[str]:
+    """Return the names of all experiments of which findings are known."""
+    from analysis import findings  # noqa: PLC0415
+
+    return findings.available()
+
+
+def write(runs: Path, folder: Path, profile: str) -> Path:
+    """Judge all sweeps of a profile and write the page ``<folder>/findings-<profile>.md``.
 
     Args:
-        plans: sweeps, half-finished or not, each of an experiment with known findings.
+        runs: folder of all records; sweeps may be half-finished, those with overrides are left
+            out.
         folder: of all figures, to which the page links.
         profile: of the experiments.
 
@@ -52,9 +60,11 @@ def write(plans: Sequence[SavedPlan], folder: Path, profile: str) -> Path:
     """
     from analysis import findings  # noqa: PLC0415
 
+    plans = {plan.sweep: plan for plan in saved(runs)}
+    begun = [f"{name}_{profile}" for name in findings.available()]
     judged = [
         (plan, findings.judge(plan.document["experiment"], reports.evaluations(plan)))
-        for plan in plans
+        for plan in (plans[sweep] for sweep in begun if sweep in plans)
     ]
     counts = Counter(outcome.verdict for _, found in judged for _, outcome in found)
     lines = [
@@ -63,7 +73,7 @@ def write(plans: Sequence[SavedPlan], folder: Path, profile: str) -> Path:
         f"`factorlab reproduce --profile {profile}`, written {datetime.now(UTC):%Y-%m-%d} on "
         f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}. "
         "[F]: arXiv 2408.13256, [W]: arXiv 2402.03305. The rules by which a finding counts as "
-        "shown are ours; means are over seeds, in brackets the least and the largest of them.",
+        "shown are ours. In brackets: the least and the largest of the trials of a mean.",
         "",
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".",
     ]
@@ -85,12 +95,17 @@ def _section(plan: SavedPlan, found: Sequence[tuple[Claim, Outcome]], folder: Pa
     lines += ["| finding | source | here | measured | counts as shown |", "|---|---|---|---|---|"]
     for claim, outcome in found:
         cells = (claim.text, claim.source, f"**{outcome.verdict}**", outcome.numbers, claim.rule)
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
     for content in plan.document["figures"]:
         name = f"{experiment}/{content['name']}-{plan.label}.png"
         if (folder / name).exists():
             lines += ["", f"![{experiment}: {content['name']}]({name})"]
     return lines
+
+
+def _escaped(cell: str) -> str:
+    """Return a text that does not end its cell of a table."""
+    return cell.replace("|", r"\|")
 
 
 def _state(plan: SavedPlan) -> str:

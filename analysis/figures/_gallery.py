@@ -92,12 +92,11 @@ def gallery(
         grid = figure.subplots(len(row_names), len(column_names), squeeze=False)
         for axes in grid.flat:
             axes.set(xticks=[], yticks=[])
-            for spine in axes.spines.values():
-                spine.set_visible(True)
-                spine.set_color("0.8")
+            axes.spines[:].set_visible(False)
         missing = 0
         for cell in shown:
             axes = grid[row_names.index(cell.row), column_names.index(cell.column)]
+            axes.spines[:].set(visible=True, color="0.8")
             missing += not draw(axes, cell)
             axes.set_title(f"{100 * cell.accuracy:.0f} %", fontsize=7, loc="right", pad=2)
         for axes, name in zip(grid[0], column_names, strict=True):

@@ -15,7 +15,7 @@ from pandas.api.types import is_numeric_dtype
 
 from analysis import names
 from analysis.drawing import Drawing, styled
-from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, on_axis
+from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words
 from analysis.figures._notes import note, unfinished
 from analysis.phases import PHASES
 from analysis.tables import require
@@ -33,7 +33,7 @@ class Options(Settings):
     """What an experiment file may choose."""
 
     y: Setting | None = None
-    """Setting of the rows; by default the one with most values."""
+    """Setting of the rows; by default all in which the trials differ."""
 
     layer: Layer = "layer4"
     """Layer whose representations were measured."""
@@ -51,18 +51,22 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     """
     options = options or Options()
     require(table, COLUMNS)
-    y = options.y or next(iter(names.varying(table)), None)
-    rows = chosen_rows(table, ["step", *([y] if y else [])], [f"{options.layer}/phase"])
-    if y and is_numeric_dtype(rows[y]):  # words keep the order of the experiment file
-        rows = rows.sort_values(y, kind="stable")
+    keys = [options.y] if options.y else names.varying(table)
+    rows = chosen_rows(table, ["step", *keys], [f"{options.layer}/phase"])
+    for key in reversed(keys):  # numbers in order; words keep that of the experiment file
+        rows = rows.sort_values(key, kind="stable") if is_numeric_dtype(rows[key]) else rows
+    only = len(keys) == 1
     fields = pd.DataFrame(
         {
-            "y": [names.bare(value) for value in on_axis(rows, y)] if y else in_words(rows, []),
+            "y": [names.bare(v) for v in rows[keys[0]]] if only else in_words(rows, keys),
             "step": rows["step"].astype(int).to_list(),
             "seed": rows["seed"].to_list(),
             "phase": rows[f"{options.layer}/phase"].to_list(),
         }
     )
+    if fields.duplicated(["y", "step", "seed"]).any():
+        others = ", ".join(key for key in names.varying(table) if key not in keys)
+        raise ValueError(f"Trials of one {options.y} and seed differ in {others}.")
     with styled():
         steps, values = fields["step"].nunique(), fields["y"].nunique()
         size = (max(5.2, 1.6 + 0.75 * steps), 1.7 + 0.5 * values)
@@ -70,7 +74,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         axes = figure.subplots()
         seeds = _draw_fields(axes, fields)
         axes.set_xlabel(names.setting("step"))
-        axes.set_ylabel(names.setting(y) if y else "")
+        axes.set_ylabel(names.setting(keys[0]) if only else "")
         figure.legend(
             handles=[Patch(fc=_COLOURS[p], label=f"{p}: {text}") for p, text in PHASES.items()],
             loc="outside upper center",

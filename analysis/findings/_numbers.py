@@ -1,5 +1,6 @@
 """How claims read their table and write their numbers."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,8 @@ from scipy import stats
 
 from analysis import names
 from analysis.findings import NotMeasuredError, Outcome
+from analysis.tables import final
+from analysis.thresholds import Crossing
 
 POINTS = 0.1
 """A difference of accuracies from which it counts: 10 points."""
@@ -48,6 +51,11 @@ def chosen(rows: pd.DataFrame, key: str, *values: object) -> pd.DataFrame:
     return found
 
 
+def finished(table: pd.DataFrame) -> pd.DataFrame:
+    """All steps of the trials that are finished: the courses of others have no end."""
+    return table[table["key"].isin(final(table)["key"])]
+
+
 def by(
     rows: pd.DataFrame, key: str, metric: str = "accuracy", *, least: int = 1
 ) -> "pd.Series[float]":
@@ -81,6 +89,19 @@ def listed(means: "pd.Series[float]", key: str, *, share: bool = True) -> str:
     numbers = [f"{100 * mean:.0f} %" if share else f"{mean:.2g}" for mean in means]
     places = [names.value(key, value) for value in means.index]
     return ", ".join(f"{n} at {p}" for n, p in zip(numbers, places, strict=True))
+
+
+def needed(crossing: Crossing) -> tuple[float, str]:
+    """Examples at a crossing, and in words; 0 or infinity where it lies beyond what was measured.
+
+    Returns:
+        The number: 0 if fewer than the fewest measured are enough, infinity if the most are not.
+    """
+    if crossing.value is not None:
+        return crossing.value, f"{crossing.value:.1f}"
+    if crossing.reason.startswith("above"):
+        return 0.0, f"under {crossing.smallest:g}"
+    return math.inf, f"over {crossing.largest:g}"
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:

@@ -19,8 +19,8 @@ def _cross(table: pd.DataFrame, *families: str) -> pd.DataFrame:
 
 
 def _whole(rows: pd.DataFrame) -> pd.DataFrame:
-    """Those that keep the largest share of the lattice."""
-    return chosen(rows, "data.subsample", rows["data.subsample"].max())
+    """Those that keep the whole lattice."""
+    return chosen(rows, "data.subsample", 1.0)
 
 
 def _parts(rows: pd.DataFrame) -> str:

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.findings import Claim, Outcome
-from analysis.findings._numbers import POINTS, by, listed, outcome, percent, rank_correlation
+from analysis.findings._numbers import (
+    POINTS,
+    by,
+    listed,
+    measured,
+    outcome,
+    percent,
+    rank_correlation,
+)
 from analysis.tables import final
 
 _WIDTH = "data.held_out.width"
@@ -14,11 +22,11 @@ _WIDTH = "data.held_out.width"
 def _falls(table: pd.DataFrame) -> Outcome:
     rows = final(table)
     means = by(rows, _WIDTH, "accuracy_out_of_distribution", least=2)
-    inside = rows["accuracy_in_distribution"]
+    outside = measured(rows, "accuracy_in_distribution")["accuracy_in_distribution"]
     order = rank_correlation(list(means.index), list(means))
     text = (
         f"Inside the lesion {listed(means, _WIDTH)} (rank correlation {order:.2f}); outside "
-        f"{percent(inside)}."
+        f"{percent(outside)}."
     )
     return outcome(text, shown=bool(order <= -0.8 and means.iloc[0] - means.iloc[-1] >= 2 * POINTS))
 

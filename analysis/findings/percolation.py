@@ -6,13 +6,14 @@ from itertools import pairwise
 import pandas as pd
 
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import POINTS, by, listed, measured, outcome
+from analysis.findings._numbers import POINTS, by, listed, measured, needed, outcome
 from analysis.tables import final, single
 from analysis.theory import predictions_table
 from analysis.thresholds import crossing
 
 _LEVEL = 0.6
 _SHARE = "data.subsample"
+_THRESHOLDS = (0.005, 0.05, 0.5)
 
 
 def _learned(table: pd.DataFrame) -> Iterator[tuple[float, pd.DataFrame]]:
@@ -41,52 +42,52 @@ def _rises(table: pd.DataFrame) -> Outcome:
     return outcome(f"{text}.{_not_learned(table)}", shown=rise)
 
 
-def _needed(rows: pd.DataFrame) -> float | None:
-    """Examples at which the accuracy crosses the level."""
-    found = crossing(rows["samples_2d"], rows["accuracy"], level=_LEVEL)
-    return found.value
+def _needed(rows: pd.DataFrame) -> tuple[float, str]:
+    """Examples at which the accuracy crosses the level, and in words."""
+    rows = measured(rows, "samples_2d")
+    return needed(crossing(rows["samples_2d"], rows["accuracy"], level=_LEVEL))
 
 
 def _earlier(table: pd.DataFrame) -> Outcome:
-    needed = {sigma: _needed(rows) for sigma, rows in _learned(table)}
-    found = [(sigma, n) for sigma, n in sorted(needed.items()) if n is not None]
+    found = {sigma: _needed(rows) for sigma, rows in sorted(_learned(table))}
     if len(found) < 2:
-        return Outcome("not reachable", "Fewer than two widths cross 60 %." + _not_learned(table))
-    text = ", ".join(f"{n:.1f} at sigma = {sigma:g}" for sigma, n in found)
-    falls = all(b < a for (_, a), (_, b) in pairwise(found))
-    return outcome(f"Examples at 60 %: {text}.{_not_learned(table)}", shown=falls)
+        return Outcome("not reachable", "Fewer than two widths are learned." + _not_learned(table))
+    text = ", ".join(f"{words} at sigma = {sigma:g}" for sigma, (_, words) in found.items())
+    text = f"Examples at 60 %: {text}.{_not_learned(table)}"
+    numbers = [number for number, _ in found.values()]
+    if all(number == 0 for number in numbers):
+        return Outcome("not reachable", f"All at the smallest lambda already. {text}")
+    return outcome(text, shown=all(b < a for a, b in pairwise(numbers)))
 
 
 def _onset(table: pd.DataFrame) -> Outcome:
     rows = final(table)
-    size, spacing = single(rows, "data.size"), single(rows, "data.spacing")
+    try:
+        size, spacing = single(rows, "data.size"), single(rows, "data.spacing")
+    except ValueError as error:
+        raise NotMeasuredError(str(error)) from None
     assert isinstance(size, float)
-    thresholds = (0.005, 0.05, 0.5)
     texts, within = [], []
     for sigma, trials in _learned(table):
-        needed = _needed(trials)
-        if needed is None:
-            continue
+        number, words = _needed(trials)
         predicted = predictions_table(
-            [int(size)], spacing=spacing, sigma=sigma, thresholds=thresholds
+            [int(size)], spacing=spacing, sigma=sigma, thresholds=_THRESHOLDS, realisations=400
         )["value"]
-        within.append([needed / 2 <= p <= 2 * needed for p in predicted])
         numbers = ", ".join(f"{p:.1f}" for p in predicted)
-        texts.append(f"sigma = {sigma:g}: measured {needed:.1f}, simulated {numbers}")
-    if not texts:
-        raise NotMeasuredError("No width crosses 60 %.")
+        texts.append(f"sigma = {sigma:g}: measured {words}, simulated {numbers}")
+        if number > 0:  # at the smallest lambda already: any fewer may be it
+            within.append([number / 2 <= p <= 2 * number for p in predicted])
+    text = f"Examples at 60 %, thresholds {_THRESHOLDS}: {'; '.join(texts)}.{_not_learned(table)}"
+    if len(within) < 2:
+        return Outcome("not reachable", f"Fewer than two widths cross 60 %. {text}")
     # One threshold has to do for all widths.
-    shown = any(all(fits) for fits in zip(*within, strict=True))
-    return outcome(f"Examples at 60 % ({thresholds}): {'; '.join(texts)}.", shown=shown)
+    return outcome(text, shown=any(all(fits) for fits in zip(*within, strict=True)))
 
 
 def _meet(table: pd.DataFrame) -> Outcome:
     rows = measured(final(table), "train_loss", "validation_loss")
-    gaps = (
-        rows.assign(gap=rows["validation_loss"] / rows["train_loss"] - 1)
-        .groupby(_SHARE)["gap"]
-        .mean()
-    )
+    rows = rows.assign(gap=rows["validation_loss"] / rows["train_loss"] - 1)
+    gaps = by(rows, _SHARE, "gap", least=2)
     text = f"Validation over training loss: {listed(gaps, _SHARE)} more."
     return outcome(text, shown=bool(gaps.iloc[0] >= 0.2 and abs(gaps.iloc[-1]) < 0.05))
 
@@ -108,13 +109,13 @@ CLAIMS: Sequence[Claim] = (
         "It sets in where overlapping bumps percolate.",
         "[F] Fig. 6c, e",
         "one threshold of overlap for which the largest cluster holds 60 % within a factor of two "
-        "of the examples at 60 % accuracy, for every sigma that is learned",
+        "of the examples at 60 % accuracy, for every sigma that is learned and crosses 60 %",
         _onset,
     ),
     Claim(
         "Training and validation loss meet as lambda grows.",
-        "[F] Fig. 14c",
-        "validation loss 20 % higher at the smallest lambda, within 5 % at the largest",
+        "[F] Fig. 14c (our reading)",
+        "validation loss 20 % higher at the smallest lambda, within 5 % of it at the largest",
         _meet,
     ),
 )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TITLE = "Rings"
+VERSION = 1
 STRIPE = 1.0
 READ = read_shape  # the centre of the outline's box, as for bumps
 

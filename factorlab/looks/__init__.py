@@ -1,9 +1,10 @@
 """What 2D examples look like: one module each, found by its name.
 
 To add a data-set family, add a module here. It has a `TITLE`, for legends; `darkness`, which draws;
-`STRIPE`, how dark a single stripe beside it is; and `READ`, which reads the label off an image. Its
-name is then a value of `data.family`, and with `+stripes` behind it another. Nothing else is to be
-touched. Names that start with an underscore are helpers.
+`STRIPE`, how dark a single stripe beside it is; `READ`, which reads the label off an image; and
+`VERSION`, to be raised whenever one of these changes. Its name is then a value of `data.family`,
+and with `+stripes` behind it another. Nothing else is to be touched. Names that start with an
+underscore are helpers.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class Look(Protocol):
 
     TITLE: str
     """What legends call it."""
+
+    VERSION: int
+    """Part of the keys of its trials from 2 up: those of another version are not the same."""
 
     STRIPE: float
     """Darkness of a single stripe in its middle, in (0, 1]."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TITLE = "Bumps"
+VERSION = 1
 STRIPE = 1.0
 READ = read_shape
 

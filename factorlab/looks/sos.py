@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TITLE = "Sums of stripes"
+VERSION = 1
 STRIPE = 0.5
 READ = read_stripes
 

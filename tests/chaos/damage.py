@@ -1,0 +1,97 @@
+"""Files of a record that are torn, flipped, emptied or of another version.
+
+A trial is killed in the middle, its files are damaged, and it goes on; or it is finished and its
+result is damaged.
+"""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import forks
+
+from factorlab.record import Record
+from factorlab.trial import Trial
+
+MIDDLE = 13
+"""Step after which the trial is stopped, between two checkpoints."""
+
+
+def _record(runs: Path) -> Record:
+    return Trial(forks.settings(), runs).record
+
+
+def stop_in_the_middle(runs: Path) -> int:
+    """Train up to the middle and die; to be called in a child."""
+    for progress in Trial(forks.settings(), runs).run():
+        if progress.step == MIDDLE:
+            os._exit(0)
+    raise AssertionError
+
+
+def _targets(runs: Path) -> dict[str, Path]:
+    """Files that a resumed trial reads."""
+    record = _record(runs)
+    newest = max(record.checkpoints.glob("*.pt"))
+    return {
+        "checkpoint": newest,
+        "journal": record.journal,
+        "config": record.path / "config.json",
+    }
+
+
+def torn(path: Path, rng: random.Random) -> None:
+    """Cut a file anywhere."""
+    os.truncate(path, rng.randrange(path.stat().st_size))
+
+
+def flipped(path: Path, rng: random.Random) -> None:
+    """Flip one bit anywhere."""
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
+def empty(path: Path, _rng: random.Random) -> None:
+    """Leave nothing."""
+    os.truncate(path, 0)
+
+
+def gone(path: Path, _rng: random.Random) -> None:
+    """Delete it."""
+    path.unlink()
+
+
+def longer(path: Path, rng: random.Random) -> None:
+    """Append bytes, as a file system that extends a file before it writes."""
+    with path.open("ab") as file:
+        file.write(bytes(rng.randrange(1, 200)))
+
+
+DAMAGES = (torn, flipped, empty, gone, longer)
+MIDWAY = ("checkpoint", "journal", "config")
+
+
+def of_a_stopped_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """Yield damages of the files that a stopped trial goes on from."""
+    for which in MIDWAY:
+        for damage in DAMAGES:
+            for k in range(times):
+                name = f"{which} {damage.__name__}"
+
+                def do(runs: Path, which: str = which, damage=damage, k: int = k) -> None:
+                    damage(_targets(runs)[which], random.Random(f"{seed} {which} {k}"))
+
+                yield name, do
+
+
+def of_a_finished_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """Yield damages of the result."""
+    for damage in DAMAGES:
+        for k in range(times):
+
+            def do(runs: Path, damage=damage, k: int = k) -> None:
+                damage(_record(runs).path / "result.json", random.Random(f"{seed} result {k}"))
+
+            yield f"result {damage.__name__}", do

@@ -1,0 +1,49 @@
+"""A disk that is full: a file system in memory with room for a part of what a trial writes."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def can_mount(folder: Path) -> bool:
+    """Return whether this process may mount a file system."""
+    try:
+        with small(folder, 64):
+            return True
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return False
+
+
+@contextmanager
+def small(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """Mount a file system of so many kilobytes.
+
+    Raises:
+        CalledProcessError: the system does not let this process mount.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "chaos", str(folder)]
+    subprocess.run(["mount", *options], check=True, capture_output=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
+
+
+def used(folder: Path) -> int:
+    """Return the kilobytes that files take there, in whole pages as a tmpfs counts."""
+    pages = sum(-(-p.stat().st_size // 4096) for p in folder.rglob("*") if p.is_file())
+    return 4 * pages + 4 * sum(1 for p in folder.rglob("*") if p.is_dir())
+
+
+def grow(folder: Path, kilobytes: int) -> None:
+    """Give the file system more room, as someone who deletes other files does."""
+    remount = ["mount", "-o", f"remount,size={kilobytes}k", str(folder)]
+    subprocess.run(remount, check=True, capture_output=True)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a folder."""
+    shutil.copytree(source, target, dirs_exist_ok=True)

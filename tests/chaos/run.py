@@ -1,0 +1,72 @@
+"""Injected faults, and what became of each: `make chaos`.
+
+Every fault is a real one: a process that is killed, a file whose bytes are changed, a file system
+without room. Each has to end in the record that a run without faults leaves, bit for bit. Ends with
+status 1 if one does not.
+"""
+
+import argparse
+import collections
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import disk
+import kills
+import torch
+import trials
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--share", type=float, default=1.0, help="of the faults, to run fewer")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
+    return parser.parse_args()
+
+
+def faults(share: float, seed: int, folder: Path) -> Iterator[trials.Outcome]:
+    """Inject all faults, one after the other."""
+
+    def some(number: int) -> int:
+        return max(1, round(share * number))
+
+    expected = trials.reference(folder)
+    for kind, drawn in (
+        ("killed at any moment", kills.moments(expected.seconds, some(40), seed)),
+        ("killed at a write", kills.writes(expected.calls, some(80), seed, power=False)),
+        ("power cut at a write", kills.writes(expected.calls, some(40), seed, power=True)),
+    ):
+        yield from trials.killed(kind, drawn, expected, folder)
+    yield from trials.damaged(some(4), seed, expected, folder)
+    if disk.can_mount(folder / "probe"):
+        yield from trials.full(some(20), seed, expected, folder)
+    else:
+        print("full disk: not run, since this user may not mount a file system", file=sys.stderr)
+
+
+def main() -> None:
+    """Inject, and print a table."""
+    args = arguments()
+    torch.set_num_threads(1)
+    begin, counts = time.monotonic(), collections.Counter()
+    lost: list[trials.Outcome] = []
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        for outcome in faults(args.share, args.seed, Path(folder)):
+            counts[outcome.kind] += 1
+            if outcome.problem:
+                lost.append(outcome)
+                print(f"{outcome.kind}, {outcome.fault}: {outcome.problem}", file=sys.stderr)
+    print(f"{'fault':32} {'times':>6} {'survived':>9}")
+    for kind, times in counts.items():
+        survived = times - sum(outcome.kind == kind for outcome in lost)
+        print(f"{kind:32} {times:6} {survived:9}")
+    total = sum(counts.values())
+    print(f"{total} faults in {time.monotonic() - begin:.0f} s, {len(lost)} not survived")
+    sys.exit(1 if lost else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Faults that hit one trial, and what became of each."""
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import damage
+import disk
+import forks
+import kills
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a fault."""
+
+    kind: str
+    fault: str
+    problem: str
+    """What was lost or wrong; empty where the fault was survived."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A run without faults."""
+
+    fingerprint: str
+    seconds: float
+    calls: int
+    """That put something on the disk."""
+
+    kilobytes: int
+    """That its record takes while it trains, at most."""
+
+
+def reference(folder: Path) -> Reference:
+    """Run the trial without faults, twice, and compare."""
+    forks.in_child(lambda: forks.train(folder / "warm"))  # compiles what children then share
+    calls = kills.count_writes(folder / "counted")
+    begin = time.monotonic()
+    fate = forks.in_child(lambda: forks.train(folder / "plain"))
+    seconds = time.monotonic() - begin
+    assert fate.status == 0, fate.said
+    first, second = (forks.fingerprint(folder / name) for name in ("counted", "plain"))
+    assert first == second
+    forks.in_child(lambda: damage.stop_in_the_middle(folder / "half"))
+    most = max(disk.used(folder / "plain"), disk.used(folder / "half"))
+    return Reference(first, seconds, calls, most)
+
+
+def _finish(runs: Path, expected: Reference) -> str:
+    """Go on from whatever is there to the end; returns what is wrong then."""
+    checkpoint = forks.last_checkpoint(runs)
+    fate = forks.in_child(lambda: forks.train(runs))
+    if fate.status != 0:
+        return f"going on ended with {fate.status}: {fate.said}"
+    if forks.fingerprint(runs) != expected.fingerprint:
+        return "the record is not that of a run without faults"
+    steps = forks.SETTINGS["training"]["steps"]
+    if int(fate.said) > steps - checkpoint:
+        return f"{fate.said} steps were trained though {checkpoint} were in a checkpoint"
+    return ""
+
+
+def killed(
+    kind: str, faults: Iterator[tuple[str, Callable[[], None]]], expected: Reference, folder: Path
+) -> Iterator[Outcome]:
+    """Kill a trial, let it go on, and compare."""
+    for i, (name, install) in enumerate(faults):
+        runs = folder / f"{kind}-{i}".replace(" ", "-")
+
+        def act(runs: Path = runs, install: Callable[[], None] = install) -> int:
+            install()
+            return forks.train(runs)
+
+        fate = forks.in_child(act)
+        if not fate.killed and fate.status != 0:
+            yield Outcome(kind, name, f"the child ended with {fate.status}: {fate.said}")
+            continue
+        yield Outcome(kind, name, _finish(runs, expected))
+
+
+def damaged(times: int, seed: int, expected: Reference, folder: Path) -> Iterator[Outcome]:
+    """Damage the files of a stopped and of a finished trial, let it go on, and compare."""
+    steps = forks.SETTINGS["training"]["steps"]
+    forks.in_child(lambda: damage.stop_in_the_middle(folder / "stopped"))
+    groups = (
+        (folder / "stopped", damage.of_a_stopped_trial(times, seed)),
+        (folder / "plain", damage.of_a_finished_trial(times, seed)),
+    )
+    for source, faults in groups:
+        for name, do in faults:
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                runs = Path(scratch)
+                disk.copy(source, runs)
+                do(runs)
+                fate = forks.in_child(lambda runs=runs: forks.train(runs))
+                problem = ""
+                if fate.status != 0:
+                    problem = f"going on ended with {fate.status}: {fate.said}"
+                elif forks.fingerprint(runs) != expected.fingerprint:
+                    problem = "the record is not that of a run without faults"
+                elif int(fate.said) > steps:
+                    problem = f"{fate.said} steps of {steps} were trained"
+                yield Outcome("damaged file", name, problem)
+
+
+def full(count: int, seed: int, expected: Reference, folder: Path) -> Iterator[Outcome]:
+    """Train on a disk that fills up, make room, let it go on, and compare."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        room = rng.randrange(16, expected.kilobytes + 8, 4)
+        with disk.small(folder / "disk", room) as runs:
+            fate = forks.in_child(lambda runs=runs: forks.train(runs))
+            told = fate.status == 0 or "No space left" in fate.said
+            disk.grow(runs, 4 * expected.kilobytes + 1024)
+            problem = _finish(runs, expected) if told else f"it ended with: {fate.said}"
+        yield Outcome("full disk", f"{room} kB", problem)
