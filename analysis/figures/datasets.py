@@ -5,6 +5,7 @@ A grid of trials, with their 2D examples, stripes, and what is held out. Data: `
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -42,7 +43,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
     def scatter(axes: Axes, cell: Cell) -> bool:
         data = found[cell]
-        n, size = data.data.size, max(0.6, 40 / len(data.lattice) ** 0.5)
+        n, size = data.data.size, float(np.clip(60 / len(data.lattice) ** 0.5, 0.7, 3.3))
         axes.add_patch(Rectangle((0.5, 0.5), n, n, fc="none", ec="0.4", lw=0.8))
         held_out = data.lattice[held_out_mask(data.lattice, data.data)]
         for points, colour in (
