@@ -8,6 +8,7 @@
 PYTHON  ?= $(firstword $(foreach version,13 12 11,$(shell command -v python3.$(version) >/dev/null 2>&1 && python3.$(version) --version >/dev/null 2>&1 && echo python3.$(version))) python3)
 PROFILE ?= laptop
 SET     ?=
+SHARE   ?= 1
 ADDRESS ?=
 RUNS    ?= $(or $(FACTORLAB_RUNS),runs)
 FIGURES ?= figures
@@ -71,6 +72,10 @@ check: $(READY)  ## lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.PHONY: chaos
+chaos: $(READY)  ## inject faults into running trials and compare what is left: SHARE= for fewer
+	$(BIN)/python tests/chaos/run.py --share $(SHARE)
 
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHMARKS))  ## measure the tables of docs/throughput.md, half an hour on two idle cores

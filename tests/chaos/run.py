@@ -7,6 +7,7 @@ status 1 if one does not.
 
 import argparse
 import collections
+import logging
 import sys
 import tempfile
 import time
@@ -50,7 +51,8 @@ def faults(share: float, seed: int, folder: Path) -> Iterator[trials.Outcome]:
 def main() -> None:
     """Inject, and print a table."""
     args = arguments()
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # no pool of threads that a fork would leave without its threads
+    logging.getLogger("factorlab").setLevel(logging.ERROR)  # damaged files are named by the dozen
     begin, counts = time.monotonic(), collections.Counter()
     lost: list[trials.Outcome] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
