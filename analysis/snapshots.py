@@ -10,12 +10,11 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from factorlab.files import DamagedFile, write_atomically
+from factorlab.files import read_arrays, write_atomically
 
 if TYPE_CHECKING:  # scikit-learn and more, which readers do without
     from analysis.measures import Measures
@@ -81,14 +80,9 @@ def read(record: Path, layer: str, step: int) -> Snapshot | None:
     Raises:
         DamagedFile: The file is not what was written.
     """
-    path = _path(record / "analysis", layer, step)
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = dict(file)
-    except FileNotFoundError:
+    arrays = read_arrays(_path(record / "analysis", layer, step))
+    if arrays is None:
         return None
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
-        raise DamagedFile(f"{path}: {error}") from None
     holes = [arrays.pop(name) for name in sorted(arrays) if name.startswith("diagram_")]
     return Snapshot(diagrams=tuple(holes), **arrays)
 

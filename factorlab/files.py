@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
 
 
 class DamagedFile(RuntimeError):  # noqa: N818 - names the finding, like `FileNotFoundError` does not
@@ -43,6 +47,21 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_arrays(path: Path) -> dict[str, Any] | None:
+    """Return the arrays of a compressed file by name; None where no file is.
+
+    Raises:
+        DamagedFile: the content is not what was written.
+    """
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
+        raise DamagedFile(f"{path}: {error}") from None
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

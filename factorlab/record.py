@@ -23,7 +23,14 @@ from factorlab import journal, looks
 from factorlab.config import RunSettings
 from factorlab.dataset import Dataset
 from factorlab.errors import UserError
-from factorlab.files import DamagedFile, canonical, read_json, write_atomically, write_json
+from factorlab.files import (
+    DamagedFile,
+    canonical,
+    read_arrays,
+    read_json,
+    write_atomically,
+    write_json,
+)
 from factorlab.journal import Point
 
 NUMERICS = 2
@@ -155,7 +162,18 @@ class Record:
         write_atomically(self.samples / f"step-{step:010d}.png", png.tobytes())
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        write_atomically(self.samples / f"step-{step:010d}.npz", buffer.getvalue())
+        write_atomically(self._kept(step), buffer.getvalue())
+
+    def _kept(self, step: int) -> Path:
+        return self.samples / f"step-{step:010d}.npz"
+
+    def read_samples(self, step: int) -> dict[str, np.ndarray] | None:
+        """Return the arrays that an evaluation kept, None where it kept none.
+
+        Raises:
+            DamagedFile: the file is not what was written.
+        """
+        return read_arrays(self._kept(step))
 
     def represented(self) -> dict[int, Path]:
         """Return the folders of the steps whose representations are whole, by step, in order."""

@@ -16,6 +16,7 @@ from analysis.drawing import COLOURS, Drawing
 from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
 from analysis.marks import mosaic
 from analysis.tables import require
+from factorlab.record import Record
 
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
@@ -70,11 +71,9 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
 def _read(cell: Cell) -> _Kept | None:
     """Read what an evaluation kept, evenly thinned to a mosaic."""
-    path = cell.record / "samples" / f"step-{cell.step:010d}.npz"
-    if not path.exists():
+    arrays = Record(cell.record.parents[1], cell.record.name).read_samples(cell.step)
+    if arrays is None:
         return None
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in ("images", "labels", "readings")}
     count = len(arrays["images"])
     chosen = np.linspace(0, count - 1, min(count, _SIDE**2)).astype(int)
     return _Kept(**{name: array[chosen] for name, array in arrays.items()})

@@ -3,4 +3,7 @@ as a package named ``factorlab``."""
 
 import torch
 
-torch.set_num_threads(1)
+
+def pytest_runtest_setup() -> None:
+    """Set it before each test: libraries that analyse set it back when they are done."""
+    torch.set_num_threads(1)
