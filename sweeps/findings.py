@@ -125,6 +125,6 @@ def _state(plan: SavedPlan) -> str:
     minutes = sum(sum(result["seconds"].values()) for result in results) / 60
     last = datetime.fromtimestamp(max(result["finished"] for result in results), UTC)
     return (
-        f"{text}, the last on {last:%Y-%m-%d}, on {devices}: {minutes:.0f} minutes of its training "
-        "and evaluation."
+        f"{text}, the last on {last:%Y-%m-%d}, on {devices}: {minutes:.0f} minutes of training and "
+        "evaluation, all trials added up."
     )
