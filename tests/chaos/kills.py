@@ -30,21 +30,30 @@ def _at_write(number: int, *, after: bool, cut: int) -> Callable[[], None]:
     Args:
         number: of the call, from 0.
         after: die after it instead of before it.
-        cut: bytes at the end of an unsynced file that are lost; 0 for a mere kill.
+        cut: bytes at the end of a file that is not on the disk yet that are lost; 0 for a mere
+            kill.
     """
     calls = {"fsync": os.fsync, "replace": os.replace, "truncate": os.truncate}
     counter = iter(range(10**9))
+    synced: set[int] = set()
+
+    def lose(path: Path) -> None:
+        if cut and path.is_file() and path.stat().st_ino not in synced:
+            calls["truncate"](path, max(path.stat().st_size - cut, 0))
 
     def patched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def at(*arguments: Any, **keywords: Any) -> Any:
             mine = next(counter) == number
             if mine and not after:
-                if cut and name == "fsync" and _path_of(arguments[0]).is_file():
-                    path = _path_of(arguments[0])
-                    calls["truncate"](path, max(path.stat().st_size - cut, 0))
+                if name == "fsync":
+                    lose(_path_of(arguments[0]))
                 _die()
             result = call(*arguments, **keywords)
+            if name == "fsync":
+                synced.add(os.fstat(arguments[0]).st_ino)
             if mine:
+                if name == "replace":  # the name is there, and what it names may not be
+                    lose(Path(arguments[1]))
                 _die()
             return result
 
@@ -83,7 +92,7 @@ def writes(
         power: whether a power cut takes what is not synced.
     """
     rng = random.Random(seed)
-    every = [(n, after) for n in range(calls) for after in (False, True) if not (power and after)]
+    every = [(number, after) for number in range(calls) for after in (False, True)]
     for number, after in sorted(rng.sample(every, min(most, len(every)))):
         cut = rng.randint(1, 4000) if power else 0
         yield (

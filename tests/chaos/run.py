@@ -18,6 +18,7 @@ import disk
 import kills
 import torch
 import trials
+from safeguards import SAFEGUARDS
 
 
 def arguments() -> argparse.Namespace:
@@ -25,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--share", type=float, default=1.0, help="of the faults, to run fewer")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
+    parser.add_argument("--without", choices=SAFEGUARDS, help="turn a safeguard off")
     return parser.parse_args()
 
 
@@ -53,6 +55,8 @@ def main() -> None:
     args = arguments()
     torch.set_num_threads(1)  # no pool of threads that a fork would leave without its threads
     logging.getLogger("factorlab").setLevel(logging.ERROR)  # damaged files are named by the dozen
+    if args.without:
+        SAFEGUARDS[args.without]()
     begin, counts = time.monotonic(), collections.Counter()
     lost: list[trials.Outcome] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:

@@ -1,0 +1,47 @@
+"""Safeguards turned off one at a time, to show that the faults would find them missing.
+
+`python tests/chaos/run.py --without NAME` has to end with faults that were not survived.
+"""
+
+import sys
+from collections.abc import Callable
+
+from factorlab import checkpoint, files, journal
+
+
+def _no_checksum() -> None:
+    """Checkpoints are taken as they are."""
+    checkpoint._digest = lambda _content: 32 * "0"
+
+
+def _no_journal_offset() -> None:
+    """Checkpoints that were written after lines of the journal that are lost are taken, too."""
+    newest = checkpoint.newest
+    checkpoint.newest = lambda folder, _length, device: newest(folder, 2**63, device)
+
+
+def _no_line_checksum() -> None:
+    """Lines of the journal are taken as they are."""
+    journal.zlib = type("Same", (), {"crc32": staticmethod(lambda _content: 0)})
+
+
+def _no_sync() -> None:
+    """Files get their name before their content is on the disk."""
+
+    def write(path, content):
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+
+    original = files.write_atomically
+    for module in list(sys.modules.values()):
+        if getattr(module, "write_atomically", None) is original:
+            module.write_atomically = write
+
+
+SAFEGUARDS: dict[str, Callable[[], None]] = {
+    "checksum": _no_checksum,
+    "journal-offset": _no_journal_offset,
+    "line-checksum": _no_line_checksum,
+    "sync": _no_sync,
+}
