@@ -15,11 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from analysis import names, snapshots
+from analysis import diagrams, names, snapshots
 from analysis.drawing import COLOURS, Drawing, styled
 from analysis.figures._gallery import COLUMNS
 from analysis.figures._notes import note, unfinished
-from analysis.marks import LETTERS, label_colours, look, title
+from analysis.marks import LETTERS, label_colours, title
 from analysis.snapshots import Snapshot
 from analysis.tables import require
 from factorlab.config import Layer, Settings
@@ -27,8 +27,6 @@ from factorlab.config import Layer, Settings
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
-
-_HOLES = ("pieces", "loops", "voids")
 
 
 class Options(Settings):
@@ -67,9 +65,10 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     with styled():
         figure = Figure(figsize=(0.6 + 1.75 * max(len(columns), 3), 8.2), layout="constrained")
         grid = figure.subplots(4, len(columns), squeeze=False)
+        holes: list[pd.DataFrame] = []
         for place, column in zip(grid.T, columns, strict=True):
             _draw_spectrum(place[0], column)
-            _draw_holes(place[1], column)
+            holes.append(_draw_holes(place[1], column))
             for axes, first, label in ((place[2], 0, 0), (place[3], 2, 1)):
                 _draw_points(axes, column, first, label, periodic=periodic)
         _share_axes(grid)
@@ -86,7 +85,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         handles, labels = grid[1, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
         note(figure, [text, *unfinished(table)])
-    return Drawing(figure=figure, panels=_panels(columns))
+    return Drawing(figure=figure, panels=_panels(columns, holes))
 
 
 _WORDS = (
@@ -106,7 +105,9 @@ def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], bool
     for row in rows[rows["key"] == rows["key"].iloc[0]].to_dict("records") if len(rows) else ():
         kept = snapshots.read(Path(row["record"]), options.layer, int(row["step"]))
         if kept is not None:
-            betti = tuple(int(row[f"{options.layer}/betti_{k}"]) for k in range(len(_HOLES)))
+            betti = tuple(
+                int(row[f"{options.layer}/betti_{k}"]) for k in range(len(diagrams.HOLES))
+            )
             found.append(_Column(int(row["step"]), float(row["accuracy"]), betti, kept))
     if not found:
         raise ValueError(
@@ -127,20 +128,15 @@ def _draw_spectrum(axes: Axes, column: _Column) -> None:
     axes.set_xlabel("Component")
 
 
-def _draw_holes(axes: Axes, column: _Column) -> None:
-    axes.plot([0, 1], [0, 1], color="0.7", lw=0.8)
-    for k, (diagram, number) in enumerate(zip(column.kept.diagrams, column.betti, strict=True)):
-        longest = np.argsort(diagram[:, 0] - diagram[:, 1], kind="stable")
-        counts = np.isin(np.arange(len(diagram)), longest[:number])
-        colour, marker = look(k)
-        for mask, face in ((~counts, "none"), (counts, colour)):
-            axes.plot(*diagram[mask].T, ls="", marker=marker, mfc=face, mec=colour, ms=4, mew=0.7)
-        axes.plot([], [], ls="", marker=marker, color=colour, label=f"{_HOLES[k]} (H{k})")
+def _draw_holes(axes: Axes, column: _Column) -> pd.DataFrame:
+    labels = [f"{name} (H{k})" for k, name in enumerate(diagrams.HOLES)]
+    table = diagrams.draw(axes, column.kept.diagrams, column.betti, labels, size=4)
     axes.text(
         0.97, 0.05, f"({', '.join(map(str, column.betti))})", transform=axes.transAxes, ha="right",
         fontsize=8,
     )  # fmt: skip
     axes.set_xlabel("Opens at")
+    return table.assign(step=column.step)
 
 
 def _draw_points(axes: Axes, column: _Column, first: int, label: int, *, periodic: bool) -> None:
@@ -157,20 +153,15 @@ def _share_axes(grid: "np.ndarray[tuple[int, int], np.dtype[np.object_]]") -> No
         for axes in row[1:]:
             axes.sharey(row[0])
             axes.tick_params(labelleft=False)
-    for axes in grid[1]:
-        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
 
 
-def _panels(columns: Sequence[_Column]) -> dict[str, pd.DataFrame]:
+def _panels(columns: Sequence[_Column], holes: Sequence[pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The numbers behind all rows."""
-    spectra, holes, points = [], [], []
+    spectra, points = [], []
     for column in columns:
         step, kept = column.step, column.kept
         component = np.arange(1, len(kept.shares) + 1)
         spectra.append(pd.DataFrame({"step": step, "component": component, "share": kept.shares}))
-        for k, diagram in enumerate(kept.diagrams):
-            table = pd.DataFrame(np.asarray(diagram), columns=["birth", "death"])
-            holes.append(table.assign(step=step, dimension=k))
         scores = np.round(kept.scores[:, :4].astype(float), 4)
         table = pd.DataFrame(scores, columns=[f"component_{i}" for i in range(1, 5)])
         points.append(table.assign(step=step, x=kept.labels[:, 0], y=kept.labels[:, 1]))

@@ -3,17 +3,16 @@
 Data: `holes`, distances in shares of each one's scale.
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis import diagrams
 from analysis.drawing import Drawing, styled
-from analysis.marks import LETTERS, look, title
+from analysis.marks import LETTERS, title
 from analysis.measures import Measures
 from analysis.topology import Persistence, betti
 
-_NAMES = ("pieces", "loops", "voids")
 _IDEALS = {"clifford": "Clifford torus", "solid": "torus in space", "sheet": "flat sheet"}
 
 
@@ -39,25 +38,12 @@ def draw(measures: Measures) -> Drawing:
 
 def _diagram(axes: Axes, found: Persistence) -> pd.DataFrame:
     """Draw one diagram and return its numbers."""
-    tables = []
-    axes.plot([0, 1], [0, 1], color="0.7", lw=1)
-    for k, (diagram, number) in enumerate(zip(found.diagrams, betti(found), strict=True)):
-        longest = np.argsort(diagram[:, 0] - diagram[:, 1], kind="stable")
-        counts = np.isin(np.arange(len(diagram)), longest[: number.number])
-        colour, marker = look(k)
-        for mask, face in ((~counts, "none"), (counts, colour)):
-            axes.plot(
-                *(diagram[mask] / found.scale).T,
-                ls="", marker=marker, mfc=face, mec=colour, ms=6,
-            )  # fmt: skip
-        axes.plot(
-            [], [], ls="", marker=marker, color=colour,
-            label=f"{_NAMES[k]} (H{k}): {number.number}, confidence {number.confidence:.2f}",
-        )  # fmt: skip
-        table = pd.DataFrame(diagram / found.scale, columns=["birth", "death"])
-        tables.append(table.assign(dimension=k, counts=counts))
-    axes.set_xlim(-0.03, 1.03)
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_aspect("equal")
+    numbers = betti(found)
+    labels = [
+        f"{name} (H{k}): {number.number}, confidence {number.confidence:.2f}"
+        for k, (name, number) in enumerate(zip(diagrams.HOLES, numbers, strict=True))
+    ]
+    scaled = [diagram / found.scale for diagram in found.diagrams]
+    table = diagrams.draw(axes, scaled, [n.number for n in numbers], labels, size=6)
     axes.legend(loc="lower right", title="Filled: counts as a hole")
-    return pd.concat(tables, ignore_index=True)
+    return table
