@@ -1,6 +1,5 @@
 """A disk that is full: a file system in memory with room for a part of what a trial writes."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,8 +41,3 @@ def grow(folder: Path, kilobytes: int) -> None:
     """Give the file system more room, as someone who deletes other files does."""
     remount = ["mount", "-o", f"remount,size={kilobytes}k", str(folder)]
     subprocess.run(remount, check=True, capture_output=True)
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a folder."""
-    shutil.copytree(source, target, dirs_exist_ok=True)

@@ -1,6 +1,7 @@
 """Faults that hit one trial, and what became of each."""
 
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -51,16 +52,20 @@ def reference(folder: Path) -> Reference:
     return Reference(first, seconds, calls, most)
 
 
-def _finish(runs: Path, expected: Reference) -> str:
-    """Go on from whatever is there to the end; returns what is wrong then."""
-    checkpoint = forks.last_checkpoint(runs)
+def _finish(runs: Path, expected: Reference, checkpoint: int) -> str:
+    """Go on from whatever is there to the end; returns what is wrong then.
+
+    Args:
+        runs: folder of the record.
+        expected: a run without faults.
+        checkpoint: step that must not be trained again.
+    """
     fate = forks.in_child(lambda: forks.train(runs))
     if fate.status != 0:
         return f"going on ended with {fate.status}: {fate.said}"
     if forks.fingerprint(runs) != expected.fingerprint:
         return "the record is not that of a run without faults"
-    steps = forks.SETTINGS["training"]["steps"]
-    if int(fate.said) > steps - checkpoint:
+    if int(fate.said) > forks.SETTINGS["training"]["steps"] - checkpoint:
         return f"{fate.said} steps were trained though {checkpoint} were in a checkpoint"
     return ""
 
@@ -80,12 +85,11 @@ def killed(
         if not fate.killed and fate.status != 0:
             yield Outcome(kind, name, f"the child ended with {fate.status}: {fate.said}")
             continue
-        yield Outcome(kind, name, _finish(runs, expected))
+        yield Outcome(kind, name, _finish(runs, expected, forks.last_checkpoint(runs)))
 
 
 def damaged(times: int, seed: int, expected: Reference, folder: Path) -> Iterator[Outcome]:
     """Damage the files of a stopped and of a finished trial, let it go on, and compare."""
-    steps = forks.SETTINGS["training"]["steps"]
     forks.in_child(lambda: damage.stop_in_the_middle(folder / "stopped"))
     groups = (
         (folder / "stopped", damage.of_a_stopped_trial(times, seed)),
@@ -95,17 +99,9 @@ def damaged(times: int, seed: int, expected: Reference, folder: Path) -> Iterato
         for name, do in faults:
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 runs = Path(scratch)
-                disk.copy(source, runs)
+                shutil.copytree(source, runs, dirs_exist_ok=True)
                 do(runs)
-                fate = forks.in_child(lambda runs=runs: forks.train(runs))
-                problem = ""
-                if fate.status != 0:
-                    problem = f"going on ended with {fate.status}: {fate.said}"
-                elif forks.fingerprint(runs) != expected.fingerprint:
-                    problem = "the record is not that of a run without faults"
-                elif int(fate.said) > steps:
-                    problem = f"{fate.said} steps of {steps} were trained"
-                yield Outcome("damaged file", name, problem)
+                yield Outcome("damaged file", name, _finish(runs, expected, checkpoint=0))
 
 
 def full(count: int, seed: int, expected: Reference, folder: Path) -> Iterator[Outcome]:
@@ -117,5 +113,6 @@ def full(count: int, seed: int, expected: Reference, folder: Path) -> Iterator[O
             fate = forks.in_child(lambda runs=runs: forks.train(runs))
             told = fate.status == 0 or "No space left" in fate.said
             disk.grow(runs, 4 * expected.kilobytes + 1024)
-            problem = _finish(runs, expected) if told else f"it ended with: {fate.said}"
+            checkpoint = forks.last_checkpoint(runs)
+            problem = _finish(runs, expected, checkpoint) if told else f"it said: {fate.said}"
         yield Outcome("full disk", f"{room} kB", problem)
