@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis import names
+from analysis import names, tables
 from analysis.findings import NotMeasuredError, Outcome
 from analysis.tables import final
 from analysis.thresholds import Crossing
@@ -49,6 +49,18 @@ def chosen(rows: pd.DataFrame, key: str, *values: object) -> pd.DataFrame:
     if found.empty:
         raise NotMeasuredError(f"No trial with {key} = {' or '.join(map(str, values))}.")
     return found
+
+
+def single(rows: pd.DataFrame, key: str) -> float | tuple[float, ...]:
+    """The one value of a setting that all trials share.
+
+    Raises:
+        NotMeasuredError: There are several, of which no finding speaks.
+    """
+    try:
+        return tables.single(rows, key)
+    except ValueError as error:
+        raise NotMeasuredError(str(error)) from None
 
 
 def finished(table: pd.DataFrame) -> pd.DataFrame:

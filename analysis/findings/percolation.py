@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pandas as pd
 
-from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import POINTS, by, listed, measured, needed, outcome
-from analysis.tables import final, single
+from analysis.findings import Claim, Outcome
+from analysis.findings._numbers import POINTS, by, listed, measured, needed, outcome, single
+from analysis.tables import final
 from analysis.theory import predictions_table
 from analysis.thresholds import crossing
 
@@ -62,10 +62,7 @@ def _earlier(table: pd.DataFrame) -> Outcome:
 
 def _onset(table: pd.DataFrame) -> Outcome:
     rows = final(table)
-    try:
-        size, spacing = single(rows, "data.size"), single(rows, "data.spacing")
-    except ValueError as error:
-        raise NotMeasuredError(str(error)) from None
+    size, spacing = single(rows, "data.size"), single(rows, "data.spacing")
     assert isinstance(size, float)
     texts, within = [], []
     for sigma, trials in _learned(table):

@@ -8,8 +8,8 @@ import pandas as pd
 
 from analysis import scaling
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import chosen, measured, needed, outcome
-from analysis.tables import final, single
+from analysis.findings._numbers import chosen, measured, needed, outcome, single
+from analysis.tables import final
 from analysis.theory import prediction_exponents_table, predictions_table
 
 _STRIPES = "bump+stripes"
@@ -64,10 +64,7 @@ def _fewer(table: pd.DataFrame) -> Outcome:
 
 def _percolation(table: pd.DataFrame) -> Outcome:
     rows = measured(final(table), "accuracy")
-    try:
-        spacing, sigma = single(rows, "data.spacing"), single(rows, "data.sigma")
-    except ValueError as error:
-        raise NotMeasuredError(str(error)) from None
+    spacing, sigma = single(rows, "data.spacing"), single(rows, "data.sigma")
     if not isinstance(sigma, float):
         raise NotMeasuredError("Percolation is simulated for round bumps alone.")
     crossings = [c for c in _crossings(table, "bump") if c.count == "samples_2d"]
