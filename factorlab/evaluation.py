@@ -21,6 +21,7 @@ from factorlab.diffusion import Diffusion
 from factorlab.images import render, to_8_bit, to_model
 from factorlab.lattice import Labels, Mask
 from factorlab.reading import Readings
+from factorlab.replay import replayed
 from factorlab.seeding import Stream, generator, integer, sequence
 
 Metrics = dict[str, float]
@@ -131,10 +132,11 @@ class Evaluator:
         """Return generated images of all evaluation labels, (B, N, N), 8-bit."""
         labels = torch.from_numpy(self.labels).to(self.device, torch.float32)
         size, batch = self.settings.data.size, self.settings.evaluation.batch_size
+        denoise = replayed(model, self.device)
         batches = [
             to_8_bit(
                 self.diffusion.sample(
-                    model, labels[i : i + batch], self._seeds[i : i + batch], size
+                    denoise, labels[i : i + batch], self._seeds[i : i + batch], size
                 )
             )
             for i in range(0, len(labels), batch)

@@ -20,7 +20,7 @@ def _inside(labels: Tensor, data: DataSettings) -> Tensor:
 def _distances(labels: Tensor, data: DataSettings) -> Tensor:
     """Return squared distances of the pixels from each label, (B, 2, N), in units of 4 sigma^2."""
     pixels = torch.arange(1, data.size + 1, dtype=labels.dtype, device=labels.device)
-    sigma = torch.tensor(data.sigmas, dtype=labels.dtype, device=labels.device)
+    sigma = torch.stack([labels.new_full((), value) for value in data.sigmas])
     offset = pixels - labels[..., None]  # (B, 2, N)
     if data.periodic:
         offset = torch.remainder(offset + data.size / 2, data.size) - data.size / 2

@@ -2,12 +2,13 @@
 
 The formulas of `torch.optim.AdamW` and `OneCycleLR` (tested against both), written out because
 their constructors import PyTorch's compiler: 2.7 s of every worker's start, as long as PyTorch.
+On a GPU, where a step is recorded once and replayed, its factors wait there in a table.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor
@@ -54,22 +55,67 @@ def rates(settings: TrainingSettings, step: int) -> Rates:
     return Rates(end + (start - end) * left, beta_end + (beta_start - beta_end) * left)
 
 
+@dataclass(frozen=True)
+class Factors:
+    """What an optimizer step multiplies with: numbers, or tensors without dimensions on a GPU."""
+
+    gradient: float | Tensor
+    """Share of the gradient in the first moment."""
+
+    spread: float | Tensor
+    """What the root of the second moment is divided by."""
+
+    keep: float | Tensor
+    """What weight decay leaves of the weights."""
+
+    move: float | Tensor
+    """Of the moments' quotient, what is added to the weights."""
+
+
+def factors(settings: TrainingSettings, step: int) -> Factors:
+    """Return the factors of an optimizer step, counted from 0, as numbers."""
+    now = rates(settings, step)
+    first_share, second_share = (1 - beta ** (step + 1) for beta in (now.beta_1, BETA_2))
+    return Factors(
+        gradient=1 - now.beta_1,
+        spread=math.sqrt(second_share),
+        keep=1 - now.learning_rate * settings.weight_decay,
+        move=-now.learning_rate / first_share,
+    )
+
+
+class FactorTable:
+    """The factors of all steps of a run, on its device, and how many were taken."""
+
+    def __init__(self, settings: TrainingSettings, device: torch.device) -> None:
+        rows = [astuple(factors(settings, step)) for step in range(settings.steps)]
+        self._rows = torch.tensor(rows, dtype=torch.float32, device=device)
+        self._next = torch.zeros(1, dtype=torch.int64, device=device)
+
+    def take(self) -> Factors:
+        """Return the factors of the next step."""
+        row = self._rows[self._next][0]
+        self._next += 1
+        return Factors(*row.unbind())
+
+    def seek(self, step: int) -> None:
+        """Go to a step, counted from 0."""
+        self._next.fill_(step)
+
+
 class AdamW:
     """The moments of the gradient, and what a step makes of them (Loshchilov and Hutter 2019)."""
 
-    def __init__(self, weights: Tensor, settings: TrainingSettings) -> None:
-        self.settings = settings
+    def __init__(self, weights: Tensor) -> None:
         self.first, self.second = torch.zeros_like(weights), torch.zeros_like(weights)
 
-    def update(self, weights: Tensor, gradient: Tensor, step: int) -> None:
-        """Change weights (P,) in place by a step, counted from 0, along a gradient (P,)."""
-        now = rates(self.settings, step)
-        self.first.lerp_(gradient, 1 - now.beta_1)
+    def update(self, weights: Tensor, gradient: Tensor, now: Factors) -> None:
+        """Change weights (P,) in place by a step along a gradient (P,)."""
+        self.first.lerp_(gradient, now.gradient)
         self.second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
-        first_share, second_share = (1 - beta ** (step + 1) for beta in (now.beta_1, BETA_2))
-        scale = self.second.sqrt().div_(math.sqrt(second_share)).add_(EPSILON)
-        weights.mul_(1 - now.learning_rate * self.settings.weight_decay)
-        weights.addcdiv_(self.first, scale, value=-now.learning_rate / first_share)
+        scale = self.second.sqrt().div_(now.spread).add_(EPSILON)
+        weights.mul_(now.keep)
+        weights.add_(self.first.mul(now.move).div_(scale))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the moments."""

@@ -23,6 +23,7 @@ from factorlab.config import RunSettings
 from factorlab.diffusion import Diffusion, SampleNoise
 from factorlab.files import DamagedFile, read_json, sync_folder, write_json
 from factorlab.lattice import Labels
+from factorlab.replay import replayed
 from factorlab.seeding import Stream, integer
 from factorlab.unet import tapped
 
@@ -92,13 +93,14 @@ def collect(
     def hear(layer: str, output: Tensor) -> None:
         files[layer].append(output.flatten(1).to("cpu", torch.float16).numpy())
 
+    denoise = replayed(model, device)
     for start in range(0, len(labels), batch):
         part = torch.from_numpy(labels[start : start + batch]).to(device, torch.float32)
         places = range(start, start + len(part))
         sample, again = (
             [integer(settings.seed, Stream.REPRESENTATIONS, i, k) for i in places] for k in (0, 1)
         )
-        x_0 = diffusion.sample(model, part, sample, settings.data.size)
+        x_0 = diffusion.sample(denoise, part, sample, settings.data.size)
         t = torch.full((len(part),), wanted.time, device=device)
         x_t = diffusion.add_noise(x_0, t, SampleNoise(again, settings.data.size, device).draw())
         with tapped(model, wanted.layers, hear), torch.no_grad():

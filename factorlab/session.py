@@ -111,6 +111,11 @@ class Session:
         regular = when.every > 0 and step > 0 and step % when.every == 0
         return regular or step in when.at or step == self.settings.training.steps
 
+    @property
+    def line_due(self) -> bool:
+        """Whether this step has a line in the journal."""
+        return self.state.step % self.settings.training.log_every == 0 or self._evaluation_due()
+
     def begin(self) -> Progress | None:
         """Do what is due before the next step; None, since there is no step to report."""
         if self.state.step == 0 and self._evaluation_due():
@@ -134,13 +139,10 @@ class Session:
             TrialFailed: a loss or a metric is not finite.
         """
         training, step = self.settings.training, self.state.step
-        metrics: Metrics = {}
-        evaluation_due = self._evaluation_due()
-        if step % training.log_every == 0 or evaluation_due:
-            metrics |= self._average_loss()
-        if evaluation_due:
-            metrics |= self._evaluate()
-        if metrics:
+        if self.line_due:
+            metrics: Metrics = self._average_loss()
+            if self._evaluation_due():
+                metrics |= self._evaluate()
             self.journal.append(step, metrics)
         if step == training.steps:
             self._finish()

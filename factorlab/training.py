@@ -2,14 +2,14 @@
 
 The caller owns logging, evaluation and checkpoints. Every random number is drawn from the
 generator of its run's state, so a state saved after any step continues with the same bits.
-Networks of one shape train together as one batched program, forward and backward; all else of a
-run (batches, optimizer, schedule, randomness) stays its own.
+Networks of one shape can take their steps together; all else of a run (batches, optimizer,
+schedule, randomness) stays its own.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ from factorlab.config import RunSettings
 from factorlab.dataset import Dataset
 from factorlab.diffusion import Diffusion
 from factorlab.images import render, to_model
-from factorlab.optimizer import AdamW
+from factorlab.optimizer import AdamW, FactorTable, factors
+from factorlab.replay import replayed
 from factorlab.seeding import Stream, generator, integer
 from factorlab.unet import UNet
 from factorlab.weights import Layout
@@ -40,7 +41,9 @@ class TrainingState:
         self.layout = Layout(self.model)
         self.weights = self.layout.join([*self.model.parameters()]).detach()
         self.layout.attach(self.model, self.weights)
-        self.optimizer = AdamW(self.weights, settings.training)
+        self.optimizer, self._training = AdamW(self.weights), settings.training
+        # A recorded step can take no number from the host.
+        self._table = FactorTable(self._training, device) if device.type == "cuda" else None
         self.ema = settings.training.ema
         self.average = self.weights.clone() if self.ema > 0 else None
         self.generator = generator(settings.seed, Stream.BATCHES, device)
@@ -62,15 +65,15 @@ class TrainingState:
         self.layout.attach(self.model, weights)
 
     def learn(self, gradient: Tensor) -> None:
-        """Take an optimizer step.
+        """Take an optimizer step; who calls it counts it.
 
         Args:
             gradient: of the loss with respect to the weights, (P,).
         """
-        self.optimizer.update(self.weights, gradient, self.step)
+        now = self._table.take() if self._table else factors(self._training, self.step)
+        self.optimizer.update(self.weights, gradient, now)
         if self.average is not None:
             self.average.lerp_(self.weights, 1 - self.ema if self.step > 0 else 1.0)
-        self.step += 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as tensors and plain values."""
@@ -90,6 +93,8 @@ class TrainingState:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.step = state["step"]
+        if self._table is not None:
+            self._table.seek(self.step)
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class Learner:
         device: torch.device,
     ) -> None:
         self.state, self.settings = state, settings
-        self.mixed = settings.training.mixed_precision and device.type == "cuda"
+        self._mixed = settings.training.mixed_precision and device.type == "cuda"
         self.diffusion, self._dataset = diffusion, dataset
         self._labels = torch.from_numpy(dataset.labels).to(device, torch.float32)
 
@@ -150,23 +155,56 @@ class Learner:
         noise = torch.randn((len(c), 1, settings.data.size, settings.data.size), **draw)
         return Batch(to_model(render(c, settings.data)), c, t, noise)
 
+    def posed(self) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        """Return the next batch as the network meets it, ((x_t, t, labels), target)."""
+        batch, diffusion = self.draw(), self.diffusion
+        x_t = diffusion.add_noise(batch.x_0, batch.t, batch.noise)
+        target = diffusion.target(batch.x_0, batch.t, batch.noise)
+        return (x_t, batch.t, batch.labels), target
+
+    def learn(self) -> Tensor:
+        """Do all of a step alone that happens on the device.
+
+        Returns:
+            The loss, a scalar.
+        """
+        inputs, target = self.posed()
+        kind, model = target.device.type, self.state.model
+        # Weights are used once a step; a recording must not keep their copies for the next.
+        with torch.autocast(kind, torch.bfloat16, enabled=self._mixed, cache_enabled=False):
+            prediction: Tensor = model(*inputs)
+        loss = (prediction.float() - target).square().mean()
+        gradients = torch.autograd.grad(loss, [*model.parameters()])
+        self.state.learn(self.state.layout.join(gradients))
+        return loss.detach()
+
 
 class Ensemble:
-    """Networks of one shape that take their steps together."""
+    """Networks of one shape that take their steps together.
+
+    On a CPU as one batched program, forward and backward, where there are several. On a GPU as
+    recordings that run side by side, each on a stream of its own: a small network's kernels leave
+    most of a GPU idle, and each computes the same bits as alone.
+    """
 
     def __init__(self, learners: Sequence[Learner]) -> None:
         self.learners = tuple(learners)
         states = [learner.state for learner in learners]
-        self._model, self._layout = states[0].model, states[0].layout
-        self._mixed = learners[0].mixed
-        self._weights: list[Tensor] = [*self._model.parameters()]
-        if len(states) > 1:
+        device = states[0].weights.device
+        if device.type == "cuda":
+            self._streams = [torch.cuda.Stream(device) for _ in states]
+            generators = [state.generator for state in states]
+            self._learn: Callable[[], Tensor] = replayed(self._side_by_side, device, generators)
+        elif len(states) == 1:
+            self._learn = lambda: learners[0].learn()[None]
+        else:
+            self._model, self._layout = states[0].model, states[0].layout
             matrix = states[0].weights.new_empty(len(states), len(states[0].weights))
             for state, row in zip(states, matrix, strict=True):
                 state.move(row)
             views = self._layout.views(matrix)
-            self._views = {name: view.requires_grad_() for name, view in views.items()}
-            self._weights = [*self._views.values()]
+            self._weights = {name: view.requires_grad_() for name, view in views.items()}
+            self._learn = self._batched
 
     def step(self) -> Tensor:
         """Train every network by a step.
@@ -174,38 +212,35 @@ class Ensemble:
         Returns:
             Their losses, (K,), on the device; reading them waits for the device.
         """
-        inputs, targets = zip(*(self._posed(learner) for learner in self.learners), strict=True)
-        with torch.autocast(targets[0].device.type, torch.bfloat16, enabled=self._mixed):
-            predictions = self._predict(inputs)
-        losses = (predictions.float() - torch.stack(targets)).square().mean(dim=(1, 2, 3, 4))
-        gradients = torch.autograd.grad(losses.sum(), self._weights)
-        for learner, gradient in zip(self.learners, self._split(gradients), strict=True):
-            learner.state.learn(gradient)
-        return losses.detach()
+        losses = self._learn()
+        for learner in self.learners:
+            learner.state.step += 1
+        return losses
 
-    @staticmethod
-    def _posed(learner: Learner) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-        """Return a batch as its network meets it, ((x_t, t, labels), target)."""
-        batch, diffusion = learner.draw(), learner.diffusion
-        x_t = diffusion.add_noise(batch.x_0, batch.t, batch.noise)
-        target = diffusion.target(batch.x_0, batch.t, batch.noise)
-        return (x_t, batch.t, batch.labels), target
+    def _side_by_side(self) -> Tensor:
+        """Learn on as many streams as networks; returns the losses, (K,)."""
+        now, losses = torch.cuda.current_stream(), []
+        for learner, stream in zip(self.learners, self._streams, strict=True):
+            stream.wait_stream(now)
+            with torch.cuda.stream(stream):
+                losses.append(learner.learn())
+        for stream in self._streams:
+            now.wait_stream(stream)
+        return torch.stack(losses)
 
-    def _predict(self, inputs: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-        """Return the prediction of every network for its inputs, (K, B, 1, N, N)."""
-        if len(inputs) == 1:
-            prediction: Tensor = self._model(*inputs[0])
-            return prediction[None]
+    def _batched(self) -> Tensor:
+        """Learn as one program; returns the losses, (K,)."""
+        inputs, targets = zip(*(learner.posed() for learner in self.learners), strict=True)
         stacked = [torch.stack(tensors) for tensors in zip(*inputs, strict=True)]
         predictions: Tensor = vmap(lambda w, *x: functional_call(self._model, w, x))(
-            self._views, *stacked
+            self._weights, *stacked
         )
-        return predictions
-
-    def _split(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return every network's gradient, (P,)."""
+        losses = (predictions - torch.stack(targets)).square().mean(dim=(1, 2, 3, 4))
+        gradients = torch.autograd.grad(losses.sum(), [*self._weights.values()])
         joined = self._layout.join(gradients)
-        return [joined] if len(self.learners) == 1 else [*joined]
+        for learner, gradient in zip(self.learners, joined, strict=True):
+            learner.state.learn(gradient)
+        return losses.detach()
 
 
 def train(

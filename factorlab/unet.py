@@ -45,6 +45,35 @@ def sinusoidal(position: Tensor, length: int) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
+def enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return images (B, C, h, w) in another size, bilinear with corners on corners.
+
+    On a GPU as two matrix products: PyTorch's own adds up its gradient in any order.
+    """
+    if x.device.type != "cuda":
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+    for _ in range(2):  # along the last axis, which then takes the other's place
+        side, new = x.shape[-1], size[1]
+        basis = torch.eye(side, device=x.device)[None]
+        matrix = F.interpolate(basis, size=new, mode="linear", align_corners=True)[0]
+        x, size = (x @ matrix.to(x.dtype)).transpose(-1, -2), (size[1], size[0])
+    return x
+
+
+def halved(x: Tensor) -> Tensor:
+    """Return images (B, C, H, W) at half their side, rounded up, each pixel the largest of four.
+
+    On a GPU not by PyTorch's own, whose gradient has no deterministic form there; equal pixels
+    share the gradient.
+    """
+    if x.device.type != "cuda":
+        return F.max_pool2d(x, 2, ceil_mode=True)
+    height, width = x.shape[-2:]
+    whole = F.pad(x, (0, width % 2, 0, height % 2), value=-math.inf)
+    pooled: Tensor = whole.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2)).amax(dim=(-3, -1))
+    return pooled
+
+
 class DoubleConv(nn.Module):
     """conv 3x3, group norm, GELU, conv 3x3, group norm; the residual form adds its input."""
 
@@ -116,7 +145,7 @@ class Down(Block):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return (B, C_out, ceil(H / 2), ceil(W / 2))."""
-        return super().forward(F.max_pool2d(x, 2, ceil_mode=True), condition)
+        return super().forward(halved(x), condition)
 
 
 class Up(Block):
@@ -128,8 +157,8 @@ class Up(Block):
     def forward(self, x: Tensor, condition: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return (B, C_out, H, W) from x (B, C_x, h, w) and the skip (B, C_in - C_x, H, W)."""
         assert skip is not None
-        x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=True)
-        return super().forward(torch.cat([skip, x], dim=1), condition)
+        height, width = skip.shape[-2:]
+        return super().forward(torch.cat([skip, enlarged(x, (height, width))], dim=1), condition)
 
 
 class UNet(nn.Module):

@@ -107,6 +107,7 @@ def time_step(settings: RunSettings, together: int) -> Speed:
 
     from factorlab.dataset import build  # noqa: PLC0415
     from factorlab.diffusion import Diffusion  # noqa: PLC0415
+    from factorlab.replay import WARM_UP  # noqa: PLC0415
     from factorlab.training import Ensemble, Learner, TrainingState  # noqa: PLC0415
     from factorlab.trial import resolve_device  # noqa: PLC0415
 
@@ -125,7 +126,7 @@ def time_step(settings: RunSettings, together: int) -> Speed:
         ]
     )
     times = []
-    for _ in range(4):
+    for _ in range(4 if device.type == "cpu" else WARM_UP + 4):
         start = time.perf_counter()
         ensemble.step()
         if device.type == "cuda":

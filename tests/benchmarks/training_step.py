@@ -40,7 +40,9 @@ ATTENTION = ((64, 2), (256, 2), (1024, 2), (256, 4), (1024, 4), (64, 8), (256, 8
 """Pixels and channels a head: of width 8 at N = 8, 16, 32, of width 16, and what lies beyond."""
 
 
-def settings_of(size: int, width: int, batch: int = 64, seed: int = 0) -> RunSettings:
+def settings_of(
+    size: int, width: int, batch: int = 64, seed: int = 0, steps: int = 1_000_000
+) -> RunSettings:
     """Return a run of the laptop's kind, long enough to never end."""
     return parse(
         {
@@ -48,18 +50,18 @@ def settings_of(size: int, width: int, batch: int = 64, seed: int = 0) -> RunSet
             "data": {"size": size, "subsample": 0.1, "spacing": 0.5},
             "model": {"width": width},
             "diffusion": {"prediction": "v"},
-            "training": {"steps": 1_000_000, "batch_size": batch},
+            "training": {"steps": steps, "batch_size": batch},
         }
     )
 
 
-def ensemble(settings: RunSettings, members: int = 1) -> Ensemble:
+def ensemble(settings: RunSettings, members: int = 1, device: torch.device = CPU) -> Ensemble:
     """Return networks that train together, which differ in their seed."""
-    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
+    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion, device)
     seeds = range(settings.seed, settings.seed + members)
     runs = [settings.model_copy(update={"seed": seed}) for seed in seeds]
     return Ensemble(
-        [Learner(TrainingState(run, CPU), run, dataset, diffusion, CPU) for run in runs]
+        [Learner(TrainingState(run, device), run, dataset, diffusion, device) for run in runs]
     )
 
 
@@ -122,19 +124,21 @@ def eager_unet(settings: ModelSettings, *, weights: bool = True) -> UNet:
 class Eager:
     """A run that trains in the eager form."""
 
-    def __init__(self, settings: RunSettings, *, weights: bool) -> None:
-        self.settings, self.diffusion = settings, Diffusion(settings.diffusion)
-        self.labels = torch.from_numpy(build(settings.data, settings.seed).labels).float()
+    def __init__(self, settings: RunSettings, *, weights: bool, device: torch.device = CPU) -> None:
+        self.settings, self.diffusion = settings, Diffusion(settings.diffusion, device)
+        labels = torch.from_numpy(build(settings.data, settings.seed).labels)
+        self.labels = labels.to(device, torch.float32)
         self.images = to_model(render(self.labels, settings.data))
-        self.model = eager_unet(settings.model, weights=weights)
+        self.model = eager_unet(settings.model, weights=weights).to(device)
         rate = settings.training.learning_rate
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate)
 
     def step(self) -> None:
         """Train by a step."""
-        chosen = torch.randint(len(self.images), (self.settings.training.batch_size,))
+        shape, device = (self.settings.training.batch_size,), self.images.device
+        chosen = torch.randint(len(self.images), shape, device=device)
         x_0, labels = self.images[chosen], self.labels[chosen]
-        t = torch.randint(self.settings.diffusion.timesteps, (len(x_0),))
+        t = torch.randint(self.settings.diffusion.timesteps, shape, device=device)
         loss = self.diffusion.loss(self.model, x_0, labels, t, torch.randn_like(x_0))
         self.optimizer.zero_grad()
         loss.backward()

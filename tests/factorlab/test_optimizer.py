@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab.config import TrainingSettings
-from factorlab.optimizer import AdamW, rates
+from factorlab.optimizer import AdamW, FactorTable, factors, rates
 
 
 def reference(weights, settings):
@@ -39,7 +40,7 @@ def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
     g = torch.Generator().manual_seed(seed)
     weights = torch.randn(11, generator=g, dtype=torch.float64)
     theirs = weights.clone().requires_grad_()
-    ours, (optimizer, scheduler) = AdamW(weights, settings), reference(theirs, settings)
+    ours, (optimizer, scheduler) = AdamW(weights), reference(theirs, settings)
     for step in range(steps):
         group, now = optimizer.param_groups[0], rates(settings, step)
         assert now.learning_rate == pytest.approx(group["lr"], rel=1e-9)
@@ -48,8 +49,18 @@ def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
         theirs.grad = gradient.clone()
         optimizer.step()
         scheduler.step()
-        ours.update(weights, gradient, step)
+        ours.update(weights, gradient, factors(settings, step))
         np.testing.assert_allclose(weights, theirs.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_a_table_holds_the_factors_of_every_step():
+    settings = TrainingSettings(steps=7)
+    table = FactorTable(settings, torch.device("cpu"))
+    for step in [*range(7), 3, 4]:
+        if step == 3:
+            table.seek(3)
+        found = [float(value) for value in astuple(table.take())]
+        assert found == pytest.approx(astuple(factors(settings, step)), rel=1e-6)
 
 
 def test_training_does_without_the_compiler():

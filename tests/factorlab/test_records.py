@@ -299,8 +299,10 @@ def test_two_checkpoints_are_kept_and_pickle_is_refused(tmp_path):
         checkpoint.newest(tmp_path, 0, "cpu")
 
 
-def test_a_checkpoint_of_another_kind_of_device_is_passed_over(tmp_path, uninterrupted, caplog):
-    trial = Trial(tiny(), tmp_path)
+def test_a_checkpoint_of_another_kind_of_device_is_passed_over(tmp_path, caplog):
+    settings = tiny().model_copy(update={"device": "cpu"})
+    uninterrupted = finish(Trial(settings, tmp_path / "through"))
+    trial = Trial(settings, tmp_path)
     run = trial.run()
     for progress in run:
         if progress.step == 10:
@@ -310,7 +312,7 @@ def test_a_checkpoint_of_another_kind_of_device_is_passed_over(tmp_path, uninter
     for path in folder.glob("*.pt"):
         path.unlink()
     checkpoint.save(folder, 10, {**state, "device": "cuda"})
-    weights, metrics, *_ = finish(Trial(tiny(), tmp_path))
+    weights, metrics, *_ = finish(Trial(settings, tmp_path))
     assert (weights, metrics) == uninterrupted[:2]
     assert "was written on cuda" in caplog.text
 
