@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 KEPT = 2
 """The newest, and the one before it in case the newest is damaged."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of what a checkpoint holds; one of another version is passed over."""
 
 _NAME = re.compile(r"step-(\d{10})-([0-9a-f]{32})\.pt")

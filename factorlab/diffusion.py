@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from factorlab import pulse
 from factorlab.config import DiffusionSettings
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -133,6 +134,7 @@ class Diffusion:
         times = self.sampling_times()
         one = torch.ones((), device=labels.device)
         for now, after in zip(times, [*times[1:], None], strict=True):
+            pulse.beat()
             t = torch.full((len(labels),), now, device=labels.device)
             x_0 = self._denoised(x, t, model(x, t, labels).float())
             abar = self.abar[now]

@@ -18,7 +18,18 @@ INTERRUPTED = 130
 
 
 class UserError(ValueError):
-    """A mistake of the user's; the message is one sentence that says what is allowed."""
+    """A mistake of the user's; the message is one sentence that says what is allowed.
+
+    It may quote what the user wrote: what is not printable there is escaped, so that it stays one
+    line and moves no cursor.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else _escaped(c) for c in message))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class TrialFailed(RuntimeError):  # noqa: N818 - an outcome of a trial, as `optuna.TrialPruned`

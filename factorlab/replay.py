@@ -66,8 +66,14 @@ class Replayed:
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
+        problem: torch.OutOfMemoryError | None = None
         with torch.cuda.graph(graph):
-            known.output = self._work(*known.inputs)
+            try:
+                known.output = self._work(*known.inputs)
+            except torch.OutOfMemoryError as error:
+                problem = error  # the recording has to be ended in order
+        if problem is not None:
+            raise problem
         known.graph = graph
 
 

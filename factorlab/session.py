@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 import platform
@@ -30,6 +31,9 @@ from factorlab.training import Learner, TrainingState
 
 if TYPE_CHECKING:
     from factorlab.trial import Trial
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Session:
 
     def __init__(self, trial: Trial, device: torch.device) -> None:
         self.trial, self.over = trial, False
+        self.repeated: int | None = None  # the step at which a loss was not finite, and then was
         self.together = 1  # the most trials, this one included, that ever took a step together
         self.seconds = {"setup": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
         with self._timed("setup"):
@@ -91,9 +96,33 @@ class Session:
             self.seconds = saved["seconds"]
             self.accuracy = saved["accuracy"]
             self.together = saved["together"]
+            self.learner.parts = saved["parts"]
+            self.repeated = saved["repeated"]
+
+    def repeat(self) -> bool:
+        """Go back to the newest checkpoint, or to the start, to see whether a failure stays.
+
+        Returns:
+            False where that was done before: what fails twice will fail again.
+        """
+        if self.repeated is not None or self.state.step == 0:
+            return False
+        self.repeated = self.state.step
+        saved = checkpoint.newest(self.record.checkpoints, self.journal.length, self.device.type)
+        fresh = saved or {"state": TrainingState(self.settings, self.device).state_dict()}
+        self.state.load_state_dict(fresh["state"])
+        self.losses = [loss.to(self.device) for loss in fresh.get("losses", ())]
+        return True
 
     def save(self) -> None:
-        """Write a checkpoint of this moment, between two steps."""
+        """Write a checkpoint of this moment, between two steps, unless a number is not finite.
+
+        Who goes on from the checkpoint before finds out whether it stays so.
+        """
+        numbers = torch.cat([self.state.weights, *(loss.reshape(1) for loss in self.losses)])
+        if not bool(numbers.isfinite().all()):
+            log.warning("not finite after step %d: no checkpoint is written", self.state.step)
+            return
         with self._timed("save"):
             saved = {
                 "state": self.state.state_dict(),
@@ -101,6 +130,8 @@ class Session:
                 "seconds": self.seconds,
                 "accuracy": self.accuracy,
                 "together": self.together,
+                "parts": self.learner.parts,
+                "repeated": self.repeated,
                 "journal_offset": self.journal.length,
                 "device": self.device.type,
             }
@@ -202,6 +233,8 @@ class Session:
                 "weights_sha256": hashlib.sha256(content).hexdigest(),
                 "seconds": self.seconds,
                 "trained_together": self.together,
+                "batch_parts": self.learner.parts,
+                "repeated_after_step": self.repeated,
                 "steps": self.state.step,
                 "parameters": self.state.model.parameter_count,
                 "device": describe_device(self.device),

@@ -1,28 +1,24 @@
-"""Training: one step of one network, or of several at once, with a state that can be saved.
+"""Training: what a step of one network does, with a state that can be saved.
 
 The caller owns logging, evaluation and checkpoints. Every random number is drawn from the
 generator of its run's state, so a state saved after any step continues with the same bits.
-Networks of one shape can take their steps together; all else of a run (batches, optimizer,
-schedule, randomness) stays its own.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
 from factorlab.config import RunSettings
 from factorlab.dataset import Dataset
 from factorlab.diffusion import Diffusion
 from factorlab.images import render, to_model
 from factorlab.optimizer import AdamW, FactorTable, factors
-from factorlab.replay import replayed
 from factorlab.seeding import Stream, generator, integer
 from factorlab.unet import UNet
 from factorlab.weights import Layout
@@ -130,6 +126,8 @@ class Learner:
         device: torch.device,
     ) -> None:
         self.state, self.settings = state, settings
+        self.parts = 1
+        """In how many parts a batch goes through the network: more where memory is short."""
         self._mixed = settings.training.mixed_precision and device.type == "cuda"
         self.diffusion, self._dataset = diffusion, dataset
         self._labels = torch.from_numpy(dataset.labels).to(device, torch.float32)
@@ -169,92 +167,30 @@ class Learner:
             The loss, a scalar.
         """
         inputs, target = self.posed()
+        size = -(-len(target) // self.parts)
+        first, *others = zip(*(tensor.split(size) for tensor in (*inputs, target)), strict=True)
+        loss, slope = self._slope(first, len(target))
+        for part in others:
+            more_loss, more_slope = self._slope(part, len(target))
+            loss, slope = loss + more_loss, slope.add_(more_slope)
+        try:
+            self.state.learn(slope)
+        except torch.OutOfMemoryError as error:  # some of the state has changed
+            raise RuntimeError(f"no memory within an optimizer step: {error}") from None
+        return loss
+
+    def _slope(self, part: Sequence[Tensor], whole: int) -> tuple[Tensor, Tensor]:
+        """Return the loss of a part of a batch and its gradient, (P,), as shares of the whole's.
+
+        Args:
+            part: x_t, t, labels and target.
+            whole: images of the batch.
+        """
+        *inputs, target = part
         kind, model = target.device.type, self.state.model
         # Weights are used once a step; a recording must not keep their copies for the next.
         with torch.autocast(kind, torch.bfloat16, enabled=self._mixed, cache_enabled=False):
             prediction: Tensor = model(*inputs)
-        loss = (prediction.float() - target).square().mean()
+        loss = (prediction.float() - target).square().mean() * (len(target) / whole)
         gradients = torch.autograd.grad(loss, [*model.parameters()])
-        self.state.learn(self.state.layout.join(gradients))
-        return loss.detach()
-
-
-class Ensemble:
-    """Networks of one shape that take their steps together.
-
-    On a CPU as one batched program, forward and backward, where there are several. On a GPU as
-    recordings that run side by side, each on a stream of its own: a small network's kernels leave
-    most of a GPU idle, and each computes the same bits as alone.
-    """
-
-    def __init__(self, learners: Sequence[Learner]) -> None:
-        self.learners = tuple(learners)
-        states = [learner.state for learner in learners]
-        device = states[0].weights.device
-        if device.type == "cuda":
-            self._streams = [torch.cuda.Stream(device) for _ in states]
-            generators = [state.generator for state in states]
-            self._learn: Callable[[], Tensor] = replayed(self._side_by_side, device, generators)
-        elif len(states) == 1:
-            self._learn = lambda: learners[0].learn()[None]
-        else:
-            self._model, self._layout = states[0].model, states[0].layout
-            matrix = states[0].weights.new_empty(len(states), len(states[0].weights))
-            for state, row in zip(states, matrix, strict=True):
-                state.move(row)
-            views = self._layout.views(matrix)
-            self._weights = {name: view.requires_grad_() for name, view in views.items()}
-            self._learn = self._batched
-
-    def step(self) -> Tensor:
-        """Train every network by a step.
-
-        Returns:
-            Their losses, (K,), on the device; reading them waits for the device.
-        """
-        losses = self._learn()
-        for learner in self.learners:
-            learner.state.step += 1
-        return losses
-
-    def _side_by_side(self) -> Tensor:
-        """Learn on as many streams as networks; returns the losses, (K,)."""
-        now, losses = torch.cuda.current_stream(), []
-        for learner, stream in zip(self.learners, self._streams, strict=True):
-            stream.wait_stream(now)
-            with torch.cuda.stream(stream):
-                losses.append(learner.learn())
-        for stream in self._streams:
-            now.wait_stream(stream)
-        return torch.stack(losses)
-
-    def _batched(self) -> Tensor:
-        """Learn as one program; returns the losses, (K,)."""
-        inputs, targets = zip(*(learner.posed() for learner in self.learners), strict=True)
-        stacked = [torch.stack(tensors) for tensors in zip(*inputs, strict=True)]
-        predictions: Tensor = vmap(lambda w, *x: functional_call(self._model, w, x))(
-            self._weights, *stacked
-        )
-        losses = (predictions - torch.stack(targets)).square().mean(dim=(1, 2, 3, 4))
-        gradients = torch.autograd.grad(losses.sum(), [*self._weights.values()])
-        joined = self._layout.join(gradients)
-        for learner, gradient in zip(self.learners, joined, strict=True):
-            learner.state.learn(gradient)
-        return losses.detach()
-
-
-def train(
-    state: TrainingState,
-    settings: RunSettings,
-    dataset: Dataset,
-    diffusion: Diffusion,
-    device: torch.device,
-) -> Iterator[Tensor]:
-    """Train one network until the configured number of steps.
-
-    Yields:
-        The loss after every step, a scalar on the device; `state.step` counts the steps done.
-    """
-    ensemble = Ensemble([Learner(state, settings, dataset, diffusion, device)])
-    while state.step < settings.training.steps:
-        yield ensemble.step()[0]
+        return loss.detach(), self.state.layout.join(gradients)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -15,11 +16,13 @@ import torch
 from factorlab import checkpoint
 from factorlab.config import RunSettings
 from factorlab.dataset import Dataset, build, evaluation_labels
+from factorlab.ensemble import Ensemble
 from factorlab.errors import TrialFailed, UserError
 from factorlab.files import DamagedFile
 from factorlab.record import Busy, Identity, Record, identify
 from factorlab.session import Progress, Session
-from factorlab.training import Ensemble
+
+log = logging.getLogger(__name__)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -199,10 +202,17 @@ def _each(
 
 
 def _act(session: Session, act: Callable[[Session], Progress | None]) -> Iterator[Progress | Ended]:
-    """Let a session act and yield what came of it; a failure goes into its record."""
+    """Let a session act and yield what came of it.
+
+    A first failure is looked at again from the last checkpoint: the same bits fail again, unless
+    the hardware erred. A second one goes into the record.
+    """
     try:
         progress = act(session)
     except TrialFailed as failure:
+        if session.repeat():
+            log.warning("%s; going back to step %d", failure, session.state.step)
+            return
         session.record.write_failure(str(failure), session.state.step)
         session.over = True
         yield Ended(session.trial, failure)

@@ -17,6 +17,8 @@ from sweeps.experiment import Resources
 OBJECT_STORE_BYTES = 100 * 2**20
 """Ray's shared memory on this machine: trials exchange nothing but a few numbers."""
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default, without its warning
@@ -30,13 +32,16 @@ def _configure(address: str | None) -> None:
     """Set Ray up through the environment; what the user has set there stays.
 
     Args:
-        address: of a cluster; without one nothing listens beyond this machine.
+        address: of a cluster; without one nothing listens beyond this machine, and with one that
+            lies elsewhere Ray asks for a token.
     """
     settings = dict(_SETTINGS)
     if address is None:
         # Despite its name this decides, on every system, whether Ray's processes bind to the
         # loopback address or to all interfaces.
         settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    elif address.rpartition(":")[0].strip("[]") not in _LOOPBACK:
+        settings["RAY_AUTH_MODE"] = "token"  # whoever reaches a cluster may run code on it
     for key, value in settings.items():
         os.environ.setdefault(key, value)
 
@@ -45,10 +50,11 @@ def connect(address: str | None) -> None:
     """Start Ray with all cores this process may use, or connect to a cluster; once.
 
     Raises:
-        UserError: no cluster answers at the address.
+        UserError: no cluster answers at the address, or it asks for another token.
     """
     _configure(address)
     import ray  # noqa: PLC0415 - it reads its settings when it is imported
+    from ray.exceptions import AuthenticationError  # noqa: PLC0415
 
     if ray.is_initialized():
         return
@@ -56,6 +62,12 @@ def connect(address: str | None) -> None:
     if address is not None:
         try:
             ray.init(address=address, **quiet)
+        except AuthenticationError:
+            raise UserError(
+                f"--address {address}: Ray needs the token of that cluster in RAY_AUTH_TOKEN or "
+                "~/.ray/auth_token ('ray get-auth-token --generate' makes one); a cluster without "
+                "any takes RAY_AUTH_MODE=disabled"
+            ) from None
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"--address {address}: no Ray cluster answers: {reason}") from None

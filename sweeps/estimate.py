@@ -14,9 +14,9 @@ from factorlab.cost import forward_flops
 from factorlab.record import Record
 from sweeps import packing, probe
 from sweeps.experiment import Resources
-from sweeps.packing import step_flops
+from sweeps.pack_size import Limits, step_flops
 from sweeps.plan import Plan, PlannedTrial
-from sweeps.probe import Findings
+from sweeps.probe import Findings, Question
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ def begin(
         return
     known = _measured(plan)
     counts = Counter(trial.settings.shape for trial in pending)
-    wanted = plan.experiment.resources.pack
-    asked = []
-    for shape, settings in shapes.items():
-        most = packing.on_cpu(settings).most if wanted == "auto" else wanted
-        asked.append((settings, 0 if shape in known else min(most, counts[shape])))
+    wanted = plan.experiment.resources
+    asked = [
+        Question(settings, wanted.pack, counts[shape], wanted.gpu, timed=shape not in known)
+        for shape, settings in shapes.items()
+    ]
     with probe.start(asked) as running:
         yield lambda slots: _price(plan, pending, known, running.findings(), slots)
 
@@ -129,6 +129,7 @@ def _price(
     """
     shapes = {trial.settings.shape: trial.settings for trial in pending}
     speeds = dict(zip(shapes, found.speeds, strict=True))
+    limits = {shape: speed.limits for shape, speed in speeds.items()}
     per_step = {s: known.get(s, v.step or 0.0) for s, v in speeds.items()}
     seconds, operations = {}, 0.0
     for trial in pending:
@@ -146,7 +147,7 @@ def _price(
         basis="a probe of this machine" if probed else "finished trials",
         steps=sum(trial.settings.training.steps for trial in pending),
         flops=operations,
-        packs=tuple(_packs(plan, pending, seconds, shapes, found, at_once)),
+        packs=tuple(_packs(plan, pending, seconds, limits, at_once)),
     )
 
 
@@ -154,8 +155,7 @@ def _packs(
     plan: Plan,
     pending: Sequence[PlannedTrial],
     seconds: Mapping[str, float],
-    shapes: Mapping[Shape, RunSettings],
-    found: Findings,
+    limits: Mapping[Shape, Limits],
     slots: int,
 ) -> list[tuple[PlannedTrial, ...]]:
     """Return which pending trials train together.
@@ -164,16 +164,8 @@ def _packs(
         plan: the sweep.
         pending: its pending trials.
         seconds: how long each takes, by key.
-        shapes: a run of each shape.
-        found: what the probe found, in the order of the shapes.
+        limits: how many trials of each shape may train together.
         slots: packs that train at a time.
     """
-    wanted = plan.experiment.resources
-    if wanted.pack != "auto":
-        as_told = dict.fromkeys(shapes, packing.Limits(1, wanted.pack))
-        return packing.form(pending, seconds, as_told, slots=1)
-    limits = {
-        shape: packing.limits(settings, speed, found, wanted.gpu)
-        for (shape, settings), speed in zip(shapes.items(), found.speeds, strict=True)
-    }
-    return packing.form(pending, seconds, limits, slots)
+    told = plan.experiment.resources.pack != "auto"
+    return packing.form(pending, seconds, limits, slots=1 if told else slots)

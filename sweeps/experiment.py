@@ -33,12 +33,16 @@ class Resources(Settings):
     cpu: float = Field(default=1, gt=0)
     """Cores; a trial computes on one thread whatever it occupies."""
 
-    gpu: float = Field(default=0.25, gt=0, le=1)
-    """Share of a GPU, where trials run on CUDA."""
+    gpu: float = Field(default=1, gt=0, le=1)
+    """Share of a GPU, where trials run on CUDA: a pack fills one, and shares would take turns."""
+
+    timeout: float = Field(default=1800, gt=0)
+    """Seconds without a training step or a network call of an evaluation after which a trial
+    counts as hung: its worker is ended, and another goes on from the last checkpoint."""
 
     pack: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Trials of one shape that train together as one batched program in the place of one;
-    `auto` takes what is fastest. Together, results are the same as alone but for rounding."""
+    """Trials of one shape that train together in the place of one; `auto` takes what is fastest.
+    On a GPU results are the same bits as alone, on a CPU the same but for rounding."""
 
 
 class Profile(Settings):

@@ -15,6 +15,7 @@ from factorlab.errors import TrialFailed
 from factorlab.record import Busy
 from factorlab.session import Progress
 from factorlab.trial import Trial, run_together
+from sweeps.watchdog import Watchdog
 from sweeps.work import At, Ended, Task
 
 
@@ -23,15 +24,21 @@ def prepare() -> None:
     torch.set_num_threads(1)  # as many trials as cores, each on one thread
 
 
-def train(tasks: Sequence[Task]) -> Generator[At | Ended, None, None]:
+def train(tasks: Sequence[Task], timeout: float) -> Generator[At | Ended, None, None]:
     """Train trials together, yielding how far each is after every step, and when it ended.
 
     Closing the iterator saves a checkpoint of each that has not ended.
+
+    Args:
+        tasks: what to train.
+        timeout: seconds without a sign of life after which the process ends.
     """
     if not tasks:
         return
+    trials = [_trial(task) for task in tasks]
     accuracy: dict[str, float | None] = {}
-    with closing(run_together([_trial(task) for task in tasks])) as events:
+    watched = Watchdog(timeout).watching(trials[0].record.path)
+    with watched, closing(run_together(trials)) as events:
         for event in events:
             key = event.trial.identity.key
             if isinstance(event, Progress):

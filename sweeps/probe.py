@@ -6,19 +6,44 @@ context that would stay for the whole sweep. `start` returns at once, so that Ra
 
 from __future__ import annotations
 
-import json
+import gc
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter
 
 from factorlab.config import RunSettings
 from factorlab.cost import forward_flops
 from factorlab.errors import UserError
+from sweeps.pack_size import Limits, on_cpu, on_gpu
 
+_REFUSED = 2  # exit status of a probe that was asked for the impossible
 _PROBE_FLOPS = 2e10  # a probe step of about half a second on one core
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a shape of trial."""
+
+    settings: RunSettings
+    """A run of the shape."""
+
+    pack: int | Literal["auto"]
+    """Trials that are to train together."""
+
+    count: int
+    """Trials of the shape that wait."""
+
+    gpu: float
+    """Share of a GPU that a pack occupies."""
+
+    timed: bool
+    """Whether to time the step on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +51,10 @@ class Speed:
     """What a shape of trial takes."""
 
     step: float | None
-    """Seconds of a trial's training step, if they were asked for or are on CUDA."""
+    """Seconds of a training step, a trial's share of its pack's; None where not timed."""
 
-    memory: int | None
-    """Bytes that training takes on a CUDA device, None elsewhere."""
+    limits: Limits
+    """How many trials may train together."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +62,13 @@ class Findings:
     """What a probe found."""
 
     speeds: list[Speed]
-    """In the order of the shapes asked for."""
+    """In the order of the questions."""
 
     devices: int
     """CUDA devices."""
 
-    gpu_memory: int
-    """Bytes of one of them; 0 where there is none."""
 
-
-Shapes = Sequence[tuple[RunSettings, int]]
-"""A run of each shape, and as how many that train together to time its step on a CPU; 0 is not."""
+_QUESTIONS, _FINDINGS = TypeAdapter(list[Question]), TypeAdapter(Findings)
 
 
 class Probe:
@@ -63,20 +84,17 @@ class Probe:
             UserError: a device that is asked for is not there.
         """
         output, messages = self._process.communicate()
+        if self._process.returncode == _REFUSED:
+            raise UserError(messages.strip().splitlines()[-1])
         if self._process.returncode != 0:
             raise RuntimeError(f"the probe of this machine failed: {messages.strip()}")
-        found = json.loads(output.splitlines()[-1])
-        if "refused" in found:
-            raise UserError(found["refused"])
-        return Findings(
-            [Speed(**speed) for speed in found["speeds"]], found["devices"], found["gpu_memory"]
-        )
+        return _FINDINGS.validate_json(output.splitlines()[-1])
 
 
 @contextmanager
-def start(shapes: Shapes) -> Iterator[Probe]:
+def start(questions: Sequence[Question]) -> Iterator[Probe]:
     """Measure each shape for about a second, in the background; it ends with the block."""
-    asked = json.dumps([(settings.model_dump_json(), count) for settings, count in shapes])
+    asked = _QUESTIONS.dump_json([*questions]).decode()
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "sweeps.probe"],  # -P: no module of the working folder
         stdin=subprocess.PIPE,
@@ -93,7 +111,7 @@ def start(shapes: Shapes) -> Iterator[Probe]:
             process.kill()
 
 
-def time_step(settings: RunSettings, together: int) -> Speed:
+def time_step(settings: RunSettings, together: int) -> tuple[float, int]:
     """Measure the training step of a shape, here and on one thread.
 
     The step that trials take. Large batches are probed with fewer images and scaled, so that a
@@ -101,19 +119,23 @@ def time_step(settings: RunSettings, together: int) -> Speed:
 
     Args:
         settings: a run of the shape.
-        together: how many train together; the step is a trial's share of theirs.
+        together: how many train together.
+
+    Returns:
+        Seconds of a trial's share of the step, and the bytes that all took on a GPU.
     """
     import torch  # noqa: PLC0415
 
     from factorlab.dataset import build  # noqa: PLC0415
     from factorlab.diffusion import Diffusion  # noqa: PLC0415
+    from factorlab.ensemble import Ensemble  # noqa: PLC0415
     from factorlab.replay import WARM_UP  # noqa: PLC0415
-    from factorlab.training import Ensemble, Learner, TrainingState  # noqa: PLC0415
+    from factorlab.training import Learner, TrainingState  # noqa: PLC0415
     from factorlab.trial import resolve_device  # noqa: PLC0415
 
     device, batch = resolve_device(settings.device), settings.training.batch_size
     image = forward_flops(settings.model, settings.data.size)
-    probed = max(1, min(batch, int(_PROBE_FLOPS / (3 * image))))
+    probed = max(1, min(batch, int(_PROBE_FLOPS / (3 * image)))) if device.type == "cpu" else batch
     training = settings.training.model_copy(update={"batch_size": probed})
     run = settings.model_copy(update={"training": training})
     if device.type == "cuda":
@@ -132,39 +154,46 @@ def time_step(settings: RunSettings, together: int) -> Speed:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
-    memory = None
-    if device.type == "cuda":
-        memory = int(torch.cuda.max_memory_allocated(device) * batch / probed)
-    return Speed(min(times) / together * batch / probed, memory)
+    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    return min(times) / together * batch / probed, memory
 
 
-def _measure(shapes: Shapes) -> Findings:
-    """Measure each shape that is asked for, or is trained on CUDA."""
+def _speed(question: Question) -> Speed:
+    """Answer a question."""
     import torch  # noqa: PLC0415
 
     from factorlab.trial import resolve_device  # noqa: PLC0415
 
+    settings, told = question.settings, question.pack
+    device = resolve_device(settings.device)
+    limits, step = on_cpu(settings) if told == "auto" else Limits(1, told), None
+    if device.type == "cuda" and told == "auto":
+        step, memory = time_step(settings, 1)
+        room = question.gpu * torch.cuda.get_device_properties(device).total_memory
+        limits = on_gpu(settings, step, memory, room)
+        gc.collect()  # or its memory would count for the pack
+    together = min(limits.most, question.count)
+    if question.timed and (step is None or together > 1):
+        step, _ = time_step(settings, together)
+    return Speed(step, limits)
+
+
+def _measure(questions: Sequence[Question]) -> Findings:
+    """Answer all questions."""
+    import torch  # noqa: PLC0415
+
     torch.set_num_threads(1)
-    speeds = []
-    for settings, together in shapes:
-        # On CUDA the step alone decides how many trials train together, known or not.
-        count = 1 if resolve_device(settings.device).type == "cuda" else together
-        speeds.append(time_step(settings, count) if count else Speed(None, None))
-    if not torch.cuda.is_available():
-        return Findings(speeds, 0, 0)
-    memory = torch.cuda.get_device_properties(0).total_memory
-    return Findings(speeds, torch.cuda.device_count(), memory)
+    return Findings([_speed(question) for question in questions], torch.cuda.device_count())
 
 
 def _answer() -> None:
-    """Measure what standard input asks for, and print it."""
-    asked = json.loads(sys.stdin.readline())
-    shapes = [(RunSettings.model_validate_json(settings), count) for settings, count in asked]
+    """Answer what standard input asks, on standard output."""
     try:
-        found = asdict(_measure(shapes))
+        found = _measure(_QUESTIONS.validate_json(sys.stdin.readline()))
     except UserError as error:
-        found = {"refused": str(error)}
-    print(json.dumps(found))
+        print(error, file=sys.stderr)
+        sys.exit(_REFUSED)
+    print(_FINDINGS.dump_json(found).decode())
 
 
 if __name__ == "__main__":

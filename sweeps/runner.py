@@ -171,7 +171,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         tuner = Tuner(
             tune.with_resources(Worker, {k.lower(): v for k, v in room.resources.items()}),
-            param_space={"work": name},
+            param_space={"work": name, "timeout": plan.experiment.resources.timeout},
             tune_config=TuneConfig(num_samples=workers, reuse_actors=True, scheduler=feed),
             run_config=RunConfig(
                 name=plan.experiment.sweep,

@@ -14,16 +14,17 @@ from rich.table import Table
 from factorlab.config import flatten
 from factorlab.errors import INTERRUPTED, UserError, describe
 from factorlab.record import Record, State
-from sweeps import cluster
+from sweeps import cluster, watchdog
 from sweeps import plan as planning
 from sweeps.analyse import Subject, analyse_all
 from sweeps.display import SweepDisplay, duration
 from sweeps.estimate import Estimate, begin, estimate
 from sweeps.experiment import Experiment
-from sweeps.packing import A100_SUSTAINED
+from sweeps.pack_size import A100_SUSTAINED
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.reports import draw
 from sweeps.tracking import START_DELAY, Mirror, TrackedTrial
+from sweeps.watchdog import REPORT
 
 STATES: dict[State, str] = {
     "done": "done before",
@@ -327,7 +328,10 @@ def _conclude(plan: Plan, trained: Trained, console: Console) -> int:
         if trial.state == "failed":
             say(f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}")
         elif trial.state != "done" and trial.key in trained.errors:
-            say(f"its workers died: {trial.name}: {trained.errors[trial.key]}")
+            folder = Record(plan.runs, trial.key).path
+            hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
+            reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
+            say(f"its workers died: {trial.name}: {reason or trained.errors[trial.key]}")
     if trained.broken:
         say(f"{len(trained.broken)} workers could not start: {trained.broken[0]}")
     if counts["done"] == len(plan.trials):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ray
 from ray import tune
@@ -11,7 +14,8 @@ from ray import tune
 from sweeps.work import At, Ended, Pack
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Iterable
+    from types import FrameType
 
 REPORT_EVERY = 2.0
 """Seconds of training between two reports to the driver."""
@@ -23,7 +27,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     Tune's own cost of a trial, and that of its growing list of trials, are paid once a worker.
     The records are what a trial resumes from, so Tune is given no checkpoints.
 
-    Configuration: `work`, the name of the actor that hands out packs.
+    A request to end (SIGTERM), as of a machine that is taken away, is met after the step in hand:
+    with a checkpoint, and the trials back among those that wait.
+
+    Configuration: `work`, the name of the actor that hands out packs; `timeout`, seconds without a
+    sign of life after which the process ends.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -32,6 +40,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         Tune replaces a worker that dies for ever; one that cannot start lives, and reports it.
         """
         self._broken, work = "", ray.get_actor(config["work"])
+        self._asked_to_end = self._in_step = False
         if not ray.get(work.start.remote(self.trial_id)):
             self._broken = "its process died each time"
             return
@@ -39,11 +48,23 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             from sweeps import packs  # noqa: PLC0415 - torch, which the driver does without
 
             packs.prepare()
+            self._before = signal.signal(signal.SIGTERM, self._request)
         except Exception as error:  # whatever a broken installation raises
             self._broken = f"{type(error).__name__}: {error}"
             return
-        self._train = packs.train
+        self._train = partial(packs.train, timeout=config["timeout"])
         self._begin(config)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self._asked_to_end = True
+        if not self._in_step and callable(self._before):
+            self._before(number, frame)
+
+    def _leave(self) -> NoReturn:
+        """End this process, the trials in hand saved and given back."""
+        self._training.close()
+        ray.get(self._work.leave.remote(self.trial_id, self._settled))
+        os._exit(128 + signal.SIGTERM)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take a waiting worker's place in the same process, which saves seconds of imports."""
@@ -53,7 +74,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._work = ray.get_actor(config["work"])
-        self._training: Generator[At | Ended, None, None] = self._train(())
+        self._training = self._train(())
         self._settled: list[Ended] = []  # of the pack in hand
         self._pause = 0.0  # the first report, after one step, shows that it trains
 
@@ -72,6 +93,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         if self._broken:
             return _report(broken=self._broken, done=True)
         deadline, self._pause = time.monotonic() + self._pause, REPORT_EVERY
+        self._in_step = True
+        try:
+            return self._train_until(deadline)
+        finally:
+            self._in_step = False
+
+    def _train_until(self, deadline: float) -> dict[str, Any]:
+        """Train, and return the report."""
         ended: list[Ended] = []
         while True:
             at: dict[str, At] = {}
@@ -82,6 +111,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
                     self._settled.append(event)
                 else:
                     at[event.key] = event
+                if self._asked_to_end:
+                    self._leave()
                 if time.monotonic() >= deadline:
                     return _report(ended, at.values())
             if not self._take():

@@ -82,6 +82,18 @@ class Work:
         self._held[worker] = self._waiting.popleft() if self._waiting else ()
         return self._held[worker]
 
+    def leave(self, worker: str, ended: Sequence[Ended]) -> None:
+        """Put back, together, what a worker holds that goes without fault.
+
+        Args:
+            worker: who goes.
+            ended: of the trials it holds.
+        """
+        self._ended |= {trial.key: trial for trial in ended}
+        rest = tuple(t for t in self._held.pop(worker, ()) if t.key not in self._ended)
+        if rest:
+            self._waiting.appendleft(rest)
+
     def died(self, worker: str, *, counts: bool) -> list[str]:
         """Put back what a worker held; returns the keys that are given up instead.
 

@@ -24,7 +24,7 @@ from factorlab.diffusion import Diffusion
 from factorlab.errors import UserError
 from factorlab.evaluation import Evaluator
 from factorlab.trial import resolve_device
-from sweeps.packing import step_flops
+from sweeps.pack_size import step_flops
 
 SHAPES = ((8, 8), (16, 16), (32, 8), (8, 64), (16, 64), (32, 64))
 """N, width."""

@@ -30,7 +30,7 @@ from training_step import ensemble, interleaved, settings_of
 
 from sweeps.estimate import flops
 from sweeps.experiment import load
-from sweeps.packing import A100_SUSTAINED, step_flops
+from sweeps.pack_size import A100_SUSTAINED, step_flops
 from sweeps.plan import make
 
 BATCH = 64

@@ -26,10 +26,11 @@ from factorlab.attention import WIDEST, fused, with_kernels
 from factorlab.config import ModelSettings, RunSettings, parse
 from factorlab.dataset import build
 from factorlab.diffusion import Diffusion
+from factorlab.ensemble import Ensemble
 from factorlab.images import render, to_model
-from factorlab.training import Ensemble, Learner, TrainingState
+from factorlab.training import Learner, TrainingState
 from factorlab.unet import Block, SelfAttention, UNet
-from sweeps.packing import step_flops
+from sweeps.pack_size import step_flops
 
 CPU = torch.device("cpu")
 SIZES = (8, 16, 32)

@@ -1,5 +1,6 @@
 """On a GPU: the same bits alone, together, stopped, recorded or not, and those of a CPU."""
 
+import gc
 import warnings
 
 import pytest
@@ -9,9 +10,10 @@ from factorlab import evaluation, replay
 from factorlab.config import parse
 from factorlab.dataset import build
 from factorlab.diffusion import Diffusion
+from factorlab.ensemble import Ensemble
 from factorlab.evaluation import Evaluator
-from factorlab.session import Progress
-from factorlab.training import Ensemble, Learner, TrainingState
+from factorlab.session import Progress, Session
+from factorlab.training import Learner, TrainingState
 from factorlab.trial import Trial, resolve_device, run_together
 from factorlab.unet import UNet
 
@@ -147,3 +149,45 @@ def test_training_lowers_the_loss_as_on_a_cpu(gpu):
         assert losses[-30:].mean() < 0.6 * losses[:30].mean()
         ends.append(float(losses[-30:].mean()))
     assert ends[0] == pytest.approx(ends[1], rel=0.15)  # other random numbers, and bfloat16
+
+
+def test_a_batch_that_does_not_fit_goes_through_in_parts(gpu):
+    settings = settings_of(size=16, model={"width": 32}, training={"batch_size": 1024})
+
+    def stepped(count):
+        one = learner(settings, gpu)
+        ensemble = Ensemble([one])
+        return [float(ensemble.step()) for _ in range(count)], one.parts
+
+    losses, _ = stepped(2)
+    gc.collect()
+    torch.cuda.empty_cache()
+    before, needed = torch.cuda.memory_reserved(), torch.cuda.max_memory_allocated()
+    total = torch.cuda.get_device_properties(gpu).total_memory
+    torch.cuda.set_per_process_memory_fraction((before + 0.6 * (needed - before)) / total)
+    try:
+        found, parts = stepped(2 * replay.WARM_UP + 1)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert parts > 1
+    assert found[:2] == pytest.approx(losses, rel=0.02)  # bfloat16
+
+
+def test_a_number_that_was_not_finite_once_leaves_the_same_bits(tmp_path, monkeypatch):
+    straight = Trial(settings_of(), tmp_path / "straight")
+    for _ in straight.run():
+        pass
+    learned, poisoned = Session.learned, []
+
+    def erring(self, loss, seconds):
+        if self.state.step == 17 and not poisoned:
+            poisoned.append(self.state.weights.fill_(torch.nan))
+            loss = loss * torch.nan
+        learned(self, loss, seconds)
+
+    monkeypatch.setattr(Session, "learned", erring)
+    trial = Trial(settings_of(), tmp_path / "erring")
+    for _ in trial.run():
+        pass
+    assert outcome(trial) == outcome(straight)
+    assert trial.record.result()["repeated_after_step"] == 20

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from factorlab.config import parse
 from factorlab.dataset import build
 from factorlab.diffusion import Diffusion
+from factorlab.ensemble import Ensemble
 from factorlab.errors import TrialFailed
 from factorlab.record import Busy
 from factorlab.session import Progress
-from factorlab.training import Ensemble, Learner, TrainingState
+from factorlab.training import Learner, TrainingState
 from factorlab.trial import Ended, Trial, run_together
 
 CPU = torch.device("cpu")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from factorlab.evaluation import Evaluator
 from factorlab.files import DamagedFile, read_json, write_json
 from factorlab.journal import Journal
 from factorlab.record import Busy, Record, identify
+from factorlab.session import Session
 from factorlab.trial import Trial
 
 TINY = {
@@ -140,6 +142,24 @@ def test_a_loss_that_is_not_finite_fails_with_step_and_seed(tmp_path):
     assert trial.record.state() == "failed"
     assert trial.record.failure().startswith("loss is")
     assert trial.record.result() is None
+
+
+@pytest.mark.parametrize("when", [2, 7, 8, 11])
+def test_a_loss_that_is_not_finite_once_is_computed_again(tmp_path, monkeypatch, caplog, when):
+    expected = finish(Trial(tiny(), tmp_path / "straight"))
+    learned, poisoned = Session.learned, []
+
+    def erring(self, loss, seconds):
+        if self.state.step == when and not poisoned:  # as a processor that errs once
+            poisoned.append(self.state.weights.fill_(math.nan))
+            loss = loss * math.nan
+        learned(self, loss, seconds)
+
+    monkeypatch.setattr(Session, "learned", erring)
+    trial = Trial(tiny(), tmp_path / "erring")
+    assert finish(trial) == expected
+    assert "going back to step" in caplog.text
+    assert when <= trial.record.result()["repeated_after_step"] < when + 5
 
 
 def test_two_processes_never_train_one_trial(tmp_path):

@@ -12,8 +12,10 @@ import torch
 from factorlab.config import parse
 from factorlab.dataset import build
 from factorlab.diffusion import Diffusion
+from factorlab.ensemble import Ensemble, train
 from factorlab.images import render, to_model
-from factorlab.training import Ensemble, Learner, TrainingState, train
+from factorlab.training import Learner, TrainingState
+from factorlab.unet import UNet
 
 CPU = torch.device("cpu")
 
@@ -35,6 +37,11 @@ def loop(settings, state=None):
     state = state or TrainingState(settings, CPU)
     dataset = build(settings.data, settings.seed)
     return state, train(state, settings, dataset, Diffusion(settings.diffusion), CPU)
+
+
+def learner_of(settings):
+    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
+    return Learner(TrainingState(settings, CPU), settings, dataset, diffusion, CPU)
 
 
 def finished(settings, state=None):
@@ -280,3 +287,53 @@ def test_times_are_uniform_noise_is_normal_and_images_are_those_of_the_labels():
     assert abs(float(noise.double().mean())) < 4.5 / math.sqrt(n)
     assert abs(float(noise.double().var()) - 1) < 4.5 * math.sqrt(2 / n)
     assert torch.equal(x_0[:500], to_model(render(labels[:500], settings.data)))
+
+
+# --- where memory is short --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(parts):
+    settings = settings_of(training={"batch_size": 8})
+    found = []
+    for count in (1, parts):
+        one = learner_of(settings)
+        one.parts, slopes = count, []
+        one.state.learn = slopes.append
+        found.append((one.learn(), slopes[0]))
+    (loss, slope), (loss_in_parts, slope_in_parts) = found
+    assert float(loss_in_parts) == pytest.approx(float(loss), rel=1e-5)
+    assert (slope_in_parts - slope).norm() < 1e-5 * slope.norm()
+
+
+def short_of_memory(monkeypatch, images):
+    """Let the network raise as a GPU does for more images than fit."""
+    forward = UNet.forward
+
+    def limited(self, x, t, labels):
+        if len(x) > images:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, x, t, labels)
+
+    monkeypatch.setattr(UNet, "forward", limited)
+
+
+def test_a_network_that_does_not_fit_goes_on_with_the_same_batches_in_parts(monkeypatch):
+    settings = settings_of(training={"batch_size": 8})
+    plain = learner_of(settings)
+    losses = [float(Ensemble([plain]).step()) for _ in range(3)]
+    short_of_memory(monkeypatch, 3)
+    one = learner_of(settings)
+    found = [float(Ensemble([one]).step()) for _ in range(3)]
+    assert one.parts == 4
+    assert found == pytest.approx(losses, rel=1e-4)
+    assert torch.equal(one.state.generator.get_state(), plain.state.generator.get_state())
+    assert one.state.step == 3
+
+
+def test_no_memory_for_one_image_is_told(monkeypatch):
+    one = learner_of(settings_of())
+    short_of_memory(monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        Ensemble([one]).step()
+    assert one.state.step == 0

@@ -7,24 +7,22 @@ from hypothesis import strategies as st
 
 from factorlab.config import parse
 from sweeps import estimate, experiment, plan
-from sweeps.packing import (
+from sweeps.pack_size import (
     A100_SUSTAINED,
     ALONE,
-    FAIR,
+    FEW_ON_GPU,
     FEWEST,
     MOST,
     MOST_ON_GPU,
     Limits,
-    form,
-    limits,
+    on_cpu,
+    on_gpu,
     step_flops,
 )
+from sweeps.packing import FAIR, form
 from sweeps.plan import PlannedTrial
-from sweeps.probe import Findings, Speed
 
 SIZES = (6, 8, 13)
-CPU = Findings([], 0, 0)
-A100 = Findings([], 1, 80 * 2**30)
 
 
 def trials_of(sizes):
@@ -97,26 +95,24 @@ def test_those_that_take_long_train_together_and_start_first():
 
 
 def test_a_cpu_gains_where_the_step_is_small():
-    speed = Speed(0.05, None)
     small, large = (parse({"data": {"size": 8}, "model": {"width": width}}) for width in (4, 64))
-    for machine in (CPU, A100):  # trials may stay on the processor where there is a GPU
-        assert limits(small, speed, machine, 0.25) == Limits(FEWEST, MOST)
-        assert limits(large, speed, machine, 0.25) == ALONE
+    assert on_cpu(small) == Limits(FEWEST, MOST)
+    assert on_cpu(large) == ALONE
 
 
 def test_a_gpu_is_filled_as_far_as_its_step_leaves_it_idle_and_as_memory_allows():
     run = parse({"model": {"width": 64}})
 
-    def size(busy, memory, gpu=1.0):
+    def size(busy, memory, share=1.0):
         seconds = step_flops(run) / A100_SUSTAINED / busy
-        found = limits(run, Speed(seconds, memory), A100, gpu)
+        found = on_gpu(run, seconds, memory, share * 80 * 2**30)
         assert found.fewest == 1
         return found.most
 
-    assert size(busy=0.999, memory=2**30) == 1
+    assert size(busy=0.999, memory=2**30) == FEW_ON_GPU
     assert size(busy=0.1249, memory=2**30) == 8
-    assert size(busy=0.1249, memory=2**30, gpu=0.25) == 2
     assert size(busy=0.1249, memory=20 * 2**30) == 3  # 0.8 of 80 GiB
+    assert size(busy=0.1249, memory=10 * 2**30, share=0.25) == 1
     assert size(busy=1e-4, memory=2**20) == MOST_ON_GPU
 
 

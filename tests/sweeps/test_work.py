@@ -86,3 +86,13 @@ def test_a_machine_that_goes_away_is_no_failure_to_start():
     for _ in range(3):
         assert work.start("one")
         work.died("one", counts=False)
+
+
+def test_what_a_worker_gives_back_is_handed_out_together_and_counts_nothing():
+    work = Work([pack("a", "b", "c"), pack("d")], restarts=0)
+    work.take("one", [])
+    work.leave("one", done("a"))
+    assert work.died("one", counts=True) == []
+    assert work.take("two", []) == pack("b", "c")
+    assert work.take("two", done("b", "c")) == pack("d")
+    assert {ended.key for ended in work.ended()} == {"a", "b", "c"}

@@ -1,0 +1,118 @@
+"""What a stranger's file or address may not do."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from factorlab import checkpoint
+from factorlab.config import parse
+from factorlab.errors import UserError
+from factorlab.trial import Trial
+from sweeps import plan
+from sweeps.experiment import load
+
+FACTORLAB = str(Path(sys.executable).parent / "factorlab")
+ROOMS = ("factorlab", "sweeps", "analysis", "percolation")
+
+
+class Planted:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def settings():
+    return parse(
+        {
+            "data": {"size": 6, "spacing": 1.0},
+            "model": {"width": 4, "encoding": 8},
+            "diffusion": {"prediction": "v", "sampling_steps": 2},
+            "training": {"steps": 6, "batch_size": 4, "checkpoint_every": 2},
+            "evaluation": {"samples": 4, "loss_samples": 4, "keep": 1},
+        }
+    )
+
+
+def test_a_pickle_in_a_record_is_never_run(tmp_path):
+    planted = tmp_path / "planted"
+    trial = Trial(settings(), tmp_path / "runs")
+    steps = trial.run()
+    for progress in steps:
+        if progress.step == 5:
+            steps.close()
+    content = pickle.dumps(Planted(planted), protocol=2)
+    for path in trial.record.path.rglob("*"):
+        if path.is_file() and path.name != "lease":
+            name = path.name
+            if path.suffix == ".pt":  # with the name that its checksum asks for
+                name = f"{name.rpartition('-')[0]}-{checkpoint._digest(content)}.pt"
+                path.unlink()
+            path.with_name(name).write_bytes(content)
+    with pytest.raises(pickle.UnpicklingError):
+        list(Trial(settings(), tmp_path / "runs").run())
+    assert not planted.exists()
+
+
+def test_a_tensor_file_with_code_in_it_is_never_run(tmp_path):
+    planted = tmp_path / "planted"
+    checkpoint.save(tmp_path, 4, {"journal_offset": 0, "device": "cpu", "x": Planted(planted)})
+    with pytest.raises(pickle.UnpicklingError):
+        checkpoint.newest(tmp_path, 10**9, "cpu")
+    assert not planted.exists()
+
+
+def test_no_room_reads_pickles_or_runs_a_shell():
+    root = Path(__file__).parents[2]
+    for room in ROOMS:
+        for path in (root / room).rglob("*.py"):
+            text = path.read_text()
+            for word in ("import pickle", "pickle.load", "allow_pickle=True", "shell=True"):
+                assert word not in text, (path, word)
+            assert text.count("torch.load(") == text.count("weights_only=True"), path
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "/tmp/out", "..", "a\x00b", ".hidden", "A"])
+def test_a_name_in_a_file_cannot_leave_its_folder(tmp_path, name):
+    path = tmp_path / "mine.yaml"
+    for text in (
+        f"name: {name!r}\nbase: {{data: {{size: 6}}}}\n",
+        f"name: mine\nbase: {{data: {{size: 6}}}}\nprofiles: {{{name!r}: {{}}}}\n",
+        f"name: mine\nbase: {{data: {{size: 6}}}}\nfigures: [{{name: {name!r}, draw: curves}}]\n",
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError):
+            plan.make(load(str(path)), tmp_path / "runs")
+        assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_a_cluster_elsewhere_needs_a_token(tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: mine\nbase: {data: {size: 6}}\n")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    ended = subprocess.run(
+        [FACTORLAB, "sweep", "mine.yaml", "--address", "192.0.2.1:6379"],
+        cwd=tmp_path,
+        env={**environment, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "RAY_AUTH_TOKEN" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / ".ray" / "auth_token").exists()
+
+
+def test_tensors_of_a_checkpoint_survive_the_safe_way(tmp_path):
+    kept = {"journal_offset": 0, "device": "cpu", "x": torch.arange(3)}
+    checkpoint.save(tmp_path, 4, kept)
+    assert torch.equal(checkpoint.newest(tmp_path, 10**9, "cpu")["x"], kept["x"])
