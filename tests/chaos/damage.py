@@ -4,13 +4,17 @@ A trial is killed in the middle, its files are damaged, and it goes on; or it is
 result is damaged.
 """
 
+import hashlib
+import io
 import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import forks
+import torch
 
+from factorlab import checkpoint
 from factorlab.record import Record
 from factorlab.trial import Trial
 
@@ -69,6 +73,16 @@ def longer(path: Path, rng: random.Random) -> None:
         file.write(bytes(rng.randrange(1, 200)))
 
 
+def of_another_version(path: Path, _rng: random.Random) -> None:
+    """Replace a checkpoint by a whole one of another version of factorlab."""
+    state = torch.load(path, weights_only=True)
+    content = io.BytesIO()
+    torch.save({**state, "format": checkpoint.FORMAT + 1}, content)
+    path.unlink()
+    name = f"{path.stem.rpartition('-')[0]}-{hashlib.sha256(content.getvalue()).hexdigest()[:32]}"
+    path.with_name(f"{name}.pt").write_bytes(content.getvalue())
+
+
 DAMAGES = (torn, flipped, empty, gone, longer)
 MIDWAY = ("checkpoint", "journal", "config")
 
@@ -76,7 +90,7 @@ MIDWAY = ("checkpoint", "journal", "config")
 def of_a_stopped_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
     """Yield damages of the files that a stopped trial goes on from."""
     for which in MIDWAY:
-        for damage in DAMAGES:
+        for damage in (*DAMAGES, *([of_another_version] if which == "checkpoint" else [])):
             for k in range(times):
                 name = f"{which} {damage.__name__}"
 

@@ -1,4 +1,4 @@
-"""A disk that is full: a file system in memory with room for a part of what a trial writes."""
+"""A disk that is full, or read only: a file system in memory."""
 
 import subprocess
 from collections.abc import Iterator
@@ -39,5 +39,14 @@ def used(folder: Path) -> int:
 
 def grow(folder: Path, kilobytes: int) -> None:
     """Give the file system more room, as someone who deletes other files does."""
-    remount = ["mount", "-o", f"remount,size={kilobytes}k", str(folder)]
-    subprocess.run(remount, check=True, capture_output=True)
+    _remount(folder, f"size={kilobytes}k")
+
+
+def allow_writing(folder: Path, *, allowed: bool) -> None:
+    """Take the right to write away from everyone, or give it back."""
+    _remount(folder, "rw" if allowed else "ro")
+
+
+def _remount(folder: Path, option: str) -> None:
+    command = ["mount", "-o", f"remount,{option}", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)

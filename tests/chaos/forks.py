@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,15 @@ class Fate:
 
 
 def in_child(act: Callable[[], object]) -> Fate:
-    """Let a forked child act, and return how it ended.
+    """Let a forked child act, and return how it ended, as `begin` has it."""
+    return begin(act)()
+
+
+def begin(act: Callable[[], object]) -> Callable[[], Fate]:
+    """Let a forked child act; what this returns waits for its end.
 
     Its exit status is 0 where `act` returned, 1 where it raised. What it returned, or the
     exception in a line, is what it said.
-
-    Raises:
-        TimeoutError: it hangs.
     """
     receive, send = os.pipe()
     sys.stdout.flush()
@@ -72,6 +75,15 @@ def in_child(act: Callable[[], object]) -> Fate:
         os.write(send, said.encode()[:4000])
         os._exit(status)
     os.close(send)
+    return partial(_end, child, receive)
+
+
+def _end(child: int, receive: int) -> Fate:
+    """Wait for a child.
+
+    Raises:
+        TimeoutError: it hangs.
+    """
     deadline = time.monotonic() + PATIENCE
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import disk
 import kills
+import stores
 import torch
 import trials
+import whole_sweeps
 from safeguards import SAFEGUARDS
 
 
@@ -30,7 +32,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def faults(share: float, seed: int, folder: Path) -> Iterator[trials.Outcome]:
+def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Iterator[trials.Outcome]:
     """Inject all faults, one after the other."""
 
     def some(number: int) -> int:
@@ -38,16 +40,24 @@ def faults(share: float, seed: int, folder: Path) -> Iterator[trials.Outcome]:
 
     expected = trials.reference(folder)
     for kind, drawn in (
-        ("killed at any moment", kills.moments(expected.seconds, some(40), seed)),
-        ("killed at a write", kills.writes(expected.calls, some(80), seed, power=False)),
-        ("power cut at a write", kills.writes(expected.calls, some(40), seed, power=True)),
+        ("killed at any moment", kills.moments(expected.seconds, some(30), seed)),
+        ("killed at a write", kills.writes(expected.calls, some(50), seed, power=False)),
+        ("power cut at a write", kills.writes(expected.calls, some(30), seed, power=True)),
     ):
         yield from trials.killed(kind, drawn, expected, folder)
-    yield from trials.damaged(some(4), seed, expected, folder)
-    if disk.can_mount(folder / "probe"):
-        yield from trials.full(some(20), seed, expected, folder)
+    yield from trials.damaged(some(3), seed, expected, folder)
+    yield from trials.contended(some(4), seed, expected, folder)
+    may_mount = disk.can_mount(folder / "probe")
+    if may_mount:
+        yield from trials.full(some(10), seed, expected, folder)
+        yield from trials.no_rights(some(3), expected, folder)
     else:
-        print("full disk: not run, since this user may not mount a file system", file=sys.stderr)
+        print("full disks and such without rights: this user may not mount any", file=sys.stderr)
+    if only_trials:
+        return
+    for kind, fault, problem in whole_sweeps.disturbed(folder / "sweeps", share, seed):
+        yield trials.Outcome(kind, fault, problem)
+    yield from stores.all_faults(some, seed, folder / "stores", may_mount=may_mount)
 
 
 def main() -> None:
@@ -60,7 +70,9 @@ def main() -> None:
     begin, counts = time.monotonic(), collections.Counter()
     lost: list[trials.Outcome] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        for outcome in faults(args.share, args.seed, Path(folder)):
+        # A safeguard is turned off in this process and its children alone.
+        only_trials = args.without is not None
+        for outcome in faults(args.share, args.seed, Path(folder), only_trials=only_trials):
             counts[outcome.kind] += 1
             if outcome.problem:
                 lost.append(outcome)

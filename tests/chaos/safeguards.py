@@ -3,10 +3,11 @@
 `python tests/chaos/run.py --without NAME` has to end with faults that were not survived.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable
 
-from factorlab import checkpoint, files, journal
+from factorlab import checkpoint, files, journal, record
 
 
 def _no_checksum() -> None:
@@ -39,8 +40,14 @@ def _no_sync() -> None:
             module.write_atomically = write
 
 
+def _no_lease() -> None:
+    """Whoever comes may train a trial."""
+    record.Record.lease = lambda _record: contextlib.nullcontext()
+
+
 SAFEGUARDS: dict[str, Callable[[], None]] = {
     "checksum": _no_checksum,
+    "lease": _no_lease,
     "journal-offset": _no_journal_offset,
     "line-checksum": _no_line_checksum,
     "sync": _no_sync,

@@ -116,3 +116,40 @@ def full(count: int, seed: int, expected: Reference, folder: Path) -> Iterator[O
             checkpoint = forks.last_checkpoint(runs)
             problem = _finish(runs, expected, checkpoint) if told else f"it said: {fate.said}"
         yield Outcome("full disk", f"{room} kB", problem)
+
+
+def no_rights(count: int, expected: Reference, folder: Path) -> Iterator[Outcome]:
+    """Go on in a folder that cannot be written, get the right back, go on, and compare."""
+    forks.in_child(lambda: damage.stop_in_the_middle(folder / "half-way"))
+    for _ in range(count):
+        with disk.small(folder / "disk", 4 * expected.kilobytes + 1024) as runs:
+            shutil.copytree(folder / "half-way", runs, dirs_exist_ok=True)
+            disk.allow_writing(runs, allowed=False)
+            fate = forks.in_child(lambda runs=runs: forks.train(runs))
+            told = "UserError" in fate.said and "Read-only file system" in fate.said
+            disk.allow_writing(runs, allowed=True)
+            problem = _finish(runs, expected, checkpoint=0) if told else f"it said: {fate.said}"
+        yield Outcome("folder without rights", "read-only file system", problem)
+
+
+def contended(count: int, seed: int, expected: Reference, folder: Path) -> Iterator[Outcome]:
+    """Let two processes train one trial at once, and compare."""
+    rng = random.Random(seed)
+    for i in range(count):
+        runs, delay = folder / f"contended-{i}", rng.uniform(0, expected.seconds / 2)
+
+        def second(runs: Path = runs, delay: float = delay) -> int:
+            time.sleep(delay)
+            return forks.train(runs)
+
+        first = forks.begin(lambda runs=runs: forks.train(runs))
+        fates = forks.begin(second)(), first()
+        trained = [int(fate.said) for fate in fates if fate.status == 0]
+        refused = [fate for fate in fates if fate.status != 0 and "Busy" in fate.said]
+        if len(trained) + len(refused) < 2:
+            problem = f"they said: {[fate.said for fate in fates]}"
+        elif sum(trained) > forks.SETTINGS["training"]["steps"]:
+            problem = f"both trained, {trained} steps"
+        else:
+            problem = _finish(runs, expected, checkpoint=0)
+        yield Outcome("two processes, one trial", f"{delay:.2f} s apart", problem)

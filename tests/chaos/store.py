@@ -1,0 +1,335 @@
+"""A store that is locked, gone, slow, refusing or full, and writers that are killed.
+
+Records of many trials grow while one mirror follows them into a real SQLite store, directly or
+through a real server behind a gate that misbehaves. At the end `Mirror.sync` must bring the store
+level with every point once, and a second one must change nothing.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import socketserver
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import disk
+import forks
+
+from factorlab.files import write_json
+from factorlab.journal import Journal
+from factorlab.record import Record
+from sweeps.tracking import Mirror, TrackedTrial
+
+SWEEP = "chaos_smoke"
+MOOD = "mood"
+"""File that says how the gate behaves."""
+
+TRIALS, MANY = 8, 200
+KEYS = [f"{number:064x}" for number in range(MANY)]
+LINES = 12
+"""Of each journal; two metrics a line."""
+
+
+def mirror(runs: Path, trials: int = TRIALS) -> Mirror:
+    """Return the mirror of a sweep of so many trials."""
+    tracked = [TrackedTrial(key, f"seed={key[-3:]}", {"seed": key[-3:]}) for key in KEYS[:trials]]
+    return Mirror(
+        runs=runs, sweep=SWEEP, experiment="chaos", profile="smoke", trials=tracked, interval=0.05
+    )
+
+
+def grow(runs: Path, lines: range, keys: Sequence[str] = KEYS[:TRIALS]) -> None:
+    """Append lines to journals, as trials do; after the last one each has its result."""
+    for key in keys:
+        record = Record(runs, key)
+        record.samples.mkdir(parents=True, exist_ok=True)
+        if record.config() is None:
+            write_json(record.path / "config.json", {"key": key, "config": {}})
+        journal = Journal(record.journal)
+        for line in lines:
+            journal.append(10 * line, {"loss": 1 / (line + 1), "accuracy": line / LINES})
+        if lines.stop == LINES:
+            record.write_result({"metrics": {}, "device": "none", "finished": time.time()})
+
+
+def _stored(runs: Path) -> list[tuple[str, str, int, float, int]]:
+    """Return every point of the store, (key, metric, step, value, time), sorted."""
+    query = (
+        "select t.value, m.key, m.step, m.value, m.timestamp from metrics m "
+        "join tags t on t.run_uuid = m.run_uuid and t.key = 'factorlab.key'"
+    )
+    with closing(sqlite3.connect(runs / "mlflow.db", timeout=30)) as store:
+        return sorted(store.execute(query).fetchall())
+
+
+def _expected(runs: Path, trials: int) -> list[tuple[str, str, int, float, int]]:
+    """Return every point of the journals, as `_stored` does."""
+    return sorted(
+        (key, name, point.step, value, int(point.time * 1000))
+        for key in KEYS[:trials]
+        for point in Record(runs, key).points()[0]
+        for name, value in point.metrics.items()
+    )
+
+
+def level(runs: Path, trials: int = TRIALS) -> str:
+    """Bring the store level, twice; returns what is wrong then."""
+    grow(runs, range(LINES), KEYS[:trials])
+    mirror(runs, trials).sync()
+    found, expected = _stored(runs), _expected(runs, trials)
+    if len(expected) != 2 * LINES * trials:
+        return f"the journals have {len(expected)} points"
+    if found != expected:
+        return f"the store has {len(found)} points, {len(set(found))} of them different"
+    if mirror(runs, trials).sync() != 0 or _stored(runs) != found:
+        return "another sync changed the store"
+    return ""
+
+
+def make(folder: Path) -> Path:
+    """Return a store without runs; to make one takes MLflow seconds."""
+    forks.in_child(
+        lambda: Mirror(
+            runs=folder, sweep="none", experiment="none", profile="smoke", trials=[]
+        ).sync()
+    )
+    with closing(sqlite3.connect(folder / "mlflow.db")) as store:
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return folder / "mlflow.db"
+
+
+def _followed(runs: Path, during: Callable[[], None]) -> None:
+    """Let a mirror follow growing journals while something happens; it must never raise."""
+    following = mirror(runs)
+    grow(runs, range(3))
+    following.start()
+    time.sleep(0.5)
+    during()
+    grow(runs, range(LINES - 2))
+    time.sleep(0.5)
+    following.stop()
+
+
+# Faults of a database, on one runs folder each
+
+
+def locked(runs: Path) -> None:
+    """Another program holds the database."""
+
+    def hold() -> None:
+        with closing(sqlite3.connect(runs / "mlflow.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            grow(runs, range(6))
+            time.sleep(7)  # longer than SQLite waits
+            other.execute("ROLLBACK")
+
+    _followed(runs, hold)
+
+
+def gone(runs: Path) -> None:
+    """The database's file is not there for a while."""
+    away = runs / "elsewhere"
+
+    def move() -> None:
+        away.mkdir()
+        files = list(runs.glob("mlflow.db*"))
+        for path in files:
+            path.rename(away / path.name)
+        grow(runs, range(6))
+        time.sleep(1)
+        for path in runs.glob("mlflow.db*"):
+            path.unlink()
+        for path in files:
+            (away / path.name).rename(path)
+
+    _followed(runs, move)
+
+
+def emptied(runs: Path) -> None:
+    """Someone deletes the database; a new one takes its place."""
+
+    def delete() -> None:
+        for path in runs.glob("mlflow.db*"):
+            path.unlink()
+
+    _followed(runs, delete)
+
+
+def killed(runs: Path, when: float) -> None:
+    """The process of the mirror is killed at any moment of a pass."""
+    grow(runs, range(LINES - 1))
+
+    def send() -> None:
+        threading.Timer(when, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        mirror(runs).sync()
+
+    forks.in_child(send)
+
+
+# Faults of a server: one real server, behind a gate
+
+
+class Gate(socketserver.ThreadingTCPServer):
+    """Passes connections on to a server, or misbehaves."""
+
+    daemon_threads = allow_reuse_address = True
+
+    def __init__(self, port: int, mood: Path) -> None:
+        self._mood = mood  # a file, since the one who sets it is another process
+        gate = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):
+                    gate.serve(self.request, port)
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def manner(self) -> str:
+        """How it behaves now."""
+        return self._mood.read_text() if self._mood.exists() else "pass"
+
+    def serve(self, client: socket.socket, port: int) -> None:
+        """Treat one connection as the manner of the moment has it."""
+        if self.manner == "error":
+            client.recv(65536)
+            client.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            back = threading.Thread(target=self._copy, args=(server, client), daemon=True)
+            back.start()
+            self._copy(client, server)
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        """Copy bytes until one side closes, or as the manner of the moment has it."""
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not self._lets_through():
+                    break
+                target.sendall(data)
+        for side in (source, target):
+            with contextlib.suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+
+    def _lets_through(self) -> bool:
+        """Return whether some bytes go on, sooner or later; connections are kept open for long."""
+        if self.manner == "slow":
+            time.sleep(0.7)
+        while self.manner == "hang":
+            time.sleep(0.1)
+        if self.manner == "cut":
+            return random.random() > 0.3
+        return self.manner not in ("refuse", "error")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(runs: Path) -> Iterator[str]:
+    """Serve the store of a runs folder by MLflow's own server; yields the address of a gate."""
+    port = _free_port()
+    arguments = ["server", "--backend-store-uri", f"sqlite:///{runs}/mlflow.db", "--workers", "1"]
+    arguments += ["--artifacts-destination", str(runs / "artifacts")]
+    arguments += ["--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+    )
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        with Gate(port, runs / MOOD) as gate:
+            yield f"http://127.0.0.1:{gate.server_address[1]}"
+            gate.shutdown()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def misbehaving(runs: Path, manner: str) -> None:
+    """The server is in a bad mood for some seconds."""
+
+    def sulk() -> None:
+        (runs / MOOD).write_text(manner)
+        grow(runs, range(6))
+        time.sleep(3)
+        (runs / MOOD).unlink()
+
+    _followed(runs, sulk)
+
+
+MANNERS = ("refuse", "error", "slow", "cut", "hang")
+
+
+# Many trials, and a full disk
+
+
+def crowd(runs: Path) -> None:
+    """Two hundred trials write at once, from many processes, while one mirror follows."""
+    writers = []
+    for first in range(0, MANY, 20):
+        child = os.fork()
+        if child == 0:
+            for line in range(LINES - 1):
+                grow(runs, range(line, line + 1), KEYS[first : first + 20])
+                time.sleep(0.2)
+            os._exit(0)
+        writers.append(child)
+
+    def follow() -> None:
+        following = mirror(runs, MANY)
+        following.start()
+        time.sleep(8)
+        following.stop()
+
+    fate = forks.in_child(follow)
+    for child in writers:
+        os.waitpid(child, 0)
+    assert fate.status == 0, fate.said
+
+
+def full(runs: Path) -> None:
+    """The disk of the store fills up while the mirror writes."""
+    filler = runs / "filler"
+
+    def fill() -> None:
+        room = shutil.disk_usage(runs).free
+        with contextlib.suppress(OSError), filler.open("wb") as file:
+            while room > 0:
+                file.write(bytes(4096))
+                room -= 4096
+        time.sleep(2)
+        filler.unlink()
+
+    _followed(runs, fill)
+
+
+def small_disk(folder: Path) -> contextlib.AbstractContextManager[Path]:
+    """Return a file system with room for a store and little more."""
+    return disk.small(folder, 6000)
