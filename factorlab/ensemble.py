@@ -17,7 +17,7 @@ from factorlab import pulse
 from factorlab.config import RunSettings
 from factorlab.dataset import Dataset
 from factorlab.diffusion import Diffusion
-from factorlab.replay import replayed
+from factorlab.replay import Replayed
 from factorlab.training import Learner, TrainingState
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,7 @@ class Ensemble:
         device = states[0].weights.device
         if device.type == "cuda":
             self._streams = [torch.cuda.Stream(device) for _ in states]
-            generators = [state.generator for state in states]
-            self._learn: Callable[[], Tensor] = replayed(self._side_by_side, device, generators)
+            self._learn: Callable[[], Tensor] = self._recorded()
         elif len(states) == 1:
             self._learn = lambda: learners[0].learn()[None]
         else:
@@ -87,11 +86,13 @@ class Ensemble:
             return False
         first.parts *= 2
         if first.state.weights.is_cuda:
-            self._learn = replayed(
-                self._side_by_side, first.state.weights.device, [first.state.generator]
-            )
+            self._learn = self._recorded()
         log.warning("memory is short: batches go through the network in %d parts", first.parts)
         return True
+
+    def _recorded(self) -> Callable[[], Tensor]:
+        """Return the way to learn on a GPU, to be recorded anew."""
+        return Replayed(self._side_by_side, [learner.state.generator for learner in self.learners])
 
     def _side_by_side(self) -> Tensor:
         """Learn on as many streams as networks; returns the losses, (K,)."""

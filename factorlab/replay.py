@@ -77,13 +77,6 @@ class Replayed:
         known.graph = graph
 
 
-def replayed(
-    work: Callable[..., Tensor],
-    device: torch.device,
-    generators: Sequence[torch.Generator] = (),
-) -> Callable[..., Tensor]:
-    """Return a function that does the same, replayed where the device is a GPU.
-
-    Arguments as of `Replayed`.
-    """
-    return Replayed(work, generators) if device.type == "cuda" else work
+def replayed(work: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
+    """Return a function that does the same, replayed where the device is a GPU."""
+    return Replayed(work) if device.type == "cuda" else work

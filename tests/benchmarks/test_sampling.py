@@ -1,0 +1,42 @@
+"""What the benchmark of sampling counts, with a network that knows the image."""
+
+import numpy as np
+import pytest
+import torch
+from sampling import drawn_right
+
+from factorlab.config import parse
+from factorlab.dataset import build
+from factorlab.diffusion import Diffusion
+from factorlab.evaluation import Evaluator
+from factorlab.images import render, to_model
+
+
+class Knowing(torch.nn.Module):
+    """Predicts the v of the image that a label stands for."""
+
+    def __init__(self, settings):
+        super().__init__()
+        self.settings, self.diffusion = settings, Diffusion(settings.diffusion)
+
+    def forward(self, x_t, t, labels):
+        signal, spread = self.diffusion._coefficients(t)
+        return (signal * x_t - to_model(render(labels, self.settings.data))) / spread
+
+
+@pytest.mark.parametrize("images", [30, 80])
+def test_a_network_that_knows_reaches_the_ceiling(images):
+    settings = parse(
+        {
+            "data": {"size": 8, "spacing": 1.0},
+            "diffusion": {"prediction": "v", "sampling_steps": 3},
+        }
+    )
+    dataset = build(settings.data, 0)
+    right, seconds = drawn_right(Knowing(settings), settings, dataset, images)
+    device = torch.device("cpu")
+    evaluator = Evaluator(settings, dataset, Diffusion(settings.diffusion), device)
+    assert len(right) % len(evaluator.labels) == 0
+    assert len(right) >= images
+    assert np.mean(right) == pytest.approx(evaluator.ceiling["ceiling"], abs=0.03)
+    assert seconds > 0
