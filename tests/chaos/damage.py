@@ -83,14 +83,24 @@ def of_another_version(path: Path, _rng: random.Random) -> None:
     path.with_name(f"{name}.pt").write_bytes(content.getvalue())
 
 
+def of_another_value(path: Path, rng: random.Random) -> None:
+    """Change a digit of a number, which leaves a line that can be read."""
+    content = bytearray(path.read_bytes())
+    places = [i for i, byte in enumerate(content) if chr(byte).isdigit() and content[i - 1] == 46]
+    place = rng.choice(places)  # the first digit after a point
+    content[place] = ord(rng.choice([d for d in "123456789" if d != chr(content[place])]))
+    path.write_bytes(content)
+
+
 DAMAGES = (torn, flipped, empty, gone, longer)
 MIDWAY = ("checkpoint", "journal", "config")
 
 
 def of_a_stopped_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
     """Yield damages of the files that a stopped trial goes on from."""
+    special = {"checkpoint": [of_another_version], "journal": [of_another_value]}
     for which in MIDWAY:
-        for damage in (*DAMAGES, *([of_another_version] if which == "checkpoint" else [])):
+        for damage in (*DAMAGES, *special.get(which, [])):
             for k in range(times):
                 name = f"{which} {damage.__name__}"
 

@@ -40,9 +40,9 @@ def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Itera
 
     expected = trials.reference(folder)
     for kind, drawn in (
-        ("killed at any moment", kills.moments(expected.seconds, some(30), seed)),
-        ("killed at a write", kills.writes(expected.calls, some(50), seed, power=False)),
-        ("power cut at a write", kills.writes(expected.calls, some(30), seed, power=True)),
+        ("killed at any moment", kills.moments(expected.seconds, some(24), seed)),
+        ("killed at a write", kills.writes(expected.calls, some(40), seed, power=False)),
+        ("power cut at a write", kills.writes(expected.calls, some(24), seed, power=True)),
     ):
         yield from trials.killed(kind, drawn, expected, folder)
     yield from trials.damaged(some(3), seed, expected, folder)
