@@ -62,8 +62,8 @@ class Ensemble:
             torch.OutOfMemoryError: memory is short for several, or for one image.
         """
         pulse.beat()
-        generators = [learner.state.generator for learner in self.learners]
-        before = [generator.get_state() for generator in generators]
+        generator = self.learners[0].state.generator
+        before = generator.get_state()  # for one network alone, which may begin the step again
         while True:
             try:
                 losses = self._learn()
@@ -73,8 +73,7 @@ class Ensemble:
                     raise
             gc.collect()  # only now that the error holds nothing any more
             torch.cuda.empty_cache()
-            for source, state in zip(generators, before, strict=True):
-                source.set_state(state)
+            generator.set_state(before)
         for learner in self.learners:
             learner.state.step += 1
         return losses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from factorlab.cost import forward_flops
 from factorlab.record import Record
 from sweeps import packing, probe
 from sweeps.experiment import Resources
-from sweeps.pack_size import Limits, step_flops
+from sweeps.pack_size import step_flops
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.probe import Findings, Question
 
@@ -138,6 +138,7 @@ def _price(
         seconds[trial.key] = per_step[shape] * (settings.training.steps + passes)
         operations += flops(settings, trial.tested)
     probed = shapes.keys() - known.keys()
+    told = plan.experiment.resources.pack != "auto"  # then packs are that large, idle slots or not
     at_once = slots or _slots(plan.experiment.resources, found.devices)
     # Longest first on equal slots ends at most one longest trial after the mean load.
     return Estimate(
@@ -147,25 +148,5 @@ def _price(
         basis="a probe of this machine" if probed else "finished trials",
         steps=sum(trial.settings.training.steps for trial in pending),
         flops=operations,
-        packs=tuple(_packs(plan, pending, seconds, limits, at_once)),
+        packs=tuple(packing.form(pending, seconds, limits, 1 if told else at_once)),
     )
-
-
-def _packs(
-    plan: Plan,
-    pending: Sequence[PlannedTrial],
-    seconds: Mapping[str, float],
-    limits: Mapping[Shape, Limits],
-    slots: int,
-) -> list[tuple[PlannedTrial, ...]]:
-    """Return which pending trials train together.
-
-    Args:
-        plan: the sweep.
-        pending: its pending trials.
-        seconds: how long each takes, by key.
-        limits: how many trials of each shape may train together.
-        slots: packs that train at a time.
-    """
-    told = plan.experiment.resources.pack != "auto"
-    return packing.form(pending, seconds, limits, slots=1 if told else slots)

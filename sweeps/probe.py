@@ -43,7 +43,7 @@ class Question:
     """Share of a GPU that a pack occupies."""
 
     timed: bool
-    """Whether to time the step on a CPU."""
+    """Whether to time a step of such a pack; not where finished trials tell."""
 
 
 @dataclass(frozen=True)

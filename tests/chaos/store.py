@@ -130,7 +130,7 @@ def locked(runs: Path) -> None:
         with closing(sqlite3.connect(runs / "mlflow.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             grow(runs, range(6))
-            time.sleep(7)  # longer than SQLite waits
+            time.sleep(7)
             other.execute("ROLLBACK")
 
     _followed(runs, hold)

@@ -17,8 +17,13 @@ def _outcome(kind: str, fault: str, act: Callable[[], object], after: Callable[[
     hit = forks.in_child(act)
     if hit.status != 0:
         return Outcome(kind, fault, f"the mirror raised: {hit.said}")
-    end = forks.in_child(after)
-    return Outcome(kind, fault, end.said)
+    return Outcome(kind, fault, _wrong(after))
+
+
+def _wrong(compare: Callable[[], str]) -> str:
+    """Return what is wrong with the store; a comparison that dies finds nothing right."""
+    end = forks.in_child(compare)
+    return end.said or ("" if end.status == 0 else f"the comparison ended with {end.status}")
 
 
 def all_faults(
@@ -66,8 +71,8 @@ def _killed(count: int, seed: int, fresh: Callable[[str], Path]) -> Iterator[Out
     for i in range(count):
         runs, when = fresh(f"mirror-killed-{i}"), rng.uniform(0.02, 1.2)
         store.killed(runs, when)
-        end = forks.in_child(partial(store.level, runs))
-        yield Outcome("mirror killed", f"after {when:.2f} s", end.said)
+        problem = _wrong(partial(store.level, runs))
+        yield Outcome("mirror killed", f"after {when:.2f} s", problem)
 
 
 def _server(count: int, fresh: Callable[[str], Path]) -> Iterator[Outcome]:

@@ -104,9 +104,11 @@ def test_no_step_waits_for_the_host(gpu):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that this mode is a prototype
             torch.cuda.set_sync_debug_mode("error")
-        ensemble.step()
+        losses = ensemble.step()  # raises where it waits
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert losses.shape == (2,)
+    assert losses.isfinite().all()
 
 
 @pytest.mark.parametrize("size", [8, 9, 13])

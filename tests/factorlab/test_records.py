@@ -12,16 +12,12 @@ import time
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from factorlab import checkpoint, journal
+from factorlab import checkpoint
 from factorlab.config import parse
 from factorlab.dataset import build
 from factorlab.errors import TrialFailed
 from factorlab.evaluation import Evaluator
-from factorlab.files import DamagedFile, read_json, write_json
-from factorlab.journal import Journal
 from factorlab.record import Busy, Record, identify
 from factorlab.session import Session
 from factorlab.trial import Trial
@@ -223,80 +219,7 @@ def test_the_key_is_the_same_in_another_process(tmp_path):
     assert key.stdout.strip() == Trial(tiny(), tmp_path).identity.key
 
 
-# Journal
-
-metrics = st.dictionaries(
-    st.text(min_size=1, max_size=8), st.floats(allow_nan=False, allow_infinity=False), max_size=4
-)
-
-
-# A line's length depends on the clock, so places in a journal are drawn as shares of it.
-place = st.floats(0, 1, exclude_max=True)
-
-
-@given(lines=st.lists(metrics, max_size=6), place=place)
-def test_a_cut_journal_gives_exactly_the_whole_lines(tmp_path_factory, lines, place):
-    path = tmp_path_factory.mktemp("journal") / "metrics.jsonl"
-    book = Journal(path)
-    ends = [0]
-    for step, values in enumerate(lines):
-        book.append(step, values)
-        ends.append(book.length)
-    content = path.read_bytes() if lines else b""
-    cut = round(place * len(content))
-    path.write_bytes(content[:cut])
-    points, offset = journal.read(path)
-    whole = sum(end <= cut for end in ends[1:])
-    assert [point.metrics for point in points] == lines[:whole]
-    assert offset == ends[whole]
-
-
-@given(lines=st.lists(metrics, min_size=1, max_size=4), place=place, bit=st.integers(0, 7))
-def test_a_flipped_bit_never_gives_another_number(tmp_path_factory, lines, place, bit):
-    path = tmp_path_factory.mktemp("journal") / "metrics.jsonl"
-    book = Journal(path)
-    for step, values in enumerate(lines):
-        book.append(step, values)
-    content = bytearray(path.read_bytes())
-    content[int(place * len(content))] ^= 1 << bit
-    path.write_bytes(content)
-    read = [point.metrics for point in journal.read(path)[0]]
-    assert read == lines[: len(read)]
-
-
-def test_a_step_is_written_once_and_opening_cuts_what_is_torn(tmp_path):
-    book = Journal(tmp_path / "metrics.jsonl")
-    book.append(1, {"loss": 1.0})
-    book.append(1, {"loss": 2.0})
-    with book.path.open("ab") as file:
-        file.write(b"{")
-    again = Journal(book.path)
-    again.append(2, {"loss": 3.0})
-    assert [(p.step, p.metrics) for p in journal.read(book.path)[0]] == [
-        (1, {"loss": 1.0}),
-        (2, {"loss": 3.0}),
-    ]
-
-
 # Files
-
-
-@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=5))
-def test_json_round_trips(tmp_path_factory, document):
-    path = tmp_path_factory.mktemp("json") / "a.json"
-    document.pop("sha256", None)
-    write_json(path, document)
-    assert read_json(path) == document
-
-
-def test_damaged_json_is_refused(tmp_path):
-    path = tmp_path / "a.json"
-    write_json(path, {"value": 1})
-    for content in (b"", b"[]", b"{}", path.read_bytes().replace(b"1", b"2", 1)):
-        path.write_bytes(content)
-        with pytest.raises(DamagedFile):
-            read_json(path)
-    assert read_json(tmp_path / "none.json") is None
 
 
 def test_a_damaged_result_counts_as_not_written(tmp_path):

@@ -3,14 +3,12 @@
 import shutil
 import sqlite3
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from processes import FACTORLAB
 
 from sweeps import analyse, plan
 
-FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 EXPERIMENT = """
 name: kept
 base:

@@ -4,16 +4,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+from processes import FACTORLAB
 
 from factorlab.record import Record
 
-FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 TINY = [
     "data.size=6",
     "data.subsample=0.3",

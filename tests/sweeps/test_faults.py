@@ -3,18 +3,15 @@
 import os
 import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import psutil
 import pytest
+from processes import FACTORLAB, trainer, wait_for
 
 from factorlab.record import Record
 from sweeps import plan, watchdog
 from sweeps.experiment import load
 
-FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 EXPERIMENT = """
 name: faults
 base:
@@ -29,26 +26,6 @@ resources: {pack: 1, timeout: 10}
 """
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
-def holder(driver, path):
-    """Return the worker that has a file open."""
-
-    def holds(process):
-        try:
-            return str(path) in {file.path for file in process.open_files()}
-        except psutil.Error:
-            return False
-
-    (found,) = [p for p in psutil.Process(driver.pid).children(recursive=True) if holds(p)]
-    return found
-
-
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """A sweep in which a worker was asked to end and another hung in a system call."""
@@ -57,19 +34,21 @@ def swept(tmp_path_factory):
     made = plan.make(load(str(folder / "faults.yaml")), folder / "runs")
     records = [Record(folder / "runs", trial.key) for trial in made.trials]
     long, stuck, _ = records
-    stuck.path.mkdir(parents=True)
-    os.mkfifo(stuck.journal)  # to open it waits for a writer, as on a file system that is away
+    stuck.checkpoints.mkdir(parents=True)
+    # To read it waits for a writer, as on a file system that is away; none but a worker does.
+    away = stuck.checkpoints / f"step-{1:010d}-{0:032x}.pt"
+    os.mkfifo(away)
     driver = subprocess.Popen(
         [FACTORLAB, "sweep", "faults.yaml"], cwd=folder, stderr=subprocess.PIPE, text=True
     )
     wait_for(lambda: long.journal.exists() and long.points()[0])
-    asked = holder(driver, long.path / "lease")
+    asked = trainer(driver, long)
     os.kill(asked.pid, signal.SIGTERM)
     wait_for(lambda: not asked.is_running() or asked.status() == psutil.STATUS_ZOMBIE)
     checkpoints = [path.name for path in long.checkpoints.glob("*.pt")]
     wait_for(lambda: watchdog.hung(stuck.path))
     report = (stuck.path / watchdog.REPORT).read_text()
-    stuck.journal.unlink()
+    away.unlink()
     _, messages = driver.communicate(timeout=240)
     return {
         "records": records,
@@ -90,5 +69,5 @@ def test_a_worker_that_was_asked_to_end_left_a_checkpoint(swept):
 
 
 def test_a_hung_worker_says_where_and_leaves_nothing_behind(swept):
-    assert "journal.py" in swept["report"]
+    assert "checkpoint.py" in swept["report"]
     assert not [r for r in swept["records"] if (r.path / watchdog.REPORT).exists()]

@@ -10,16 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import networkx as nx
 import pytest
+from processes import FACTORLAB
 
 from percolation import graph, lattice, radius
 from percolation.growth import generator_of
 from sweeps import cli
 
-FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 CURVE = ["--size", "6", "--spacing", "1", "--sigma", "0.5", "--threshold", "0.3"]
 
 

@@ -3,11 +3,11 @@
 import os
 import pickle
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import FACTORLAB
 
 from factorlab import checkpoint
 from factorlab.config import parse
@@ -16,7 +16,6 @@ from factorlab.trial import Trial
 from sweeps import plan
 from sweeps.experiment import load
 
-FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 ROOMS = ("factorlab", "sweeps", "analysis", "percolation")
 
 

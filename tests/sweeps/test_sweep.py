@@ -5,13 +5,11 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from processes import FACTORLAB, wait_for
 
 from analysis.trials import trials_table
 from factorlab.config import parse
@@ -20,7 +18,6 @@ from factorlab.trial import Trial
 from sweeps import plan
 from sweeps.experiment import load
 
-FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 EXPERIMENT = """
 name: tiny
 base:
@@ -54,14 +51,6 @@ def results(folder):
     return {p: p.stat().st_mtime_ns for p in folder.glob("runs/trials/*/result.json")}
 
 
-def wait(condition, seconds=120):
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """A sweep whose driver was killed, then interrupted, then run to its end, then run again."""
@@ -70,17 +59,17 @@ def swept(tmp_path_factory):
     story = {"folder": folder}
 
     driver = start(folder)
-    wait(lambda: len(results(folder)) >= 1)
+    wait_for(lambda: len(results(folder)) >= 1)
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
     story["after kill"] = results(folder)
     keys = [p.name for p in folder.glob("runs/trials/*")]
     # Workers whose driver is gone end by themselves, and with them their leases.
-    wait(lambda: all(Record(folder / "runs", key).state() != "running" for key in keys))
+    wait_for(lambda: all(Record(folder / "runs", key).state() != "running" for key in keys))
 
     driver = start(folder)
     before = len(results(folder))
-    wait(lambda: len(results(folder)) > before)
+    wait_for(lambda: len(results(folder)) > before)
     os.killpg(driver.pid, signal.SIGINT)  # as Ctrl-C in a terminal does, to the whole group
     _, story["interrupted"] = driver.communicate(timeout=120)
     story["interrupted status"] = driver.returncode
@@ -213,7 +202,7 @@ def test_a_trial_that_another_process_held_is_taken_up_when_it_is_free(tmp_path)
     held, other = plan.make(chosen, tmp_path / "runs").trials
     with Record(tmp_path / "runs", held.key).lease():
         driver = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-        wait(Record(tmp_path / "runs", other.key).journal.exists)
+        wait_for(Record(tmp_path / "runs", other.key).journal.exists)
     _, messages = driver.communicate(timeout=120)
     assert driver.returncode == 0, messages
     assert len(results(tmp_path)) == 2

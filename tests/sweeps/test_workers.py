@@ -3,18 +3,15 @@
 import os
 import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import psutil
 import pytest
+from processes import FACTORLAB, trainer, wait_for
 
 from factorlab.record import Record
 from sweeps import plan
 from sweeps.experiment import load
 
-FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 EXPERIMENT = """
 name: many
 base:
@@ -40,15 +37,10 @@ def swept(tmp_path_factory):
     driver = subprocess.Popen(
         [FACTORLAB, "sweep", "many.yaml"], cwd=folder, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
-    while long.state() != "running" or not long.journal.exists():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-    children = psutil.Process(driver.pid).children(recursive=True)
-    holders = [p for p in children if _holds(p, long.path / "lease")]
+    wait_for(lambda: long.state() == "running" and long.journal.exists())
+    holder = trainer(driver, long)
     mapped = [file.path for file in psutil.Process(driver.pid).memory_maps()]
-    assert len(holders) == 1
-    os.kill(holders[0].pid, signal.SIGKILL)
+    os.kill(holder.pid, signal.SIGKILL)
     _, messages = driver.communicate(timeout=240)
     return {
         "runs": runs,
@@ -58,13 +50,6 @@ def swept(tmp_path_factory):
         "messages": messages,
         "mapped": mapped,
     }
-
-
-def _holds(process, path):
-    try:
-        return str(path) in {file.path for file in process.open_files()}
-    except psutil.Error:
-        return False
 
 
 def test_a_killed_worker_is_replaced_and_every_trial_ends(swept):
