@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from factorlab import lattice
 from factorlab.config import RunSettings
 from factorlab.diffusion import Diffusion, SampleNoise
-from factorlab.files import DamagedFile, read_json, sync_folder, write_json
+from factorlab.files import DamagedFile, read_json, sync, write_json
 from factorlab.lattice import Labels
 from factorlab.replay import replayed
 from factorlab.seeding import Stream, integer
@@ -106,7 +106,7 @@ def collect(
         with tapped(model, wanted.layers, hear), torch.no_grad():
             model(x_t, t, part)
     digests = {name: file.finish() for name, file in files.items()}
-    sync_folder(target)
+    sync(target)
     sides = [wanted.grid, wanted.grid]
     write_json(target / "index.json", {"step": step, "sides": sides, "sha256s": digests})
 
@@ -161,8 +161,7 @@ class _File:
         assert self._done == self._rows
         self._array.flush()
         self._array = None
-        with self._temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(self._temporary)
         digest = _digest(self._temporary)
         self._temporary.replace(self._path)
         return digest

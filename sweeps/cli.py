@@ -247,6 +247,7 @@ def ui(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Serve the MLflow UI over the runs, on this machine alone unless --host says otherwise."""
+    from sweeps import store  # noqa: PLC0415
     from sweeps.plan import check_writable  # noqa: PLC0415
     from sweeps.tracking import redact, tracking_uri  # noqa: PLC0415
 
@@ -255,6 +256,8 @@ def ui(
         console.print(f"MLFLOW_TRACKING_URI is a server with a UI of its own: {redact(uri, uri)}")
         return
     check_writable(runs)
+    if uri == f"sqlite:///{store.own(runs)}":
+        store.prepare(store.own(runs))
     environment = {
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

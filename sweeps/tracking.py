@@ -8,19 +8,17 @@ which takes seconds.
 from __future__ import annotations
 
 import fcntl
-import logging
 import math
 import os
 import re
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
 
+from sweeps import store
 from sweeps.mirror import Moment, SweepRuns
 from sweeps.mlflow_run import TrackedTrial
 
@@ -39,14 +37,6 @@ keeps a core busy for as long."""
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts to reach a store that is away."""
 
-_ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the next pass tries again anyway
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
-"""Defaults for MLflow; what the user's environment says comes first."""
-
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 """Kinds of address that are a database, not a server."""
 
@@ -58,7 +48,7 @@ _CREDENTIALS = re.compile(r"://(\S*)@")
 
 def tracking_uri(runs: Path) -> str:
     """Return the store's address: MLFLOW_TRACKING_URI, else a SQLite file in the runs folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(runs)}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.own(runs)}"
 
 
 def redact(text: str, uri: str = "") -> str:
@@ -72,10 +62,6 @@ def redact(text: str, uri: str = "") -> str:
     for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
-
-
-def _database(runs: Path) -> Path:
-    return runs.resolve() / "mlflow.db"
 
 
 class Mirror:
@@ -108,8 +94,8 @@ class Mirror:
         self.problem: str | None = None
         """What is wrong, in one sentence without secrets; None while all is well."""
         self._uri = tracking_uri(runs)
-        own = self._uri == f"sqlite:///{_database(runs)}"
-        self._database = _database(runs) if own else None
+        own = self._uri == f"sqlite:///{store.own(runs)}"
+        self._database = store.own(runs) if own else None
         # A server keeps artifacts itself; for a mere database MLflow would use the working folder.
         database = self._uri.split(":", 1)[0].split("+", 1)[0] in _DATABASES
         self._sweep_runs = SweepRuns(
@@ -248,15 +234,7 @@ class Mirror:
         self.problem = f"{what}; 'factorlab sync' sends the rest" if final else what
 
     def _connect(self) -> MlflowClient:
-        """Return a client of the store, with MLflow's own messages silenced."""
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        """Return a client of the store, which is made if it is the runs folder's own."""
         if self._database is not None:
-            self._database.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._database)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")  # stays with the file
-        from mlflow import MlflowClient  # noqa: PLC0415 - seconds
-
-        for name in ("mlflow", "alembic", "sqlalchemy.engine", "urllib3.connectionpool"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        return MlflowClient(tracking_uri=self._uri)
+            store.prepare(self._database)
+        return store.connect(self._uri)

@@ -35,9 +35,13 @@ def all_faults(
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "5"
     empty = store.make(folder / "empty")
 
-    def fresh(name: str) -> Path:
+    def bare(name: str) -> Path:
         runs = folder / name
         runs.mkdir()
+        return runs
+
+    def fresh(name: str) -> Path:
+        runs = bare(name)
         shutil.copy(empty, runs / "mlflow.db")
         return runs
 
@@ -51,7 +55,8 @@ def all_faults(
             runs = fresh(f"{kind}-{i}".replace(" ", "-"))
             trials = store.MANY if act is store.crowd else store.TRIALS
             yield _outcome(kind, "", partial(act, runs), partial(store.level, runs, trials))
-    yield from _killed(some(12), seed, fresh)
+    yield from _killed("mirror killed", some(8), 1.2, seed, fresh)
+    yield from _killed("killed as it makes a store", some(4), 4.0, seed, bare)
     yield from _server(some(len(store.MANNERS)), fresh)
     if may_mount:
         for i in range(some(3)):
@@ -65,14 +70,16 @@ def all_faults(
                 )
 
 
-def _killed(count: int, seed: int, fresh: Callable[[str], Path]) -> Iterator[Outcome]:
-    """Kill the process that writes the store."""
+def _killed(
+    kind: str, count: int, latest: float, seed: int, fresh: Callable[[str], Path]
+) -> Iterator[Outcome]:
+    """Kill the process that writes the store, or makes it."""
     rng = random.Random(seed)
     for i in range(count):
-        runs, when = fresh(f"mirror-killed-{i}"), rng.uniform(0.02, 1.2)
+        runs, when = fresh(f"{kind}-{i}".replace(" ", "-")), rng.uniform(0.02, latest)
         store.killed(runs, when)
         problem = _wrong(partial(store.level, runs))
-        yield Outcome("mirror killed", f"after {when:.2f} s", problem)
+        yield Outcome(kind, f"after {when:.2f} s", problem)
 
 
 def _server(count: int, fresh: Callable[[str], Path]) -> Iterator[Outcome]:

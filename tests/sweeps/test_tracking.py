@@ -4,6 +4,7 @@ import os
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -473,6 +474,24 @@ def test_a_store_that_comes_back_gets_what_it_missed(runs, monkeypatch, tmp_path
 def test_secrets_are_taken_out_of_texts(uri, secret):
     assert secret not in redact(f"cannot reach {uri}: {secret} was refused", uri)
     assert "host" in redact(uri, uri)
+
+
+def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
+    runs = tmp_path / "runs"
+    write_record(runs, 1, done=True)
+    code = (
+        "import sys; from pathlib import Path; from sweeps.tracking import Mirror\n"
+        "Mirror(runs=Path(sys.argv[1]), sweep='s', experiment='e', profile='p', trials=[]).sync()"
+    )
+    maker = subprocess.Popen([sys.executable, "-c", code, str(runs)], stderr=subprocess.DEVNULL)
+    # MLflow makes some forty tables, one after the other.
+    wait_until(lambda: sum(p.stat().st_size for p in runs.glob("*mlflow.db*")) > 100_000)
+    maker.kill()
+    maker.wait()
+    assert not (runs / "mlflow.db").exists()  # half of one might never open again
+    mirror(runs, [1]).sync()
+    assert_same_points(runs, [1])
+    assert not list(runs.glob(".mlflow.db.tmp*"))
 
 
 def test_the_store_is_in_wal_mode(tmp_path):
