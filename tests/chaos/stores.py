@@ -56,7 +56,7 @@ def all_faults(
             trials = store.MANY if act is store.crowd else store.TRIALS
             yield _outcome(kind, "", partial(act, runs), partial(store.level, runs, trials))
     yield from _killed("mirror killed", some(8), 1.2, seed, fresh)
-    yield from _killed("killed as it makes a store", some(4), 4.0, seed, bare)
+    yield from _killed("killed as it makes a store", some(4), 2.0, seed, bare)
     yield from _server(some(len(store.MANNERS)), fresh)
     if may_mount:
         for i in range(some(3)):
