@@ -1,12 +1,14 @@
-"""The mistakes a user can make, told in one sentence each.
+"""The mistakes a user can make, and what a system can refuse, told in one sentence each.
 
-`UserError` is the only exception that the command line turns into a line of text and exit
-status 2. Everything else is our own mistake and keeps its traceback.
+`UserError`, and an `OSError` that is a `refusal`, are what the command line turns into a line of
+text and exit status 2. Everything else is our own mistake and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,6 +32,20 @@ class UserError(ValueError):
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+"""No room, no right, no working disk; a missing file is our own mistake."""
+
+
+def refusal(error: Exception) -> str | None:
+    """Return in a line what user or system have to mend, None where it is our own mistake."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _REFUSALS:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{os.strerror(error.errno)}"
+    return None
 
 
 class TrialFailed(RuntimeError):  # noqa: N818 - an outcome of a trial, as `optuna.TrialPruned`

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -30,7 +32,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("wb") as file, naming(path):
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -40,6 +42,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system name a file, which one of writing does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def sync(path: Path) -> None:
     """Put a file's content, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -47,6 +59,12 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a file's content, of 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_arrays(path: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from factorlab.files import canonical
+from factorlab.files import canonical, naming
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Journal:
             return
         point = Point(step, time.time(), metrics)
         line = _encode(point)
-        with self.path.open("ab") as file:
+        with self.path.open("ab") as file, naming(self.path):
             file.write(line)
             file.flush()
             os.fsync(file.fileno())

@@ -26,6 +26,7 @@ from factorlab.errors import UserError
 from factorlab.files import (
     DamagedFile,
     canonical,
+    digest,
     read_arrays,
     read_json,
     write_atomically,
@@ -36,7 +37,10 @@ from factorlab.journal import Point
 NUMERICS = 2
 """Version of everything that computes a result; to be raised when a change alters any number."""
 
-State = Literal["done", "failed", "running", "resumable", "new"]
+State = Literal["done", "failed", "running", "damaged", "resumable", "new"]
+
+_OF_JOURNAL = "journal_sha256"
+"""Key of a result: the checksum of the journal that led to it."""
 
 _NO_INFLUENCE: dict[str, Any] = {
     "device": True,
@@ -122,13 +126,29 @@ class Record:
         """Return the result, None while there is none.
 
         Raises:
-            DamagedFile: the file is not what was written.
+            DamagedFile: the file or the journal is not what was written.
         """
-        return read_json(self.path / "result.json")
+        result = read_json(self.path / "result.json")
+        # Results of earlier versions do not name their journal.
+        if result is not None and result.get(_OF_JOURNAL) not in (None, self._journal_digest()):
+            raise DamagedFile(f"{self.journal}: it is not the journal of the result")
+        return result
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write the result, the last act of a trial."""
-        write_json(self.path / "result.json", {"key": self.key, **result})
+        document = {"key": self.key, **result, _OF_JOURNAL: self._journal_digest()}
+        write_json(self.path / "result.json", document)
+
+    def _journal_digest(self) -> str | None:
+        return digest(self.journal) if self.journal.exists() else None
+
+    def damage(self) -> str | None:
+        """Return what is wrong with the files of a finished trial, in a line; None if nothing."""
+        try:
+            self.result()
+        except DamagedFile as error:
+            return str(error)
+        return None
 
     def failure(self) -> str | None:
         """Return why the trial failed, None if it did not."""
@@ -229,14 +249,17 @@ class Record:
         return False
 
     def state(self) -> State:
-        """Return how far the trial is; a damaged result counts as not written."""
+        """Return how far the trial is; one whose result or journal is damaged is not done."""
+        damaged = False
         try:
             if self.result() is not None:
                 return "done"
         except DamagedFile:
-            return "resumable"
+            damaged = True
         if self._leased():
             return "running"
+        if damaged:
+            return "damaged"
         if (self.path / "failure.json").exists():
             return "failed"
         return "resumable" if (self.path / "config.json").exists() else "new"

@@ -6,7 +6,6 @@ One step's representations are a folder: `labels.npy` (samples, 2), in pixels, `
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from factorlab import lattice
 from factorlab.config import RunSettings
 from factorlab.diffusion import Diffusion, SampleNoise
-from factorlab.files import DamagedFile, read_json, sync, write_json
+from factorlab.files import DamagedFile, digest, read_json, sync, write_json
 from factorlab.lattice import Labels
 from factorlab.replay import replayed
 from factorlab.seeding import Stream, integer
@@ -129,7 +128,7 @@ def read(folder: Path, layer: str = "layer4") -> Representations:
     for name in ("labels", layer):
         path = folder / f"{name}.npy"
         try:
-            whole = _digest(path) == digests[name]
+            whole = digest(path) == digests[name]
         except FileNotFoundError:
             whole = False
         if not whole:
@@ -162,11 +161,6 @@ class _File:
         self._array.flush()
         self._array = None
         sync(self._temporary)
-        digest = _digest(self._temporary)
+        written = digest(self._temporary)
         self._temporary.replace(self._path)
-        return digest
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return written

@@ -140,7 +140,8 @@ def _over(trial: Trial) -> Ended | None:
     """Return how a trial ended that another process trained since it was planned."""
     try:
         done = trial.record.result() is not None
-    except DamagedFile:
+    except DamagedFile as error:
+        log.warning("%s; the trial is trained again", error)
         done = False
     if done:
         checkpoint.clear(trial.record.checkpoints)

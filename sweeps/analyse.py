@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from factorlab import journal
-from factorlab.errors import UserError
+from factorlab.errors import UserError, refusal
 from factorlab.files import DamagedFile
 from factorlab.record import Record
 from sweeps import cluster, plan
@@ -57,6 +57,11 @@ def analyse(runs: Path, key: str, layers: Sequence[str], seed: int) -> tuple[int
             steps += new
     except (ValueError, DamagedFile) as error:
         return steps, str(error)
+    except OSError as error:
+        reason = refusal(error)
+        if reason is None:
+            raise
+        return steps, reason
     return steps, None
 
 

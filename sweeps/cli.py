@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from factorlab.errors import INTERRUPTED, UserError
+from factorlab.errors import INTERRUPTED, UserError, refusal
 from sweeps import percolate
 
 app = typer.Typer(
@@ -290,6 +290,12 @@ def main() -> None:
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)().rstrip(".")
         typer.echo(f"factorlab: {message} (see factorlab --help)", err=True)
+        sys.exit(2)
+    except OSError as error:
+        reason = refusal(error)
+        if reason is None:
+            raise
+        typer.echo(f"factorlab: {reason}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

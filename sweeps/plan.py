@@ -6,6 +6,7 @@ that status, figures and export know which trials belong to a sweep.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import Counter
@@ -20,6 +21,8 @@ from factorlab.errors import UserError
 from factorlab.files import DamagedFile, read_json, write_json
 from factorlab.record import Record, State, identify
 from sweeps.experiment import Experiment
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -175,12 +178,13 @@ class SavedPlan:
 
 
 def saved(runs: Path) -> list[SavedPlan]:
-    """Return all plans that were kept, the newest first; a damaged one is left out."""
+    """Return all plans that were kept, the newest first; a damaged one is named and left out."""
     plans = []
     for path in (runs / "sweeps").glob("*/plan.json"):
         try:
             document = read_json(path)
-        except DamagedFile:
+        except DamagedFile as error:
+            log.warning("%s; the sweep's own command writes the plan anew", error)
             continue
         if document is not None:
             plans.append(SavedPlan(document, runs))

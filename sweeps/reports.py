@@ -44,7 +44,7 @@ class Status:
 
 def status(plan: SavedPlan) -> Status:
     """Return how far a sweep is, from its records."""
-    counts: Counter[str] = Counter(done=0, running=0, resumable=0, failed=0, new=0)
+    counts: Counter[str] = Counter(done=0, running=0, resumable=0, damaged=0, failed=0, new=0)
     failures: dict[str, str] = {}
     per_step: dict[str, list[float]] = {}
     left: list[tuple[str, float]] = []
@@ -61,7 +61,7 @@ def status(plan: SavedPlan) -> Status:
             failures[name] = record.failure() or "unknown"
         else:
             points, _ = record.points()
-            at = points[-1].step if points else 0
+            at = points[-1].step if points and state != "damaged" else 0
             left.append((shape, settings["training"]["steps"] - at))
     known = all(shape in per_step for shape, _ in left)
     seconds = sum(

@@ -39,7 +39,7 @@ class Outcomes:
     """Why a trial's workers died, when they died too often; its record does not know."""
 
     broken: dict[str, str] = field(default_factory=dict)
-    """Worker that could not start to the reason; others took its trials, if there were any."""
+    """Worker that could train nothing to the reason; others took its trials, if there were any."""
 
     interrupted: bool = False
     """The user stopped it before all trials were over."""
@@ -61,6 +61,9 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
     ) -> None:
         super().__init__()
         self._work, self._display, self._names, self._outcomes = work, display, names, outcomes
+        self.over: set[str] = set()
+        """Workers that ended by themselves."""
+
         self._failures: dict[str, int] = {}
         self._shown: dict[str, set[str]] = {}
         """What each worker was said to train."""
@@ -93,6 +96,8 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
     def _hear(self, worker: str, result: dict[str, Any]) -> None:
         if result["broken"]:
             self._outcomes.broken[worker] = result["broken"]
+        if result["done"]:
+            self.over.add(worker)
         shown = self._shown.setdefault(worker, set())
         for ended in result["ended"]:
             self.end(ended)
@@ -187,6 +192,6 @@ def run(
     for ended in ray.get(work.ended.remote()):
         feed.end(ended)  # a worker that died had not reported it
     left = names.keys() - outcomes.ended.keys() - outcomes.errors.keys()
-    outcomes.interrupted = bool(left) and len(outcomes.broken) < workers
+    outcomes.interrupted = bool(left) and len(feed.over) < workers
     ray.kill(work)
     return outcomes

@@ -60,9 +60,17 @@ def prepare(database: Path) -> None:
 
 def _make(database: Path) -> None:
     temporary = database.with_name(f".{database.name}.tmp")
-    for leftover in database.parent.glob(f"{temporary.name}*"):
-        leftover.unlink()
-    connect(f"sqlite:///{temporary}").search_experiments()
-    sync(temporary)
-    temporary.replace(database)
+    _delete(temporary)  # of a process that was killed
+    try:
+        connect(f"sqlite:///{temporary}").search_experiments()
+        sync(temporary)
+        temporary.replace(database)
+    finally:
+        _delete(temporary)  # on a full disk records need the room
     sync(database.parent)
+
+
+def _delete(database: Path) -> None:
+    """Delete a database with its companions."""
+    for path in database.parent.glob(f"{database.name}*"):
+        path.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ STATES: dict[State, str] = {
     "done": "done before",
     "running": "in another process's hands",
     "resumable": "to be resumed",
+    "damaged": "damaged and to be trained again",
     "failed": "failed before",
     "new": "new",
 }
@@ -55,6 +56,10 @@ def show_plan(plan: Plan, left: Estimate, console: Console, where: str = "on thi
     if plan.duplicates:
         parts.append(f"{plan.duplicates} duplicates dropped")
     console.print("trials: " + ", ".join(parts), highlight=False)
+    for trial in plan.trials:
+        if trial.state == "damaged":
+            problem = Record(plan.runs, trial.key).damage()
+            console.print(f"damaged: {trial.name}: {problem}", highlight=False, soft_wrap=True)
     if left.seconds:
         hours = left.flops / A100_SUSTAINED / 3600
         console.print(
@@ -271,7 +276,7 @@ class Trained:
     """Key of a trial whose workers died too often to the reason."""
 
     broken: list[str] = field(default_factory=list)
-    """Why workers could not start, for each that could not."""
+    """Why workers could train nothing, for each that could not."""
 
 
 def _train(
@@ -310,7 +315,7 @@ def _train(
             trained.interrupted = outcomes.interrupted
             held = {key for key, how in outcomes.ended.items() if how == "elsewhere"}
             plan = planning.look_again(plan)
-            free = {"new", "resumable"}
+            free = {"new", "resumable", "damaged"}
             packs = [(t,) for t in plan.trials if t.key in held and t.state in free]
             if trained.interrupted:
                 break
@@ -333,7 +338,7 @@ def _conclude(plan: Plan, trained: Trained, console: Console) -> int:
             reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
             say(f"its workers died: {trial.name}: {reason or trained.errors[trial.key]}")
     if trained.broken:
-        say(f"{len(trained.broken)} workers could not start: {trained.broken[0]}")
+        say(f"{len(trained.broken)} workers could not train: {trained.broken[0]}")
     if counts["done"] == len(plan.trials):
         return 0
     unfinished = len(plan.trials) - counts["done"] - counts["failed"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import ray
 from ray import tune
 
+from factorlab.errors import UserError, refusal
 from sweeps.work import At, Ended, Pack
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     Tune's own cost of a trial, and that of its growing list of trials, are paid once a worker.
     The records are what a trial resumes from, so Tune is given no checkpoints.
 
-    A request to end (SIGTERM), as of a machine that is taken away, is met after the step in hand:
-    with a checkpoint, and the trials back among those that wait.
+    What the system refuses, such as room on a disk, ends the worker, not its trials: they go back
+    among those that wait. So they do at a request to end (SIGTERM), as of a machine that is taken
+    away, which is met after the step in hand, with a checkpoint.
 
     Configuration: `work`, the name of the actor that hands out packs; `timeout`, seconds without a
     sign of life after which the process ends.
@@ -88,7 +90,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
 
         Returns:
             `ended`, trials that ended since the last report, and `at`, how far others are;
-            `broken`, why the worker could not start, if it could not.
+            `broken`, why the worker can train nothing, if it cannot.
         """
         if self._broken:
             return _report(broken=self._broken, done=True)
@@ -96,6 +98,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         self._in_step = True
         try:
             return self._train_until(deadline)
+        except (OSError, UserError) as error:
+            reason = refusal(error)
+            if reason is None:
+                raise
+            # The next trial would meet the same; no other worker has to.
+            self._broken = reason
+            ray.get(self._work.leave.remote(self.trial_id, self._settled))
+            return _report(broken=reason, done=True)
         finally:
             self._in_step = False
 

@@ -111,11 +111,12 @@ def of_a_stopped_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[P
 
 
 def of_a_finished_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    """Yield damages of the result."""
-    for damage in DAMAGES:
-        for k in range(times):
+    """Yield damages of the result, and of the journal that goes with it."""
+    for which in ("result.json", "metrics.jsonl"):
+        for damage in DAMAGES:
+            for k in range(times):
 
-            def do(runs: Path, damage=damage, k: int = k) -> None:
-                damage(_record(runs).path / "result.json", random.Random(f"{seed} result {k}"))
+                def do(runs: Path, which: str = which, damage=damage, k: int = k) -> None:
+                    damage(_record(runs).path / which, random.Random(f"{seed} {which} {k}"))
 
-            yield f"result {damage.__name__}", do
+                yield f"of a finished trial, {which} {damage.__name__}", do

@@ -55,7 +55,9 @@ def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Itera
         print("full disks and such without rights: this user may not mount any", file=sys.stderr)
     if only_trials:
         return
-    for kind, fault, problem in whole_sweeps.disturbed(folder / "sweeps", share, seed):
+    for kind, fault, problem in whole_sweeps.disturbed(
+        folder / "sweeps", share, seed, may_mount=may_mount
+    ):
         yield trials.Outcome(kind, fault, problem)
     yield from stores.all_faults(some, seed, folder / "stores", may_mount=may_mount)
 

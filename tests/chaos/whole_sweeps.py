@@ -12,11 +12,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import disk
 import psutil
+from damage import DAMAGES, gone
 
 from factorlab.record import Record
 from sweeps import experiment, plan
@@ -47,6 +49,9 @@ FAULTS = {
 }
 """How many of each are injected in full."""
 
+FULL_DISKS = 3
+"""How many sweeps run into one, in full."""
+
 
 class Sweep:
     """A sweep in a folder, and its driver while there is one."""
@@ -70,6 +75,10 @@ class Sweep:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def said(self) -> str:
+        """Return the last that the newest driver said."""
+        return (self.folder / f"driver-{self.drivers}.log").read_text()[-600:]
 
     def look(self) -> str:
         """Take note of what is finished; returns what was trained again, if anything was."""
@@ -176,8 +185,44 @@ def _gone(driver: subprocess.Popen) -> str:
     return ""
 
 
-def disturbed(folder: Path, share: float, seed: int) -> Iterator[tuple[str, str, str]]:
-    """Disturb a sweep; yields kind, fault and what is wrong."""
+def _without_plan(sweep: Sweep, damage: Callable[[Path, random.Random], None], seed: int) -> str:
+    """Damage the plan that is kept; returns what is wrong with what commands say and mend then."""
+    path = next(sweep.runs.glob("sweeps/*/plan.json"))
+    whole = path.read_bytes()
+    damage(path, random.Random(seed))
+    command = [FACTORLAB, "status", "chaos"]
+    told = subprocess.run(
+        command, cwd=sweep.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    path.write_bytes(whole)
+    # Gone is as if it had never been started; all else has to be named.
+    named = damage is gone or "plan.json: " in told.stderr
+    if told.returncode == 2 and named and "Traceback" not in told.stderr:
+        return ""
+    return f"status ended with {told.returncode} and said: {told.stderr}"
+
+
+def _on_a_full_disk(sweep: Sweep, kilobytes: int, expected: dict[str, tuple]) -> str:
+    """Run a sweep without room for its records, make room, go on; returns what is wrong."""
+    sweep.runs.mkdir()
+    with disk.small(sweep.runs, kilobytes):
+        first = sweep.start()
+        problem = _gone(first)
+        said = sweep.said()
+        if "No space left on device" not in said or "Traceback" in said:
+            problem = problem or f"it ended with {first.returncode} and said: {said}"
+        disk.grow(sweep.runs, 64 * 1024)
+        second = sweep.start()
+        problem = problem or _gone(second) or ("" if second.returncode == 0 else sweep.said())
+        if not problem and sweep.state() != {r.key: expected[r.key] for r in sweep.records}:
+            problem = "its numbers are not those of an undisturbed one"
+        return problem or sweep.stored()
+
+
+def disturbed(
+    folder: Path, share: float, seed: int, *, may_mount: bool
+) -> Iterator[tuple[str, str, str]]:
+    """Disturb sweeps; yields kind, fault and what is wrong."""
     rng = random.Random(seed)
     kinds = [kind for kind, n in FAULTS.items() for _ in range(max(1, round(share * n)))]
     rng.shuffle(kinds)
@@ -203,7 +248,13 @@ def disturbed(folder: Path, share: float, seed: int) -> Iterator[tuple[str, str,
     last = sweep.start()
     problem = _gone(last)
     if not problem and last.returncode != 0:
-        problem = (folder / "disturbed" / f"driver-{sweep.drivers}.log").read_text()[-600:]
+        problem = sweep.said()
     if not problem and sweep.state() != expected:
         problem = "its numbers are not those of an undisturbed one"
     yield "a sweep after all these", "compared", problem or sweep.look() or sweep.stored()
+    for damage in DAMAGES:
+        yield "plan damaged", damage.__name__, _without_plan(sweep, damage, seed)
+    for i in range(max(1, round(share * FULL_DISKS)) if may_mount else 0):
+        kilobytes = rng.randrange(16, 1200, 4)
+        small = Sweep(folder / f"full-{i}", 4)
+        yield "sweep on a full disk", f"{kilobytes} kB", _on_a_full_disk(small, kilobytes, expected)

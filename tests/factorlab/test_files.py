@@ -1,11 +1,15 @@
 """What a record is written in: journals and JSON that know when they are damaged."""
 
+import errno
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab import journal
-from factorlab.files import DamagedFile, read_json, write_json
+from factorlab.errors import UserError, refusal
+from factorlab.files import DamagedFile, naming, read_json, write_json
 from factorlab.journal import Journal
 
 # Journal
@@ -82,3 +86,26 @@ def test_damaged_json_is_refused(tmp_path):
         with pytest.raises(DamagedFile):
             read_json(path)
     assert read_json(tmp_path / "none.json") is None
+
+
+# Refusals
+
+
+def test_what_the_system_refuses_names_the_file():
+    full = Path("/dev/full")  # takes nothing, as a full disk
+    with pytest.raises(OSError) as caught, full.open("wb", buffering=0) as file, naming(full):
+        file.write(b"x")
+    assert refusal(caught.value) == "/dev/full: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UserError("a: b"), "a: b"),
+        (OSError(errno.EROFS, "whatever"), "Read-only file system"),
+        (FileNotFoundError(errno.ENOENT, "whatever", "a"), None),  # our own mistake
+        (ValueError("a"), None),
+    ],
+)
+def test_our_own_mistakes_are_no_refusals(error, said):
+    assert refusal(error) == said

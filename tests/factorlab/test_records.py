@@ -18,6 +18,7 @@ from factorlab.config import parse
 from factorlab.dataset import build
 from factorlab.errors import TrialFailed
 from factorlab.evaluation import Evaluator
+from factorlab.files import read_json, write_json
 from factorlab.record import Busy, Record, identify
 from factorlab.session import Session
 from factorlab.trial import Trial
@@ -222,12 +223,45 @@ def test_the_key_is_the_same_in_another_process(tmp_path):
 # Files
 
 
-def test_a_damaged_result_counts_as_not_written(tmp_path):
+def torn(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def changed(path):
+    path.write_bytes(path.read_bytes().replace(b"0.", b"1.", 1))
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [torn, changed, emptied])
+@pytest.mark.parametrize("name", ["result.json", "metrics.jsonl"])
+def test_a_finished_trial_with_a_damaged_file_is_not_done_until_trained_again(
+    tmp_path, uninterrupted, name, damage, caplog
+):
+    trial = Trial(tiny(), tmp_path)
+    finish(trial)
+    damage(trial.record.path / name)
+    record = Record(tmp_path, trial.identity.key)
+    assert record.state() == "damaged"
+    assert str(record.path / name) in record.damage()
+    with record.lease():
+        assert record.state() == "running"
+    assert finish(trial) == uninterrupted
+    assert str(record.path / name) in caplog.text
+    assert record.state() == "done"
+    assert record.damage() is None
+
+
+def test_a_result_of_a_version_that_did_not_name_its_journal_is_taken(tmp_path):
     trial = Trial(tiny(), tmp_path)
     finish(trial)
     path = trial.record.path / "result.json"
-    path.write_bytes(path.read_bytes()[:-20])
-    assert Record(tmp_path, trial.identity.key).state() == "resumable"
+    before = read_json(path)
+    del before["journal_sha256"]
+    write_json(path, before)
+    assert trial.record.state() == "done"
 
 
 def test_two_checkpoints_are_kept_and_pickle_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -147,6 +148,31 @@ def test_figures_are_drawn_with_the_numbers_behind_them(swept):
     assert {"scaling-default.png", "scaling-default.pdf"} <= names
     trials = pd.read_csv(folder / "scaling-default-trials.csv")
     assert len(trials) == 8
+
+
+def test_a_damaged_file_is_named_in_a_line(swept, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(swept["folder"], folder)
+
+    def said(*arguments):
+        ended = subprocess.run(
+            [FACTORLAB, *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in ended.stderr
+        return ended.returncode, ended.stdout, ended.stderr
+
+    plan_file = next(folder.glob("runs/sweeps/*/plan.json"))
+    name, record = next(plan.find(folder / "runs", "tiny").records())
+    lines = record.journal.read_bytes().splitlines(keepends=True)
+    record.journal.write_bytes(b"".join([*lines[:2], lines[2][:-9], *lines[3:]]))
+    _, shown, _ = said("sweep", "tiny.yaml", "--dry-run")
+    assert "7 done before, 1 damaged and to be trained again" in shown
+    assert f"damaged: {name}: runs/trials/{record.key}/metrics.jsonl: " in shown
+    assert json.loads(said("status", "tiny", "--json")[1])["damaged"] == 1
+    plan_file.write_bytes(plan_file.read_bytes()[:-50])
+    status, _, complaint = said("status", "tiny")
+    assert status == 2
+    assert f"{plan_file.relative_to(folder)}: not a whole record" in complaint
 
 
 def test_the_table_and_its_exports_hold_every_trial(swept):
