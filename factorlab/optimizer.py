@@ -18,6 +18,9 @@ from factorlab.config import TrainingSettings
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Kingma and Ba 2015, Algorithm 1."""
 
+CACHED = 2**17
+"""Weights that a CPU updates at a time: what it computes with stays in its cache."""
+
 RISING = 0.3
 """Share of a one-cycle run in which the learning rate rises."""
 
@@ -111,11 +114,14 @@ class AdamW:
 
     def update(self, weights: Tensor, gradient: Tensor, now: Factors) -> None:
         """Change weights (P,) in place by a step along a gradient (P,)."""
-        self.first.lerp_(gradient, now.gradient)
-        self.second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
-        scale = self.second.sqrt().div_(now.spread).add_(EPSILON)
-        weights.mul_(now.keep)
-        weights.add_(self.first.mul(now.move).div_(scale))
+        vectors = (weights, gradient, self.first, self.second)
+        at_once = len(weights) if weights.is_cuda else CACHED
+        for w, g, first, second in zip(*(v.split(at_once) for v in vectors), strict=True):
+            first.lerp_(g, now.gradient)
+            second.mul_(BETA_2).addcmul_(g, g, value=1 - BETA_2)
+            scale = second.sqrt().div_(now.spread).add_(EPSILON)
+            w.mul_(now.keep)
+            w.add_(first.mul(now.move).div_(scale))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the moments."""

@@ -131,6 +131,7 @@ class Learner:
         self._mixed = settings.training.mixed_precision and device.type == "cuda"
         self.diffusion, self._dataset = diffusion, dataset
         self._labels = torch.from_numpy(dataset.labels).to(device, torch.float32)
+        self._gradient = torch.empty_like(state.weights)  # to ask for it anew costs page faults
 
     def _indices(self, draw: dict[str, Any]) -> Tensor:
         """Return the indices of a batch, (B,), drawn with replacement."""
@@ -169,7 +170,7 @@ class Learner:
         inputs, target = self.posed()
         size = -(-len(target) // self.parts)
         first, *others = zip(*(tensor.split(size) for tensor in (*inputs, target)), strict=True)
-        loss, slope = self._slope(first, len(target))
+        loss, slope = self._slope(first, len(target), self._gradient)
         for part in others:
             more_loss, more_slope = self._slope(part, len(target))
             loss, slope = loss + more_loss, slope.add_(more_slope)
@@ -179,12 +180,15 @@ class Learner:
             raise RuntimeError(f"no memory within an optimizer step: {error}") from None
         return loss
 
-    def _slope(self, part: Sequence[Tensor], whole: int) -> tuple[Tensor, Tensor]:
+    def _slope(
+        self, part: Sequence[Tensor], whole: int, out: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the loss of a part of a batch and its gradient, (P,), as shares of the whole's.
 
         Args:
             part: x_t, t, labels and target.
             whole: images of the batch.
+            out: where the gradient goes.
         """
         *inputs, target = part
         kind, model = target.device.type, self.state.model
@@ -193,4 +197,4 @@ class Learner:
             prediction: Tensor = model(*inputs)
         loss = (prediction.float() - target).square().mean() * (len(target) / whole)
         gradients = torch.autograd.grad(loss, [*model.parameters()])
-        return loss.detach(), self.state.layout.join(gradients)
+        return loss.detach(), self.state.layout.join(gradients, out)

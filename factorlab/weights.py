@@ -40,7 +40,7 @@ class Layout:
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
-    def join(self, weights: Sequence[Tensor]) -> Tensor:
+    def join(self, weights: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
         """Return vectors (..., P) from weights (..., *shape) in the order of the network."""
         parts = [
             weight.movedim(-3, -1).flatten(-4)
@@ -48,7 +48,7 @@ class Layout:
             else weight.flatten(-len(shape))
             for weight, (name, shape) in zip(weights, self.shapes.items(), strict=True)
         ]
-        return torch.cat(parts, dim=-1)
+        return torch.cat(parts, dim=-1, out=out)
 
     def attach(self, model: nn.Module, vector: Tensor) -> None:
         """Let a network's weights be views of a vector (P,)."""

@@ -45,7 +45,7 @@ def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Itera
         ("power cut at a write", kills.writes(expected.calls, some(24), seed, power=True)),
     ):
         yield from trials.killed(kind, drawn, expected, folder)
-    yield from trials.damaged(some(3), seed, expected, folder)
+    yield from trials.damaged(some(2), seed, expected, folder)
     yield from trials.contended(some(4), seed, expected, folder)
     may_mount = disk.can_mount(folder / "probe")
     if may_mount:

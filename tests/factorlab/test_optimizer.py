@@ -10,19 +10,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factorlab import optimizer
 from factorlab.config import TrainingSettings
 from factorlab.optimizer import AdamW, FactorTable, factors, rates
 
 
 def reference(weights, settings):
     """Return PyTorch's optimizer and scheduler."""
-    optimizer = torch.optim.AdamW(
+    theirs = torch.optim.AdamW(
         [weights], lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     if settings.schedule == "constant":
-        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.learning_rate, total_steps=settings.steps
+        return theirs, torch.optim.lr_scheduler.ConstantLR(theirs, factor=1.0)
+    return theirs, torch.optim.lr_scheduler.OneCycleLR(
+        theirs, max_lr=settings.learning_rate, total_steps=settings.steps
     )
 
 
@@ -40,17 +41,30 @@ def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
     g = torch.Generator().manual_seed(seed)
     weights = torch.randn(11, generator=g, dtype=torch.float64)
     theirs = weights.clone().requires_grad_()
-    ours, (optimizer, scheduler) = AdamW(weights), reference(theirs, settings)
+    ours, (pytorchs, scheduler) = AdamW(weights), reference(theirs, settings)
     for step in range(steps):
-        group, now = optimizer.param_groups[0], rates(settings, step)
+        group, now = pytorchs.param_groups[0], rates(settings, step)
         assert now.learning_rate == pytest.approx(group["lr"], rel=1e-9)
         assert now.beta_1 == pytest.approx(group["betas"][0], rel=1e-9)
         gradient = torch.randn(11, generator=g, dtype=torch.float64)
         theirs.grad = gradient.clone()
-        optimizer.step()
+        pytorchs.step()
         scheduler.step()
         ours.update(weights, gradient, factors(settings, step))
         np.testing.assert_allclose(weights, theirs.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_how_many_weights_are_updated_at_a_time_changes_no_bit(monkeypatch):
+    settings, ended = TrainingSettings(steps=5), []
+    for at_once in (2**17, 64):
+        monkeypatch.setattr(optimizer, "CACHED", at_once)
+        g = torch.Generator().manual_seed(0)
+        weights = torch.randn(1001, generator=g)
+        ours = AdamW(weights)
+        for step in range(5):
+            ours.update(weights, torch.randn(1001, generator=g), factors(settings, step))
+        ended.append(weights)
+    assert torch.equal(*ended)
 
 
 def test_a_table_holds_the_factors_of_every_step():
