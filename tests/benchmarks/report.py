@@ -48,17 +48,24 @@ class Measurement:
 
 
 def machine() -> str:
-    """Return what a number depends on beside the code: processor and number of cores."""
-    names = [line for line in _cpuinfo() if line.startswith("model name")]
-    name = names[0].partition(":")[2].strip() if names else platform.processor()
-    return f"{name or platform.machine()}, {psutil.cpu_count()} cores"
+    """Return what a number depends on beside the code: processor and number of cores.
+
+    A rented machine's name may stand for several generations; their model number tells them apart.
+    """
+    facts = _cpuinfo()
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    model = f", model {facts['model']}" if "model" in facts else ""
+    return f"{name}{model}, {psutil.cpu_count()} cores"
 
 
-def _cpuinfo() -> list[str]:
+def _cpuinfo() -> dict[str, str]:
+    """Return what Linux says of the first processor, by name."""
     try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
-        return []
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def as_table(measurements: Sequence[Measurement]) -> Table:
