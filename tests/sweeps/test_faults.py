@@ -1,5 +1,6 @@
 """Workers that are asked to end, and workers that hang, in one real sweep."""
 
+import io
 import os
 import signal
 import subprocess
@@ -7,9 +8,10 @@ import subprocess
 import psutil
 import pytest
 from processes import FACTORLAB, trainer, wait_for
+from rich.console import Console
 
 from factorlab.record import Record
-from sweeps import plan, watchdog
+from sweeps import plan, sweep, watchdog
 from sweeps.experiment import load
 
 EXPERIMENT = """
@@ -66,6 +68,21 @@ def test_the_sweep_ends_complete(swept):
 
 def test_a_worker_that_was_asked_to_end_left_a_checkpoint(swept):
     assert len(swept["checkpoints"]) == 1  # none but this was due
+
+
+def test_a_trial_that_hangs_each_time_is_named_with_where_to_look(tmp_path):
+    (tmp_path / "faults.yaml").write_text(EXPERIMENT)
+    made = plan.make(load(str(tmp_path / "faults.yaml")), tmp_path / "runs")
+    stuck = made.trials[1]
+    report = Record(tmp_path / "runs", stuck.key).path / watchdog.REPORT
+    report.parent.mkdir(parents=True)
+    report.write_text("Timeout (0:00:10)!")
+    console = Console(file=io.StringIO())
+    trained = sweep.Trained(errors={stuck.key: "The actor died unexpectedly"})
+    assert sweep._conclude(made, trained, console) == 1
+    said = console.file.getvalue()
+    assert f"{stuck.name}: no sign of life for 10 s, see {report}" in said
+    assert "died unexpectedly" not in said
 
 
 def test_a_hung_worker_says_where_and_leaves_nothing_behind(swept):
