@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from ipaddress import ip_address
 
 import psutil
 import pytest
@@ -26,6 +27,15 @@ resources: {pack: 4}
 """
 
 
+def listens(process):
+    """Return the addresses at which a process listens."""
+    try:
+        found = process.net_connections("tcp")
+    except psutil.Error:  # it ended
+        return []
+    return [c.laddr.ip for c in found if c.status == psutil.CONN_LISTEN]
+
+
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """A sweep one of whose workers was killed while it trained the long trial."""
@@ -40,6 +50,8 @@ def swept(tmp_path_factory):
     wait_for(lambda: long.state() == "running" and long.journal.exists())
     holder = trainer(driver, long)
     mapped = [file.path for file in psutil.Process(driver.pid).memory_maps()]
+    everyone = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
+    listeners = [(process.name(), address) for process in everyone for address in listens(process)]
     os.kill(holder.pid, signal.SIGKILL)
     _, messages = driver.communicate(timeout=240)
     return {
@@ -49,6 +61,7 @@ def swept(tmp_path_factory):
         "status": driver.returncode,
         "messages": messages,
         "mapped": mapped,
+        "listeners": listeners,
     }
 
 
@@ -81,6 +94,13 @@ def test_the_longest_trial_is_started_first(swept):
     workers = len(os.sched_getaffinity(0))
     earliest = sorted(began, key=began.get)[:workers]  # the first of each worker
     assert swept["long"].key in earliest
+
+
+def test_all_of_ray_listens_on_the_loopback_address_alone(swept):
+    assert {"gcs_server", "raylet"} <= {name for name, _ in swept["listeners"]}
+    mapped = "::ffff:"  # an IPv4 address on an IPv6 socket
+    addresses = [ip_address(address.removeprefix(mapped)) for _, address in swept["listeners"]]
+    assert all(address.is_loopback for address in addresses)
 
 
 def test_the_driver_does_without_torch(swept):
