@@ -70,7 +70,9 @@ def connect(address: str | None) -> None:
             ) from None
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise UserError(f"--address {address}: no Ray cluster answers: {reason}") from None
+            # Ray does not tell a cluster that refuses the token from one that is not there.
+            to = " to this token" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
+            raise UserError(f"--address {address}: no Ray cluster answers{to}: {reason}") from None
         return
     ray.init(
         address="local",  # whatever other cluster runs on this machine
