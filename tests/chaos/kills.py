@@ -1,7 +1,7 @@
 """SIGKILL at any moment of a trial, and what a power cut takes with it.
 
 `moments` kills at a random time. `writes` kills at a call that puts something on the disk, before
-it or after it; with `power`, what was not yet on the disk is lost: the end of a file that was
+it or after it; with `power`, what was not yet on the disk is lost: the ends of all files that were
 written but not synced.
 """
 
@@ -30,31 +30,40 @@ def _at_write(number: int, *, after: bool, cut: int) -> Callable[[], None]:
     Args:
         number: of the call, from 0.
         after: die after it instead of before it.
-        cut: bytes at the end of a file that is not on the disk yet that are lost; 0 for a mere
+        cut: bytes that are lost at the end of each file that is not on the disk yet; 0 for a mere
             kill.
     """
     calls = {"fsync": os.fsync, "replace": os.replace, "truncate": os.truncate}
     counter = iter(range(10**9))
-    synced: set[int] = set()
+    synced: dict[int, int] = {}  # by inode, bytes that are on the disk
+    named: set[Path] = set()
 
     def lose(path: Path) -> None:
-        if cut and path.is_file() and path.stat().st_ino not in synced:
-            calls["truncate"](path, max(path.stat().st_size - cut, 0))
+        if path.is_file():
+            now = path.stat()
+            least = min(synced.get(now.st_ino, 0), now.st_size)
+            calls["truncate"](path, max(now.st_size - cut, least))
+
+    def die() -> None:
+        for path in named if cut else ():
+            lose(path)
+        _die()
 
     def patched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def at(*arguments: Any, **keywords: Any) -> Any:
             mine = next(counter) == number
+            if name == "fsync":
+                named.add(_path_of(arguments[0]))
             if mine and not after:
-                if name == "fsync":
-                    lose(_path_of(arguments[0]))
-                _die()
+                die()
             result = call(*arguments, **keywords)
             if name == "fsync":
-                synced.add(os.fstat(arguments[0]).st_ino)
+                now = os.fstat(arguments[0])
+                synced[now.st_ino] = now.st_size
+            elif name == "replace":  # the name is there, and what it names may not be
+                named.add(Path(arguments[1]))
             if mine:
-                if name == "replace":  # the name is there, and what it names may not be
-                    lose(Path(arguments[1]))
-                _die()
+                die()
             return result
 
         return at
