@@ -22,6 +22,7 @@ from analysis.phases import PHASES, phase
 from factorlab import journal, representations
 from factorlab.journal import Journal
 from factorlab.record import Record
+from factorlab.unet import LAYERS
 
 # Panels of the figure: what is drawn against the step, by name of the measure.
 _PANELS = (
@@ -73,31 +74,32 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
     config = record.config()
     if config is None:
         raise ValueError("There is no config.json.")
-    data, folder = config["config"]["data"], record.analysis
-    folder.mkdir(exist_ok=True)
-    written = Journal(record.measures(layer))
-    last = max(folders)
-    for step, path in folders.items():
-        if written.at(step) is not None:  # the last step's figures are drawn before its line
-            continue
-        found = representations.read(path, layer)
-        try:
-            measures = measure(
-                found.points,
-                found.labels,
-                found.sides,
-                period=data["size"] if data["periodic"] else None,
-                seed=seed,
-            )
-        except ValueError as error:
-            raise ValueError(f"Step {step}: {error}") from None
-        if step == last:
-            for name in portraits.available():
-                drawn = portraits.load(name).draw(measures)
-                drawing.save(drawn, folder / layer, name, _KINDS)
-        snapshots.keep(record, layer, step, measures)
-        written.append(step, measures.numbers)
-        yield step
+    if layer not in LAYERS:
+        raise ValueError(f"No layer is called '{layer}'; there are {', '.join(LAYERS)}.")
+    data, last = config["config"]["data"], max(folders)
+    with record.measuring(layer):
+        written = Journal(record.measures(layer))
+        for step, path in folders.items():
+            if written.at(step) is not None:  # the last step's figures are drawn before its line
+                continue
+            found = representations.read(path, layer)
+            try:
+                measures = measure(
+                    found.points,
+                    found.labels,
+                    found.sides,
+                    period=data["size"] if data["periodic"] else None,
+                    seed=seed,
+                )
+            except ValueError as error:
+                raise ValueError(f"Step {step}: {error}") from None
+            if step == last:
+                for name in portraits.available():
+                    drawn = portraits.load(name).draw(measures)
+                    drawing.save(drawn, record.analysis / layer, name, _KINDS)
+            snapshots.keep(record, layer, step, measures)
+            written.append(step, measures.numbers)
+            yield step
 
 
 def table(record: Record, layer: str = "layer4") -> pd.DataFrame:

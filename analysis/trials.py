@@ -65,7 +65,8 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
         row.pop("data.held_out", None)  # where nothing is; elsewhere it is a group
         try:
             config, row["state"] = record.config(), record.state()
-            found = _evaluations(record) if config is not None else {}
+            whole = config is not None and row["state"] != "damaged"
+            found = _evaluations(record) if whole else {}
         except DamagedFile:
             rows.append(row | {"state": "damaged", "last": False})
             continue

@@ -6,6 +6,8 @@ import hashlib
 import io
 import logging
 import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +64,7 @@ def newest(folder: Path, journal_length: int, device: str) -> dict[str, Any] | N
         journal_length: bytes of the journal that are whole.
         device: type of the device to go on; random states of another do not fit.
     """
-    for path in _newest_first(folder):
-        content = path.read_bytes()
-        if not path.name.endswith(f"-{_digest(content)}.pt"):
-            log.warning("%s is damaged; going back to an older checkpoint", path)
-            continue
-        state: dict[str, Any] = torch.load(
-            io.BytesIO(content), map_location="cpu", weights_only=True
-        )
-        if state.get("format") != FORMAT:
-            log.warning("%s is of another version of factorlab; it does not go on here", path)
-            continue
+    for path, state in _whole(folder):
         if state["journal_offset"] > journal_length:
             log.warning("%s is ahead of its journal; going back to an older checkpoint", path)
             continue
@@ -81,6 +73,25 @@ def newest(folder: Path, journal_length: int, device: str) -> dict[str, Any] | N
             continue
         return state
     return None
+
+
+def _whole(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the checkpoints that are whole and of this format, the newest first."""
+    for path in _newest_first(folder):
+        content = path.read_bytes()
+        if not path.name.endswith(f"-{_digest(content)}.pt"):
+            log.warning("%s is damaged; going back to an older checkpoint", path)
+            continue
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if state.get("format") != FORMAT:
+            log.warning("%s is of another version of factorlab; it does not go on here", path)
+            continue
+        yield path, state
+
+
+def elsewhere(folder: Path, device: str) -> bool:
+    """Return whether the newest whole checkpoint was written on another type of device."""
+    return any(state["device"] != device for _, state in islice(_whole(folder), 1))
 
 
 def clear(folder: Path) -> None:

@@ -34,8 +34,12 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-"""No room, no right, no working disk; a missing file is our own mistake."""
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
+_NO_WAY = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
+_NO_DISK = {errno.EIO, errno.ESTALE}
+_REFUSALS = _NO_ROOM | _NO_RIGHT | _NO_WAY | _NO_DISK
+"""What is no mistake of ours, as a missing file is."""
 
 
 def refusal(error: Exception) -> str | None:
@@ -46,6 +50,11 @@ def refusal(error: Exception) -> str | None:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno)}"
     return None
+
+
+def without_room(error: Exception) -> bool:
+    """Return whether a refusal is that of a full disk."""
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 class TrialFailed(RuntimeError):  # noqa: N818 - an outcome of a trial, as `optuna.TrialPruned`

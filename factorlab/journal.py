@@ -8,13 +8,16 @@ reads along never sees a point twice.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from factorlab.files import canonical, naming
+from factorlab.files import canonical, naming, write_atomically
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,3 +105,17 @@ class Journal:
             os.fsync(file.fileno())
         self._points[step] = point
         self.length += len(line)
+
+    def cut(self, offset: int) -> None:
+        """Drop what lies beyond an offset."""
+        os.truncate(self.path, offset)
+        points, self.length = read(self.path)
+        self._points = {point.step: point for point in points}
+
+    def mend(self) -> None:
+        """Write the file anew if it is not what was read and appended, as a worn disk has it."""
+        content = b"".join(_encode(self._points[step]) for step in sorted(self._points))
+        if not self.path.exists() or self.path.read_bytes() != content:
+            log.warning("%s was damaged while it was written; it is written anew", self.path)
+            write_atomically(self.path, content)
+            self.length = len(content)

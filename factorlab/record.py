@@ -15,14 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from factorlab import journal, looks
-from factorlab.config import RunSettings
+from factorlab.config import Layer, RunSettings
 from factorlab.dataset import Dataset
-from factorlab.errors import UserError
 from factorlab.files import (
     DamagedFile,
     canonical,
@@ -91,27 +90,20 @@ class Record:
         self.weights = self.path / "weights.safetensors"
 
     def create(self, identity: Identity, dataset: Dataset) -> None:
-        """Make the folder and write what will be trained.
-
-        Raises:
-            UserError: the folder cannot be written.
-        """
+        """Make the folder and write what will be trained."""
+        self.samples.mkdir(parents=True, exist_ok=True)
+        sizes = {
+            "samples_2d": dataset.samples_2d,
+            "samples_total": dataset.samples_total,
+            "lattice_labels": len(dataset.lattice),
+        }
+        document = {"key": self.key, **identity.document, **sizes}
         try:
-            self.samples.mkdir(parents=True, exist_ok=True)
-            sizes = {
-                "samples_2d": dataset.samples_2d,
-                "samples_total": dataset.samples_total,
-                "lattice_labels": len(dataset.lattice),
-            }
-            document = {"key": self.key, **identity.document, **sizes}
-            try:
-                known = self.config() == document
-            except DamagedFile:
-                known = False
-            if not known:
-                write_json(self.path / "config.json", document)
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+            known = self.config() == document
+        except DamagedFile:
+            known = False
+        if not known:
+            write_json(self.path / "config.json", document)
 
     def tidy(self) -> None:
         """Delete what a process that was killed while it wrote has left."""
@@ -141,6 +133,10 @@ class Record:
 
     def _journal_digest(self) -> str | None:
         return digest(self.journal) if self.journal.exists() else None
+
+    def forget_result(self) -> None:
+        """Let a trial be trained whose result is damaged."""
+        (self.path / "result.json").unlink(missing_ok=True)
 
     def damage(self) -> str | None:
         """Return what is wrong with the files of a finished trial, in a line; None if nothing."""
@@ -208,7 +204,10 @@ class Record:
         """
         folders = list(self.represented().values())
         index = read_json(folders[-1] / "index.json") if folders else None
-        return tuple(name for name in index["sha256s"] if name != "labels") if index else ()
+        names = tuple(name for name in index["sha256s"] if name != "labels") if index else ()
+        if not set(names) <= set(get_args(Layer)):
+            raise DamagedFile(f"{folders[-1]}: it names layers that no network has")
+        return names
 
     def measures(self, layer: str) -> Path:
         """Return the journal of what was measured of a layer's representations."""
@@ -220,14 +219,9 @@ class Record:
 
         Raises:
             Busy: another process holds it.
-            UserError: the folder cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / "lease").open("a")
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
-        with file:
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lease").open("a") as file:
             for attempt in range(3):
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -238,11 +232,19 @@ class Record:
                 raise Busy(f"trial {self.key[:12]} is being trained by another process")
             yield
 
+    @contextmanager
+    def measuring(self, layer: str) -> Iterator[None]:
+        """Hold the right to measure a layer's representations; waits for whoever has it."""
+        self.analysis.mkdir(exist_ok=True)
+        with (self.analysis / f"{layer}.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def _leased(self) -> bool:
         try:
             with (self.path / "lease").open("r") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
             return False
         except BlockingIOError:
             return True

@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from factorlab import lattice
 from factorlab.config import RunSettings
 from factorlab.diffusion import Diffusion, SampleNoise
-from factorlab.files import DamagedFile, digest, read_json, sync, write_json
+from factorlab.files import DamagedFile, digest, naming, read_json, sync, write_json
 from factorlab.lattice import Labels
 from factorlab.replay import replayed
 from factorlab.seeding import Stream, integer
@@ -144,23 +144,26 @@ class _File:
     def __init__(self, path: Path, rows: int) -> None:
         self._path, self._rows, self._done = path, rows, 0
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._array: np.memmap[Any, np.dtype[Any]] | None = None
+        self._file: IO[bytes] | None = None
 
     def append(self, rows: NDArray[Any]) -> None:
         """Write the next rows, (R, features)."""
-        if self._array is None:
-            shape = (self._rows, rows.shape[1])
-            self._array = open_memmap(self._temporary, mode="w+", dtype=rows.dtype, shape=shape)
-        self._array[self._done : self._done + len(rows)] = rows
+        with naming(self._path):  # no memory map: on a full disk that kills the process
+            if self._file is None:
+                self._file = self._temporary.open("wb")
+                shape = (self._rows, rows.shape[1])
+                kind = {"descr": dtype_to_descr(rows.dtype), "fortran_order": False}
+                write_array_header_1_0(self._file, {**kind, "shape": shape})
+            self._file.write(np.ascontiguousarray(rows).data)
         self._done += len(rows)
 
     def finish(self) -> str:
         """Put the file on the disk and in its place; returns its checksum."""
-        assert self._array is not None
+        assert self._file is not None
         assert self._done == self._rows
-        self._array.flush()
-        self._array = None
-        sync(self._temporary)
+        with naming(self._path):
+            self._file.close()
+            sync(self._temporary)
         written = digest(self._temporary)
         self._temporary.replace(self._path)
         return written

@@ -66,6 +66,7 @@ class Session:
 
     def __init__(self, trial: Trial, device: torch.device) -> None:
         self.trial, self.over = trial, False
+        self.went_back = False  # a recording of its steps does not fit any more
         self.repeated: int | None = None  # the step at which a loss was not finite, and then was
         self.together = 1  # the most trials, this one included, that ever took a step together
         self.seconds = {"setup": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
@@ -89,7 +90,11 @@ class Session:
 
     def _resume(self) -> None:
         """Continue from the newest whole checkpoint, if there is one."""
-        saved = checkpoint.newest(self.record.checkpoints, self.journal.length, self.device.type)
+        folder, device = self.record.checkpoints, self.device.type
+        saved = checkpoint.newest(folder, self.journal.length, device)
+        known = saved["journal_offset"] if saved is not None else 0
+        if self.journal.length > known and checkpoint.elsewhere(folder, device):
+            self.journal.cut(known)  # another device's numbers are not this one's
         if saved is not None:
             self.state.load_state_dict(saved["state"])
             self.losses = [loss.to(self.device) for loss in saved["losses"]]
@@ -112,6 +117,7 @@ class Session:
         fresh = saved or {"state": TrainingState(self.settings, self.device).state_dict()}
         self.state.load_state_dict(fresh["state"])
         self.losses = [loss.to(self.device) for loss in fresh.get("losses", ())]
+        self.went_back = True
         return True
 
     def save(self) -> None:
@@ -227,6 +233,7 @@ class Session:
             weights = {k: v.contiguous() for k, v in self.state.evaluated.state_dict().items()}
             content = safetensors.torch.save(weights)
             write_atomically(self.record.weights, content)
+        self.journal.mend()  # the result names it by its checksum
         self.record.write_result(
             {
                 "metrics": last.metrics,

@@ -67,8 +67,8 @@ class Trial:
             Busy: another process trains this trial.
             TrialFailed: the loss is not finite, now or when it was last trained; the record says
                 at which step (`Record.forget_failure` lets it try again).
-            OSError: the record cannot be written any more.
-            UserError: the record cannot be written, or the device is not there.
+            OSError: the record cannot be written.
+            UserError: the device is not there.
         """
         with closing(run_together([self])) as events:
             for event in events:
@@ -100,7 +100,7 @@ def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, N
     Raises:
         ValueError: the trials differ in shape (`RunSettings.shape`).
         Exception: what stopped one of them, such as a full disk; the others are saved first.
-        UserError: a record cannot be written, or the device is not there.
+        UserError: the device is not there.
     """
     if len({trial.settings.shape for trial in trials}) > 1:
         raise ValueError("trials that train together have one size, model and batch size")
@@ -142,6 +142,7 @@ def _over(trial: Trial) -> Ended | None:
         done = trial.record.result() is not None
     except DamagedFile as error:
         log.warning("%s; the trial is trained again", error)
+        trial.record.forget_result()
         done = False
     if done:
         checkpoint.clear(trial.record.checkpoints)
@@ -158,7 +159,8 @@ def _advance(sessions: list[Session]) -> Generator[Progress | Ended, None, None]
             ensemble, count = Ensemble([s.learner for s in sessions]), len(sessions)
             for session in sessions:
                 session.together = max(session.together, count)
-            while len(sessions) == count:
+                session.went_back = False
+            while len(sessions) == count and not any(s.went_back for s in sessions):
                 start = time.perf_counter()
                 losses = ensemble.step()
                 if losses.is_cuda and any(session.line_due for session in sessions):

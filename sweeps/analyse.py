@@ -146,6 +146,7 @@ def analyse_all(
         return complete
     cluster.connect(address)
     import ray  # noqa: PLC0415 - after `cluster.connect`
+    from ray.exceptions import RayError  # noqa: PLC0415
 
     remote = ray.remote(num_cpus=1)(analyse)
     folder = runs.resolve()
@@ -153,7 +154,10 @@ def analyse_all(
     while waiting:
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
         subject = waiting.pop(ready)
-        steps, failed = ray.get(ready)
+        try:
+            steps, failed = ray.get(ready)
+        except RayError as error:  # such as the death of its process
+            steps, failed = 0, str(error).strip().splitlines()[0]
         complete &= failed is None
         say(subject, failed or f"{steps} steps measured")
     return complete

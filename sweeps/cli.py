@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(percolate.app, name="percolate")
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False)  # texts of others have brackets in them
 
 Runs = Annotated[
     Path,
@@ -74,7 +75,7 @@ def sweep(
     chosen = [experiments.load(name, profile, changes) for name in names]
     if dry_run:
         for experiment in chosen:
-            price_sweep(experiment, runs, retry_failed=retry_failed, console=Console())
+            price_sweep(experiment, runs, retry_failed=retry_failed, console=Console(markup=False))
         return
     code = run_sweeps(
         chosen, runs, figures, retry_failed=retry_failed, address=address, console=console
@@ -257,7 +258,10 @@ def ui(
         return
     check_writable(runs)
     if uri == f"sqlite:///{store.own(runs)}":
-        store.prepare(store.own(runs))
+        try:
+            store.prepare(store.own(runs))
+        except sqlite3.Error as error:
+            raise UserError(f"{store.own(runs)}: it does not open: {error}") from None
     environment = {
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

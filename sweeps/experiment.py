@@ -23,7 +23,10 @@ from sweeps.yaml_file import parse_yaml, read_yaml
 FOLDER = Path(__file__).parent / "experiments"
 DEFAULT_PROFILE = "laptop"
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
+"""Of experiments, profiles and figures: they become names of files."""
+
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Axes = dict[str, Annotated[list[Any], Field(min_length=1)]]
 
 

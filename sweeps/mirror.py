@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from factorlab.files import DamagedFile, read_json, write_json
-from factorlab.journal import Point
 from factorlab.record import Record
 from sweeps import revision
 from sweeps.mlflow_run import (
@@ -30,6 +29,7 @@ from sweeps.mlflow_run import (
     log_parameters,
     log_points,
     milliseconds,
+    news,
     set_status,
     set_tags,
     stop,
@@ -264,16 +264,16 @@ class SweepRuns:
     ) -> int:
         """Bring one run up to date; returns how many metric points were sent."""
         ending = ending_of(record)  # before the journal is read, which is then all there will be
-        points, offset = self._news(child, record)
-        sent = 0
-        if points:
-            there = record.key in self._uncertain
-            sent = log_points(client, child.run, points, some_are_there=there)
+        before = asdict(child)
+        there = record.key in self._uncertain
+        points, offset, another = news(record.journal, child.offset)
+        sent = log_points(client, child.run, points, some_are_there=there or another)
+        child.offset = offset
+        sent += log_analysis(client, child, record, some_are_there=there)
+        if asdict(child) != before:
             self._uncertain.discard(record.key)
-            child.offset = offset
             self._save(parent, record, child)
         before = asdict(child)
-        sent += log_analysis(client, child, record)
         log_artifacts(client, child, record, ending)
         if ending is not None:
             end(client, child, ending)
@@ -290,29 +290,9 @@ class SweepRuns:
             self._complete.add(record.key)
         return sent
 
-    def _news(self, child: Child, record: Record) -> tuple[list[Point], int]:
-        """Return the journal's points that were not accepted yet, and the offset after them."""
-        size = record.journal.stat().st_size if record.journal.exists() else 0
-        if size == child.offset:
-            return [], size
-        points, offset = record.points(child.offset)
-        if size < child.offset or (not points and not _line_ends(record.journal, child.offset)):
-            self._uncertain.add(record.key)  # another journal than the one that was sent
-            return record.points()
-        return points, offset
-
 
 def _concerns_one_run(error: Exception) -> bool:
     """Return whether the other trials can still be served after this error."""
     if isinstance(error, DamagedFile | FileNotFoundError | PermissionError):
         return True
     return getattr(error, "error_code", None) in _ONE_RUN
-
-
-def _line_ends(path: Path, offset: int) -> bool:
-    """Return whether a line of the file ends at an offset."""
-    if offset == 0:
-        return True
-    with path.open("rb") as file:
-        file.seek(offset - 1)
-        return file.read(1) == b"\n"

@@ -143,19 +143,54 @@ def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Pa
             child.files[str(name)] = changed
 
 
-def log_analysis(client: MlflowClient, child: Child, record: Record) -> int:
-    """Send the measures of representations, as ``<layer>/<measure>``; returns how many."""
+def log_analysis(
+    client: MlflowClient, child: Child, record: Record, *, some_are_there: bool
+) -> int:
+    """Send the measures of representations, as ``<layer>/<measure>``; returns how many.
+
+    Args:
+        client: of the store.
+        child: the run.
+        record: of the trial.
+        some_are_there: the run may have some of them, as `log_points` has it.
+    """
     sent = 0
     for path in sorted(record.analysis.glob("*.jsonl")):
         layer = path.stem
-        points, offset = journal.read(path, child.analysed.get(layer, 0))
+        points, offset, another = news(path, child.analysed.get(layer, 0))
         named = [
             replace(p, metrics={f"{layer}/{name}": value for name, value in p.metrics.items()})
             for p in points
         ]
-        sent += log_points(client, child.run, named, some_are_there=layer not in child.analysed)
+        uncertain = some_are_there or another or layer not in child.analysed
+        sent += log_points(client, child.run, named, some_are_there=uncertain)
         child.analysed[layer] = offset
     return sent
+
+
+def news(path: Path, offset: int) -> tuple[list[Point], int, bool]:
+    """Return what a journal has beyond an offset.
+
+    Returns:
+        The points, the offset after them, and whether the file is another one than that of which
+        the offset was: then these are all its points.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    if size == offset:
+        return [], size, False
+    points, after = journal.read(path, offset)
+    if size < offset or (not points and not _line_ends(path, offset)):
+        return *journal.read(path), True
+    return points, after, False
+
+
+def _line_ends(path: Path, offset: int) -> bool:
+    """Return whether a line of the file ends at an offset."""
+    if offset == 0:
+        return True
+    with path.open("rb") as file:
+        file.seek(offset - 1)
+        return file.read(1) == b"\n"
 
 
 def set_status(

@@ -222,7 +222,7 @@ def _progress(
         A function that names the next piece of work and its length, and one that advances.
     """
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}")]
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     progress = Progress(
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True
     )

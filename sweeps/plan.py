@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from factorlab.dataset import build, evaluation_labels
 from factorlab.errors import UserError
 from factorlab.files import DamagedFile, read_json, write_json
 from factorlab.record import Record, State, identify
-from sweeps.experiment import Experiment
+from sweeps.experiment import NAME, Experiment
 
 log = logging.getLogger(__name__)
 
@@ -183,12 +184,29 @@ def saved(runs: Path) -> list[SavedPlan]:
     for path in (runs / "sweeps").glob("*/plan.json"):
         try:
             document = read_json(path)
+            if document is not None:
+                _check_names(document, path)
+                plans.append(SavedPlan(document, runs))
         except DamagedFile as error:
             log.warning("%s; the sweep's own command writes the plan anew", error)
-            continue
-        if document is not None:
-            plans.append(SavedPlan(document, runs))
     return sorted(plans, key=lambda plan: -plan.document["planned"])
+
+
+def _check_names(document: dict[str, Any], path: Path) -> None:
+    """Refuse a plan whose names, which become paths, are not those that `save` writes.
+
+    Raises:
+        DamagedFile: they are not.
+    """
+    names = [document["experiment"], document["profile"]]
+    names += [entry["name"] for entry in document["figures"] if isinstance(entry, dict)]
+    keys = [trial["key"] for trial in document["trials"]]
+    if (
+        document["sweep"] != path.parent.name
+        or not all(re.fullmatch(NAME, name) for name in names)
+        or not all(re.fullmatch(r"[0-9a-f]{64}", key) for key in keys)
+    ):
+        raise DamagedFile(f"{path}: it has names that no plan has")
 
 
 def find(runs: Path, name: str, profile: str | None = None) -> SavedPlan:

@@ -14,7 +14,8 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.exceptions import RayError
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.schedulers import FIFOScheduler
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -33,7 +34,10 @@ class Outcomes:
     """How the trials ended, by key."""
 
     ended: dict[str, str] = field(default_factory=dict)
-    """`done`, `failed` or `elsewhere`."""
+    """`done`, `failed`, `elsewhere` or `refused`."""
+
+    refused: dict[str, str] = field(default_factory=dict)
+    """What of a trial's record cannot be read or written."""
 
     errors: dict[str, str] = field(default_factory=dict)
     """Why a trial's workers died, when they died too often; its record does not know."""
@@ -43,6 +47,9 @@ class Outcomes:
 
     interrupted: bool = False
     """The user stopped it before all trials were over."""
+
+    lost: str | None = None
+    """Why Ray does not work any more; its workers may still train."""
 
 
 class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
@@ -112,6 +119,8 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
         if ended.key not in self._outcomes.ended:
             self._start(ended.key)
             self._outcomes.ended[ended.key] = ended.outcome
+            if ended.reason is not None:
+                self._outcomes.refused[ended.key] = ended.reason
             self._display.ended(ended.key, ended.outcome, ended.accuracy)
 
     def _start(self, key: str) -> None:
@@ -188,8 +197,13 @@ def run(
                 checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        tuner.fit()
-    for ended in ray.get(work.ended.remote()):
+        try:
+            tuner.fit()
+            all_ended = ray.get(work.ended.remote())
+        except (RayError, TuneError) as error:  # the actor, or a part of Ray itself, died
+            outcomes.lost = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            return outcomes
+    for ended in all_ended:
         feed.end(ended)  # a worker that died had not reported it
     left = names.keys() - outcomes.ended.keys() - outcomes.errors.keys()
     outcomes.interrupted = bool(left) and len(feed.over) < workers

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from factorlab.config import flatten
 from factorlab.errors import INTERRUPTED, UserError, describe
@@ -50,7 +51,7 @@ def show_plan(plan: Plan, left: Estimate, console: Console, where: str = "on thi
     table = Table.grid(padding=(0, 2))
     for key, values in experiment.swept.items():
         table.add_row(key, ", ".join(map(str, values)))
-    console.print(f"[bold]{experiment.sweep}[/bold]: {len(plan.trials)} trials from")
+    console.print(Text.assemble((experiment.sweep, "bold"), f": {len(plan.trials)} trials from"))
     console.print(table)
     parts = [f"{counts[state]} {text}" for state, text in STATES.items() if counts[state]]
     if plan.duplicates:
@@ -182,7 +183,8 @@ def run_sweep(
     try:
         trained = _train(plan, left, mirror=mirror, address=address, console=console)
         plan = planning.look_again(plan)
-        complete = trained.interrupted or _measure(plan, address=address, console=console)
+        stopped = trained.interrupted or trained.lost is not None
+        complete = stopped or _measure(plan, address=address, console=console)
         mirror.look_again()
     finally:
         mirror.stop()
@@ -272,8 +274,14 @@ class Trained:
     """How the training of a sweep ended."""
 
     interrupted: bool = False
+    lost: str | None = None
+    """Why Ray stopped working, if it did."""
+
     errors: dict[str, str] = field(default_factory=dict)
     """Key of a trial whose workers died too often to the reason."""
+
+    refused: dict[str, str] = field(default_factory=dict)
+    """Key of a trial to what of its record cannot be read or written."""
 
     broken: list[str] = field(default_factory=list)
     """Why workers could train nothing, for each that could not."""
@@ -311,8 +319,13 @@ def _train(
         while packs:
             outcomes = runner.run(plan, packs, display, may_grow=address is not None)
             trained.errors |= outcomes.errors
+            trained.refused |= outcomes.refused
             trained.broken += outcomes.broken.values()
             trained.interrupted = outcomes.interrupted
+            trained.lost = outcomes.lost
+            if outcomes.lost:
+                cluster.disconnect()  # with it go the workers that still train
+                break
             held = {key for key, how in outcomes.ended.items() if how == "elsewhere"}
             plan = planning.look_again(plan)
             free = {"new", "resumable", "damaged"}
@@ -332,11 +345,15 @@ def _conclude(plan: Plan, trained: Trained, console: Console) -> int:
     for trial in plan.trials:
         if trial.state == "failed":
             say(f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}")
+        elif trial.state != "done" and trial.key in trained.refused:
+            say(f"not trained: {trial.name}: {trained.refused[trial.key]}")
         elif trial.state != "done" and trial.key in trained.errors:
             folder = Record(plan.runs, trial.key).path
             hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
             reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
             say(f"its workers died: {trial.name}: {reason or trained.errors[trial.key]}")
+    if trained.lost:
+        say(f"Ray stopped working: {trained.lost}")
     if trained.broken:
         say(f"{len(trained.broken)} workers could not train: {trained.broken[0]}")
     if counts["done"] == len(plan.trials):

@@ -96,6 +96,7 @@ class Mirror:
         self._uri = tracking_uri(runs)
         own = self._uri == f"sqlite:///{store.own(runs)}"
         self._database = store.own(runs) if own else None
+        self._opened: tuple[int, int] | None = None  # the database that the client has open
         # A server keeps artifacts itself; for a mere database MLflow would use the working folder.
         database = self._uri.split(":", 1)[0].split("+", 1)[0] in _DATABASES
         self._sweep_runs = SweepRuns(
@@ -223,6 +224,7 @@ class Mirror:
     def _pass(self, moment: Moment, out_of_time: Callable[[], bool] = lambda: False) -> int:
         with self._passing:
             self._take()
+            self._check_database()
             sent = self._sweep_runs.send(moment, out_of_time)
         self.problem = None
         return sent
@@ -237,4 +239,22 @@ class Mirror:
         """Return a client of the store, which is made if it is the runs folder's own."""
         if self._database is not None:
             store.prepare(self._database)
+            self._opened = _identity(self._database)
         return store.connect(self._uri)
+
+    def _check_database(self) -> None:
+        """Notice a database that is not there any more; SQLite writes on into the deleted file.
+
+        Raises:
+            RuntimeError: it is not.
+        """
+        if self._opened is not None and _identity(self._database) != self._opened:
+            raise RuntimeError("the database was deleted or replaced while it was open")
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Return what stays the same of a file while it is there."""
+    if path is None or not path.exists():
+        return None
+    found = path.stat()
+    return found.st_dev, found.st_ino

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import ray
 from ray import tune
 
-from factorlab.errors import UserError, refusal
+from factorlab.errors import UserError, refusal, without_room
 from sweeps.work import At, Ended, Pack
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     Tune's own cost of a trial, and that of its growing list of trials, are paid once a worker.
     The records are what a trial resumes from, so Tune is given no checkpoints.
 
-    What the system refuses, such as room on a disk, ends the worker, not its trials: they go back
-    among those that wait. So they do at a request to end (SIGTERM), as of a machine that is taken
+    Where a disk is full the worker ends, not its trials: they go back among those that wait. So
+    they do at a request to end (SIGTERM), as of a machine that is taken
     away, which is met after the step in hand, with a checkpoint.
 
     Configuration: `work`, the name of the actor that hands out packs; `timeout`, seconds without a
@@ -77,12 +77,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     def _begin(self, config: dict[str, Any]) -> None:
         self._work = ray.get_actor(config["work"])
         self._training = self._train(())
+        self._pack: Pack = ()
         self._settled: list[Ended] = []  # of the pack in hand
         self._pause = 0.0  # the first report, after one step, shows that it trains
 
     def _take(self) -> Pack:
         pack: Pack = ray.get(self._work.take.remote(self.trial_id, self._settled))
-        self._settled, self._training = [], self._train(pack)
+        self._pack, self._settled, self._training = pack, [], self._train(pack)
         return pack
 
     def step(self) -> dict[str, Any]:
@@ -99,15 +100,32 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         try:
             return self._train_until(deadline)
         except (OSError, UserError) as error:
-            reason = refusal(error)
-            if reason is None:
-                raise
-            # The next trial would meet the same; no other worker has to.
-            self._broken = reason
-            ray.get(self._work.leave.remote(self.trial_id, self._settled))
-            return _report(broken=reason, done=True)
+            return self._refused(error)
         finally:
             self._in_step = False
+
+    def _refused(self, error: OSError | UserError) -> dict[str, Any]:
+        """Give up a trial whose record the system refuses, or everything where all is refused.
+
+        Returns:
+            The report.
+
+        Raises:
+            Exception: it is our own mistake.
+        """
+        reason = refusal(error)
+        if reason is None:
+            raise error
+        path = str(getattr(error, "filename", None))
+        trial = next((task.key for task in self._pack if task.key in path), None)
+        ended = []
+        if trial is None or without_room(error):  # the next trial would meet the same
+            self._broken = reason
+        else:
+            ended = [Ended(trial, "refused", reason=reason)]
+        ray.get(self._work.leave.remote(self.trial_id, [*self._settled, *ended]))
+        self._settled, self._pack, self._training = [], (), self._train(())
+        return _report(ended, broken=self._broken, done=bool(self._broken))
 
     def _train_until(self, deadline: float) -> dict[str, Any]:
         """Train, and return the report."""

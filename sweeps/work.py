@@ -39,9 +39,12 @@ class Ended:
 
     key: str
     outcome: str
-    """`done`, `failed`, or `elsewhere` when another process trains it."""
+    """`done`, `failed`, `elsewhere` when another process trains it, or `refused` when its record
+    cannot be read or written."""
 
     accuracy: float | None = None
+    reason: str | None = None
+    """Of what was refused."""
 
 
 Pack = tuple[Task, ...]

@@ -19,7 +19,7 @@ _WIDE = 1.0
 
 
 def _crossings(table: pd.DataFrame, family: str) -> list[scaling.SizeCrossing]:
-    rows = measured(final(table), "accuracy", *scaling.COUNTS)
+    rows = measured(final(table), "accuracy", "ceiling", *scaling.COUNTS)
     return scaling.measure_crossings(chosen(rows, "data.family", family))
 
 

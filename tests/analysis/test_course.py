@@ -1,5 +1,9 @@
 """A whole analysis: of ideals whose measures are known, and of a small trial's record."""
 
+import shutil
+import time
+from threading import Thread
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -7,8 +11,11 @@ import pytest
 from analysis import course, portraits
 from analysis.factorization import clifford_torus, solid_torus
 from analysis.measures import measure
+from factorlab import journal
 from factorlab.config import parse
 from factorlab.files import DamagedFile
+from factorlab.journal import Journal
+from factorlab.record import Record
 from factorlab.trial import Trial
 
 SETTINGS = {
@@ -76,6 +83,25 @@ def test_a_trial_is_measured_once_a_step_and_drawn(trial):
     }
 
 
+def test_who_measures_what_another_measures_waits_and_measures_nothing(trial, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(trial.record.path, runs / "trials" / trial.record.key)
+    record = Record(runs, trial.record.key)
+    shutil.rmtree(record.analysis, ignore_errors=True)
+    measured = []
+    other = Thread(target=lambda: measured.extend(course.analyse(record)))
+    with record.measuring("layer4"):
+        other.start()
+        time.sleep(0.5)
+        book = Journal(record.measures("layer4"))
+        book.append(0, {"dimension": 1.0})
+        book.append(4, {"dimension": 2.0})
+    other.join()
+    assert measured == []
+    points, _ = journal.read(record.measures("layer4"))
+    assert [(point.step, point.metrics["dimension"]) for point in points] == [(0, 1.0), (4, 2.0)]
+
+
 def test_what_cannot_be_analysed_says_why(trial, tmp_path):
     bare = Trial(parse(SETTINGS | {"representations": {}}), tmp_path)
     list(bare.run())
@@ -85,6 +111,8 @@ def test_what_cannot_be_analysed_says_why(trial, tmp_path):
         course.table(bare.record)
     with pytest.raises(ValueError, match="layer 'layer0' was not kept"):
         list(course.analyse(trial.record, "layer0"))
+    with pytest.raises(ValueError, match=r"No layer is called '\.\./out'; there are layer0, "):
+        list(course.analyse(trial.record, "../out"))
 
 
 def test_a_damaged_file_is_named(tmp_path):

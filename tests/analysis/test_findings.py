@@ -277,6 +277,11 @@ def test_whatever_is_missing_a_verdict_is_given_with_its_reason(case, random):
             assert "nan" not in outcome.numbers, claim.text
 
 
+def test_scaling_without_the_reader_s_ceiling_is_not_measured():
+    table = CASES["scaling"][0].drop(columns="ceiling")
+    assert set(verdicts("scaling", table)) == {"not measured"}
+
+
 def test_a_trial_in_the_middle_of_its_course_is_not_its_end():
     table = torus(factorized=True)
     half = table[(table["seed"] == 0) | (table["step"] <= 100)]

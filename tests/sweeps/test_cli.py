@@ -53,6 +53,11 @@ def factorlab(*arguments, cwd, **environment):
         ["train", "--set", "data.size=eight"],
         ["train", "--set", "data.subsample=0.0001"],
         ["train", "--set", "data.size=8", "--runs", "afile"],
+        ["train", "--set", "data.size=8", "--runs", "afile/below"],
+        ["train", "--set", "data.size=8", "--runs", 300 * "x"],
+        ["sweep", "scaling", "--profile", "smoke", "--runs", "afile/below"],
+        ["sweep", "scaling", "--profile", "smoke", "--runs", 300 * "x"],
+        ["status", "scaling", "--runs", 300 * "x"],
         ["status", "scaling"],
         ["figures", "nothing"],
         ["illustrate", "nothing"],
@@ -92,6 +97,21 @@ def test_train_runs_once_prints_its_result_and_does_not_run_twice(tmp_path):
     assert result["metrics"]["ceiling"] == 1
     again = json.loads(factorlab("train", *arguments, cwd=tmp_path).stdout)
     assert again == result
+
+
+def test_brackets_in_a_path_are_printed_as_they_are(tmp_path):
+    arguments = [part for pair in TINY for part in ("--set", pair)]
+    ended = factorlab("train", *arguments, "--runs", "a[/b]c[d]", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "record: a[/b]c[d]/trials/" in ended.stderr
+
+
+def test_the_ui_of_something_else_than_a_store_is_refused(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mlflow.db").write_bytes(b"not a database, whatever its name says\n" * 9)
+    ended = factorlab("ui", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "mlflow.db: it does not open: file is not a database" in ended.stderr
 
 
 def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):

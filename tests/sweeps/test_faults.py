@@ -23,19 +23,21 @@ base:
   training: {steps: 1, batch_size: 4, checkpoint_every: 100000, log_every: 10}
   evaluation: {samples: 2, loss_samples: 2, keep: 0}
 axes:
-  training.steps: [900, 20, 6]
+  training.steps: [900, 20, 6, 5]
 resources: {pack: 1, timeout: 10}
 """
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """A sweep in which a worker was asked to end and another hung in a system call."""
+    """A sweep in which a worker was asked to end, another hung, and one record was no folder."""
     folder = tmp_path_factory.mktemp("faults")
     (folder / "faults.yaml").write_text(EXPERIMENT)
     made = plan.make(load(str(folder / "faults.yaml")), folder / "runs")
     records = [Record(folder / "runs", trial.key) for trial in made.trials]
-    long, stuck, _ = records
+    long, stuck, _, refused = records
+    refused.path.parent.mkdir(parents=True)
+    refused.path.touch()
     stuck.checkpoints.mkdir(parents=True)
     # To read it waits for a writer, as on a file system that is away; none but a worker does.
     away = stuck.checkpoints / f"step-{1:010d}-{0:032x}.pt"
@@ -61,9 +63,12 @@ def swept(tmp_path_factory):
     }
 
 
-def test_the_sweep_ends_complete(swept):
-    assert swept["status"] == 0, swept["messages"]
-    assert [record.result()["steps"] for record in swept["records"]] == [900, 20, 6]
+def test_all_trials_end_but_the_one_whose_record_cannot_be_written(swept):
+    assert swept["status"] == 1, swept["messages"]
+    *ended, refused = swept["records"]
+    assert [record.result()["steps"] for record in ended] == [900, 20, 6]
+    assert f"not trained: steps=5: {refused.path}: File exists" in swept["messages"]
+    assert "1 trials are not finished; the same command goes on" in swept["messages"]
 
 
 def test_a_worker_that_was_asked_to_end_left_a_checkpoint(swept):

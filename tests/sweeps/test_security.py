@@ -12,6 +12,8 @@ from processes import FACTORLAB
 from factorlab import checkpoint
 from factorlab.config import parse
 from factorlab.errors import UserError
+from factorlab.files import DamagedFile, read_json, write_json
+from factorlab.record import Record
 from factorlab.trial import Trial
 from sweeps import plan
 from sweeps.experiment import load
@@ -91,6 +93,34 @@ def test_a_name_in_a_file_cannot_leave_its_folder(tmp_path, name):
         with pytest.raises(UserError):
             plan.make(load(str(path)), tmp_path / "runs")
         assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_a_plan_or_an_index_with_names_that_leave_their_folder_is_not_read(tmp_path, caplog):
+    (tmp_path / "mine.yaml").write_text("name: mine\nbase: {data: {size: 6}}\n")
+    made = plan.make(load(str(tmp_path / "mine.yaml")), tmp_path / "runs")
+    plan.save(made)
+    path = next((tmp_path / "runs").glob("sweeps/*/plan.json"))
+    whole = read_json(path)
+    entry = {**whole["trials"][0], "key": "../../out"}
+    for change in (
+        {"sweep": "../../out"},
+        {"experiment": "../out"},
+        {"profile": "a/b"},
+        {"trials": [entry]},
+        {"figures": [{"name": "../out", "draw": "curves"}]},
+    ):
+        write_json(path, whole | change)
+        assert plan.saved(tmp_path / "runs") == []
+        assert f"{path}: it has names" in caplog.text
+        caplog.clear()
+    write_json(path, whole)
+    assert len(plan.saved(tmp_path / "runs")) == 1
+    record = Record(tmp_path / "runs", made.trials[0].key)
+    index = record.representations / "step-0000000001" / "index.json"
+    index.parent.mkdir(parents=True)
+    write_json(index, {"step": 1, "sides": [1, 1], "sha256s": {"/tmp/notes": "0"}})
+    with pytest.raises(DamagedFile, match="layers that no network has"):
+        record.layers()
 
 
 def test_a_cluster_elsewhere_needs_a_token(tmp_path):

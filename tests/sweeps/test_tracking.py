@@ -476,6 +476,41 @@ def test_secrets_are_taken_out_of_texts(uri, secret):
     assert "host" in redact(uri, uri)
 
 
+def test_a_store_that_is_deleted_while_it_is_open_is_told(runs):
+    write_record(runs, 0)
+    following = mirror(runs, [0])
+    following.start()
+    wait_until((runs / "mlflow.db-wal").exists)
+    wait_until(lambda: state_file(Record(runs, key_of(0))).exists())
+    for path in runs.glob("mlflow.db*"):
+        path.unlink()
+    following.stop()
+    assert "deleted or replaced while it was open; 'factorlab sync' sends" in following.problem
+
+
+def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeypatch):
+    write_record(runs, 0)
+    record = Record(runs, key_of(0))
+    record.analysis.mkdir()
+    measures = Journal(record.measures("layer4"))
+    measures.append(0, {"dimension": 1.0})
+    mirror(runs, [0]).sync()
+    measures.append(10, {"dimension": 2.0})
+    with monkeypatch.context() as patch:
+        away = OSError("away")
+        patch.setattr("sweeps.mirror.log_artifacts", lambda *_: (_ for _ in ()).throw(away))
+        with pytest.raises(OSError, match="away"):
+            mirror(runs, [0]).sync()
+    assert mirror(runs, [0]).sync() == 0
+    # Measured anew, in lines of other lengths.
+    record.measures("layer4").write_bytes(b"")
+    again = Journal(record.measures("layer4"))
+    monkeypatch.setattr(time, "time", lambda: 1.5)
+    for step in (0, 10, 20):
+        again.append(step, {"dimension": 1.0 + step})
+    assert mirror(runs, [0]).sync() == 1
+
+
 def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
     runs = tmp_path / "runs"
     write_record(runs, 1, done=True)
