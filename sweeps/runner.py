@@ -5,6 +5,7 @@ To be imported and run between `cluster.connect` and `cluster.disconnect`.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -139,6 +140,12 @@ def _reason(trial: Any) -> str:  # noqa: ANN401 - Tune's
     return lines[-1 if "ray::" in lines[0] else 0] if lines else "unknown"
 
 
+def _last_named(text: str) -> str | None:
+    """Return the last line of a text that begins with an exception's name, as tracebacks end."""
+    named = re.findall(r"^(?:\w+\.)*\w+(?:Error|Exception): .*", text, re.MULTILINE)
+    return named[-1] if named else None
+
+
 def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
     """Start the actor that hands out packs, on this machine; returns it and its name."""
     name = f"factorlab-{uuid.uuid4()}"
@@ -201,7 +208,7 @@ def run(
             tuner.fit()
             all_ended = ray.get(work.ended.remote())
         except (RayError, TuneError) as error:  # the actor, or a part of Ray itself, died
-            outcomes.lost = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            outcomes.lost = _last_named(str(error)) or type(error).__name__
             return outcomes
     for ended in all_ended:
         feed.end(ended)  # a worker that died had not reported it

@@ -93,13 +93,22 @@ def of_another_value(path: Path, rng: random.Random) -> None:
 
 
 DAMAGES = (torn, flipped, empty, gone, longer)
-MIDWAY = ("checkpoint", "journal", "config")
+EVERY = forks.SETTINGS["training"]["checkpoint_every"]
+MIDWAY = {
+    "checkpoint": MIDDLE // EVERY * EVERY - EVERY,
+    "journal": 0,
+    "config": MIDDLE // EVERY * EVERY,
+}
+"""Files that a stopped trial goes on from, and the step from which it has to without them."""
+
+Damage = tuple[str, Callable[[Path], None], int]
+"""Name, what does it, and the step from which the trial has to go on."""
 
 
-def of_a_stopped_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
+def of_a_stopped_trial(times: int, seed: int) -> Iterator[Damage]:
     """Yield damages of the files that a stopped trial goes on from."""
     special = {"checkpoint": [of_another_version], "journal": [of_another_value]}
-    for which in MIDWAY:
+    for which, step in MIDWAY.items():
         for damage in (*DAMAGES, *special.get(which, [])):
             for k in range(times):
                 name = f"{which} {damage.__name__}"
@@ -107,10 +116,10 @@ def of_a_stopped_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[P
                 def do(runs: Path, which: str = which, damage=damage, k: int = k) -> None:
                     damage(_targets(runs)[which], random.Random(f"{seed} {which} {k}"))
 
-                yield name, do
+                yield name, do, step
 
 
-def of_a_finished_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
+def of_a_finished_trial(times: int, seed: int) -> Iterator[Damage]:
     """Yield damages of the result, and of the journal that goes with it."""
     for which in ("result.json", "metrics.jsonl"):
         for damage in DAMAGES:
@@ -119,4 +128,4 @@ def of_a_finished_trial(times: int, seed: int) -> Iterator[tuple[str, Callable[[
                 def do(runs: Path, which: str = which, damage=damage, k: int = k) -> None:
                     damage(_record(runs).path / which, random.Random(f"{seed} {which} {k}"))
 
-                yield f"of a finished trial, {which} {damage.__name__}", do
+                yield f"of a finished trial, {which} {damage.__name__}", do, 0

@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
     "diffusion": {"prediction": "v", "sampling_steps": 2},
     "training": {"steps": 24, "batch_size": 4, "log_every": 3, "checkpoint_every": 5},
     "evaluation": {"samples": 9, "loss_samples": 4, "keep": 2, "every": 8, "at": [0]},
-    "representations": {"layers": ["layer4"], "grid": 4},
+    "representations": {"layers": ["layer4"], "grid": 12},
 }
 
 
@@ -126,6 +126,18 @@ def fingerprint(runs: Path, seed: int = 0) -> str:
     }
     kept = ("metrics", "weights_sha256", "steps")
     return json.dumps([{k: result[k] for k in kept}, points, arrays], sort_keys=True)
+
+
+def promise(runs: Path) -> None:
+    """Note the step of the newest checkpoint that is complete, whatever is being written."""
+    steps = sorted(int(p.name.split("-")[1]) for p in runs.rglob("step-*.pt"))
+    runs.with_suffix(".promised").write_text(str(steps[-2] if len(steps) > 1 else 0))
+
+
+def promised(runs: Path) -> int:
+    """Return the step of the checkpoint that a child noted before it died."""
+    path = runs.with_suffix(".promised")
+    return int(path.read_text()) if path.exists() else 0
 
 
 def last_checkpoint(runs: Path, seed: int = 0) -> int:

@@ -2,7 +2,7 @@
 
 `moments` kills at a random time. `writes` kills at a call that puts something on the disk, before
 it or after it; with `power`, what was not yet on the disk is lost: the ends of all files that were
-written but not synced.
+written but not synced, and the names that were given but whose folder was not synced.
 """
 
 import os
@@ -24,7 +24,11 @@ def _path_of(descriptor: int) -> Path:
     return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
-def _at_write(number: int, *, after: bool, cut: int) -> Callable[[], None]:
+Installer = Callable[[Path], None]
+"""Makes a child die while it trains into a runs folder."""
+
+
+def _at_write(number: int, *, after: bool, cut: int) -> Installer:
     """Return what makes a child die at its n-th call of fsync, rename or truncate.
 
     Args:
@@ -36,41 +40,56 @@ def _at_write(number: int, *, after: bool, cut: int) -> Callable[[], None]:
     calls = {"fsync": os.fsync, "replace": os.replace, "truncate": os.truncate}
     counter = iter(range(10**9))
     synced: dict[int, int] = {}  # by inode, bytes that are on the disk
-    named: set[Path] = set()
+    renamed: list[tuple[Path, Path, Path]] = []  # from, to, and what was there, if anything was
 
-    def lose(path: Path) -> None:
-        if path.is_file():
-            now = path.stat()
-            least = min(synced.get(now.st_ino, 0), now.st_size)
-            calls["truncate"](path, max(now.st_size - cut, least))
+    def rename(source: Path, target: Path) -> None:
+        before = target.with_name(f".{target.name}.before.tmp")
+        if target.exists():
+            os.link(target, before)
+        calls["replace"](source, target)
+        renamed.append((source, target, before))
 
-    def die() -> None:
-        for path in named if cut else ():
-            lose(path)
-        _die()
+    def sync(descriptor: int) -> None:
+        calls["fsync"](descriptor)
+        now, path = os.fstat(descriptor), _path_of(descriptor)
+        synced[now.st_ino] = now.st_size
+        for entry in [entry for entry in renamed if entry[1].parent == path]:
+            renamed.remove(entry)
+            entry[2].unlink(missing_ok=True)
 
-    def patched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def at(*arguments: Any, **keywords: Any) -> Any:
-            mine = next(counter) == number
-            if name == "fsync":
-                named.add(_path_of(arguments[0]))
-            if mine and not after:
-                die()
-            result = call(*arguments, **keywords)
-            if name == "fsync":
-                now = os.fstat(arguments[0])
-                synced[now.st_ino] = now.st_size
-            elif name == "replace":  # the name is there, and what it names may not be
-                named.add(Path(arguments[1]))
-            if mine:
-                die()
-            return result
+    def lose(runs: Path) -> None:
+        """Leave on the disk no more than what was put there."""
+        for source, target, before in reversed(renamed):
+            calls["replace"](target, source)
+            if before.exists():
+                calls["replace"](before, target)
+        for path in runs.rglob("*"):
+            if path.is_file():
+                now = path.stat()
+                least = min(synced.get(now.st_ino, 0), now.st_size)
+                calls["truncate"](path, max(now.st_size - cut, least))
 
-        return at
+    def install(runs: Path) -> None:
+        def die() -> None:
+            forks.promise(runs)
+            if cut:
+                lose(runs)
+            _die()
 
-    def install() -> None:
-        for name, call in calls.items():
-            setattr(os, name, patched(name, call))
+        def patched(call: Callable[..., None]) -> Callable[..., None]:
+            def at(*arguments: Any) -> None:
+                mine = next(counter) == number
+                if mine and not after:
+                    die()
+                call(*arguments)
+                if mine:
+                    die()
+
+            return at
+
+        os.fsync = patched(sync)
+        os.replace = patched(lambda source, target: rename(Path(source), Path(target)))
+        os.truncate = patched(calls["truncate"])
 
     return install
 
@@ -89,9 +108,7 @@ def count_writes(runs: Path) -> int:
     return int(forks.in_child(act).said)
 
 
-def writes(
-    calls: int, most: int, seed: int, *, power: bool
-) -> Iterator[tuple[str, Callable[[], None]]]:
+def writes(calls: int, most: int, seed: int, *, power: bool) -> Iterator[tuple[str, Installer]]:
     """Yield a name and an installer of a death for each call, before and after it.
 
     Args:
@@ -110,13 +127,13 @@ def writes(
         )
 
 
-def moments(seconds: float, count: int, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
+def moments(seconds: float, count: int, seed: int) -> Iterator[tuple[str, Installer]]:
     """Yield deaths at random times of a run that takes so many seconds."""
     rng = random.Random(seed)
     for _ in range(count):
-        when = rng.uniform(0, seconds)
+        when = rng.uniform(0, 0.8 * seconds)  # some runs are faster
 
-        def install(when: float = when) -> None:
+        def install(_runs: Path, when: float = when) -> None:
             threading.Timer(when, _die).start()
 
         yield f"after {when:.2f} s", install

@@ -4,7 +4,9 @@
 """
 
 import contextlib
+import os
 import sys
+import types
 from collections.abc import Callable
 
 from factorlab import checkpoint, files, journal, record
@@ -40,6 +42,17 @@ def _no_sync() -> None:
             module.write_atomically = write
 
 
+def _no_folder_sync() -> None:
+    """Names of files are not put on the disk."""
+    original = files.sync
+    files.sync = lambda path: None if path.is_dir() else original(path)
+
+
+def _no_journal_sync() -> None:
+    """Lines of the journal are not put on the disk."""
+    journal.os = types.SimpleNamespace(truncate=os.truncate, fsync=lambda _descriptor: None)
+
+
 def _no_lease() -> None:
     """Whoever comes may train a trial."""
     record.Record.lease = lambda _record: contextlib.nullcontext()
@@ -51,4 +64,6 @@ SAFEGUARDS: dict[str, Callable[[], None]] = {
     "journal-offset": _no_journal_offset,
     "line-checksum": _no_line_checksum,
     "sync": _no_sync,
+    "folder-sync": _no_folder_sync,
+    "journal-sync": _no_journal_sync,
 }

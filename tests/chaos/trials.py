@@ -4,7 +4,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,21 +71,22 @@ def _finish(runs: Path, expected: Reference, checkpoint: int) -> str:
 
 
 def killed(
-    kind: str, faults: Iterator[tuple[str, Callable[[], None]]], expected: Reference, folder: Path
+    kind: str, faults: Iterator[tuple[str, kills.Installer]], expected: Reference, folder: Path
 ) -> Iterator[Outcome]:
     """Kill a trial, let it go on, and compare."""
     for i, (name, install) in enumerate(faults):
         runs = folder / f"{kind}-{i}".replace(" ", "-")
 
-        def act(runs: Path = runs, install: Callable[[], None] = install) -> int:
-            install()
+        def act(runs: Path = runs, install: kills.Installer = install) -> int:
+            install(runs)
             return forks.train(runs)
 
         fate = forks.in_child(act)
-        if not fate.killed and fate.status != 0:
+        if not fate.killed:
             yield Outcome(kind, name, f"the child ended with {fate.status}: {fate.said}")
             continue
-        yield Outcome(kind, name, _finish(runs, expected, forks.last_checkpoint(runs)))
+        checkpoint = max(forks.promised(runs), forks.last_checkpoint(runs))
+        yield Outcome(kind, name, _finish(runs, expected, checkpoint))
 
 
 def damaged(times: int, seed: int, expected: Reference, folder: Path) -> Iterator[Outcome]:
@@ -96,12 +97,12 @@ def damaged(times: int, seed: int, expected: Reference, folder: Path) -> Iterato
         (folder / "plain", damage.of_a_finished_trial(times, seed)),
     )
     for source, faults in groups:
-        for name, do in faults:
+        for name, do, checkpoint in faults:
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 runs = Path(scratch)
                 shutil.copytree(source, runs, dirs_exist_ok=True)
                 do(runs)
-                yield Outcome("damaged file", name, _finish(runs, expected, checkpoint=0))
+                yield Outcome("damaged file", name, _finish(runs, expected, checkpoint))
 
 
 def full(count: int, seed: int, expected: Reference, folder: Path) -> Iterator[Outcome]:
@@ -126,7 +127,7 @@ def no_rights(count: int, expected: Reference, folder: Path) -> Iterator[Outcome
             shutil.copytree(folder / "half-way", runs, dirs_exist_ok=True)
             disk.allow_writing(runs, allowed=False)
             fate = forks.in_child(lambda runs=runs: forks.train(runs))
-            told = "UserError" in fate.said and "Read-only file system" in fate.said
+            told = f"Read-only file system: '{runs}" in fate.said
             disk.allow_writing(runs, allowed=True)
             problem = _finish(runs, expected, checkpoint=0) if told else f"it said: {fate.said}"
         yield Outcome("folder without rights", "read-only file system", problem)

@@ -45,6 +45,7 @@ FAULTS = {
     "driver killed": 2,
     "driver asked to end": 2,
     "raylet killed": 2,
+    "queue of trials killed": 2,
     "all processes killed": 2,
 }
 """How many of each are injected in full."""
@@ -162,6 +163,9 @@ def _inject(kind: str, driver: subprocess.Popen, rng: random.Random) -> None:
         targets = [rng.choice(workers)] if workers else []
     elif kind.startswith("raylet"):
         targets = [process for process in everyone if process.name() == "raylet"]
+        assert targets
+    elif kind.startswith("queue"):
+        targets = [process for process in everyone if process.name() == "ray::Work"]
         assert targets
     elif kind.startswith("driver"):
         targets = [psutil.Process(driver.pid)]
