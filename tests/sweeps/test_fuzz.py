@@ -185,7 +185,7 @@ def test_a_command_line_with_an_unknown_option_is_a_sentence(
 @EACH
 @given(
     command=st.sampled_from(["status", "figures", "analyse", "export", "percolate"]),
-    name=st.text(max_size=12),
+    name=st.text(max_size=12).filter(lambda name: name != "--help"),
     runs=st.sampled_from(["runs", "/proc/nowhere", "a\nb"]),
 )
 def test_what_does_not_exist_is_a_sentence(tmp_path, monkeypatch, command, name, runs):
