@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from factorlab.files import write_atomically
+from factorlab.files import naming, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,8 @@ def newest(folder: Path, journal_length: int, device: str) -> dict[str, Any] | N
 def _whole(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the checkpoints that are whole and of this format, the newest first."""
     for path in _newest_first(folder):
-        content = path.read_bytes()
+        with naming(path):
+            content = path.read_bytes()
         if not path.name.endswith(f"-{_digest(content)}.pt"):
             log.warning("%s is damaged; going back to an older checkpoint", path)
             continue

@@ -44,7 +44,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error of the system name a file, which one of writing does not."""
+    """Let an error of the system name a file, which one of reading or writing does not."""
     try:
         yield
     except OSError as error:
@@ -57,7 +57,8 @@ def sync(path: Path) -> None:
     """Put a file's content, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -96,7 +97,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
         DamagedFile: the content is not what was written.
     """
     try:
-        content = path.read_bytes()
+        with naming(path):
+            content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:

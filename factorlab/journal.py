@@ -59,7 +59,7 @@ def read(path: Path, offset: int = 0) -> tuple[list[Point], int]:
     Reading stops at the first line that is torn or damaged, or whose step does not grow.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, naming(path):
             file.seek(offset)
             content = file.read()
     except FileNotFoundError:

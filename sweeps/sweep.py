@@ -4,82 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from factorlab.config import flatten
 from factorlab.errors import INTERRUPTED, UserError, describe
-from factorlab.record import Record, State
-from sweeps import cluster, watchdog
+from factorlab.record import Record
+from sweeps import cluster
 from sweeps import plan as planning
 from sweeps.analyse import Subject, analyse_all
-from sweeps.display import SweepDisplay, duration
+from sweeps.display import SweepDisplay
 from sweeps.estimate import Estimate, begin, estimate
 from sweeps.experiment import Experiment
-from sweeps.pack_size import A100_SUSTAINED
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.reports import draw
+from sweeps.summary import Trained, conclude, show_plan
 from sweeps.tracking import START_DELAY, Mirror, TrackedTrial
-from sweeps.watchdog import REPORT
-
-STATES: dict[State, str] = {
-    "done": "done before",
-    "running": "in another process's hands",
-    "resumable": "to be resumed",
-    "damaged": "damaged and to be trained again",
-    "failed": "failed before",
-    "new": "new",
-}
-
-
-def show_plan(plan: Plan, left: Estimate, console: Console, where: str = "on this machine") -> None:
-    """Print the plan and its price.
-
-    Args:
-        plan: the sweep.
-        left: its price.
-        console: where to print.
-        where: it is to run.
-    """
-    experiment = plan.experiment
-    counts = plan.counts()
-    table = Table.grid(padding=(0, 2))
-    for key, values in experiment.swept.items():
-        table.add_row(key, ", ".join(map(str, values)))
-    console.print(Text.assemble((experiment.sweep, "bold"), f": {len(plan.trials)} trials from"))
-    console.print(table)
-    parts = [f"{counts[state]} {text}" for state, text in STATES.items() if counts[state]]
-    if plan.duplicates:
-        parts.append(f"{plan.duplicates} duplicates dropped")
-    console.print("trials: " + ", ".join(parts), highlight=False)
-    for trial in plan.trials:
-        if trial.state == "damaged":
-            problem = Record(plan.runs, trial.key).damage()
-            console.print(f"damaged: {trial.name}: {problem}", highlight=False, soft_wrap=True)
-    if left.seconds:
-        hours = left.flops / A100_SUSTAINED / 3600
-        console.print(
-            f"to train: {len(left.seconds)} trials, {left.steps:,} steps, {left.flops:.2g} "
-            f"floating-point operations; about {duration(left.wall)} {where}, "
-            f"{left.slots} at a time (from {left.basis}){_together(left)}; "
-            f"{hours:.2g} GPU hours on an A100 if it sustains "
-            f"{A100_SUSTAINED:.0e} operations a second, which is assumed",
-            highlight=False,
-            soft_wrap=True,
-        )
-    else:
-        console.print("nothing left to train", highlight=False)
-
-
-def _together(left: Estimate) -> str:
-    """Return how many trials train together, in words; nothing where all train alone."""
-    most = max(len(pack) for pack in left.packs)
-    return f", in packs of up to {most}" if most > 1 else ""
 
 
 def mirror_of(runs: Path, document: planning.SavedPlan) -> Mirror:
@@ -198,7 +140,7 @@ def run_sweep(
         complete = complete and not problems
     if mirror.problem:
         console.print(mirror.problem, highlight=False, soft_wrap=True)
-    return _conclude(plan, trained, console) or (0 if complete else 1)
+    return conclude(plan, trained, console) or (0 if complete else 1)
 
 
 def run_sweeps(
@@ -269,24 +211,6 @@ def _begin(plan: Plan, figures: Path, *, retry_failed: bool, address: str | None
         return price(cluster.room(plan.experiment.resources).slots)
 
 
-@dataclass
-class Trained:
-    """How the training of a sweep ended."""
-
-    interrupted: bool = False
-    lost: str | None = None
-    """Why Ray stopped working, if it did."""
-
-    errors: dict[str, str] = field(default_factory=dict)
-    """Key of a trial whose workers died too often to the reason."""
-
-    refused: dict[str, str] = field(default_factory=dict)
-    """Key of a trial to what of its record cannot be read or written."""
-
-    broken: list[str] = field(default_factory=list)
-    """Why workers could train nothing, for each that could not."""
-
-
 def _train(
     plan: Plan,
     left: Estimate,
@@ -333,36 +257,3 @@ def _train(
             if trained.interrupted:
                 break
     return trained
-
-
-def _conclude(plan: Plan, trained: Trained, console: Console) -> int:
-    """Say what became of the trials and return the exit status."""
-    counts = plan.counts()
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
-
-    for trial in plan.trials:
-        if trial.state == "failed":
-            say(f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}")
-        elif trial.state != "done" and trial.key in trained.refused:
-            say(f"not trained: {trial.name}: {trained.refused[trial.key]}")
-        elif trial.state != "done" and trial.key in trained.errors:
-            folder = Record(plan.runs, trial.key).path
-            hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
-            reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
-            say(f"its workers died: {trial.name}: {reason or trained.errors[trial.key]}")
-    if trained.lost:
-        say(f"Ray stopped working: {trained.lost}")
-    if trained.broken:
-        say(f"{len(trained.broken)} workers could not train: {trained.broken[0]}")
-    if counts["done"] == len(plan.trials):
-        return 0
-    unfinished = len(plan.trials) - counts["done"] - counts["failed"]
-    if counts["running"]:
-        say(f"{counts['running']} trials are in another process's hands")
-    if unfinished:
-        say(f"{unfinished} trials are not finished; the same command goes on from here")
-    if counts["failed"]:
-        say("failed trials are left alone; --retry-failed tries them again")
-    return INTERRUPTED if trained.interrupted else 1

@@ -29,8 +29,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     The records are what a trial resumes from, so Tune is given no checkpoints.
 
     Where a disk is full the worker ends, not its trials: they go back among those that wait. So
-    they do at a request to end (SIGTERM), as of a machine that is taken
-    away, which is met after the step in hand, with a checkpoint.
+    they do at a request to end (SIGTERM), as of a machine that is taken away, which is met after
+    the step in hand, with a checkpoint.
 
     Configuration: `work`, the name of the actor that hands out packs; `timeout`, seconds without a
     sign of life after which the process ends.
