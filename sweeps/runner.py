@@ -9,7 +9,6 @@ import re
 import tempfile
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +23,10 @@ from sweeps import cluster
 from sweeps.display import SweepDisplay
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.trainable import Worker
-from sweeps.work import Ended, Pack, Task, Work
+from sweeps.work import Ended, Outcomes, Pack, Task, Work
 
 RESTARTS = 3
 """How often a trial is given to a new worker when its worker died."""
-
-
-@dataclass
-class Outcomes:
-    """How the trials ended, by key."""
-
-    ended: dict[str, str] = field(default_factory=dict)
-    """`done`, `failed`, `elsewhere` or `refused`."""
-
-    refused: dict[str, str] = field(default_factory=dict)
-    """What of a trial's record cannot be read or written."""
-
-    errors: dict[str, str] = field(default_factory=dict)
-    """Why a trial's workers died, when they died too often; its record does not know."""
-
-    broken: dict[str, str] = field(default_factory=dict)
-    """Worker that could train nothing to the reason; others took its trials, if there were any."""
-
-    interrupted: bool = False
-    """The user stopped it before all trials were over."""
-
-    lost: str | None = None
-    """Why Ray does not work any more; its workers may still train."""
 
 
 class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
@@ -154,6 +130,19 @@ def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
     return ray.remote(Work).options(**options).remote(packs, RESTARTS), name
 
 
+def _stateless(name: str, folder: str) -> RunConfig:
+    """Return a configuration by which Tune keeps nothing: the records are the state."""
+    return RunConfig(
+        name=name,
+        storage_path=folder,
+        verbose=0,
+        # Workers are replaced forever; the work gives up trials that kill theirs.
+        failure_config=FailureConfig(max_failures=-1),
+        # Trials keep their own checkpoints; Tune would ask for one at the end.
+        checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
+    )
+
+
 def run(
     plan: Plan,
     packs: Sequence[Sequence[PlannedTrial]],
@@ -189,21 +178,12 @@ def run(
     feed = _Feed(work, display, names, outcomes)
     # Twice the room where machines may join: the others wait, and find nothing to do in the end.
     workers = min(len(packs), 2 * room.slots if may_grow else room.slots)
+    trainable = tune.with_resources(Worker, {k.lower(): v for k, v in room.resources.items()})
+    space = {"work": name, "timeout": plan.experiment.resources.timeout}
+    how = TuneConfig(num_samples=workers, reuse_actors=True, scheduler=feed)
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
-        tuner = Tuner(
-            tune.with_resources(Worker, {k.lower(): v for k, v in room.resources.items()}),
-            param_space={"work": name, "timeout": plan.experiment.resources.timeout},
-            tune_config=TuneConfig(num_samples=workers, reuse_actors=True, scheduler=feed),
-            run_config=RunConfig(
-                name=plan.experiment.sweep,
-                storage_path=str(Path(scratch)),
-                verbose=0,
-                # Workers are replaced forever; the work gives up trials that kill theirs.
-                failure_config=FailureConfig(max_failures=-1),
-                # Trials keep their own checkpoints; Tune would ask for one at the end.
-                checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
+        where = _stateless(plan.experiment.sweep, scratch)
+        tuner = Tuner(trainable, param_space=space, tune_config=how, run_config=where)
         try:
             tuner.fit()
             all_ended = ray.get(work.ended.remote())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +14,7 @@ from sweeps.estimate import Estimate
 from sweeps.pack_size import A100_SUSTAINED
 from sweeps.plan import Plan
 from sweeps.watchdog import REPORT
+from sweeps.work import Outcomes
 
 STATES: dict[State, str] = {
     "done": "done before",
@@ -72,25 +71,7 @@ def _together(left: Estimate) -> str:
     return f", in packs of up to {most}" if most > 1 else ""
 
 
-@dataclass
-class Trained:
-    """How the training of a sweep ended."""
-
-    interrupted: bool = False
-    lost: str | None = None
-    """Why Ray stopped working, if it did."""
-
-    errors: dict[str, str] = field(default_factory=dict)
-    """Key of a trial whose workers died too often to the reason."""
-
-    refused: dict[str, str] = field(default_factory=dict)
-    """Key of a trial to what of its record cannot be read or written."""
-
-    broken: list[str] = field(default_factory=list)
-    """Why workers could train nothing, for each that could not."""
-
-
-def conclude(plan: Plan, trained: Trained, console: Console) -> int:
+def conclude(plan: Plan, outcomes: Outcomes, console: Console) -> int:
     """Say what became of the trials and return the exit status."""
     counts = plan.counts()
 
@@ -100,17 +81,18 @@ def conclude(plan: Plan, trained: Trained, console: Console) -> int:
     for trial in plan.trials:
         if trial.state == "failed":
             say(f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}")
-        elif trial.state != "done" and trial.key in trained.refused:
-            say(f"not trained: {trial.name}: {trained.refused[trial.key]}")
-        elif trial.state != "done" and trial.key in trained.errors:
+        elif trial.state != "done" and trial.key in outcomes.refused:
+            say(f"not trained: {trial.name}: {outcomes.refused[trial.key]}")
+        elif trial.state != "done" and trial.key in outcomes.errors:
             folder = Record(plan.runs, trial.key).path
             hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
             reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
-            say(f"its workers died: {trial.name}: {reason or trained.errors[trial.key]}")
-    if trained.lost:
-        say(f"Ray stopped working: {trained.lost}")
-    if trained.broken:
-        say(f"{len(trained.broken)} workers could not train: {trained.broken[0]}")
+            say(f"its workers died: {trial.name}: {reason or outcomes.errors[trial.key]}")
+    if outcomes.lost:
+        say(f"Ray stopped working: {outcomes.lost}")
+    if outcomes.broken:
+        first, *_ = outcomes.broken.values()
+        say(f"{len(outcomes.broken)} workers could not train: {first}")
     if counts["done"] == len(plan.trials):
         return 0
     unfinished = len(plan.trials) - counts["done"] - counts["failed"]
@@ -120,4 +102,4 @@ def conclude(plan: Plan, trained: Trained, console: Console) -> int:
         say(f"{unfinished} trials are not finished; the same command goes on from here")
     if counts["failed"]:
         say("failed trials are left alone; --retry-failed tries them again")
-    return INTERRUPTED if trained.interrupted else 1
+    return INTERRUPTED if outcomes.interrupted else 1

@@ -20,8 +20,9 @@ from sweeps.estimate import Estimate, begin, estimate
 from sweeps.experiment import Experiment
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.reports import draw
-from sweeps.summary import Trained, conclude, show_plan
+from sweeps.summary import conclude, show_plan
 from sweeps.tracking import START_DELAY, Mirror, TrackedTrial
+from sweeps.work import Outcomes
 
 
 def mirror_of(runs: Path, document: planning.SavedPlan) -> Mirror:
@@ -123,9 +124,9 @@ def run_sweep(
     mirror = mirror_of(runs, saved)
     mirror.start(START_DELAY)
     try:
-        trained = _train(plan, left, mirror=mirror, address=address, console=console)
+        outcomes = _train(plan, left, mirror=mirror, address=address, console=console)
         plan = planning.look_again(plan)
-        stopped = trained.interrupted or trained.lost is not None
+        stopped = outcomes.interrupted or outcomes.lost is not None
         complete = stopped or _measure(plan, address=address, console=console)
         mirror.look_again()
     finally:
@@ -140,7 +141,7 @@ def run_sweep(
         complete = complete and not problems
     if mirror.problem:
         console.print(mirror.problem, highlight=False, soft_wrap=True)
-    return conclude(plan, trained, console) or (0 if complete else 1)
+    return conclude(plan, outcomes, console) or (0 if complete else 1)
 
 
 def run_sweeps(
@@ -218,16 +219,16 @@ def _train(
     mirror: Mirror,
     address: str | None,
     console: Console,
-) -> Trained:
+) -> Outcomes:
     """Run Ray over the pending trials, with a live display, until none can be trained.
 
     A trial that another process held when its turn came is taken up again once that process is
     gone; one that it still trains is left to it.
     """
-    trained = Trained()
+    outcomes = Outcomes()
     packs: Sequence[Sequence[PlannedTrial]] = left.packs
     if not packs:
-        return trained
+        return outcomes
     from sweeps import runner  # noqa: PLC0415 - after `cluster.connect`
 
     display = SweepDisplay(
@@ -241,19 +242,15 @@ def _train(
     )
     with display:
         while packs:
-            outcomes = runner.run(plan, packs, display, may_grow=address is not None)
-            trained.errors |= outcomes.errors
-            trained.refused |= outcomes.refused
-            trained.broken += outcomes.broken.values()
-            trained.interrupted = outcomes.interrupted
-            trained.lost = outcomes.lost
-            if outcomes.lost:
+            latest = runner.run(plan, packs, display, may_grow=address is not None)
+            outcomes = outcomes.then(latest)
+            if latest.lost:
                 cluster.disconnect()  # with it go the workers that still train
                 break
-            held = {key for key, how in outcomes.ended.items() if how == "elsewhere"}
+            held = {key for key, how in latest.ended.items() if how == "elsewhere"}
             plan = planning.look_again(plan)
             free = {"new", "resumable", "damaged"}
             packs = [(t,) for t in plan.trials if t.key in held and t.state in free]
-            if trained.interrupted:
+            if latest.interrupted:
                 break
-    return trained
+    return outcomes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -45,6 +45,40 @@ class Ended:
     accuracy: float | None = None
     reason: str | None = None
     """Of what was refused."""
+
+
+@dataclass
+class Outcomes:
+    """How the trials ended, by key."""
+
+    ended: dict[str, str] = field(default_factory=dict)
+    """`done`, `failed`, `elsewhere` or `refused`."""
+
+    refused: dict[str, str] = field(default_factory=dict)
+    """What of a trial's record cannot be read or written."""
+
+    errors: dict[str, str] = field(default_factory=dict)
+    """Why a trial's workers died, when they died too often; its record does not know."""
+
+    broken: dict[str, str] = field(default_factory=dict)
+    """Worker that could train nothing to the reason; others took its trials, if there were any."""
+
+    interrupted: bool = False
+    """The user stopped it before all trials were over."""
+
+    lost: str | None = None
+    """Why Ray does not work any more; its workers may still train."""
+
+    def then(self, later: Outcomes) -> Outcomes:
+        """Return how they ended after a later round, too."""
+        return Outcomes(
+            self.ended | later.ended,
+            self.refused | later.refused,
+            self.errors | later.errors,
+            self.broken | later.broken,
+            later.interrupted,
+            later.lost,
+        )
 
 
 Pack = tuple[Task, ...]

@@ -11,7 +11,7 @@ from processes import FACTORLAB, trainer, wait_for
 from rich.console import Console
 
 from factorlab.record import Record
-from sweeps import plan, summary, watchdog
+from sweeps import plan, summary, watchdog, work
 from sweeps.experiment import load
 
 EXPERIMENT = """
@@ -83,8 +83,8 @@ def test_a_trial_that_hangs_each_time_is_named_with_where_to_look(tmp_path):
     report.parent.mkdir(parents=True)
     report.write_text("Timeout (0:00:10)!")
     console = Console(file=io.StringIO())
-    trained = summary.Trained(errors={stuck.key: "The actor died unexpectedly"})
-    assert summary.conclude(made, trained, console) == 1
+    outcomes = work.Outcomes(errors={stuck.key: "The actor died unexpectedly"})
+    assert summary.conclude(made, outcomes, console) == 1
     said = console.file.getvalue()
     assert f"{stuck.name}: no sign of life for 10 s, see {report}" in said
     assert "died unexpectedly" not in said
