@@ -15,6 +15,9 @@ from typing import Any
 
 import forks
 
+_CALLS = ("fsync", "replace", "truncate")
+"""That put something on the disk."""
+
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -28,6 +31,45 @@ Installer = Callable[[Path], None]
 """Makes a child die while it trains into a runs folder."""
 
 
+class Disk:
+    """Writes, and remembers what of it would be there after a power cut."""
+
+    def __init__(self) -> None:
+        self._fsync, self._replace, self.truncate = os.fsync, os.replace, os.truncate
+        self._synced: dict[int, int] = {}  # by inode, bytes that are on the disk
+        self._renamed: list[tuple[Path, Path, Path]] = []  # from, to, what was there if anything
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Give a file a name, which is not on the disk before its folder is."""
+        source, target = Path(source), Path(target)
+        before = target.with_name(f".{target.name}.before.tmp")
+        if target.exists():
+            os.link(target, before)
+        self._replace(source, target)
+        self._renamed.append((source, target, before))
+
+    def fsync(self, descriptor: int) -> None:
+        """Put a file or the names in a folder on the disk."""
+        self._fsync(descriptor)
+        now, path = os.fstat(descriptor), _path_of(descriptor)
+        self._synced[now.st_ino] = now.st_size
+        for entry in [entry for entry in self._renamed if entry[1].parent == path]:
+            self._renamed.remove(entry)
+            entry[2].unlink(missing_ok=True)
+
+    def lose(self, runs: Path, cut: int) -> None:
+        """Take back names, and up to so many bytes of each file, that are not on the disk."""
+        for source, target, before in reversed(self._renamed):
+            self._replace(target, source)
+            if before.exists():
+                self._replace(before, target)
+        for path in runs.rglob("*"):
+            if path.is_file():
+                now = path.stat()
+                least = min(self._synced.get(now.st_ino, 0), now.st_size)
+                self.truncate(path, max(now.st_size - cut, least))
+
+
 def _at_write(number: int, *, after: bool, cut: int) -> Installer:
     """Return what makes a child die at its n-th call of fsync, rename or truncate.
 
@@ -37,46 +79,18 @@ def _at_write(number: int, *, after: bool, cut: int) -> Installer:
         cut: bytes that are lost at the end of each file that is not on the disk yet; 0 for a mere
             kill.
     """
-    calls = {"fsync": os.fsync, "replace": os.replace, "truncate": os.truncate}
     counter = iter(range(10**9))
-    synced: dict[int, int] = {}  # by inode, bytes that are on the disk
-    renamed: list[tuple[Path, Path, Path]] = []  # from, to, and what was there, if anything was
-
-    def rename(source: Path, target: Path) -> None:
-        before = target.with_name(f".{target.name}.before.tmp")
-        if target.exists():
-            os.link(target, before)
-        calls["replace"](source, target)
-        renamed.append((source, target, before))
-
-    def sync(descriptor: int) -> None:
-        calls["fsync"](descriptor)
-        now, path = os.fstat(descriptor), _path_of(descriptor)
-        synced[now.st_ino] = now.st_size
-        for entry in [entry for entry in renamed if entry[1].parent == path]:
-            renamed.remove(entry)
-            entry[2].unlink(missing_ok=True)
-
-    def lose(runs: Path) -> None:
-        """Leave on the disk no more than what was put there."""
-        for source, target, before in reversed(renamed):
-            calls["replace"](target, source)
-            if before.exists():
-                calls["replace"](before, target)
-        for path in runs.rglob("*"):
-            if path.is_file():
-                now = path.stat()
-                least = min(synced.get(now.st_ino, 0), now.st_size)
-                calls["truncate"](path, max(now.st_size - cut, least))
 
     def install(runs: Path) -> None:
+        disk = Disk()
+
         def die() -> None:
             forks.promise(runs)
             if cut:
-                lose(runs)
+                disk.lose(runs, cut)
             _die()
 
-        def patched(call: Callable[..., None]) -> Callable[..., None]:
+        def dying(call: Callable[..., None]) -> Callable[..., None]:
             def at(*arguments: Any) -> None:
                 mine = next(counter) == number
                 if mine and not after:
@@ -87,9 +101,8 @@ def _at_write(number: int, *, after: bool, cut: int) -> Installer:
 
             return at
 
-        os.fsync = patched(sync)
-        os.replace = patched(lambda source, target: rename(Path(source), Path(target)))
-        os.truncate = patched(calls["truncate"])
+        for name in _CALLS:
+            setattr(os, name, dying(getattr(disk, name)))
 
     return install
 
@@ -99,7 +112,7 @@ def count_writes(runs: Path) -> int:
     seen = []
 
     def act() -> int:
-        for name in ("fsync", "replace", "truncate"):
+        for name in _CALLS:
             call = getattr(os, name)
             setattr(os, name, lambda *a, _call=call, **k: (seen.append(1), _call(*a, **k))[1])
         forks.train(runs)
