@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -257,11 +256,9 @@ def ui(
         console.print(f"MLFLOW_TRACKING_URI is a server with a UI of its own: {redact(uri, uri)}")
         return
     check_writable(runs)
-    if uri == f"sqlite:///{store.own(runs)}":
-        try:
-            store.prepare(store.own(runs))
-        except sqlite3.Error as error:
-            raise UserError(f"{store.own(runs)}: it does not open: {error}") from None
+    database = store.own(uri, runs)
+    if database is not None:
+        store.prepare(database)
     environment = {
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

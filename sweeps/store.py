@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factorlab.errors import UserError
 from factorlab.files import sync
 
 if TYPE_CHECKING:
@@ -28,8 +29,17 @@ _ENVIRONMENT = {
 """Defaults for MLflow; what the user's environment says comes first."""
 
 
-def own(runs: Path) -> Path:
-    """Return the database of a runs folder."""
+def uri_of(runs: Path) -> str:
+    """Return the address of the database of a runs folder."""
+    return f"sqlite:///{_own(runs)}"
+
+
+def own(uri: str, runs: Path) -> Path | None:
+    """Return the database of a runs folder if that is the store, else None."""
+    return _own(runs) if uri == uri_of(runs) else None
+
+
+def _own(runs: Path) -> Path:
     return runs.resolve() / "mlflow.db"
 
 
@@ -48,14 +58,20 @@ def prepare(database: Path) -> None:
     """Make a SQLite database for MLflow, in WAL mode; an existing one stays.
 
     Whatever process dies at whatever moment, there is a whole database or none.
+
+    Raises:
+        UserError: the file is something else, or another program holds it.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(f".{database.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not database.exists():
             _make(database)
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")  # stays with the file
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")  # stays with the file
+    except sqlite3.Error as error:
+        raise UserError(f"{database}: it does not open: {error}") from None
 
 
 def _make(database: Path) -> None:

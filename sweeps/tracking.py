@@ -48,7 +48,7 @@ _CREDENTIALS = re.compile(r"://(\S*)@")
 
 def tracking_uri(runs: Path) -> str:
     """Return the store's address: MLFLOW_TRACKING_URI, else a SQLite file in the runs folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.own(runs)}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or store.uri_of(runs)
 
 
 def redact(text: str, uri: str = "") -> str:
@@ -94,8 +94,7 @@ class Mirror:
         self.problem: str | None = None
         """What is wrong, in one sentence without secrets; None while all is well."""
         self._uri = tracking_uri(runs)
-        own = self._uri == f"sqlite:///{store.own(runs)}"
-        self._database = store.own(runs) if own else None
+        self._database = store.own(self._uri, runs)
         self._opened: tuple[int, int] | None = None  # the database that the client has open
         # A server keeps artifacts itself; for a mere database MLflow would use the working folder.
         database = self._uri.split(":", 1)[0].split("+", 1)[0] in _DATABASES
