@@ -1,156 +1,38 @@
 """The MLflow side against real records and a real SQLite store: both sides are counted."""
 
 import os
-import socket
-import sqlite3
 import subprocess
-import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
-from mlflow import MlflowClient
+from mirrored import (
+    EXPERIMENT,
+    PARAMETERS,
+    SWEEP,
+    all_runs,
+    assert_same_points,
+    children,
+    client_of,
+    copy_store,
+    finish,
+    key_of,
+    mirror,
+    parents,
+    state_file,
+    write_record,
+)
+from processes import wait_for
 
 from factorlab.config import parse
-from factorlab.files import write_json
 from factorlab.journal import Journal
 from factorlab.record import Record
 from factorlab.trial import Trial
 from sweeps import revision
-from sweeps.tracking import Mirror, TrackedTrial, redact, tracking_uri
+from sweeps.tracking import Mirror, TrackedTrial
 
-EXPERIMENT, SWEEP = "squares", "squares-smoke-1a2b"
-PARAMETERS = {"data.size": "8", "data.family": "bump+stripes", "seed": "0"}
-
-
-@pytest.fixture(autouse=True)
-def _no_server(monkeypatch, tmp_path):
-    """No store but the one of the runs folder, and a working folder of its own."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    yield
-    assert not (tmp_path / "mlruns").exists()
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A store without experiments; making one takes MLflow several seconds."""
-    runs = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Mirror(runs=runs, sweep="none", experiment="none", profile="smoke", trials=[]).sync()
-    return runs / "mlflow.db"
-
-
-def copy_store(store, path):
-    """Copy a SQLite file together with what stands in its log only."""
-    with (
-        closing(sqlite3.connect(store)) as source,
-        closing(sqlite3.connect(path)) as copy,
-    ):
-        source.backup(copy)
-
-
-@pytest.fixture
-def runs(tmp_path, empty_store):
-    """A runs folder with a store of its own."""
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    copy_store(empty_store, folder / "mlflow.db")
-    return folder
-
-
-def key_of(number):
-    return f"{number:064x}"
-
-
-def write_record(runs, number, steps=range(0, 50, 10), *, done=False):
-    """A record as a trial writes it, without the training."""
-    record = Record(runs, key_of(number))
-    record.samples.mkdir(parents=True, exist_ok=True)
-    if record.config() is None:
-        write_json(record.path / "config.json", {"key": record.key, "config": {}})
-    journal = Journal(record.journal)
-    for step in steps:
-        journal.append(step, {"loss": 1 / (step + 3), "accuracy": step / 100})
-    if done:
-        finish(record)
-    return record
-
-
-def finish(record, finished=1_700_000_000.25):
-    record.write_result({"metrics": {}, "device": "cpu test", "finished": finished})
-
-
-def tracked(numbers):
-    return [TrackedTrial(key_of(n), f"bump seed={n}", PARAMETERS) for n in numbers]
-
-
-def mirror(runs, numbers, **changes):
-    settings = {"sweep": SWEEP, "experiment": EXPERIMENT, "profile": "smoke", "interval": 0.05}
-    return Mirror(runs=runs, trials=tracked(numbers), **(settings | changes))
-
-
-def client_of(runs):
-    return MlflowClient(tracking_uri=tracking_uri(runs))
-
-
-def all_runs(runs, experiment=EXPERIMENT):
-    client = client_of(runs)
-    found = client.get_experiment_by_name(experiment)
-    return client.search_runs([found.experiment_id]) if found else []
-
-
-def children(runs, sweep=SWEEP):
-    """The child runs of a sweep by key."""
-    tagged = [run.data.tags for run in all_runs(runs)]
-    assert all(tags["factorlab.role"] in ("sweep", "trial") for tags in tagged)
-    found = [
-        run
-        for run in all_runs(runs)
-        if run.data.tags["factorlab.role"] == "trial" and run.data.tags["factorlab.sweep"] == sweep
-    ]
-    by_key = {run.data.tags["factorlab.key"]: run for run in found}
-    assert len(by_key) == len(found)
-    return by_key
-
-
-def parents(runs):
-    return [run for run in all_runs(runs) if run.data.tags["factorlab.role"] == "sweep"]
-
-
-def assert_same_points(runs, numbers, sweep=SWEEP):
-    """Every point of the journals is in MLflow exactly once, and nothing else is."""
-    client, by_key, total = client_of(runs), children(runs, sweep), 0
-    for number in numbers:
-        points, _ = Record(runs, key_of(number)).points()
-        expected = sorted(
-            (name, p.step, int(p.time * 1000), v) for p in points for name, v in p.metrics.items()
-        )
-        run = by_key[key_of(number)].info.run_id
-        names = {name for point in points for name in point.metrics}
-        history = [m for name in names for m in client.get_metric_history(run, name)]
-        assert sorted((m.key, m.step, m.timestamp, m.value) for m in history) == expected
-        total += len(expected)
-    with closing(sqlite3.connect(runs / "mlflow.db")) as database:
-        ids = [by_key[key_of(number)].info.run_id for number in numbers]
-        marks = ",".join("?" * len(ids))
-        query = f"SELECT COUNT(*) FROM metrics WHERE run_uuid IN ({marks})"
-        assert database.execute(query, ids).fetchone() == (total,)
-    return total
-
-
-def state_file(record, sweep=SWEEP):
-    return record.path / "mlflow" / f"{sweep}.json"
-
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
+pytestmark = pytest.mark.usefixtures("no_server")
 
 
 def test_every_point_is_there_once(runs):
@@ -335,7 +217,7 @@ def test_growing_journals_are_followed(runs):
         for number in range(3):
             write_record(runs, number, [step])
         time.sleep(0.01)
-    wait_until(lambda: len(all_runs(runs)) == 4)
+    wait_for(lambda: len(all_runs(runs)) == 4)
     assert {run.info.status for run in all_runs(runs)} == {"RUNNING"}
     assert following.sync() >= 0  # from another thread than the follower's
     for number in range(2):
@@ -364,7 +246,7 @@ def test_a_resumed_trial_runs_again(runs):
     following = mirror(runs, [0])
     following.start()
     write_record(runs, 0, [60])
-    wait_until(lambda: children(runs)[key_of(0)].info.status == "RUNNING")
+    wait_for(lambda: children(runs)[key_of(0)].info.status == "RUNNING")
     finish(record)
     following.stop()
     child = children(runs)[key_of(0)]
@@ -404,90 +286,6 @@ def test_one_damaged_record_does_not_keep_the_others(runs):
     assert assert_same_points(runs, [0, 1]) == 20
 
 
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def test_a_dead_server_stops_nothing_and_gets_no_password_into_files(runs, monkeypatch):
-    record = write_record(runs, 0, done=True)
-    uri = f"http://alice:s3cr%40t@127.0.0.1:{closed_port()}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    following = mirror(runs, [0])
-    start = time.monotonic()
-    following.start()
-    assert time.monotonic() - start < 0.5
-    wait_until(lambda: following.problem is not None)
-    following.log_figures([runs])
-    following.stop()
-    assert time.monotonic() - start < 60
-    assert "factorlab sync" in following.problem
-    assert "127.0.0.1" in following.problem
-    with pytest.raises(Exception, match="Max retries"):
-        following.sync()
-    assert "s3cr" not in following.problem
-    assert not state_file(record).exists()
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert mirror(runs, [0]).sync() == assert_same_points(runs, [0])
-    texts = [p.read_bytes() for p in runs.rglob("*") if p.is_file()]
-    assert not any(b"s3cr" in text for text in texts)
-
-
-def test_a_store_that_comes_back_gets_what_it_missed(runs, monkeypatch, tmp_path, empty_store):
-    write_record(runs, 0)
-    blocked = tmp_path / "away"
-    blocked.write_text("a file where the store's folder should be")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{blocked}/mlflow.db?password=hunter22")
-    away = mirror(runs, [0])
-    assert away.problem is None
-    with pytest.raises(OSError, match="away"):
-        away.sync()
-    assert "hunter22" not in away.problem
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{blocked}/mlflow.db")
-    following = mirror(runs, [0])
-    following.start()
-    wait_until(lambda: following.problem is not None)
-    blocked.unlink()
-    blocked.mkdir()
-    copy_store(empty_store, blocked / "mlflow.db")
-    wait_until(lambda: following.problem is None)
-    finish(Record(runs, key_of(0)))
-    following.stop()
-    assert following.problem is None
-    assert children(runs)[key_of(0)].info.status == "FINISHED"
-    assert len(children(runs)) == 1
-    with closing(sqlite3.connect(blocked / "mlflow.db")) as database:
-        assert database.execute("SELECT COUNT(*) FROM metrics").fetchone() == (10,)
-
-
-@pytest.mark.parametrize(
-    ("uri", "secret"),
-    [
-        ("https://user:s3cret@host/path", "s3cret"),
-        ("https://token-of-mine@host", "token-of-mine"),
-        ("postgresql+psycopg://u:p/w%40rd@host:5432/db?sslmode=require", "p/w%40rd"),
-        ("mysql://host/db?user=u&password=s3cret", "s3cret"),
-        ("https://user:s3[cret@host", "s3[cret"),
-    ],
-)
-def test_secrets_are_taken_out_of_texts(uri, secret):
-    assert secret not in redact(f"cannot reach {uri}: {secret} was refused", uri)
-    assert "host" in redact(uri, uri)
-
-
-def test_a_store_that_is_deleted_while_it_is_open_is_told(runs):
-    write_record(runs, 0)
-    following = mirror(runs, [0])
-    following.start()
-    wait_until((runs / "mlflow.db-wal").exists)
-    wait_until(lambda: state_file(Record(runs, key_of(0))).exists())
-    for path in runs.glob("mlflow.db*"):
-        path.unlink()
-    following.stop()
-    assert "deleted or replaced while it was open; 'factorlab sync' sends" in following.problem
-
-
 def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeypatch):
     write_record(runs, 0)
     record = Record(runs, key_of(0))
@@ -509,31 +307,6 @@ def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeyp
     for step in (0, 10, 20):
         again.append(step, {"dimension": 1.0 + step})
     assert mirror(runs, [0]).sync() == 1
-
-
-def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
-    runs = tmp_path / "runs"
-    write_record(runs, 1, done=True)
-    code = (
-        "import sys; from pathlib import Path; from sweeps.tracking import Mirror\n"
-        "Mirror(runs=Path(sys.argv[1]), sweep='s', experiment='e', profile='p', trials=[]).sync()"
-    )
-    maker = subprocess.Popen([sys.executable, "-c", code, str(runs)], stderr=subprocess.DEVNULL)
-    # MLflow makes some forty tables, one after the other.
-    wait_until(lambda: sum(p.stat().st_size for p in runs.glob("*mlflow.db*")) > 100_000)
-    maker.kill()
-    maker.wait()
-    assert not (runs / "mlflow.db").exists()  # half of one might never open again
-    mirror(runs, [1]).sync()
-    assert_same_points(runs, [1])
-    assert not list(runs.glob(".mlflow.db.tmp*"))
-
-
-def test_the_store_is_in_wal_mode(tmp_path):
-    empty = Mirror(runs=tmp_path, sweep="s", experiment="e", profile="p", trials=[])
-    empty.sync()
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
-        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_figures_are_artifacts_of_the_parent(runs, tmp_path):
@@ -586,7 +359,7 @@ def test_one_mirror_at_a_time_follows_a_sweep(runs):
     first, second = mirror(runs, [0]), mirror(runs, [0])
     first.start()
     try:
-        wait_until(lambda: len(parents(runs)) == 1)
+        wait_for(lambda: len(parents(runs)) == 1)
         with pytest.raises(RuntimeError, match="another process keeps"):
             second.sync()
     finally:

@@ -1,0 +1,34 @@
+"""A store of MLflow, made once for all tests that need one."""
+
+import pytest
+from mirrored import copy_store
+
+from sweeps.tracking import Mirror
+
+
+@pytest.fixture
+def no_server(monkeypatch, tmp_path):
+    """No store but the one of the runs folder, and a working folder of its own."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A store without experiments; making one takes MLflow several seconds."""
+    runs = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Mirror(runs=runs, sweep="none", experiment="none", profile="smoke", trials=[]).sync()
+    return runs / "mlflow.db"
+
+
+@pytest.fixture
+def runs(tmp_path, empty_store):
+    """A runs folder with a store of its own."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    copy_store(empty_store, folder / "mlflow.db")
+    return folder
