@@ -1,8 +1,8 @@
 """The record of a trial on disk, which is the truth about it, and the key that names it.
 
-``<runs>/trials/<key>/`` holds `config.json`, `metrics.jsonl`, `checkpoints/` while it trains,
-`samples/` and `representations/`, and at the end `weights.safetensors` and, last, `result.json`;
-or `failure.json`.
+``<runs>/trials/<key>/`` holds `config.json`, `code.json`, `metrics.jsonl`, `checkpoints/` while it
+trains, `samples/` and `representations/`, and at the end `weights.safetensors` and, last,
+`result.json`; or `failure.json`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from factorlab.files import (
     write_json,
 )
 from factorlab.journal import Point
+
+log = logging.getLogger(__name__)
 
 NUMERICS = 2
 """Version of everything that computes a result; to be raised when a change alters any number."""
@@ -113,6 +116,22 @@ class Record:
     def config(self) -> dict[str, Any] | None:
         """Return what `create` wrote, None before that."""
         return read_json(self.path / "config.json")
+
+    def code(self) -> list[dict[str, Any]]:
+        """Return which code trained the run, from which step on; see `factorlab.provenance`.
+
+        Empty where that is unknown: records of earlier versions do not say it.
+        """
+        try:
+            document = read_json(self.path / "code.json")
+        except DamagedFile as error:
+            log.warning("%s; which code trained before is unknown", error)
+            return []
+        return list(document["code"]) if document is not None else []
+
+    def write_code(self, entries: list[dict[str, Any]]) -> None:
+        """Write which code trained the run."""
+        write_json(self.path / "code.json", {"key": self.key, "code": entries})
 
     def result(self) -> dict[str, Any] | None:
         """Return the result, None while there is none.

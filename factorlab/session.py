@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from factorlab import checkpoint, representations
+from factorlab import checkpoint, provenance, representations
 from factorlab.diffusion import Diffusion
 from factorlab.errors import TrialFailed
 from factorlab.evaluation import Evaluator, Metrics
@@ -81,6 +81,7 @@ class Session:
             self.losses: list[Tensor] = []  # since the last line of the journal
             self.accuracy: float | None = None
             self._resume()
+            provenance.note(self.record, self.state.step)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -245,6 +246,7 @@ class Session:
                 "steps": self.state.step,
                 "parameters": self.state.model.parameter_count,
                 "device": describe_device(self.device),
+                "code": self.record.code(),
                 "versions": _versions(),
                 "finished": time.time(),
             }

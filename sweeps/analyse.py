@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from factorlab import journal
 from factorlab.errors import UserError, refusal
 from factorlab.files import DamagedFile
 from factorlab.record import Record
+from factorlab.sources import Sources, at_start, explain
 from sweeps import cluster, plan
 
 
@@ -41,11 +43,23 @@ def subjects(runs: Path, name: str, profile: str | None = None) -> list[Subject]
     return [Subject(record.key, trial) for trial, record in saved.records()]
 
 
-def analyse(runs: Path, key: str, layers: Sequence[str], seed: int) -> tuple[int, str | None]:
+def analyse(
+    runs: Path, key: str, layers: Sequence[str], seed: int, driver: Sources
+) -> tuple[int, str | None]:
     """Analyse one trial in this process; returns how many steps were measured, and what is wrong.
 
     One that cannot be measured is named, and the others go on.
+
+    Args:
+        runs: folder of all records.
+        key: of the trial.
+        layers: to measure.
+        seed: of the measures.
+        driver: the code that the driver imported; another code measures nothing.
     """
+    foreign = explain(at_start(), driver, f"a process on {platform.node()}")
+    if foreign is not None:
+        return 0, foreign
     from analysis import course  # noqa: PLC0415 - scikit-learn and matplotlib, seconds
 
     record, steps = Record(runs, key), 0
@@ -150,7 +164,10 @@ def analyse_all(
 
     remote = ray.remote(num_cpus=1)(analyse)
     folder = runs.resolve()
-    waiting = {remote.remote(folder, s.key, names, seed): s for s, names in left.layers.items()}
+    code = ray.put(at_start())
+    waiting = {
+        remote.remote(folder, s.key, names, seed, code): s for s, names in left.layers.items()
+    }
     while waiting:
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
         subject = waiting.pop(ready)

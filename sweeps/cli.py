@@ -282,6 +282,7 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line; the entry point of `factorlab`."""
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # no child imports from the working folder
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)

@@ -58,7 +58,11 @@ def connect(address: str | None) -> None:
 
     if ray.is_initialized():
         return
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    quiet: dict[str, Any] = {
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+        "job_config": _installed_code(),
+    }
     if address is not None:
         try:
             ray.init(address=address, **quiet)
@@ -81,6 +85,21 @@ def connect(address: str | None) -> None:
         object_store_memory=OBJECT_STORE_BYTES,
         **quiet,
     )
+
+
+def _installed_code() -> Any:  # noqa: ANN401 - Ray has no types
+    """Return a configuration by which workers import what is installed, as the driver does.
+
+    By default Ray puts the driver's working folder in front of every worker's import path, which
+    a job with a folder of its own is spared; this one has none, and says that it has.
+    """
+    from ray.job_config import JobConfig  # noqa: PLC0415 - as in `connect`
+
+    class Installed(JobConfig):  # type: ignore[misc]  # Ray has no types
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return Installed()
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from factorlab import provenance
 from factorlab.files import DamagedFile, read_json, write_json
 from factorlab.record import Record
-from sweeps import revision
 from sweeps.mlflow_run import (
     Child,
     TrackedTrial,
@@ -172,11 +172,11 @@ class SweepRuns:
 
         Where nothing is left to train, what the parent says already is true.
         """
-        before = {k: v for k, v in parent.data.tags.items() if k in revision.TAGS}
+        before = {k: v for k, v in parent.data.tags.items() if k in provenance.TAGS}
         results = (Record(self._runs, t.key).path / "result.json" for t in self._trials)
         if before and (moment != "live" or all(path.exists() for path in results)):
             return before
-        code = revision.current()
+        code = provenance.revision()
         tags = code.tags()
         for name in before.keys() - tags.keys():
             client.delete_tag(parent.info.run_id, name)

@@ -10,18 +10,27 @@ from pathlib import Path
 
 import torch
 
+from factorlab import provenance, sources
 from factorlab.config import parse
 from factorlab.errors import TrialFailed
 from factorlab.record import Busy
 from factorlab.session import Progress
+from factorlab.sources import Sources
 from factorlab.trial import Trial, run_together
 from sweeps.watchdog import Watchdog
 from sweeps.work import At, Ended, Task
 
 
-def prepare() -> None:
-    """Make this process a worker."""
+def prepare() -> Sources:
+    """Make this process a worker; returns the code that it imported.
+
+    Raises:
+        SourcesChangedError: the code changed meanwhile.
+    """
     torch.set_num_threads(1)  # as many trials as cores, each on one thread
+    found = sources.settle()
+    provenance.code()  # asks git now, while the disk is as it was imported
+    return found
 
 
 def train(tasks: Sequence[Task], timeout: float) -> Generator[At | Ended, None, None]:

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from factorlab.config import RunSettings
 from factorlab.cost import forward_flops
 from factorlab.errors import UserError
+from factorlab.sources import Sources, at_start, explain
 from sweeps.pack_size import Limits, on_cpu, on_gpu
 
 _REFUSED = 2  # exit status of a probe that was asked for the impossible
@@ -67,6 +68,9 @@ class Findings:
     devices: int
     """CUDA devices."""
 
+    sources: Sources
+    """The code that the probe imported."""
+
 
 _QUESTIONS, _FINDINGS = TypeAdapter(list[Question]), TypeAdapter(Findings)
 
@@ -81,14 +85,18 @@ class Probe:
         """Wait for the probe and return what it found.
 
         Raises:
-            UserError: a device that is asked for is not there.
+            UserError: a device that is asked for is not there, or the probe imported other code.
         """
         output, messages = self._process.communicate()
         if self._process.returncode == _REFUSED:
             raise UserError(messages.strip().splitlines()[-1])
         if self._process.returncode != 0:
             raise RuntimeError(f"the probe of this machine failed: {messages.strip()}")
-        return _FINDINGS.validate_json(output.splitlines()[-1])
+        found = _FINDINGS.validate_json(output.splitlines()[-1])
+        foreign = explain(found.sources, at_start(), "the process that measures this machine")
+        if foreign is not None:
+            raise UserError(foreign)
+        return found
 
 
 @contextmanager
@@ -183,7 +191,8 @@ def _measure(questions: Sequence[Question]) -> Findings:
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(1)
-    return Findings([_speed(question) for question in questions], torch.cuda.device_count())
+    speeds = [_speed(question) for question in questions]
+    return Findings(speeds, torch.cuda.device_count(), at_start())
 
 
 def _answer() -> None:

@@ -19,6 +19,7 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tun
 from ray.tune.schedulers import FIFOScheduler
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from factorlab import sources
 from sweeps import cluster
 from sweeps.display import SweepDisplay
 from sweeps.plan import Plan, PlannedTrial
@@ -127,7 +128,8 @@ def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
     name = f"factorlab-{uuid.uuid4()}"
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"name": name, "num_cpus": 0, "scheduling_strategy": here}
-    return ray.remote(Work).options(**options).remote(packs, RESTARTS), name
+    work = ray.remote(Work).options(**options).remote(packs, RESTARTS, sources.at_start())
+    return work, name
 
 
 def _stateless(name: str, folder: str) -> RunConfig:

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from factorlab import sources
 from factorlab.config import parse
 from factorlab.errors import TrialFailed, UserError
 from factorlab.record import Busy
@@ -31,6 +32,7 @@ def train_one(options: Sequence[str], runs: Path, console: Console) -> dict[str,
         UserError: a setting is not allowed, or the trial failed or is in other hands.
     """
     torch.set_num_threads(1)  # as in a sweep, so that a trial may go on in either
+    sources.settle()
     nested: dict[str, Any] = {}
     for key, value in parse_overrides(options).items():
         assign(nested, key, value, f"--set {key}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from factorlab.errors import INTERRUPTED
 from factorlab.record import Record, State
+from factorlab.sources import TRAINING, at_start
 from sweeps import watchdog
 from sweeps.display import duration
 from sweeps.estimate import Estimate
@@ -71,6 +74,22 @@ def _together(left: Estimate) -> str:
     return f", in packs of up to {most}" if most > 1 else ""
 
 
+def _trained_by_other_code(plan: Plan, outcomes: Outcomes) -> list[str]:
+    """Return the names of runs that this sweep finished with other code than the driver's."""
+    ours = at_start(TRAINING).digest
+    ended = [trial for trial in plan.trials if outcomes.ended.get(trial.key) == "done"]
+    code = {trial.name: Record(plan.runs, trial.key).code() for trial in ended}
+    return [
+        name for name, entries in code.items() if entries and entries[-1]["sources_sha256"] != ours
+    ]
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
 def conclude(plan: Plan, outcomes: Outcomes, console: Console) -> int:
     """Say what became of the trials and return the exit status."""
     counts = plan.counts()
@@ -88,6 +107,12 @@ def conclude(plan: Plan, outcomes: Outcomes, console: Console) -> int:
             hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
             reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
             say(f"its workers died: {trial.name}: {reason or outcomes.errors[trial.key]}")
+    changed = _trained_by_other_code(plan, outcomes)
+    if changed:
+        say(
+            f"the code changed while the sweep ran: {len(changed)} runs were finished by other "
+            f"source files than it began with, as their result.json says: {_few(changed)}"
+        )
     if outcomes.lost:
         say(f"Ray stopped working: {outcomes.lost}")
     if outcomes.broken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import time
 from functools import partial
@@ -12,6 +13,7 @@ import ray
 from ray import tune
 
 from factorlab.errors import UserError, refusal, without_room
+from factorlab.sources import SourcesChangedError
 from sweeps.work import At, Ended, Pack
 
 if TYPE_CHECKING:
@@ -49,8 +51,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         try:
             from sweeps import packs  # noqa: PLC0415 - torch, which the driver does without
 
-            packs.prepare()
+            admitted = work.admit.remote(packs.prepare(), f"a worker on {platform.node()}")
+            self._broken = ray.get(admitted) or ""
+            if self._broken:
+                return
             self._before = signal.signal(signal.SIGTERM, self._request)
+        except SourcesChangedError:  # the process that replaces this one imports what is there now
+            raise
         except Exception as error:  # whatever a broken installation raises
             self._broken = f"{type(error).__name__}: {error}"
             return

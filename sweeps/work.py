@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from factorlab.sources import Sources, explain, on_disk
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,11 @@ class Work:
         packs: what to train, the first to start first.
         restarts: how often a trial is handed out again when its worker died, and how often a
             worker may fail to start, one time after another.
+        sources: the code that the driver imported.
     """
 
-    def __init__(self, packs: Sequence[Pack], restarts: int) -> None:
+    def __init__(self, packs: Sequence[Pack], restarts: int, sources: Sources) -> None:
+        self._sources, self._begun = sources, False
         self._waiting = deque(packs)
         self._starts: Counter[str] = Counter()  # since the worker last took a pack
         self._held: dict[str, Pack] = {}
@@ -107,6 +112,21 @@ class Work:
         self._starts[worker] += 1
         return self._starts[worker] <= self._restarts + 1
 
+    def admit(self, theirs: Sources, who: str) -> str | None:
+        """Return why a worker may not train, None if it may.
+
+        All code is the same when a sweep starts. Later a worker is replaced by one that imports
+        what is then on the disk: the records say so, and the sweep continues.
+
+        Args:
+            theirs: the code that the worker imported.
+            who: the worker, for the message.
+        """
+        reason = explain(theirs, self._sources, who)
+        if reason is None or not self._begun:
+            return reason
+        return reason if theirs.differences(on_disk(Path(self._sources.root))) else None
+
     def take(self, worker: str, ended: Sequence[Ended]) -> Pack:
         """Return a worker's next pack, empty when none waits.
 
@@ -117,6 +137,7 @@ class Work:
         del self._starts[worker]
         self._ended |= {trial.key: trial for trial in ended}
         self._held[worker] = self._waiting.popleft() if self._waiting else ()
+        self._begun = True
         return self._held[worker]
 
     def leave(self, worker: str, ended: Sequence[Ended]) -> None:

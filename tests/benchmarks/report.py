@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sweeps import revision
+from factorlab import provenance
 
 HISTORY = Path(__file__).with_name("history.csv")
 
@@ -122,7 +122,7 @@ def publish(
     console.print(as_table(measurements))
     for sentence in slowdowns(table, measurements, history):
         console.print(sentence, style="bold red", soft_wrap=True)
-    code = revision.current()
+    code = provenance.revision()
     common = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": (code.commit or "unknown")[:12] + ("+" if code.diff else ""),

@@ -1,7 +1,5 @@
 """The MLflow side against real records and a real SQLite store: both sides are counted."""
 
-import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -25,11 +23,11 @@ from mirrored import (
 )
 from processes import wait_for
 
+from factorlab import provenance
 from factorlab.config import parse
 from factorlab.journal import Journal
 from factorlab.record import Record
 from factorlab.trial import Trial
-from sweeps import revision
 from sweeps.tracking import Mirror, TrackedTrial
 
 pytestmark = pytest.mark.usefixtures("no_server")
@@ -126,13 +124,13 @@ def test_tags_and_parameters(runs):
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     (parent,) = parents(runs)
-    code = revision.current()
+    code = provenance.revision()
     for run in (parent, children(runs)[key_of(0)]):
         assert run.data.tags["factorlab.sweep"] == SWEEP
         assert run.data.tags["factorlab.experiment"] == EXPERIMENT
         assert run.data.tags["factorlab.profile"] == "smoke"
         assert run.data.tags["factorlab.state"] == "done"
-        assert {k: v for k, v in run.data.tags.items() if k in revision.TAGS} == code.tags()
+        assert {k: v for k, v in run.data.tags.items() if k in provenance.TAGS} == code.tags()
     child = children(runs)[key_of(0)]
     assert child.data.tags["factorlab.key"] == key_of(0)
     assert child.data.params == PARAMETERS
@@ -328,31 +326,6 @@ def test_nothing_is_printed(runs, capfd):
     following.stop()
     assert following.problem is None
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_revision_of_a_repository(tmp_path, monkeypatch):
-    def git(*arguments):
-        identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
-        command = ["git", "-C", str(tmp_path), *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    assert revision.current(tmp_path) == revision.Revision(None, b"", None)
-    git("init", "--quiet")
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "code.py").write_text("a = 1\n")
-    git("add", "code.py")
-    git("commit", "--quiet", "-m", "first")
-    clean = revision.current(tmp_path)
-    assert clean == revision.Revision(git("rev-parse", "HEAD"), b"", None)
-    assert clean.tags() == {"factorlab.git_revision": clean.commit}
-    (tmp_path / "code.py").write_text("a = 2\n")
-    (tmp_path / "requirements.lock").write_text("x==1\n")
-    dirty = revision.current(tmp_path)
-    assert b"+a = 2" in dirty.diff
-    assert dirty.tags().keys() == set(revision.TAGS)
-    assert revision.current(tmp_path / "inner").commit is None  # another project's repository
-    monkeypatch.setenv("PATH", os.devnull)
-    assert revision.current(tmp_path).commit is None
 
 
 def test_one_mirror_at_a_time_follows_a_sweep(runs):
