@@ -34,21 +34,48 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-_NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
-_NO_WAY = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
-_NO_DISK = {errno.EIO, errno.ESTALE}
-_REFUSALS = _NO_ROOM | _NO_RIGHT | _NO_WAY | _NO_DISK
+def _known(*names: str) -> set[int]:
+    """Return the numbers of errors; not every system knows all."""
+    return {getattr(errno, name) for name in names if hasattr(errno, name)}
+
+
+_NO_ROOM = _known("ENOSPC", "EDQUOT")
+_NO_RIGHT = _known("EROFS", "EACCES", "EPERM")
+_NO_WAY = _known(
+    "ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG", "ELOOP", "EILSEQ", "EXDEV", "EMLINK"
+)
+_NO_MEANS = _known("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EFBIG", "EBUSY", "ETXTBSY")
+_NO_LOCK = _known("ENOSYS", "EOPNOTSUPP", "ENOLCK")
+_NO_DISK = _known("EIO", "ESTALE", "ENODEV", "ENXIO", "EUCLEAN", "EREMOTEIO", "ENOMEDIUM")
+_REFUSALS = _NO_ROOM | _NO_RIGHT | _NO_WAY | _NO_MEANS | _NO_LOCK | _NO_DISK
 """What is no mistake of ours, as a missing file is."""
+
+_AWAY = _known(
+    *("ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+    *("ECONNREFUSED", "ECONNRESET", "ESHUTDOWN", "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED"),
+)
+"""What a file on another machine's disk can meet; without a file these are of a connection."""
+
+_REMEDIES = {
+    errno.EDQUOT: "free some of your quota",
+    errno.EMFILE: "raise the limit of open files ('ulimit -n')",
+    errno.ENFILE: "the system has too many files open",
+    errno.EFBIG: "raise the limit of a file's size ('ulimit -f')",
+    errno.ENOLCK: "the disk's lock service does not answer; use a runs folder on another disk",
+}
+"""What to do about an error whose own words do not say it."""
 
 
 def refusal(error: Exception) -> str | None:
     """Return in a line what user or system have to mend, None where it is our own mistake."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _REFUSALS:
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    if error.errno in _REFUSALS or (error.filename and error.errno in _AWAY):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{os.strerror(error.errno)}"
+        remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
+        return f"{where}{os.strerror(error.errno)}{remedy}"
     return None
 
 

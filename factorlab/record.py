@@ -7,20 +7,19 @@ trains, `samples/` and `representations/`, and at the end `weights.safetensors` 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from factorlab import journal, looks
+from factorlab import journal, lease, looks
 from factorlab.config import Layer, RunSettings
 from factorlab.dataset import Dataset
 from factorlab.files import (
@@ -240,34 +239,19 @@ class Record:
             Busy: another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lease").open("a") as file:
-            for attempt in range(3):
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.05 * (attempt + 1))  # `state` may be looking, for an instant
-            else:
-                raise Busy(f"trial {self.key[:12]} is being trained by another process")
+        with ExitStack() as held:
+            try:
+                held.enter_context(lease.hold(self.path / "lease"))
+            except lease.Held:
+                raise Busy(f"trial {self.key[:12]} is being trained by another process") from None
             yield
 
     @contextmanager
     def measuring(self, layer: str) -> Iterator[None]:
         """Hold the right to measure a layer's representations; waits for whoever has it."""
         self.analysis.mkdir(exist_ok=True)
-        with (self.analysis / f"{layer}.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with lease.hold(self.analysis / f"{layer}.lock", wait=True):
             yield
-
-    def _leased(self) -> bool:
-        try:
-            with (self.path / "lease").open("r") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return False
-        except BlockingIOError:
-            return True
-        return False
 
     def state(self) -> State:
         """Return how far the trial is; one whose result or journal is damaged is not done."""
@@ -277,7 +261,7 @@ class Record:
                 return "done"
         except DamagedFile:
             damaged = True
-        if self._leased():
+        if lease.is_held(self.path / "lease"):
             return "running"
         if damaged:
             return "damaged"
