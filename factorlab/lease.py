@@ -10,8 +10,8 @@ claim files beside the file:
   touched it for `STALE` seconds by the disk's own clock.
 
 What claims promise: as long as a holder reaches the disk at least every `STALE` seconds, no other
-process gets its lease. A holder that is suspended for longer loses it, and ends when it wakes up and
-finds a newer claim. After the death of a machine its leases are free in `STALE` seconds. All
+process gets its lease. A holder that is suspended for longer loses it, and ends when it wakes up
+and finds a newer claim. After the death of a machine its leases are free in `STALE` seconds. All
 machines have to mount the disk alike: a lock and a claim do not see each other.
 """
 
