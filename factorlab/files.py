@@ -63,6 +63,12 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def can_write(folder: Path) -> bool:
+    """Return whether a folder can be written, or made in the nearest folder that exists."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(there, os.W_OK)
+
+
 def digest(path: Path) -> str:
     """Return the sha256 of a file's content, of 64 hexadecimal digits."""
     with path.open("rb") as file:

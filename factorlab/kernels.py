@@ -22,6 +22,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from factorlab import scratch
+
+scratch.provide()  # numba looks for it when the first function is compiled
+
 LANES = 16
 """Floats in a vector; AVX-512 holds them in one register."""
 

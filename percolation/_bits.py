@@ -2,7 +2,7 @@
 
 # Numba compiles these functions; their types are those of the arrays they are called with.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, call-arg"
-# ruff: noqa: ANN001, ANN202
+# ruff: noqa: ANN001, ANN003, ANN202
 
 from functools import partial
 
@@ -13,8 +13,19 @@ from numba.extending import intrinsic
 
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
-# No lock is held, no division by zero looked for; what is compiled once stays on the disk.
-compiled = partial(njit, nogil=True, error_model="numpy", cache=True)
+
+def compiled(**options):
+    """Compile a function without lock and division checks, and keep its machine code on disk."""
+
+    def compile_(function):
+        try:
+            return njit(nogil=True, error_model="numpy", cache=True, **options)(function)
+        except RuntimeError:  # neither the package nor the home folder can be written
+            return njit(nogil=True, error_model="numpy", **options)(function)
+
+    return compile_
+
+
 # Inlined by the compiler: a call for every arrival would cost as much as its work.
 inlined = partial(compiled, forceinline=True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factorlab import journal
+from factorlab import journal, scratch
 from factorlab.errors import UserError, refusal
 from factorlab.files import DamagedFile
 from factorlab.record import Record
@@ -60,6 +60,7 @@ def analyse(
     foreign = explain(at_start(), driver, f"a process on {platform.node()}")
     if foreign is not None:
         return 0, foreign
+    scratch.provide()
     from analysis import course  # noqa: PLC0415 - scikit-learn and matplotlib, seconds
 
     record, steps = Record(runs, key), 0
@@ -174,7 +175,7 @@ def analyse_all(
         try:
             steps, failed = ray.get(ready)
         except RayError as error:  # such as the death of its process
-            steps, failed = 0, str(error).strip().splitlines()[0]
+            steps, failed = 0, cluster.reason(error)
         complete &= failed is None
         say(subject, failed or f"{steps} steps measured")
     return complete

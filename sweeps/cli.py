@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from factorlab import scratch
 from factorlab.errors import INTERRUPTED, UserError, refusal
 from sweeps import percolate
 
@@ -283,6 +284,7 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line; the entry point of `factorlab`."""
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # no child imports from the working folder
+    scratch.provide()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)

@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import secrets
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from factorlab.errors import UserError
+from factorlab.cores import usable
+from factorlab.errors import UserError, refusal
+from factorlab.files import can_write
 from sweeps.experiment import Resources
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Ray's shared memory on this machine: trials exchange nothing but a few numbers."""
+
+SOCKET_PATH = 107 if sys.platform == "linux" else 103
+"""Bytes that the path of a socket may have."""
+
+_SESSION = len("/session_2026-11-25_23-08-44_917801_1234567/sockets/plasma_store.1")
+"""Bytes that Ray adds to its folder for the path of a socket."""
+
+_SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - Ray makes folders of its own there
+"""Where Ray's folder may lie if that of the environment has too long a path."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -40,6 +54,9 @@ def _configure(address: str | None) -> None:
         # Despite its name this decides, on every system, whether Ray's processes bind to the
         # loopback address or to all interfaces.
         settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        if not _has_token() and not can_write(Path.home() / ".ray"):
+            # Ray would write it there for this machine's own cluster.
+            settings["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     elif address.rpartition(":")[0].strip("[]") not in _LOOPBACK:
         settings["RAY_AUTH_MODE"] = "token"  # whoever reaches a cluster may run code on it
     for key, value in settings.items():
@@ -50,7 +67,8 @@ def connect(address: str | None) -> None:
     """Start Ray with all cores this process may use, or connect to a cluster; once.
 
     Raises:
-        UserError: no cluster answers at the address, or it asks for another token.
+        UserError: no cluster answers at the address, it asks for another token, or Ray does not
+            start on this machine.
     """
     _configure(address)
     import ray  # noqa: PLC0415 - it reads its settings when it is imported
@@ -73,18 +91,66 @@ def connect(address: str | None) -> None:
                 "any takes RAY_AUTH_MODE=disabled"
             ) from None
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
             # Ray does not tell a cluster that refuses the token from one that is not there.
             to = " to this token" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
-            raise UserError(f"--address {address}: no Ray cluster answers{to}: {reason}") from None
+            raise UserError(
+                f"--address {address}: no Ray cluster answers{to}: {reason(error)}"
+            ) from None
         return
-    ray.init(
-        address="local",  # whatever other cluster runs on this machine
-        num_cpus=len(os.sched_getaffinity(0)),
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        **quiet,
+    try:
+        ray.init(
+            address="local",  # whatever other cluster runs on this machine
+            num_cpus=usable(),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=_temporary_folder(),
+            **quiet,
+        )
+    except Exception as error:  # Ray raises no other where one of its processes does not start
+        if refusal(error) is not None:
+            raise
+        raise UserError(f"Ray does not start on this machine: {reason(error)}") from None
+
+
+def _has_token() -> bool:
+    """Return whether Ray has a token for clusters of this user."""
+    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(given) or (Path.home() / ".ray" / "auth_token").exists()
+
+
+def _temporary_folder() -> str:
+    """Return the folder for Ray's sockets and logs: in RAY_TMPDIR, TMPDIR or where it is short.
+
+    Batch systems set TMPDIR to paths that are too long for sockets.
+
+    Raises:
+        UserError: no folder can be used.
+    """
+    longest = SOCKET_PATH - _SESSION - len("/ray")
+    given = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or _SHORT[0]
+    for folder in (Path(given), *map(Path, _SHORT)):
+        fits = str(folder).isascii() and len(str(folder)) <= longest
+        if folder.is_absolute() and fits and folder.is_dir() and os.access(folder, os.W_OK):
+            return str(folder / "ray")
+    raise UserError(
+        f"{given}: Ray needs a writable folder with an ASCII path of at most {longest} bytes, and "
+        f"{', '.join(_SHORT)} cannot be written; name one in RAY_TMPDIR"
     )
+
+
+def reason(error: BaseException | str) -> str:
+    """Return in a line why something failed on Ray.
+
+    Args:
+        error: of Ray, or its text: a traceback, which ends with the exception that counts, or an
+            explanation, which begins with a summary.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    lines = [line for line in text.splitlines() if line.strip()]
+    frames = [i for i, line in enumerate(lines) if re.match(r'\s+File "', line)]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    found = next((line.strip() for line in after if frames == [] or not line[0].isspace()), "")
+    return found or type(error).__name__
 
 
 def _installed_code() -> Any:  # noqa: ANN401 - Ray has no types

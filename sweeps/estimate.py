@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from factorlab.config import RunSettings, Shape
+from factorlab.cores import usable
 from factorlab.cost import forward_flops
 from factorlab.record import Record
 from sweeps import packing, probe
@@ -82,7 +82,7 @@ def _slots(wanted: Resources, devices: int) -> int:
         wanted: what each occupies.
         devices: CUDA devices.
     """
-    cores = max(1, int(len(os.sched_getaffinity(0)) / wanted.cpu))
+    cores = max(1, int(usable() / wanted.cpu))
     return max(1, min(cores, int(devices / wanted.gpu))) if devices else cores
 
 

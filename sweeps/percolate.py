@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from factorlab.cores import usable
 from factorlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def curve(
             occupation=occupation,
             realisations=realisations,
             seed=seed,
-            workers=workers,
+            workers=workers or usable(),
             report=report,
         )
     facts = {
@@ -152,7 +153,7 @@ def critical(
             seconds=seconds,
             realisations=realisations,
             seed=seed,
-            workers=workers,
+            workers=workers or usable(),
             report=report,
         )
     if as_json:

@@ -5,7 +5,6 @@ To be imported and run between `cluster.connect` and `cluster.disconnect`.
 
 from __future__ import annotations
 
-import re
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -112,15 +111,7 @@ def _reason(trial: Any) -> str:  # noqa: ANN401 - Tune's
     if path is None:
         return "unknown"
     last = Path(path).read_text(encoding="utf-8").strip().rpartition("\nFailure # ")[2]
-    lines = [line for line in last.splitlines()[1:] if line.strip()]
-    # An exception's line ends its traceback; a process's death begins its explanation.
-    return lines[-1 if "ray::" in lines[0] else 0] if lines else "unknown"
-
-
-def _last_named(text: str) -> str | None:
-    """Return the last line of a text that begins with an exception's name, as tracebacks end."""
-    named = re.findall(r"^(?:\w+\.)*\w+(?:Error|Exception): .*", text, re.MULTILINE)
-    return named[-1] if named else None
+    return cluster.reason(last.partition("\n")[2])
 
 
 def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
@@ -190,7 +181,7 @@ def run(
             tuner.fit()
             all_ended = ray.get(work.ended.remote())
         except (RayError, TuneError) as error:  # the actor, or a part of Ray itself, died
-            outcomes.lost = _last_named(str(error)) or type(error).__name__
+            outcomes.lost = cluster.reason(error)
             return outcomes
     for ended in all_ended:
         feed.end(ended)  # a worker that died had not reported it
