@@ -16,6 +16,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from analysis.pca import principal
 from analysis.points import check, check_labels
+from factorlab import scratch
 
 # Principal components that UMAP is given: a third of the time of all features.
 LEADING = 50
@@ -49,6 +50,7 @@ def embed(points: NDArray[np.floating], dimensions: int = 3, seed: int = 0) -> F
     """
     check(points, least=dimensions + 2)
     components = principal(points)
+    scratch.provide()  # UMAP is compiled by numba
     # Of one size, so that the unit of the representations decides nothing.
     scores = components.scores[:, :LEADING] / np.sqrt(components.variances.sum())
     with warnings.catch_warnings():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factorlab import journal, scratch
+from factorlab import journal
 from factorlab.errors import UserError, refusal
 from factorlab.files import DamagedFile
 from factorlab.record import Record
@@ -60,7 +60,6 @@ def analyse(
     foreign = explain(at_start(), driver, f"a process on {platform.node()}")
     if foreign is not None:
         return 0, foreign
-    scratch.provide()
     from analysis import course  # noqa: PLC0415 - scikit-learn and matplotlib, seconds
 
     record, steps = Record(runs, key), 0
