@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import secrets
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def connect(address: str | None) -> None:
     quiet: dict[str, Any] = {
         "logging_level": logging.ERROR,
         "log_to_driver": False,
-        "job_config": _installed_code(),
+        "job_config": _job(local=address is None),
     }
     if address is not None:
         try:
@@ -153,11 +154,14 @@ def reason(error: BaseException | str) -> str:
     return found or type(error).__name__
 
 
-def _installed_code() -> Any:  # noqa: ANN401 - Ray has no types
+def _job(*, local: bool) -> Any:  # noqa: ANN401 - Ray has no types
     """Return a configuration by which workers import what is installed, as the driver does.
 
     By default Ray puts the driver's working folder in front of every worker's import path, which
     a job with a folder of its own is spared; this one has none, and says that it has.
+
+    Args:
+        local: workers run on this machine, by this Python.
     """
     from ray.job_config import JobConfig  # noqa: PLC0415 - as in `connect`
 
@@ -165,6 +169,9 @@ def _installed_code() -> Any:  # noqa: ANN401 - Ray has no types
         def _runtime_env_has_working_dir(self) -> bool:
             return True
 
+    quoted = shlex.quote(sys.executable)
+    if local and quoted != sys.executable:  # Ray passes it to a shell as it is
+        return Installed(runtime_env={"py_executable": quoted})
     return Installed()
 
 

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -57,7 +59,7 @@ def folder(tmp_path):
 
 def factorlab(folder, *arguments, before=(), **environment):
     """Run a command in a folder; returns its status and what it printed."""
-    done = subprocess.run(
+    ended = subprocess.run(
         [*before, FACTORLAB, *arguments],
         cwd=folder,
         env={**os.environ, **environment},
@@ -66,8 +68,8 @@ def factorlab(folder, *arguments, before=(), **environment):
         text=True,
         check=False,
     )
-    assert "Traceback" not in done.stdout
-    return done.returncode, done.stdout
+    assert "Traceback" not in ended.stdout
+    return ended.returncode, ended.stdout
 
 
 @pytest.fixture
@@ -121,6 +123,19 @@ def test_sweep_where_installation_and_home_are_read_only(folder, represented, no
     for arguments in (curve, ["illustrate", "overlap"], ["status", "small"]):
         status, said = factorlab(folder, *arguments, before=mounts, **where)
         assert status == 0, said
+
+
+def test_sweep_by_a_python_whose_path_has_a_space(folder, no_server):
+    """An environment of its own, with the packages of this one."""
+    venv.create(folder / "an environment's" / "venv", with_pip=False)
+    (packages,) = (folder / "an environment's" / "venv" / "lib").glob("*/site-packages")
+    known = [sysconfig.get_path("purelib"), str(sources.ROOT)]
+    (packages / "known.pth").write_text("\n".join(known))
+    python = folder / "an environment's" / "venv" / "bin" / "python"
+    command = [python, "-P", "-m", "sweeps.cli", "sweep", "small.yaml"]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert done(folder)
 
 
 @pytest.fixture
@@ -244,14 +259,16 @@ for how in ("told", "die"):
     try:
         ray.get(fail.remote(how))
     except RayError as error:
-        print(cluster.reason(error))
+        print("reason:", cluster.reason(error))
 cluster.disconnect()
 """
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    first, second = done.stdout.splitlines()
-    assert first == "ValueError: told"
-    assert second.startswith("The worker died unexpectedly")
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = [
+        line.removeprefix("reason: ") for line in ended.stdout.splitlines() if "reason: " in line
+    ]
+    assert said[0] == "ValueError: told"
+    assert said[1].startswith("The worker died unexpectedly")
 
 
 def test_cores_of_a_container_are_those_of_its_quota(tmp_path, monkeypatch):
