@@ -264,11 +264,9 @@ cluster.disconnect()
 """
     command = [sys.executable, "-c", script]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    said = [
-        line.removeprefix("reason: ") for line in ended.stdout.splitlines() if "reason: " in line
-    ]
-    assert said[0] == "ValueError: told"
-    assert said[1].startswith("The worker died unexpectedly")
+    told, died = [line for line in ended.stdout.splitlines() if line.startswith("reason: ")]
+    assert told == "reason: ValueError: told"
+    assert died.startswith("reason: The worker died unexpectedly")
 
 
 def test_cores_of_a_container_are_those_of_its_quota(tmp_path, monkeypatch):
