@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import platform
 import shutil
 import subprocess
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -172,23 +174,37 @@ def _code(content: tuple[tuple[str, bytes], ...]) -> Code:
     return Code(dict(content), digest, found)
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of what a result depends on besides the project's own code."""
+    packages = {name: version(name) for name in ("factorlab", "torch", "numpy")}
+    opencv = version("opencv-python-headless")
+    return {
+        "python": platform.python_version(),
+        **packages,
+        "opencv": opencv,
+        "os": os.uname().sysname,
+    }
+
+
 def note(record: Record, step: int) -> None:
     """Record that this process trains a run from a step on.
 
     A run that one code trained from start to end has one entry; a further entry is added
-    whenever training continues with other source files.
+    whenever training continues with other source files or other versions of its libraries.
 
     Args:
         record: of the run.
         step: optimizer steps done before.
     """
     now, before = code(), record.code()
-    if before and before[-1]["sources_sha256"] == now.sources_sha256:
+    same = {"sources_sha256": now.sources_sha256, "versions": versions()}
+    if before and same.items() <= before[-1].items():
         return
     save(now, record.path.parents[1])
     entry: dict[str, Any] = {
         "from_step": step,
-        "sources_sha256": now.sources_sha256,
+        **same,
         "revision": now.revision.commit,
         "difference_sha256": now.revision.diff_sha256,
         "lock_sha256": now.revision.lock_sha256,

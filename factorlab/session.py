@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors.torch
@@ -247,21 +245,9 @@ class Session:
                 "parameters": self.state.model.parameter_count,
                 "device": describe_device(self.device),
                 "code": self.record.code(),
-                "versions": _versions(),
+                "versions": provenance.versions(),
                 "finished": time.time(),
             }
         )
         checkpoint.clear(self.record.checkpoints)
         self.over = True
-
-
-def _versions() -> dict[str, Any]:
-    """Return the versions that a result depends on."""
-    packages = {name: version(name) for name in ("factorlab", "torch", "numpy")}
-    opencv = version("opencv-python-headless")
-    return {
-        "python": platform.python_version(),
-        **packages,
-        "opencv": opencv,
-        "os": os.uname().sysname,
-    }

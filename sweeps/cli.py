@@ -281,12 +281,27 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _check_working_folder() -> None:
+    """Refuse a file by which numba compiles other kernels, depending on where one stands.
+
+    Raises:
+        UserError: there is one.
+    """
+    path = Path(".numba_config.yaml")
+    if path.exists():
+        raise UserError(
+            f"{path}: numba reads it from the working folder, and it can change results; remove it "
+            "or set the same as NUMBA_... variables of the environment"
+        )
+
+
 def main() -> None:
     """Run the command line; the entry point of `factorlab`."""
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # no child imports from the working folder
     scratch.provide()
     signal.signal(signal.SIGTERM, _terminated)
     try:
+        _check_working_folder()
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except UserError as error:
         typer.echo(f"factorlab: {error}", err=True)

@@ -277,6 +277,20 @@ def test_a_resumed_run_names_every_code_that_trained_it(tmp_path, monkeypatch):
     assert len(list((tmp_path / "code").glob("*.zip"))) == 2
 
 
+def test_a_run_resumed_with_other_libraries_says_so(tmp_path, monkeypatch):
+    trial = Trial(parse(SETTINGS), tmp_path)
+    steps = trial.run()
+    next(steps)
+    steps.close()
+    other = {**provenance.versions(), "torch": "9.9"}
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance, "versions", lambda: other)
+        list(Trial(parse(SETTINGS), tmp_path).run())
+    first, second = trial.record.result()["code"]
+    assert (first["from_step"], second["from_step"]) == (0, 1)
+    assert (first["versions"], second["versions"]) == (provenance.versions(), other)
+
+
 def test_a_damaged_code_file_is_begun_anew(tmp_path):
     trial = Trial(parse(SETTINGS), tmp_path)
     steps = trial.run()

@@ -138,6 +138,16 @@ def test_sweep_by_a_python_whose_path_has_a_space(folder, no_server):
     assert done(folder)
 
 
+def test_sweep_by_a_user_without_name_and_home(folder):
+    unknown = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
+    unknown += ["env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]
+    if subprocess.run([*unknown, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no user namespace can be made here")
+    status, said = factorlab(folder, "sweep", "small.yaml", before=unknown)
+    assert status == 0, said
+    assert done(folder)
+
+
 @pytest.fixture
 def no_locks(tmp_path):
     """Environment of processes whose disks know no `flock`."""

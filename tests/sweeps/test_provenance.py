@@ -99,6 +99,14 @@ def test_commands_without_ray_ignore_the_working_folder(tmp_path, arguments):
     assert done.returncode == 0, done.stderr
 
 
+def test_commands_refuse_a_configuration_of_numba_in_the_working_folder(tmp_path):
+    (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\n")
+    command = [FACTORLAB, "train", "--set", "training.steps=2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("factorlab: .numba_config.yaml: numba reads it")
+
+
 def test_sweep_refuses_a_process_that_imports_other_code(tmp_path, project, no_server):
     root, _ = project
     path = root / "factorlab" / "training.py"
