@@ -9,6 +9,8 @@ import pkgutil
 from collections.abc import Iterable
 from typing import Generic, TypeVar, cast
 
+from factorlab.text import listed
+
 Module = TypeVar("Module")
 
 
@@ -41,6 +43,6 @@ class Folder(Generic[Module]):
         names = self.available()
         if name not in names:
             raise ValueError(
-                f"There is no {name!r} among the {self._kind}; there are {', '.join(names)}."
+                f"There is no {name!r} among the {self._kind}; there are {listed(names)}."
             )
         return cast(Module, importlib.import_module(f"{self._package}.{name.replace('-', '_')}"))

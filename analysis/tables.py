@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from factorlab.dataset import Dataset
+from factorlab.text import listed
 
 
 def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
@@ -21,8 +22,8 @@ def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise ValueError(
-            f"The table of trials lacks {', '.join(missing)}; it has "
-            f"{', '.join(map(str, table.columns)) or 'no columns'}."
+            f"The table of trials lacks {listed(missing)}; it has "
+            f"{listed(table.columns) or 'no columns'}."
         )
 
 
@@ -104,7 +105,7 @@ def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:
             values = sorted(table[column].map(str).unique())
             if len(values) > 1:
                 raise ValueError(
-                    f"{column} differs between trials ({', '.join(values)}); only "
+                    f"{column} differs between trials ({listed(values)}); only "
                     f"{', '.join(sorted(allowed))} may."
                 )
 
@@ -125,7 +126,7 @@ def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
     require(table, [column])
     values = sorted({tuple(np.atleast_1d(value).tolist()) for value in table[column]})
     if len(values) != 1:
-        shown = ", ".join(str(value[0] if len(value) == 1 else value) for value in values)
+        shown = listed(value[0] if len(value) == 1 else value for value in values)
         raise ValueError(
             f"{column} holds {len(values)} values ({shown}), but one figure compares trials that "
             "share one value."

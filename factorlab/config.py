@@ -15,11 +15,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from factorlab import looks
 from factorlab.errors import UserError, describe, suggestion
+from factorlab.text import listed
 
 
 def _known_family(name: str) -> str:
     if name not in looks.families():
-        allowed = ", ".join(f"'{family}'" for family in looks.families())
+        allowed = listed(f"'{family}'" for family in looks.families())
         raise ValueError(f"allowed: {allowed}{suggestion(name, looks.families())}")
     return name
 

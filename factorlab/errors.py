@@ -15,8 +15,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from factorlab.text import listed, shortened
+
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
+
+LONGEST_MESSAGE = 2000
+"""Characters of a sentence, in which a path or a key may be of any length."""
 
 
 class UserError(ValueError):
@@ -27,6 +32,7 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
+        message = shortened(message, LONGEST_MESSAGE)
         super().__init__("".join(c if c.isprintable() else _escaped(c) for c in message))
 
 
@@ -112,8 +118,7 @@ def describe(error: ValidationError, model: type[BaseModel], source: str, prefix
     if first["type"] == "extra_forbidden":
         known = _keys_at(model, where[:-1])
         return (
-            f"{source}: unknown key '{key}'; allowed: {', '.join(known)}"
-            f"{suggestion(where[-1], known)}"
+            f"{source}: unknown key '{key}'; allowed: {listed(known)}{suggestion(where[-1], known)}"
         )
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
@@ -122,7 +127,8 @@ def describe(error: ValidationError, model: type[BaseModel], source: str, prefix
     value = first["input"]
     if isinstance(value, Mapping | BaseModel):
         return f"{source}: {key + ': ' if key else ''}{message}"
-    return f"{source}: {key} = {value!r}: {message}" if key else f"{source}: {message}"
+    shown = shortened(repr(value))
+    return f"{source}: {key} = {shown}: {message}" if key else f"{source}: {message}"
 
 
 def _path(problem: ErrorDetails) -> list[str]:

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from factorlab import scratch
 from factorlab.errors import INTERRUPTED, UserError, refusal
+from factorlab.text import first_of
 from sweeps import percolate
 
 app = typer.Typer(
@@ -39,7 +40,12 @@ Name = Annotated[str, typer.Argument(help="An experiment, or a sweep by its full
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile of the experiment.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting by its dotted key; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting by its dotted key, or the values of an axis; axes.KEY=[...] makes an axis "
+        "of a setting. Values are YAML; one option may hold several, apart by spaces; repeatable.",
+    ),
 ]
 Figures = Annotated[Path, typer.Option("--figures", file_okay=False, help="Folder of all figures.")]
 Address = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster.")]
@@ -69,9 +75,10 @@ def sweep(
 ) -> None:
     """Train every trial of experiments that is not done yet, measure, and draw figures."""
     from sweeps import experiment as experiments  # noqa: PLC0415
+    from sweeps.overrides import parse_overrides  # noqa: PLC0415
     from sweeps.sweep import price_sweep, run_sweeps  # noqa: PLC0415
 
-    changes = experiments.parse_overrides(overrides or [])
+    changes = parse_overrides(overrides or [])
     chosen = [experiments.load(name, profile, changes) for name in names]
     if dry_run:
         for experiment in chosen:
@@ -133,8 +140,9 @@ def status(
     typer.echo(f"{found.sweep}: {counts}")
     if found.seconds_left:
         typer.echo(f"about {duration(found.seconds_left)} of training left, on one core")
-    for trial, reason in found.failures.items():
-        typer.echo(f"failed: {trial}: {reason}")
+    failures = [f"failed: {trial}: {reason}" for trial, reason in found.failures.items()]
+    for line in first_of(failures, "; --json has them all"):
+        typer.echo(line)
 
 
 @app.command()

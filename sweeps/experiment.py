@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,9 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 
 from factorlab.config import RunSettings, Settings, parse
 from factorlab.errors import UserError, describe, suggestion
-from sweeps.yaml_file import parse_yaml, read_yaml
+from factorlab.text import listed
+from sweeps.overrides import apply, assign
+from sweeps.yaml_file import read_yaml
 
 FOLDER = Path(__file__).parent / "experiments"
 DEFAULT_PROFILE = "laptop"
@@ -152,20 +154,6 @@ class Experiment:
         return found
 
 
-def assign(nested: dict[str, Any], key: str, value: object, source: str) -> None:
-    """Set a dotted key in nested settings.
-
-    Raises:
-        UserError: the key runs through something that is not a group of settings.
-    """
-    *groups, last = key.split(".")
-    for group in groups:
-        nested = nested.setdefault(group, {})
-        if not isinstance(nested, dict):
-            raise UserError(f"{source}: {key}: '{group}' is not a group of settings")
-    nested[last] = value
-
-
 def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     """Return nested settings with those of `high` over those of `low`."""
     merged = dict(low)
@@ -189,24 +177,9 @@ def _locate(name_or_file: str) -> Path:
     if name_or_file in available():
         return FOLDER / f"{name_or_file}.yaml"
     raise UserError(
-        f"no experiment '{name_or_file}'; allowed: {', '.join(available())} or the path of a "
+        f"no experiment '{name_or_file}'; allowed: {listed(available())} or the path of a "
         f".yaml file{suggestion(name_or_file, available())}"
     )
-
-
-def parse_overrides(options: Sequence[str]) -> dict[str, Any]:
-    """Return the values of ``--set key=value`` options, read as YAML.
-
-    Raises:
-        UserError: an option is not of that form.
-    """
-    overrides = {}
-    for option in options:
-        key, equals, text = option.partition("=")
-        if not equals or not key.strip():
-            raise UserError(f"--set {option}: not of the form key=value")
-        overrides[key.strip()] = parse_yaml(text, f"--set {key.strip()}")
-    return overrides
 
 
 def load(
@@ -214,8 +187,8 @@ def load(
 ) -> Experiment:
     """Return an experiment with a profile and overrides applied.
 
-    An override of an axis replaces its values, by one value or a list; any other override sets
-    a base setting.
+    An override of an axis replaces its values, by one value or a list; `axes.KEY` makes an axis
+    of any setting; any other override sets a base setting.
 
     Args:
         name_or_file: an experiment of the project, or the path of a file.
@@ -239,21 +212,9 @@ def load(
     chosen, profile = _profile(file, profile, source)
     base, axes = _merge(file.base, chosen.base), {**file.axes, **chosen.axes}
     also = [dict(grid) for grid in (file.also if chosen.also is None else chosen.also) or ()]
-    known = {key for grid in (axes, *also) for key in grid}
-    for key in known:
-        _check_axis(key, source)
-    for key, value in (overrides or {}).items():
-        nested = [axis for axis in known if f"{axis}.".startswith(f"{key}.") and axis != key]
-        nested += [axis for axis in known if key.startswith(f"{axis}.")]
-        if nested:
-            raise UserError(f"--set {key}: '{min(nested)}' is an axis of {source}; set that")
-        if key not in known:
-            assign(base, key, value, f"--set {key}")
-        elif value == []:
-            raise UserError(f"--set {key}: an axis needs at least one value")
-        for grid in (axes, *also):
-            if key in grid:
-                grid[key] = value if isinstance(value, list) else [value]
+    apply(overrides or {}, base, (axes, *also), source)
+    for key in {key for grid in (axes, *also) for key in grid}:
+        _check_axis(key, "--set" if f"axes.{key}" in (overrides or {}) else source)
     return Experiment(
         name=file.name,
         profile=profile,
@@ -286,6 +247,6 @@ def _profile(file: ExperimentFile, wanted: str | None, source: str) -> tuple[Pro
         return Profile(), "default"
     name = wanted or DEFAULT_PROFILE
     if name not in file.profiles:
-        allowed = ", ".join(file.profiles) or "none, the file has no profiles"
+        allowed = listed(file.profiles) or "none, the file has no profiles"
         raise UserError(f"{source}: no profile '{name}'; allowed: {allowed}")
     return file.profiles[name], name

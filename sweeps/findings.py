@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
 from factorlab.files import DamagedFile, write_atomically
+from factorlab.text import listed
 from sweeps import reports
 from sweeps.experiment import Experiment
 from sweeps.plan import SavedPlan, saved
@@ -32,7 +33,7 @@ def check(chosen: Sequence[Experiment]) -> None:
         if experiment.name not in findings.available():
             raise UserError(
                 f"{experiment.source}: no findings are known of '{experiment.name}'; allowed: "
-                f"{', '.join(findings.available())}"
+                f"{listed(findings.available())}"
             )
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,13 @@ from factorlab.dataset import build, evaluation_labels
 from factorlab.errors import UserError
 from factorlab.files import DamagedFile, read_json, write_json
 from factorlab.record import Record, State, identify
+from factorlab.text import listed, named
 from sweeps.experiment import NAME, Experiment
 
 log = logging.getLogger(__name__)
+
+LONGEST_NAME, LONGEST_VALUE = 200, 40
+"""Characters of a trial's name, which MLflow keeps up to 250 of, and of a value in it."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,18 @@ class Plan:
         return [trial for trial in self.trials if trial.state not in leave]
 
 
+def _trial_name(point: Mapping[str, object]) -> str:
+    """Return the values of a point for people: a line, and another one for every point."""
+    return named(" ".join(_shorten(key, value) for key, value in point.items()), LONGEST_NAME)
+
+
 def _shorten(key: str, value: object) -> str:
     """Return ``name=value`` of an axis, by the last part of its key."""
     if isinstance(value, dict):
         text = "-".join(map(str, value.values()))
     else:
         text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"{key.rpartition('.')[2]}={text}"
+    return f"{key.rpartition('.')[2]}={named(text, LONGEST_VALUE)}"
 
 
 def make(experiment: Experiment, runs: Path) -> Plan:
@@ -89,7 +98,7 @@ def make(experiment: Experiment, runs: Path) -> Plan:
             raise UserError(f"{experiment.source}: {text}") from None
         key = identify(settings, dataset).key
         if key not in trials:
-            name = " ".join(_shorten(k, v) for k, v in point.items()) or experiment.name
+            name = _trial_name(point) or experiment.name
             trials[key] = PlannedTrial(key, name, settings, tested, Record(runs, key).state())
     return Plan(experiment, runs, tuple(trials.values()), points - len(trials))
 
@@ -220,6 +229,6 @@ def find(runs: Path, name: str, profile: str | None = None) -> SavedPlan:
         same = plan.document["experiment"] == name and profile in (None, plan.document["profile"])
         if same or plan.sweep == name:
             return plan
-    known = ", ".join(sorted({plan.sweep for plan in plans})) or "none was started"
+    known = listed(sorted({plan.sweep for plan in plans})) or "none was started"
     with_profile = f" with profile '{profile}'" if profile else ""
     raise UserError(f"{runs}: no sweep of '{name}'{with_profile}; there are: {known}")

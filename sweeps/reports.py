@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
 from factorlab.files import DamagedFile
+from factorlab.text import listed
 from sweeps.experiment import FigureEntry
 from sweeps.plan import SavedPlan, check_writable
 
@@ -148,7 +149,7 @@ def illustrate(names: Sequence[str] | None, folder: Path) -> Iterator[Path]:
     known = illustrations.available()
     for name in names or []:
         if name not in known:
-            raise UserError(f"there is no figure '{name}'; allowed: {', '.join(known)}")
+            raise UserError(f"there is no figure '{name}'; allowed: {listed(known)}")
     target = folder / "illustrations"
     check_writable(target)  # before the work
     for name in names or known:

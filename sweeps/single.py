@@ -17,7 +17,7 @@ from factorlab.config import parse
 from factorlab.errors import TrialFailed, UserError
 from factorlab.record import Busy
 from factorlab.trial import Trial
-from sweeps.experiment import assign, parse_overrides
+from sweeps.overrides import AXES, assign, parse_overrides
 
 
 def train_one(options: Sequence[str], runs: Path, console: Console) -> dict[str, Any] | None:
@@ -35,6 +35,8 @@ def train_one(options: Sequence[str], runs: Path, console: Console) -> dict[str,
     sources.settle()
     nested: dict[str, Any] = {}
     for key, value in parse_overrides(options).items():
+        if f"{key}.".startswith(AXES):
+            raise UserError(f"--set {key}: one run has no axes; factorlab sweep trains several")
         assign(nested, key, value, f"--set {key}")
     trial = Trial(parse(nested, "--set"), runs)
     console.print(f"record: {trial.record.path}", highlight=False, soft_wrap=True)

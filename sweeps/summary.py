@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -11,9 +11,11 @@ from rich.text import Text
 from factorlab.errors import INTERRUPTED
 from factorlab.record import Record, State
 from factorlab.sources import TRAINING, at_start
+from factorlab.text import first_of, listed
 from sweeps import watchdog
 from sweeps.display import duration
 from sweeps.estimate import Estimate
+from sweeps.overrides import single_values
 from sweeps.pack_size import A100_SUSTAINED
 from sweeps.plan import Plan
 from sweeps.watchdog import REPORT
@@ -42,17 +44,22 @@ def show_plan(plan: Plan, left: Estimate, console: Console, where: str = "on thi
     counts = plan.counts()
     table = Table.grid(padding=(0, 2))
     for key, values in experiment.swept.items():
-        table.add_row(key, ", ".join(map(str, values)))
+        table.add_row(key, listed(values))
     console.print(Text.assemble((experiment.sweep, "bold"), f": {len(plan.trials)} trials from"))
     console.print(table)
+    for sentence in single_values(experiment.overrides, experiment.swept):
+        console.print(sentence, highlight=False, soft_wrap=True)
     parts = [f"{counts[state]} {text}" for state, text in STATES.items() if counts[state]]
     if plan.duplicates:
         parts.append(f"{plan.duplicates} duplicates dropped")
     console.print("trials: " + ", ".join(parts), highlight=False)
-    for trial in plan.trials:
-        if trial.state == "damaged":
-            problem = Record(plan.runs, trial.key).damage()
-            console.print(f"damaged: {trial.name}: {problem}", highlight=False, soft_wrap=True)
+    damaged = [
+        f"damaged: {trial.name}: {Record(plan.runs, trial.key).damage()}"
+        for trial in plan.trials
+        if trial.state == "damaged"
+    ]
+    for line in first_of(damaged):
+        console.print(line, highlight=False, soft_wrap=True)
     if left.seconds:
         hours = left.flops / A100_SUSTAINED / 3600
         console.print(
@@ -90,6 +97,20 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
+def _troubles(plan: Plan, outcomes: Outcomes) -> Iterator[str]:
+    """Yield a line for each trial that failed or was not trained."""
+    for trial in plan.trials:
+        if trial.state == "failed":
+            yield f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}"
+        elif trial.state != "done" and trial.key in outcomes.refused:
+            yield f"not trained: {trial.name}: {outcomes.refused[trial.key]}"
+        elif trial.state != "done" and trial.key in outcomes.errors:
+            folder = Record(plan.runs, trial.key).path
+            hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
+            reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
+            yield f"its workers died: {trial.name}: {reason or outcomes.errors[trial.key]}"
+
+
 def conclude(plan: Plan, outcomes: Outcomes, console: Console) -> int:
     """Say what became of the trials and return the exit status."""
     counts = plan.counts()
@@ -97,16 +118,8 @@ def conclude(plan: Plan, outcomes: Outcomes, console: Console) -> int:
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    for trial in plan.trials:
-        if trial.state == "failed":
-            say(f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}")
-        elif trial.state != "done" and trial.key in outcomes.refused:
-            say(f"not trained: {trial.name}: {outcomes.refused[trial.key]}")
-        elif trial.state != "done" and trial.key in outcomes.errors:
-            folder = Record(plan.runs, trial.key).path
-            hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
-            reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
-            say(f"its workers died: {trial.name}: {reason or outcomes.errors[trial.key]}")
+    for line in first_of(list(_troubles(plan, outcomes)), "; factorlab status says which failed"):
+        say(line)
     changed = _trained_by_other_code(plan, outcomes)
     if changed:
         say(

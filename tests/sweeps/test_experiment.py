@@ -149,12 +149,6 @@ def test_a_number_is_a_number_as_in_json(text):
     assert parse_yaml(text, "here") == json.loads(text)
 
 
-def test_an_override_beside_an_axis_is_refused(tmp_path):
-    for key in ("data", "data.sigma.x"):
-        with pytest.raises(UserError, match=r"^--set .*: 'data.sigma' is an axis"):
-            experiment.load(write(tmp_path, GOOD), None, {key: 1})
-
-
 def test_further_grids_join_the_first_without_its_points(tmp_path):
     path = write(
         tmp_path,
@@ -189,12 +183,6 @@ def test_figures_are_refused_before_anything_trains(tmp_path, figures, expected)
     with pytest.raises(UserError) as error:
         check_figures(experiment.load(path))
     assert expected in str(error.value)
-
-
-@pytest.mark.parametrize("option", ["novalue", "=3", "a=[1"])
-def test_a_malformed_override_is_a_sentence(option):
-    with pytest.raises(UserError, match=r"^--set"):
-        experiment.parse_overrides([option])
 
 
 junk = st.recursive(

@@ -1,0 +1,62 @@
+"""Lists and values for people: cut where they are long, so that a message stays a line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+MOST_ITEMS = 24
+"""Items of a list that are written out."""
+
+LONGEST, LONGEST_ITEM = 160, 60
+"""Characters of a value that are written out, alone and in a list."""
+
+_AHEAD = 5  # items of a long list before its last
+
+
+def listed(items: Iterable[object], most: int = MOST_ITEMS) -> str:
+    """Return items joined by commas; of a long list the first, the last and their number.
+
+    >>> listed(range(2000))
+    '0, 1, 2, 3, 4, ..., 1999 (2000 in all)'
+    """
+    words = [shortened(str(item), LONGEST_ITEM) for item in items]
+    if len(words) <= most:
+        return ", ".join(words)
+    return f"{', '.join(words[:_AHEAD])}, ..., {words[-1]} ({len(words)} in all)"
+
+
+def first_of(lines: Sequence[str], more: str = "") -> list[str]:
+    """Return the first of many lines, and how many there are besides.
+
+    Args:
+        lines: Any number.
+        more: Where the others are to be found.
+    """
+    if len(lines) <= MOST_ITEMS:
+        return list(lines)
+    return [*lines[:MOST_ITEMS], f"... and {len(lines) - MOST_ITEMS} more{more}"]
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """Return a text of at most so many characters; of a longer one its two ends.
+
+    >>> shortened("0123456789" * 100, most=20)
+    '01234567 ... 3456789'
+    """
+    if len(text) <= most:
+        return text
+    end = (most - 5) // 2
+    return f"{text[: most - 5 - end]} ... {text[len(text) - end :]}"
+
+
+def named(text: str, most: int) -> str:
+    """Return a name of at most so many characters, different for different texts.
+
+    >>> named("x" * 100, most=20)
+    'xxxxxxxxxxx...09ecb6'
+    """
+    if len(text) <= most:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{text[: most - len(digest) - 3]}...{digest}"
