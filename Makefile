@@ -5,27 +5,41 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-PYTHON  ?= $(firstword $(foreach version,13 12 11,$(shell command -v python3.$(version) >/dev/null 2>&1 && python3.$(version) --version >/dev/null 2>&1 && echo python3.$(version))) python3)
-PROFILE ?= laptop
-SET     ?=
-SHARE   ?= 1
-ADDRESS ?=
-RUNS    ?= $(or $(FACTORLAB_RUNS),runs)
-FIGURES ?= figures
+# What the user sets is text: make expands nothing in it, and recipes take it from the
+# environment, as "$$RUNS", so that the shell neither splits nor runs it.
+USER_VARIABLES := PYTHON PROFILE SET SHARE ADDRESS RUNS FIGURES FACTORLAB_RUNS
+$(foreach variable,$(USER_VARIABLES),$(eval override $(variable) := $$(value $(variable))))
+export $(USER_VARIABLES)
+
+ifndef PYTHON
+override PYTHON := $(firstword $(foreach version,13 12 11,$(shell command -v python3.$(version) >/dev/null 2>&1 && python3.$(version) --version >/dev/null 2>&1 && echo python3.$(version))) python3)
+endif
+ifndef PROFILE
+override PROFILE := laptop
+endif
+ifndef SHARE
+override SHARE := 1
+endif
+ifndef RUNS
+override RUNS := $(or $(FACTORLAB_RUNS),runs)
+endif
+ifndef FIGURES
+override FIGURES := figures
+endif
+override FACTORLAB_RUNS := $(RUNS)
+
 BENCHMARKS := training_step packs growth memory sampling time_to_accuracy representations scheduling
 READY   := .venv/.ready
 BIN     := .venv/bin
 EXPERIMENTS := $(basename $(notdir $(wildcard sweeps/experiments/*.yaml)))
 
-options = --profile $(PROFILE) --runs $(RUNS) --figures $(FIGURES) $(if $(ADDRESS),--address $(ADDRESS))
-sweep = $(BIN)/factorlab sweep $(1) $(options) $(foreach pair,$(SET),--set '$(pair)')
-
-export FACTORLAB_RUNS := $(RUNS)
+options = --profile="$$PROFILE" --runs="$$RUNS" --figures="$$FIGURES" $${ADDRESS:+--address="$$ADDRESS"}
+sweep = $(BIN)/factorlab sweep $(1) $(options) $${SET:+--set="$$SET"}
 
 $(READY): pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "factorlab needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12" >&2; exit 2; }
-	$(PYTHON) -m venv --clear .venv
+	"$$PYTHON" -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
@@ -43,8 +57,9 @@ install: $(READY)  ## build .venv when it is missing or older than the lock
 sweep-all: $(READY)  ## run all experiments: PROFILE=, SET=, ADDRESS=
 	$(call sweep,$(EXPERIMENTS))
 
+sweep-%: export EXPERIMENT = $*
 sweep-%: $(READY)  ## run an experiment: PROFILE=, SET="key=value ...", ADDRESS= of a Ray cluster
-	$(call sweep,$*)
+	$(call sweep,"$$EXPERIMENT")
 
 .PHONY: reproduce
 reproduce: $(READY)  ## run all experiments and set the papers' findings beside what shows: PROFILE=
@@ -53,15 +68,16 @@ reproduce: $(READY)  ## run all experiments and set the papers' findings beside 
 
 .PHONY: figures
 figures: $(READY)  ## draw the figures of every experiment that has records
-	@for name in $(EXPERIMENTS); do \
-	  if ls $(RUNS)/sweeps/$${name}_*/plan.json >/dev/null 2>&1; then \
-	    $(BIN)/factorlab figures $$name --runs $(RUNS) --figures $(FIGURES) || exit; \
+	@[ -d "$$RUNS" ] || { echo "make: RUNS: there is no folder $$RUNS" >&2; exit 2; }; \
+	worst=0; for name in $(EXPERIMENTS); do \
+	  if ls -- "$$RUNS/sweeps/$${name}_"*/plan.json >/dev/null 2>&1; then \
+	    $(BIN)/factorlab figures "$$name" --runs="$$RUNS" --figures="$$FIGURES" || worst=$$?; \
 	  fi; \
-	done
+	done; exit $$worst
 
 .PHONY: ui
 ui: $(READY)  ## serve the MLflow UI on http://127.0.0.1:5000
-	$(BIN)/factorlab ui --runs $(RUNS)
+	$(BIN)/factorlab ui --runs="$$RUNS"
 
 .PHONY: test
 test: $(READY)  ## run the whole test suite, files side by side
@@ -75,7 +91,7 @@ check: $(READY)  ## lint and type-check
 
 .PHONY: chaos
 chaos: $(READY)  ## inject faults into running trials and compare what is left: SHARE= for fewer
-	$(BIN)/python tests/chaos/run.py --share $(SHARE)
+	$(BIN)/python tests/chaos/run.py --share="$$SHARE"
 
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHMARKS))  ## measure the tables of docs/throughput.md, half an hour on two idle cores
