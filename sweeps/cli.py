@@ -13,7 +13,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -32,10 +32,25 @@ app = typer.Typer(
 app.add_typer(percolate.app, name="percolate")
 console = Console(stderr=True, markup=False)  # texts of others have brackets in them
 
-Runs = Annotated[
-    Path,
-    typer.Option("--runs", envvar="FACTORLAB_RUNS", file_okay=False, help="Folder of all records."),
-]
+
+def _existing(runs: Path) -> Path:
+    """Refuse a runs folder that is not there, which a command that reads would take for empty.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if not runs.is_dir():
+        raise UserError(f"{runs}: there is no such runs folder; --runs names another")
+    return runs
+
+
+_RUNS: dict[str, Any] = {
+    "envvar": "FACTORLAB_RUNS",
+    "file_okay": False,
+    "help": "Folder of all records.",
+}
+Runs = Annotated[Path, typer.Option("--runs", **_RUNS)]
+ExistingRuns = Annotated[Path, typer.Option("--runs", **_RUNS, callback=_existing)]
 Name = Annotated[str, typer.Argument(help="An experiment, or a sweep by its full name.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile of the experiment.")]
 Overrides = Annotated[
@@ -126,7 +141,7 @@ def train(overrides: Overrides = None, runs: Runs = DEFAULT_RUNS) -> None:
 
 @app.command()
 def status(
-    name: Name, profile: Profile = None, as_json: AsJson = False, runs: Runs = DEFAULT_RUNS
+    name: Name, profile: Profile = None, as_json: AsJson = False, runs: ExistingRuns = DEFAULT_RUNS
 ) -> None:
     """Say how far a sweep is."""
     from sweeps import plan, reports  # noqa: PLC0415
@@ -149,7 +164,7 @@ def status(
 def figures(
     name: Name,
     profile: Profile = None,
-    runs: Runs = DEFAULT_RUNS,
+    runs: ExistingRuns = DEFAULT_RUNS,
     folder: Figures = DEFAULT_FIGURES,
 ) -> None:
     """Draw a sweep's figures from its records: PNG, PDF and the CSV behind each panel."""
@@ -184,7 +199,7 @@ def analyse(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the measures.")] = 0,
     address: Address = None,
-    runs: Runs = DEFAULT_RUNS,
+    runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
     """Measure the representations that trials kept, into their records and MLflow runs."""
     from sweeps import analyse as analysis  # noqa: PLC0415
@@ -206,7 +221,7 @@ def export(
     name: Name,
     path: Annotated[Path, typer.Argument(help="A .parquet or .csv file.")],
     profile: Profile = None,
-    runs: Runs = DEFAULT_RUNS,
+    runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
     """Write a sweep's trials as a table, one row a trial."""
     from sweeps import plan, reports  # noqa: PLC0415
@@ -216,7 +231,7 @@ def export(
 
 
 @app.command()
-def sync(runs: Runs = DEFAULT_RUNS) -> None:
+def sync(runs: ExistingRuns = DEFAULT_RUNS) -> None:
     """Send MLflow whatever it missed, of all sweeps."""
     raise typer.Exit(1 if _sync(runs) else 0)
 
@@ -232,7 +247,10 @@ def _sync(runs: Path, keys: Collection[str] | None = None) -> int:
     from sweeps.sweep import mirror_of  # noqa: PLC0415
 
     total, problems = 0, 0
-    for found in reversed(plan.saved(runs)):
+    plans = plan.saved(runs)
+    if not plans:
+        console.print(f"{runs}: no sweep was started there", highlight=False, soft_wrap=True)
+    for found in reversed(plans):
         if keys is not None and not set(keys) & set(found.keys):
             continue
         mirror = mirror_of(runs, found)
@@ -264,7 +282,7 @@ def ui(
     if uri.startswith(("http://", "https://")):
         console.print(f"MLFLOW_TRACKING_URI is a server with a UI of its own: {redact(uri, uri)}")
         return
-    check_writable(runs)
+    check_writable(_existing(runs))
     database = store.own(uri, runs)
     if database is not None:
         store.prepare(database)

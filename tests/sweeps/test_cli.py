@@ -59,6 +59,12 @@ def factorlab(*arguments, cwd, **environment):
         ["sweep", "scaling", "--profile", "smoke", "--runs", 300 * "x"],
         ["status", "scaling", "--runs", 300 * "x"],
         ["status", "scaling"],
+        *([command, "--runs", "typo"] for command in ("sync", "ui")),
+        *([command, "scaling", "--runs", "typo"] for command in ("status", "figures", "analyse")),
+        ["export", "scaling", "out.csv", "--runs", "typo"],
+        ["sync"],
+        ["sync", "--runs", "afile"],
+        ["sync", "--runs", "afile/below"],
         ["figures", "nothing"],
         ["illustrate", "nothing"],
         ["illustrate", "overlap", "--figures", "afile/figures"],
@@ -133,7 +139,16 @@ def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):
     assert len(list(record.checkpoints.glob("*.pt"))) == 1
 
 
+def test_a_folder_without_a_sweep_is_in_step_with_mlflow_and_says_so(tmp_path):
+    (tmp_path / "runs").mkdir()
+    ended = factorlab("sync", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "0\n")
+    assert ended.stderr == "runs: no sweep was started there\n"
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def test_the_ui_serves_the_store_on_the_loopback_address_alone(tmp_path):
+    (tmp_path / "runs").mkdir()
     process = subprocess.Popen(
         [FACTORLAB, "ui", "--port", "5391"],
         cwd=tmp_path,
