@@ -15,6 +15,12 @@ GREY = "0.55"
 LETTERS = string.ascii_lowercase
 
 
+def letter(index: int) -> str:
+    """Letter of the index-th panel: a, b, ..., z, aa, ab."""
+    before, last = divmod(index, len(LETTERS))
+    return (letter(before - 1) if before else "") + LETTERS[last]
+
+
 def title(axes: Axes, letter: str, text: str) -> None:
     """Letter of a panel in bold, and what it shows."""
     axes.set_title(rf"$\bf{{{letter}}}$   {text}", loc="left")

@@ -34,15 +34,16 @@ class Folder(Generic[Module]):
             if not module.name.startswith("_")
         )
 
+    def unknown(self, name: str) -> str:
+        """What to say of a name that no module has."""
+        return f"There is no {name!r} among the {self._kind}; there are {listed(self.available())}."
+
     def load(self, name: str) -> Module:
         """The module of a name.
 
         Raises:
             ValueError: There is none.
         """
-        names = self.available()
-        if name not in names:
-            raise ValueError(
-                f"There is no {name!r} among the {self._kind}; there are {listed(names)}."
-            )
+        if name not in self.available():
+            raise ValueError(self.unknown(name))
         return cast(Module, importlib.import_module(f"{self._package}.{name.replace('-', '_')}"))

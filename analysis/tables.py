@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.errors import NotDrawableError
+from analysis.names import NONE, missing
 from factorlab.dataset import Dataset
 from factorlab.text import listed
 
@@ -17,12 +19,12 @@ def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
         columns: Names of the columns that must be there.
 
     Raises:
-        ValueError: One or more of them are missing.
+        NotDrawableError: One or more of them are missing.
     """
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise ValueError(
-            f"The table of trials lacks {listed(missing)}; it has "
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        raise NotDrawableError(
+            f"The table of trials lacks {listed(absent)}; it has "
             f"{listed(table.columns) or 'no columns'}."
         )
 
@@ -40,7 +42,7 @@ def final(table: pd.DataFrame) -> pd.DataFrame:
         table: One row for each trial and step.
 
     Raises:
-        ValueError: The column `last` is missing.
+        NotDrawableError: The column `last` is missing.
     """
     require(table, ["last"])
     return table[table["last"].astype(bool)]
@@ -57,13 +59,13 @@ def measured(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
         The rows without NaN, in their order.
 
     Raises:
-        ValueError: The column is missing, or holds a value outside [0, 1].
+        NotDrawableError: The column is missing, or holds a value outside [0, 1].
     """
     require(table, [metric])
     rows = table[table[metric].notna()]
     outside = rows[metric][(rows[metric] < 0) | (rows[metric] > 1)]
     if len(outside):
-        raise ValueError(f"{metric} is {outside.iloc[0]}, but a share must lie in [0, 1].")
+        raise NotDrawableError(f"{metric} is {outside.iloc[0]}, but a share must lie in [0, 1].")
     return rows
 
 
@@ -97,14 +99,14 @@ def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:
         varying: Settings that may differ.
 
     Raises:
-        ValueError: Another setting differs.
+        NotDrawableError: Another setting differs.
     """
     allowed = set(varying)
     for column in table.columns:
         if "." in str(column) and column not in allowed:
-            values = sorted(table[column].map(str).unique())
+            values = sorted(set(table[column].map(lambda v: NONE if missing(v) else str(v))))
             if len(values) > 1:
-                raise ValueError(
+                raise NotDrawableError(
                     f"{column} differs between trials ({listed(values)}); only "
                     f"{', '.join(sorted(allowed))} may."
                 )
@@ -121,13 +123,13 @@ def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
         The number, or the pair as a tuple.
 
     Raises:
-        ValueError: The column is missing, or does not hold exactly one distinct value.
+        NotDrawableError: The column is missing, or does not hold exactly one distinct value.
     """
     require(table, [column])
     values = sorted({tuple(np.atleast_1d(value).tolist()) for value in table[column]})
     if len(values) != 1:
         shown = listed(value[0] if len(value) == 1 else value for value in values)
-        raise ValueError(
+        raise NotDrawableError(
             f"{column} holds {len(values)} values ({shown}), but one figure compares trials that "
             "share one value."
         )

@@ -91,13 +91,13 @@ def sweep(
     """Train every trial of experiments that is not done yet, measure, and draw figures."""
     from sweeps import experiment as experiments  # noqa: PLC0415
     from sweeps.overrides import parse_overrides  # noqa: PLC0415
-    from sweeps.sweep import price_sweep, run_sweeps  # noqa: PLC0415
+    from sweeps.series import run_sweeps  # noqa: PLC0415
+    from sweeps.sweep import price_sweeps  # noqa: PLC0415
 
     changes = parse_overrides(overrides or [])
     chosen = [experiments.load(name, profile, changes) for name in names]
     if dry_run:
-        for experiment in chosen:
-            price_sweep(experiment, runs, retry_failed=retry_failed, console=Console(markup=False))
+        price_sweeps(chosen, runs, retry_failed=retry_failed, console=Console(markup=False))
         return
     code = run_sweeps(
         chosen, runs, figures, retry_failed=retry_failed, address=address, console=console
@@ -118,13 +118,16 @@ def reproduce(
     """Sweep the project's experiments and write a page: the papers' findings beside what shows."""
     from sweeps import experiment as experiments  # noqa: PLC0415
     from sweeps import findings  # noqa: PLC0415
-    from sweeps.sweep import run_sweeps  # noqa: PLC0415
+    from sweeps.failures import Failure, show  # noqa: PLC0415
+    from sweeps.series import run_sweeps  # noqa: PLC0415
 
     chosen = [experiments.load(name, profile, {}) for name in names or findings.available()]
     findings.check(chosen)
     code = run_sweeps(chosen, runs, figures, retry_failed=False, address=address, console=console)
-    typer.echo(str(findings.write(runs, figures, profile or experiments.DEFAULT_PROFILE)))
-    raise typer.Exit(code)
+    failed: list[Failure] = []
+    typer.echo(str(findings.write(runs, figures, profile or experiments.DEFAULT_PROFILE, failed)))
+    show(failed, "", console)
+    raise typer.Exit(max(code, 1 if failed else 0))
 
 
 @app.command()
@@ -169,13 +172,15 @@ def figures(
 ) -> None:
     """Draw a sweep's figures from its records: PNG, PDF and the CSV behind each panel."""
     from sweeps import plan, reports  # noqa: PLC0415
+    from sweeps.failures import show  # noqa: PLC0415
 
-    written, problems = reports.draw(plan.find(runs, name, profile), folder)
+    found = plan.find(runs, name, profile)
+    plan.check_writable(folder)
+    written, failed = reports.draw(found, folder)
     for path in written:
         typer.echo(str(path))
-    for problem in problems:
-        console.print(problem, highlight=False, soft_wrap=True)
-    raise typer.Exit(1 if problems else 0)
+    show(failed, found.sweep, console)
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
@@ -185,9 +190,13 @@ def illustrate(
 ) -> None:
     """Draw the figures that need no trial: images, the network, percolation theory."""
     from sweeps import reports  # noqa: PLC0415
+    from sweeps.failures import Failure, show  # noqa: PLC0415
 
-    for path in reports.illustrate(names, folder):
+    failed: list[Failure] = []
+    for path in reports.illustrate(names, folder, failed):
         typer.echo(str(path))
+    show(failed, "", console)
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
@@ -253,14 +262,15 @@ def _sync(runs: Path, keys: Collection[str] | None = None) -> int:
     for found in reversed(plans):
         if keys is not None and not set(keys) & set(found.keys):
             continue
-        mirror = mirror_of(runs, found)
+        mirror = None
         try:
+            mirror = mirror_of(runs, found)
             sent = mirror.sync()
             console.print(f"{found.sweep}: {sent} metric points sent", highlight=False)
             total += sent
         except Exception as error:
             # The mirror's own words have no credentials in them; the error may.
-            problem = mirror.problem or type(error).__name__
+            problem = (mirror.problem if mirror else None) or type(error).__name__
             console.print(f"{found.sweep}: {problem}", highlight=False, soft_wrap=True)
             problems += 1
     typer.echo(str(total))

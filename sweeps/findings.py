@@ -15,6 +15,7 @@ from factorlab.files import DamagedFile, write_atomically
 from factorlab.text import listed
 from sweeps import reports
 from sweeps.experiment import Experiment
+from sweeps.failures import Failure, caught, failure
 from sweeps.plan import SavedPlan, saved
 
 if TYPE_CHECKING:
@@ -44,14 +45,17 @@ def available() -> list[str]:
     return findings.available()
 
 
-def write(runs: Path, folder: Path, profile: str) -> Path:
+def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path:
     """Judge all sweeps of a profile and write the page ``<folder>/findings-<profile>.md``.
+
+    A finding that fails, whatever it raises, leaves the others on the page.
 
     Args:
         runs: folder of all records; sweeps may be half-finished, those with overrides are left
             out.
         folder: of all figures, to which the page links.
         profile: of the experiments.
+        failed: findings that fail are added.
 
     Returns:
         The page's path.
@@ -63,11 +67,8 @@ def write(runs: Path, folder: Path, profile: str) -> Path:
 
     plans = {plan.sweep: plan for plan in saved(runs)}
     begun = [f"{name}_{profile}" for name in findings.available()]
-    judged = [
-        (plan, findings.judge(plan.document["experiment"], reports.evaluations(plan)))
-        for plan in (plans[sweep] for sweep in begun if sweep in plans)
-    ]
-    counts = Counter(outcome.verdict for _, found in judged for _, outcome in found)
+    counts: Counter[str] = Counter()
+    sections = [_judged(plans[sweep], folder, counts, failed) for sweep in begun if sweep in plans]
     lines = [
         f"# The papers' findings, profile `{profile}`",
         "",
@@ -78,8 +79,8 @@ def write(runs: Path, folder: Path, profile: str) -> Path:
         "",
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".",
     ]
-    for plan, found in judged:
-        lines += ["", *_section(plan, found, folder)]
+    for section in sections:
+        lines += ["", *section]
     path = folder / f"findings-{profile}.md"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,6 +88,26 @@ def write(runs: Path, folder: Path, profile: str) -> Path:
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
     return path
+
+
+def _judged(
+    plan: SavedPlan, folder: Path, counts: Counter[str], failed: list[Failure]
+) -> list[str]:
+    """Return the section of one experiment; its verdicts are counted and its failures kept."""
+    from analysis import findings  # noqa: PLC0415
+
+    experiment = plan.document["experiment"]
+    lines = [f"## {experiment}", "", "Not judged: it failed, as the command says."]
+    with caught(f"{plan.sweep}: findings", failed):
+        found = findings.judge(experiment, reports.evaluations(plan))
+        lines = _section(plan, found, folder)
+        counts.update(outcome.verdict for _, outcome in found)
+        failed += [
+            failure(f"{plan.sweep}: finding '{claim.text}'", outcome.error)
+            for claim, outcome in found
+            if outcome.error is not None
+        ]
+    return lines
 
 
 def _section(plan: SavedPlan, found: Sequence[tuple[Claim, Outcome]], folder: Path) -> list[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
-from factorlab.files import DamagedFile
 from factorlab.text import listed
 from sweeps.experiment import FigureEntry
+from sweeps.failures import Failure, caught
 from sweeps.plan import SavedPlan, check_writable
 
 if TYPE_CHECKING:
@@ -93,56 +93,53 @@ def evaluations(plan: SavedPlan) -> pd.DataFrame:
     return steps_table(plan.runs, {trial["key"]: trial["settings"] for trial in trials})
 
 
-def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[str]]:
+def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[Failure]]:
     """Draw the sweep's figures from its records, as PNG, PDF and the CSV behind each panel.
 
-    A figure that cannot be drawn leaves the others to be drawn.
+    A figure that fails, whatever it raises, leaves the others to be drawn.
 
     Args:
         plan: the sweep.
         folder: figures go to ``<folder>/<experiment>/<figure>-<profile>...``.
 
     Returns:
-        The files written, and why a figure could not be drawn.
+        The files written, and the figures that failed.
 
     Raises:
-        UserError: there is nothing to draw yet, or a file cannot be written.
+        UserError: there is nothing to draw yet.
     """
     from analysis import drawing, figures  # noqa: PLC0415 - matplotlib costs a second
+    from analysis.errors import NotDrawableError  # noqa: PLC0415
+    from percolation import ParameterError  # noqa: PLC0415
 
     rows = evaluations(plan)
     if not rows["last"].any():
         raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
     written: list[Path] = []
-    problems: list[str] = []
+    failed: list[Failure] = []
+    target = folder / plan.document["experiment"]
     for content in plan.document["figures"]:
         entry = FigureEntry.model_validate(content)  # older plans have names alone
-        try:
+        with caught(f"figure '{entry.name}'", failed, NotDrawableError, ParameterError):
             module = figures.load(entry.draw)
             drawn = module.draw(rows, figures.options_of(module, entry.options))
-        except (ValueError, DamagedFile) as error:
-            problems.append(f"{plan.document['source']}: figure '{entry.name}': {error}")
-            continue
-        target = folder / plan.document["experiment"]
-        try:
             written += drawing.save(drawn, target, f"{entry.name}-{plan.label}")
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written: {error.strerror}") from None
-    return written, problems
+    return written, failed
 
 
-def illustrate(names: Sequence[str] | None, folder: Path) -> Iterator[Path]:
+def illustrate(names: Sequence[str] | None, folder: Path, failed: list[Failure]) -> Iterator[Path]:
     """Draw the figures that need no trial into ``<folder>/illustrations``.
 
     Args:
         names: of figures; None for all.
         folder: of all figures.
+        failed: figures that fail are added; they leave the others to be drawn.
 
     Yields:
         Each file, after it was written.
 
     Raises:
-        UserError: there is no such figure, or a file cannot be written.
+        UserError: there is no such figure, or the folder cannot be written.
     """
     from analysis import drawing, illustrations  # noqa: PLC0415 - matplotlib costs a second
 
@@ -153,11 +150,10 @@ def illustrate(names: Sequence[str] | None, folder: Path) -> Iterator[Path]:
     target = folder / "illustrations"
     check_writable(target)  # before the work
     for name in names or known:
-        drawn = illustrations.load(name).draw()
-        try:
-            yield from drawing.save(drawn, target, name)
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+        written: list[Path] = []
+        with caught(f"figure '{name}'", failed):
+            written = drawing.save(illustrations.load(name).draw(), target, name)
+        yield from written
 
 
 def export(plan: SavedPlan, path: Path) -> int:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
 
 from factorlab.config import flatten
-from factorlab.errors import INTERRUPTED, UserError, describe
+from factorlab.errors import UserError
 from factorlab.record import Record
 from sweeps import cluster
 from sweeps import plan as planning
 from sweeps.analyse import Subject, analyse_all
+from sweeps.checks import check_figures
 from sweeps.display import SweepDisplay
 from sweeps.estimate import Estimate, begin, estimate
 from sweeps.experiment import Experiment
+from sweeps.failures import Failure, caught
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.reports import draw
 from sweeps.summary import conclude, show_plan
@@ -44,181 +45,165 @@ def mirror_of(runs: Path, document: planning.SavedPlan) -> Mirror:
     )
 
 
-def check_figures(experiment: Experiment) -> None:
-    """Refuse figures that do not exist or cannot show an axis, before hours of training.
-
-    Raises:
-        UserError: the experiment names such a figure.
-    """
-    if not experiment.figures:
-        return
-    from analysis import figures  # noqa: PLC0415 - matplotlib costs a second
-
-    for entry in experiment.figures:
-        where = f"{experiment.source}: figures: {entry.name}"
-        try:
-            module = figures.load(entry.draw)
-            figures.options_of(module, entry.options)
-        except ValidationError as error:
-            raise UserError(describe(error, module.Options, where)) from None
-        except ValueError as error:
-            raise UserError(f"{where}: {error}") from None
-        for key, values in experiment.swept.items():
-            if len(values) > 1 and module.AXES is not None and key not in module.AXES:
-                raise UserError(
-                    f"{experiment.source}: axes.{key}: figure '{entry.name}' compares trials over "
-                    f"{', '.join(module.AXES)} alone; leave the figure out or sweep those"
-                )
-
-
-def price_sweep(
-    experiment: Experiment, runs: Path, *, retry_failed: bool, console: Console
+def price_sweeps(
+    experiments: Sequence[Experiment], runs: Path, *, retry_failed: bool, console: Console
 ) -> None:
-    """Show the plan of a sweep and its price, and start nothing.
+    """Show the plans of sweeps and their prices, and start nothing.
 
     Raises:
-        UserError: the experiment is not allowed.
+        UserError: an experiment is not allowed.
     """
-    check_figures(experiment)
-    plan = planning.make(experiment, runs)
-    show_plan(plan, estimate(plan, plan.pending(retry_failed=retry_failed)), console)
+    for experiment in experiments:
+        check_figures(experiment)
+    for plan in [planning.make(experiment, runs) for experiment in experiments]:
+        show_plan(plan, estimate(plan, plan.pending(retry_failed=retry_failed)), console)
 
 
-def run_sweep(
-    experiment: Experiment,
-    runs: Path,
-    figures: Path,
-    *,
-    retry_failed: bool,
-    address: str | None,
-    console: Console,
-) -> int:
-    """Plan, train, mirror, measure and draw a sweep; what is done is not done again.
+@dataclass(frozen=True)
+class How:
+    """How sweeps are run that stand in one command."""
 
-    Ray is started where something is left to do, and stays connected for the next sweep.
+    figures: Path
+    """Folder of all figures."""
+
+    console: Console
+    """For messages and progress."""
+
+    retry_failed: bool = False
+    """Train failed trials again."""
+
+    address: str | None = None
+    """Of a Ray cluster."""
+
+    plans: Sequence[Plan] = ()
+    """All sweeps; none begins where a machine for the trials of one is missing."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
+    """Train, mirror, measure and draw a sweep; what is done is not done again.
+
+    Ray is started where something is left to do, and stays connected for the next sweep. A figure,
+    the measures and MLflow may fail, each without the others.
 
     Args:
-        experiment: what to sweep.
-        runs: folder of all records.
-        figures: folder of all figures.
-        retry_failed: train failed trials again.
-        address: of a Ray cluster.
-        console: for messages and progress.
+        plan: the sweep.
+        how: to run it.
+        failed: what fails is added.
 
     Returns:
-        The exit status: 0 when every trial is done, measured where its representations are to
-        be, and all figures are drawn; 1 when not; 130 when interrupted.
+        The exit status: 0 when every trial is done, 1 when not, 130 when interrupted.
 
     Raises:
-        UserError: the experiment is not allowed or a folder cannot be written.
+        UserError: a machine is missing or a folder cannot be written.
     """
-    plan = planning.make(experiment, runs)
-    left = _begin(plan, figures, retry_failed=retry_failed, address=address)
+    left = _begin(plan, how)
     cluster_alike = "on the cluster if its machines are like this one"
-    show_plan(plan, left, console, cluster_alike if address else "on this machine")
+    show_plan(plan, left, how.console, cluster_alike if how.address else "on this machine")
     planning.save(plan)
-    if retry_failed:
+    if how.retry_failed:
         for trial in plan.trials:
-            Record(runs, trial.key).forget_failure()
-    saved = planning.find(runs, experiment.sweep)
-    mirror = mirror_of(runs, saved)
-    mirror.start(START_DELAY)
+            Record(plan.runs, trial.key).forget_failure()
+    saved = planning.find(plan.runs, plan.experiment.sweep)
+    mirror = _start_mirror(saved, failed)
     try:
-        outcomes = _train(plan, left, mirror=mirror, address=address, console=console)
+        outcomes = _train(plan, left, mirror=mirror, how=how)
         plan = planning.look_again(plan)
-        stopped = outcomes.interrupted or outcomes.lost is not None
-        complete = stopped or _measure(plan, address=address, console=console)
-        mirror.look_again()
+        if not outcomes.interrupted and outcomes.lost is None:
+            _measure(plan, how, failed)
+        with caught("MLflow", failed):
+            if mirror is not None:
+                mirror.look_again()
     finally:
-        mirror.stop()
-    if experiment.figures and plan.counts()["done"]:
-        drawn, problems = draw(saved, figures)
-        mirror.log_figures(drawn)
-        if drawn:
-            console.print(f"figures: {drawn[0].parent}", highlight=False, soft_wrap=True)
-        for problem in problems:
-            console.print(problem, highlight=False, soft_wrap=True)
-        complete = complete and not problems
-    if mirror.problem:
-        console.print(mirror.problem, highlight=False, soft_wrap=True)
-    return conclude(plan, outcomes, console) or (0 if complete else 1)
+        with caught("MLflow", failed):
+            if mirror is not None:
+                mirror.stop()
+    if plan.experiment.figures and plan.counts()["done"]:
+        _draw(saved, mirror, how, failed)
+    if mirror is not None and mirror.problem:
+        how.say(mirror.problem)
+    return conclude(plan, outcomes, how.console)
 
 
-def run_sweeps(
-    experiments: Sequence[Experiment],
-    runs: Path,
-    figures: Path,
-    *,
-    retry_failed: bool,
-    address: str | None,
-    console: Console,
-) -> int:
-    """Run sweeps one after the other on one Ray, as `run_sweep` does, until one is interrupted.
-
-    Returns:
-        The worst exit status of all.
-
-    Raises:
-        UserError: an experiment is not allowed or a folder cannot be written.
-    """
-    worst = 0
-    try:
-        for experiment in experiments:
-            code = run_sweep(
-                experiment,
-                runs,
-                figures,
-                retry_failed=retry_failed,
-                address=address,
-                console=console,
-            )
-            worst = max(worst, code)
-            if code == INTERRUPTED:
-                break
-    finally:
-        cluster.disconnect()
-    return worst
+def _start_mirror(saved: planning.SavedPlan, failed: list[Failure]) -> Mirror | None:
+    """Follow a sweep in MLflow; None where that fails, which ends no training."""
+    mirror = None
+    with caught("MLflow", failed):
+        mirror = mirror_of(saved.runs, saved)
+        mirror.start(START_DELAY)
+    return mirror
 
 
-def _measure(plan: Plan, *, address: str | None, console: Console) -> bool:
-    """Measure the representations that finished trials were to keep; returns whether all are."""
+def _measure(plan: Plan, how: How, failed: list[Failure]) -> None:
+    """Measure the representations that finished trials were to keep."""
     chosen = [
         Subject(trial.key, trial.name)
         for trial in plan.trials
         if trial.state == "done" and trial.settings.representations.layers
     ]
-    return analyse_all(chosen, plan.runs, address=address, console=console)
+    with caught("measures", failed):
+        if not analyse_all(chosen, plan.runs, address=how.address, console=how.console):
+            failed.append(Failure("measures", "some trials lack theirs, as the lines above say"))
 
 
-def _begin(plan: Plan, figures: Path, *, retry_failed: bool, address: str | None) -> Estimate:
+def _draw(
+    saved: planning.SavedPlan, mirror: Mirror | None, how: How, failed: list[Failure]
+) -> None:
+    """Draw the figures and send them to MLflow."""
+    drawn: list[Path] = []
+    with caught("figures", failed):
+        drawn, problems = draw(saved, how.figures)
+        failed += problems
+    if drawn:
+        how.say(f"figures: {drawn[0].parent}")
+    with caught("MLflow", failed):
+        if mirror is not None:
+            mirror.log_figures(drawn)
+
+
+def _begin(plan: Plan, how: How) -> Estimate:
     """Start Ray if a trial is left, and return the price of what is; both take seconds.
 
     Raises:
-        UserError: the experiment is not allowed or a folder cannot be written.
+        UserError: a sweep is not allowed, a machine is missing or a folder cannot be written.
     """
-    pending = plan.pending(retry_failed=retry_failed)
+    pending = plan.pending(retry_failed=how.retry_failed)
     planning.check_writable(plan.runs)
-    planning.check_writable(figures)
-    # The probe, the imports of the figures and Ray's start take seconds each, at the same time.
-    with begin(plan, pending) as price, ThreadPoolExecutor(1) as aside:
-        checked = aside.submit(check_figures, plan.experiment)
+    planning.check_writable(how.figures)
+    # The probe and Ray's start take seconds each, at the same time.
+    with begin(plan, pending) as price:
         if not pending:
-            checked.result()
             return price(None)
-        cluster.connect(address)
+        cluster.connect(how.address)
         from sweeps import runner  # noqa: F401, PLC0415
 
-        checked.result()
+        for other in how.plans:
+            if other.pending(retry_failed=how.retry_failed):
+                _check_room(other.experiment)
         return price(cluster.room(plan.experiment.resources).slots)
+
+
+def _check_room(experiment: Experiment) -> None:
+    """Refuse trials for which no machine has room.
+
+    Raises:
+        UserError: none has.
+    """
+    try:
+        cluster.room(experiment.resources)
+    except UserError as error:
+        raise UserError(f"{experiment.source}: {error}") from None
 
 
 def _train(
     plan: Plan,
     left: Estimate,
     *,
-    mirror: Mirror,
-    address: str | None,
-    console: Console,
+    mirror: Mirror | None,
+    how: How,
 ) -> Outcomes:
     """Run Ray over the pending trials, with a live display, until none can be trained.
 
@@ -237,17 +222,17 @@ def _train(
         done=plan.counts()["done"],
         seconds=left.seconds,
         slots=left.slots,
-        problem=lambda: mirror.problem,
-        console=console,
+        problem=lambda: mirror.problem if mirror is not None else None,
+        console=how.console,
     )
     with display:
         while packs:
-            latest = runner.run(plan, packs, display, may_grow=address is not None)
+            latest = runner.run(plan, packs, display, may_grow=how.address is not None)
             outcomes = outcomes.then(latest)
             if latest.lost:
                 cluster.disconnect()  # with it go the workers that still train
                 break
-            held = {key for key, how in latest.ended.items() if how == "elsewhere"}
+            held = {key for key, end in latest.ended.items() if end == "elsewhere"}
             plan = planning.look_again(plan)
             free = {"new", "resumable", "damaged"}
             packs = [(t,) for t in plan.trials if t.key in held and t.state in free]

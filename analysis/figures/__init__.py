@@ -27,6 +27,8 @@ class FigureModule(Protocol):
     AXES: Sequence[str] | None
     """Settings that may differ between the trials it compares; None where any may."""
 
+    # A module may have NUMBERS, too: settings that it takes as one number, and no pair, each.
+
     Options: type[Settings]
     """What it leaves to the experiment file."""
 
@@ -34,7 +36,8 @@ class FigureModule(Protocol):
         """Draw what the table holds, half-finished or not.
 
         Raises:
-            ValueError: A column is missing, or a value is out of its range.
+            NotDrawableError: The table holds nothing that the figure can show; the message is a
+                sentence for the user. Any other exception is taken for a mistake of the figure.
         """
         ...
 
@@ -42,6 +45,7 @@ class FigureModule(Protocol):
 _FOLDER = modules.Folder[FigureModule](__name__, __path__)
 available = _FOLDER.available
 load = _FOLDER.load
+unknown = _FOLDER.unknown
 
 
 def options_of(module: FigureModule, values: Mapping[str, Any]) -> Settings:

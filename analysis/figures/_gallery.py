@@ -1,9 +1,12 @@
 """A grid of pictures, one trial and step in each: what figures of views and samples share."""
 
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +20,14 @@ from factorlab.config import Settings
 COLUMNS: Sequence[str] = (
     "key", "record", "seed", "step", "last", "accuracy", "state", "data.periodic",
 )  # fmt: skip
+
+
+MOST = 24
+"""Rows, and columns, of a figure."""
+
+_LINE = 24  # characters beside and above a picture
+
+Word = TypeVar("Word")
 
 
 class Places(Settings):
@@ -41,11 +52,11 @@ class Cell:
     periodic: bool
 
 
-def cells(table: pd.DataFrame, places: Places) -> list[Cell]:
-    """Return what is to be shown, row by row.
+def cells(table: pd.DataFrame, places: Places) -> tuple[list[Cell], list[str]]:
+    """Return what is to be shown, row by row, and what to note of it.
 
     Raises:
-        ValueError: A column is missing, or nothing was evaluated.
+        NotDrawableError: A column is missing, or nothing was evaluated.
     """
     left = [key for key in names.varying(table) if key != places.rows]
     column = places.columns or next(iter(left), "step")
@@ -58,12 +69,25 @@ def cells(table: pd.DataFrame, places: Places) -> list[Cell]:
     words = zip(
         in_words(rows, [places.rows] if places.rows else []), in_words(rows, [column]), strict=True
     )
-    return [
+    found = [
         Cell(row, name, Path(record), int(step), float(accuracy), bool(periodic))
         for (row, name), record, step, accuracy, periodic in zip(
             words, *(rows[k] for k in ("record", "step", "accuracy", "data.periodic")), strict=True
         )
     ]
+    row_names, left_out = thinned([cell.row for cell in found], "rows")
+    column_names, more = thinned([cell.column for cell in found], "columns")
+    kept = [cell for cell in found if cell.row in row_names and cell.column in column_names]
+    return kept, [*left_out, *more]
+
+
+def thinned(words: Iterable[Word], what: str) -> tuple[list[Word], list[str]]:
+    """Return as many distinct values as a figure has room for, evenly chosen, and what to note."""
+    distinct = list(dict.fromkeys(words))
+    if len(distinct) <= MOST:
+        return distinct, []
+    chosen = np.linspace(0, len(distinct) - 1, MOST).round().astype(int)
+    return [distinct[i] for i in chosen], [f"{MOST} of {len(distinct)} {what} are shown."]
 
 
 def _first(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -72,7 +96,10 @@ def _first(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def gallery(
-    table: pd.DataFrame, shown: Sequence[Cell], draw: Callable[[Axes, Cell], bool], text: str
+    table: pd.DataFrame,
+    shown: Sequence[Cell],
+    draw: Callable[[Axes, Cell], bool],
+    sentences: Sequence[str],
 ) -> Figure:
     """Draw a grid of pictures.
 
@@ -80,7 +107,7 @@ def gallery(
         table: All trials and steps, to say what is not finished.
         shown: As `cells` returns them.
         draw: Draws a cell; returns whether there was anything to draw.
-        text: Small print.
+        sentences: Small print.
     """
     row_names = list(dict.fromkeys(cell.row for cell in shown))
     column_names = list(dict.fromkeys(cell.column for cell in shown))
@@ -100,11 +127,13 @@ def gallery(
             missing += not draw(axes, cell)
             axes.set_title(f"{100 * cell.accuracy:.0f} %", fontsize=7, loc="right", pad=2)
         for axes, name in zip(grid[0], column_names, strict=True):
-            axes.set_title(f"{name}\n", fontsize=8, pad=2)  # above the line of the accuracy
+            words = textwrap.fill(name, _LINE)
+            axes.set_title(f"{words}\n", fontsize=8, pad=2)  # above the line of the accuracy
         for axes, name in zip(grid[:, 0], row_names, strict=True):
-            axes.set_ylabel(name)
+            axes.set_ylabel(textwrap.fill(name, _LINE))
         left_out = [f"{missing} places have nothing to show."] if missing else []
-        note(figure, [f"{text} Above each: accuracy.", *left_out, *unfinished(table)])
+        text = " ".join([*sentences, "Above each: accuracy."])
+        note(figure, [text, *left_out, *unfinished(table)])
     return figure
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from analysis import names
+from analysis.errors import NotDrawableError
 from analysis.tables import final, require
 from factorlab.config import setting_keys
 from factorlab.errors import suggestion
@@ -43,15 +44,29 @@ def chosen_rows(
             empty.
 
     Raises:
-        ValueError: The column of a setting is missing, or no row has a metric.
+        NotDrawableError: The column of a setting is missing, or no row has a metric.
     """
     require(table, settings)
     rows = table[table["step"].notna()] if "step" in settings else final(table)
     rows = rows.assign(**{metric: np.nan for metric in metrics if metric not in rows})
     rows = rows.dropna(subset=list(metrics), how="all")
     if rows.empty:
-        raise ValueError(f"{', '.join(metrics)}: measured in no trial, so nothing can be drawn.")
+        words = ", ".join(metrics)
+        raise NotDrawableError(f"{words}: measured in no trial, so nothing can be drawn.")
     return rows
+
+
+def check_count(what: str, count: int, most: int) -> None:
+    """Refuse more panels than a page holds.
+
+    Raises:
+        NotDrawableError: There are more.
+    """
+    if count > most:
+        raise NotDrawableError(
+            f"{count} {what} do not fit into a figure; allowed: up to {most}. Other options, or "
+            "fewer values of a setting, make fewer."
+        )
 
 
 def missing(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
@@ -64,13 +79,20 @@ def in_words(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """The values of some settings in each row, in words; empty where there are no settings."""
     if not keys:
         return [""] * len(rows)
-    return [names.combination(keys, row) for row in zip(*(rows[k] for k in keys), strict=True)]
+    contents = list(zip(*(rows[key] for key in keys), strict=True))
+    short = [names.combination(keys, row) for row in contents]
+    kinds = {str([None if names.missing(value) else value for value in row]) for row in contents}
+    if len(set(short)) >= len(kinds):
+        return short
+    return [names.combination(keys, row, full=True) for row in contents]
 
 
 def on_axis(rows: pd.DataFrame, key: str) -> list[object]:
-    """The values of a setting in each row as an axis has them: numbers, or words."""
-    numbers = all(isinstance(v, float | int) and not isinstance(v, bool) for v in rows[key])
-    return list(rows[key]) if numbers else [names.bare(v) for v in rows[key]]
+    """The values of a setting in each row as an axis has them: numbers and `none`, or words."""
+    there = [value for value in rows[key] if not names.missing(value)]
+    if there and all(isinstance(v, float | int) and not isinstance(v, bool) for v in there):
+        return [names.NONE if names.missing(value) else value for value in rows[key]]
+    return list(names.distinct(list(rows[key])))
 
 
 def long(rows: pd.DataFrame, places: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

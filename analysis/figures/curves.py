@@ -7,21 +7,31 @@ settings in which the trials differ. Data: `means` (mean and standard deviation 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
-from pandas.api.types import is_numeric_dtype
 from pydantic import Field
 
 from analysis import names
 from analysis.drawing import Drawing, styled
-from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, long, missing, on_axis
+from analysis.figures._axis import Places
+from analysis.figures._grid import (
+    COLUMNS,
+    Setting,
+    check_count,
+    chosen_rows,
+    in_words,
+    long,
+    missing,
+    on_axis,
+)
 from analysis.figures._notes import note, unfinished
-from analysis.marks import GREY, LETTERS, look, title
+from analysis.marks import GREY, letter, look, title
 from analysis.tables import over_seeds, require
 from factorlab.config import Settings
 
@@ -29,14 +39,14 @@ __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
 
-# Values up to which a logarithmic axis has a tick for each that has room, and a linear one for all.
-_TICKS, _FEW = 8, 5
+# Panels of a figure, and curves that a legend names.
+_MOST_PANELS, _MOST_CURVES = 60, 24
 
-# Least ratio of two ticks of a logarithmic axis.
-_CLOSE = 1.7
+# Characters of a line above a panel.
+_LINE = 44
 
-# Ratio of the largest to the smallest value from which an axis is logarithmic.
-_WIDE = 15
+# Inches of a panel, and those of it in which an axis lies.
+_WIDTH, _INNER = 3.4, 2.7
 
 
 class Options(Settings):
@@ -64,7 +74,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         options: What to draw.
 
     Raises:
-        ValueError: A column is missing, or no trial has what is to be drawn.
+        NotDrawableError: A column is missing, or no trial has what is to be drawn.
     """
     options = options or Options()
     require(table, COLUMNS)
@@ -79,23 +89,36 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         columns = list(dict.fromkeys(trials["panel"]))
         measured = [metric for metric in options.y if rows[metric].notna().any()]
         shown = [(metric, panel) for metric in measured for panel in columns]
+        check_count("panels", len(shown), _MOST_PANELS)
+        along = Places.of(trials["x"])
+        curves = list(dict.fromkeys(trials["line"]))
         figure, places, across = _panels(len(shown), len(columns))
         for index, (axes, (metric, panel)) in enumerate(zip(places, shown, strict=True)):
             here = (t[(t["metric"] == metric) & (t["panel"] == panel)] for t in (means, trials))
-            _draw_panel(axes, *here, metric=metric, lines=list(dict.fromkeys(trials["line"])))
-            title(axes, LETTERS[index], panel)
+            _draw_panel(axes, *here, metric=metric, lines=curves, along=along)
+            title(axes, letter(index), textwrap.fill(panel, _LINE))
             if index + across >= len(shown):
                 axes.set_xlabel(names.setting(x))
                 axes.tick_params(labelbottom=True)
             if len(columns) == 1 or index % across == 0:
                 axes.set_ylabel(names.metric(metric))
-        _scale(places, trials["x"])
-        handles, labels = places[0].get_legend_handles_labels()
-        if len(labels) > 1:
-            figure.legend(handles, labels, loc="outside right upper")
-        text = [_reading(means, options.y), *missing(rows, options.y), *unfinished(table)]
+        along.label(places, _INNER)
+        many = _legend(figure, places, curves)
+        text = [_reading(means, options.y), *many, *missing(rows, options.y), *unfinished(table)]
         note(figure, text)
     return Drawing(figure=figure, panels={"means": means, "trials": trials})
+
+
+def _legend(figure: Figure, places: Sequence[Axes], curves: Sequence[str]) -> list[str]:
+    """Name the curves beside the panels; returns what to note where they are too many."""
+    if len(curves) > _MOST_CURVES:
+        return [f"{len(curves)} curves, too many for a legend; the data name each."]
+    found: dict[str, Artist] = {}
+    for axes in places:  # a curve may have no point in some of them
+        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if len(curves) > 1:
+        figure.legend([found[c] for c in curves], curves, loc="outside right upper")
+    return []
 
 
 def _panels(count: int, columns: int) -> tuple[Figure, list[Axes], int]:
@@ -106,7 +129,7 @@ def _panels(count: int, columns: int) -> tuple[Figure, list[Axes], int]:
     """
     across = columns if columns > 1 else min(count, 2)
     down = math.ceil(count / across)
-    size = (1.6 + 3.4 * max(across, 1), 0.9 + 2.6 * down)
+    size = (1.6 + _WIDTH * max(across, 1), 0.9 + 2.6 * down)
     figure = Figure(figsize=size, layout="constrained")
     shared: dict[str, Any] = {"sharey": "row"} if columns > 1 else {}
     places = figure.subplots(down, across, squeeze=False, sharex=True, **shared).ravel().tolist()
@@ -128,57 +151,38 @@ def _trials(rows: pd.DataFrame, x: str, lines: Sequence[str], options: Options) 
     )
     found = long(rows, places, options.y)
     # Words and curves keep the order of the experiment file.
-    return found.sort_values("x", kind="stable") if is_numeric_dtype(found["x"]) else found
+    along = Places.of(found["x"])
+    return along.sort(found) if along.numbers else found
 
 
 def _draw_panel(
-    axes: Axes, means: pd.DataFrame, trials: pd.DataFrame, *, metric: str, lines: Sequence[str]
+    axes: Axes,
+    means: pd.DataFrame,
+    trials: pd.DataFrame,
+    *,
+    metric: str,
+    lines: Sequence[str],
+    along: Places,
 ) -> None:
     """Draw curves of one metric, dots of single trials, and the ceiling of the reader."""
     scale = 100 if names.is_share(metric) else 1
     for index, line in enumerate(lines):
         colour, marker = look(index)
         mean, dot = (t[t["line"] == line] for t in (means, trials))
-        axes.plot(dot["x"], scale * dot["value"], ".", color=colour, alpha=0.4, mew=0, ms=5)
-        axes.errorbar(
-            mean["x"], scale * mean["mean"], scale * mean["std"].fillna(0), color=colour,
-            marker=marker, capsize=2, elinewidth=0.8, label=line,
-        )  # fmt: skip
+        x = along.place(dot["x"])
+        axes.plot(x, scale * dot["value"], ".", color=colour, alpha=0.4, mew=0, ms=5)
+        for part in along.joined(mean):
+            axes.errorbar(
+                along.place(part["x"]), scale * part["mean"], scale * part["std"].fillna(0),
+                color=colour, marker=marker, capsize=2, elinewidth=0.8, label=line,
+            )  # fmt: skip
     if means["ceiling"].notna().any():
-        ceiling = means.groupby("x", sort=False)["ceiling"].mean()
-        axes.plot(ceiling.index, 100 * ceiling, color=GREY, ls="--", lw=0.9, zorder=0)
+        for part in along.joined(means.groupby("x", sort=False)["ceiling"].mean().reset_index()):
+            x, dash = along.place(part["x"]), "_" if len(part) == 1 else None
+            style: dict[str, Any] = {"color": GREY, "ls": "--", "lw": 0.9, "marker": dash}
+            axes.plot(x, 100 * part["ceiling"], zorder=0, **style)
     if names.is_share(metric):
         axes.set_ylim(-4, 104)
-
-
-def _scale(places: Iterable[Axes], values: "pd.Series[float]") -> None:
-    """Make the horizontal axes logarithmic where their values are far apart."""
-    if not is_numeric_dtype(values):
-        return
-    positive = values[values > 0]
-    if len(positive) == 0 or positive.max() < _WIDE * positive.min():
-        if values.nunique() <= _FEW:
-            for axes in places:
-                axes.set_xticks(sorted(values.unique()))
-        return
-    for axes in places:
-        if (values == 0).any():
-            axes.set_xscale("symlog", linthresh=positive.min())
-        else:
-            axes.set_xscale("log")
-        if values.nunique() <= _TICKS:
-            axes.set_xticks(_apart(sorted(values.unique())))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
-
-
-def _apart(ticks: Sequence[float]) -> list[float]:
-    """Ticks far enough apart on a logarithmic axis that their labels do not touch."""
-    kept: list[float] = []
-    for tick in ticks:
-        if not kept or kept[-1] <= 0 or tick >= _CLOSE * kept[-1]:
-            kept.append(tick)
-    return kept
 
 
 def _reading(means: pd.DataFrame, metrics: Sequence[str]) -> str:

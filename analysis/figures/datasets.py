@@ -35,10 +35,10 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         options: What to draw.
 
     Raises:
-        ValueError: A column is missing, or no trial was evaluated.
+        NotDrawableError: A column is missing, or no trial was evaluated.
     """
     require(table, COLUMNS)
-    shown = cells(table, options or Options())
+    shown, left_out = cells(table, options or Options())
     found = {cell: _dataset(cell) for cell in shown}
 
     def scatter(axes: Axes, cell: Cell) -> bool:
@@ -61,7 +61,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         "image, its top left pixel at (1, 1)."
     )
     return Drawing(
-        figure=gallery(table, shown, scatter, text),
+        figure=gallery(table, shown, scatter, [text, *left_out]),
         panels={"labels": by_cell(shown, lambda cell: labels_of(found[cell]))},
     )
 

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from analysis import diagrams, names, snapshots
 from analysis.drawing import COLOURS, Drawing, styled
-from analysis.figures._gallery import COLUMNS
+from analysis.errors import NotDrawableError
+from analysis.figures._gallery import COLUMNS, thinned
 from analysis.figures._notes import note, unfinished
 from analysis.marks import LETTERS, label_colours, title
 from analysis.snapshots import Snapshot
@@ -57,11 +58,11 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         options: What to draw.
 
     Raises:
-        ValueError: A column is missing, or nothing of the layer was measured.
+        NotDrawableError: A column is missing, or nothing of the layer was measured.
     """
     options = options or Options()
     require(table, COLUMNS)
-    columns, periodic = _columns(table, options)
+    columns, periodic, left_out = _columns(table, options)
     with styled():
         figure = Figure(figsize=(0.6 + 1.75 * max(len(columns), 3), 8.2), layout="constrained")
         grid = figure.subplots(4, len(columns), squeeze=False)
@@ -84,7 +85,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         )
         handles, labels = grid[1, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
-        note(figure, [text, *unfinished(table)])
+        note(figure, [text, *left_out, *unfinished(table)])
     return Drawing(figure=figure, panels=_panels(columns, holes))
 
 
@@ -96,13 +97,15 @@ _WORDS = (
 )
 
 
-def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], bool]:
-    """The steps to show, and whether the labels close upon themselves."""
+def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], bool, list[str]]:
+    """The steps to show, whether the labels close upon themselves, and what to note."""
     column = f"{options.layer}/betti_1"
     rows = table[table["seed"] == options.seed]
     rows = rows.dropna(subset=column) if column in rows else rows.iloc[:0]
     found = []
-    for row in rows[rows["key"] == rows["key"].iloc[0]].to_dict("records") if len(rows) else ():
+    rows = rows[rows["key"] == rows["key"].iloc[0]] if len(rows) else rows
+    steps, left_out = thinned(rows["step"], "steps")
+    for row in rows[rows["step"].isin(steps)].to_dict("records"):
         kept = snapshots.read(Path(row["record"]), options.layer, int(row["step"]))
         if kept is not None:
             betti = tuple(
@@ -110,11 +113,11 @@ def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], bool
             )
             found.append(_Column(int(row["step"]), float(row["accuracy"]), betti, kept))
     if not found:
-        raise ValueError(
+        raise NotDrawableError(
             f"Nothing of {options.layer} was measured with seed {options.seed}; factorlab analyse "
             "does."
         )
-    return found, bool(rows.iloc[0]["data.periodic"])
+    return found, bool(rows.iloc[0]["data.periodic"]), left_out
 
 
 def _draw_spectrum(axes: Axes, column: _Column) -> None:

@@ -4,6 +4,7 @@ One row of panels for each metric, one column for each value of the `panels` set
 averaged, or the best of them is taken. Data: `cells`.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,15 +17,35 @@ from pydantic import Field
 
 from analysis import names
 from analysis.drawing import Drawing, styled
-from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, long, missing, on_axis
+from analysis.errors import NotDrawableError
+from analysis.figures._axis import Places, label_words
+from analysis.figures._grid import (
+    COLUMNS,
+    Setting,
+    check_count,
+    chosen_rows,
+    in_words,
+    long,
+    missing,
+    on_axis,
+)
 from analysis.figures._notes import note, unfinished
-from analysis.marks import LETTERS, title
+from analysis.marks import letter, title
 from analysis.tables import require
 from factorlab.config import Settings
 
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
+
+# Panels of a figure; cells along an axis up to which their values have room.
+_MOST_PANELS, _MOST_ACROSS, _MOST_DOWN = 60, 16, 18
+
+# Inches of a panel.
+_WIDTH, _HEIGHT = 3.4, 2.7
+
+# Characters of a line above a panel.
+_LINE = 44
 
 
 class Options(Settings):
@@ -55,28 +76,32 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         options: What to draw.
 
     Raises:
-        ValueError: A column is missing, or no trial has what is to be drawn.
+        NotDrawableError: A column is missing, or no trial has what is to be drawn.
     """
     options = options or Options()
     require(table, COLUMNS)
     left = [k for k in names.varying(table) if k != options.x and k not in options.panels]
     y = options.y or next(iter(left), None)
     if y is None:
-        raise ValueError("The trials differ in no setting that could be the vertical axis.")
+        raise NotDrawableError("The trials differ in no setting that could be the vertical axis.")
     rows = chosen_rows(table, [options.x, y, *options.panels], options.colour)
     cells = _cells(rows, y, options)
+    x_axis, y_axis = Places.of(cells["x"]), Places.of(cells["y"])
     with styled():
         panels = list(dict.fromkeys(cells["panel"]))
         measured = [metric for metric in options.colour if rows[metric].notna().any()]
         count = len(measured)
-        figure = Figure(figsize=(1.8 + 3.4 * len(panels), 0.9 + 2.7 * count), layout="constrained")
+        check_count("panels", count * len(panels), _MOST_PANELS)
+        figure = Figure(
+            figsize=(1.8 + _WIDTH * len(panels), 0.9 + _HEIGHT * count), layout="constrained"
+        )
         places = figure.subplots(count, len(panels), squeeze=False, sharex=True, sharey=True)
-        letters = iter(LETTERS)
-        for row, metric in zip(places, measured, strict=True):
-            for axes, panel in zip(row, panels, strict=True):
+        for index, (row, metric) in enumerate(zip(places, measured, strict=True)):
+            top = _top(cells, metric)
+            for column, (axes, panel) in enumerate(zip(row, panels, strict=True)):
                 here = cells[(cells["metric"] == metric) & (cells["panel"] == panel)]
-                mesh = _draw_panel(axes, here, metric)
-                title(axes, next(letters), panel)
+                mesh = _draw_panel(axes, here, x_axis.order(), y_axis.order(), metric, top)
+                title(axes, letter(index * len(panels) + column), textwrap.fill(panel, _LINE))
             figure.colorbar(mesh, ax=list(row), label=names.metric(metric))
             row[0].set_ylabel(names.setting(y))
         for axes in places[-1]:
@@ -104,22 +129,38 @@ def _cells(rows: pd.DataFrame, y: str, options: Options) -> pd.DataFrame:
     return grouped.agg(["size", how]).set_axis(["trials", "value"], axis=1).reset_index()
 
 
-def _draw_panel(axes: Axes, cells: pd.DataFrame, metric: str) -> QuadMesh:
-    """Draw a table of cells, with their values in figures."""
+def _top(cells: pd.DataFrame, metric: str) -> float:
+    """The end of a metric's colours, the same in all its panels."""
+    if names.is_share(metric) or "r_squared" in metric:
+        return 100 if names.is_share(metric) else 1
+    return float(cells.loc[cells["metric"] == metric, "value"].max())
+
+
+def _draw_panel(
+    axes: Axes,
+    cells: pd.DataFrame,
+    xs: Sequence[object],
+    ys: Sequence[object],
+    metric: str,
+    top: float,
+) -> QuadMesh:
+    """Draw a table of cells, with their values in figures where these have room."""
     scale = 100 if names.is_share(metric) else 1
-    grid = cells.pivot_table(index="y", columns="x", values="value", sort=True)
-    values = scale * grid.to_numpy(dtype=float)
-    bounded = names.is_share(metric) or "r_squared" in metric
-    top = scale if bounded else float(np.nanmax(values))
+    values = np.full((len(ys), len(xs)), np.nan)
+    rows, columns = map(ys.index, cells["y"]), map(xs.index, cells["x"])
+    values[list(rows), list(columns)] = scale * cells["value"].to_numpy(dtype=float)
     mesh = axes.pcolormesh(values, cmap="viridis", vmin=0, vmax=top)
+    room = len(xs) <= _MOST_ACROSS and len(ys) <= _MOST_DOWN
     for (i, j), value in np.ndenumerate(values):
-        if np.isfinite(value):
+        if room and np.isfinite(value):
             axes.text(
                 j + 0.5, i + 0.5, f"{value:.0f}" if scale > 1 else f"{value:.2g}",
                 ha="center", va="center", fontsize=7,
                 color="white" if value < 0.6 * top else "black",
             )  # fmt: skip
-    axes.set_xticks(np.arange(len(grid.columns)) + 0.5, [names.bare(v) for v in grid.columns])
-    axes.set_yticks(np.arange(len(grid.index)) + 0.5, [names.bare(v) for v in grid.index])
+    words = (np.arange(len(xs)) + 0.5).tolist(), [names.bare(value) for value in xs]
+    label_words(axes.xaxis, *words, _WIDTH - 0.7)
+    words = (np.arange(len(ys)) + 0.5).tolist(), [names.bare(value) for value in ys]
+    label_words(axes.yaxis, *words, _HEIGHT - 0.7)
     axes.tick_params(length=0)
     return mesh

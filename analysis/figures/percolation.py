@@ -15,6 +15,7 @@ from pydantic import Field
 
 from analysis import names
 from analysis.drawing import Drawing, styled
+from analysis.errors import NotDrawableError
 from analysis.figures._notes import note, unfinished
 from analysis.marks import GREY, LETTERS, look, plain_log, title
 from analysis.tables import alike, final, measured, over_seeds, require, single, where
@@ -27,6 +28,7 @@ COLUMNS: Sequence[str] = (
     "accuracy", "ceiling",
 )  # fmt: skip
 AXES: Sequence[str] = ("data.sigma", "data.subsample", "seed")
+NUMBERS: Sequence[str] = ("data.sigma",)
 
 
 class Options(Settings):
@@ -51,14 +53,15 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         options: What to draw.
 
     Raises:
-        ValueError: A column is missing, or the trials differ in more than sigma, lambda and seed.
+        NotDrawableError: A column is missing, or the trials differ in more than sigma, lambda and
+            seed.
     """
     options = options or Options()
     require(table, COLUMNS)
     alike(table, AXES)
     rows = measured(final(table))
     if rows.empty:
-        raise ValueError("accuracy was measured in no trial, so there is nothing to draw.")
+        raise NotDrawableError("accuracy was measured in no trial, so there is nothing to draw.")
     panels = _panels(rows, options)
     spacing = single(rows, "data.spacing")
     with styled():
@@ -73,7 +76,8 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             axes.sharey(others[0])
         others[0].set_ylabel("Accuracy; largest cluster (%)")
         handles, labels = others[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        across = min(len(labels), 3 * count)
+        figure.legend(handles, labels, loc="outside upper center", ncols=across)
         text = (
             "Symbols: accuracy, mean and standard deviation over seeds. Thin lines: share of the "
             "kept bumps in the largest cluster of linked ones, simulated. Dashed in a: lattice "
@@ -88,6 +92,11 @@ def _panels(rows: pd.DataFrame, options: Options) -> dict[str, pd.DataFrame]:
     """The numbers behind all panels."""
     size, spacing = single(rows, "data.size"), single(rows, "data.spacing")
     assert isinstance(size, float)
+    pairs = [sigma for sigma in rows["data.sigma"] if isinstance(sigma, tuple)]
+    if pairs:
+        raise NotDrawableError(
+            f"data.sigma is {pairs[0]} in a trial, but percolation is drawn for round bumps only."
+        )
     sigmas = sorted(rows["data.sigma"].unique())
     distances = np.geomspace(0.1, size / 2, 200)
     overlap = [

@@ -3,6 +3,7 @@
 A cell for each value and step, in it a field for each seed. Data: `phases`.
 """
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,15 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from pandas.api.types import is_numeric_dtype
 
 from analysis import names
 from analysis.drawing import Drawing, styled
-from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words
+from analysis.errors import NotDrawableError
+from analysis.figures._axis import Places, label_words
+from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, on_axis
 from analysis.figures._notes import note, unfinished
 from analysis.phases import PHASES
 from analysis.tables import require
 from factorlab.config import Layer, Settings
+from factorlab.text import listed
 
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
@@ -27,6 +30,13 @@ AXES: Sequence[str] | None = None
 
 # Darker as order grows; told apart in grey as well.
 _COLOURS: dict[str, str] = dict(zip(PHASES, ("#ededed", "#92b4d6", "#1f4e86"), strict=True))
+
+
+# Inches of a figure at most, and of a field that has room for its letter.
+_MOST, _FIELD = 40, 0.13
+
+# Characters of a line beside a row.
+_LINE = 30
 
 
 class Options(Settings):
@@ -47,18 +57,20 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         options: What to draw.
 
     Raises:
-        ValueError: A column is missing, or the representations of no trial were measured.
+        NotDrawableError: A column is missing, or the representations of no trial were measured.
     """
     options = options or Options()
     require(table, COLUMNS)
     keys = [options.y] if options.y else names.varying(table)
     rows = chosen_rows(table, ["step", *keys], [f"{options.layer}/phase"])
     for key in reversed(keys):  # numbers in order; words keep that of the experiment file
-        rows = rows.sort_values(key, kind="stable") if is_numeric_dtype(rows[key]) else rows
+        along = on_axis(rows, key)
+        order = np.argsort(Places.of(along).place(along), kind="stable")
+        rows = rows.iloc[order]
     only = len(keys) == 1
     fields = pd.DataFrame(
         {
-            "y": [names.bare(v) for v in rows[keys[0]]] if only else in_words(rows, keys),
+            "y": names.distinct(list(rows[keys[0]])) if only else in_words(rows, keys),
             "step": rows["step"].astype(int).to_list(),
             "seed": rows["seed"].to_list(),
             "phase": rows[f"{options.layer}/phase"].to_list(),
@@ -66,13 +78,13 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     )
     if fields.duplicated(["y", "step", "seed"]).any():
         others = ", ".join(key for key in names.varying(table) if key not in keys)
-        raise ValueError(f"Trials of one {options.y} and seed differ in {others}.")
+        raise NotDrawableError(f"Trials of one {options.y} and seed differ in {others}.")
     with styled():
         steps, values = fields["step"].nunique(), fields["y"].nunique()
-        size = (max(5.2, 1.6 + 0.75 * steps), 1.7 + 0.5 * values)
+        size = (min(max(5.2, 1.6 + 0.75 * steps), _MOST), min(1.7 + 0.5 * values, _MOST))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
-        seeds = _draw_fields(axes, fields)
+        seeds = _draw_fields(axes, fields, size)
         axes.set_xlabel(names.setting("step"))
         axes.set_ylabel(names.setting(keys[0]) if only else "")
         figure.legend(
@@ -80,33 +92,37 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             loc="outside upper center",
             ncols=len(PHASES),
         )
-        text = f"In each cell a field for each seed: {', '.join(map(names.bare, seeds))}."
+        text = f"In each cell a field for each seed: {listed(map(names.bare, seeds))}."
         note(figure, [f"{text} White: not measured.", *unfinished(table)])
     return Drawing(figure=figure, panels={"phases": fields})
 
 
-def _draw_fields(axes: Axes, fields: pd.DataFrame) -> Sequence[float]:
-    """Draw a field for each value, step and seed; returns the seeds."""
+def _draw_fields(axes: Axes, fields: pd.DataFrame, size: tuple[float, float]) -> Sequence[float]:
+    """Draw a field for each value, step and seed, on so many inches; returns the seeds."""
     steps = sorted(fields["step"].unique())
     seeds = sorted(fields["seed"].unique())
     values = list(dict.fromkeys(fields["y"]))
     order: list[str] = list(PHASES)
     grid = np.full((len(values), len(steps) * len(seeds)), np.nan)
+    room = size[0] > _FIELD * grid.shape[1] and size[1] > _FIELD * grid.shape[0]
     for row in fields.itertuples():
         column = steps.index(row.step) * len(seeds) + seeds.index(row.seed)
         grid[values.index(row.y), column] = order.index(str(row.phase))
-        axes.text(
-            column + 0.5, values.index(row.y) + 0.5, str(row.phase), ha="center", va="center",
-            fontsize=6, color="white" if row.phase == order[-1] else "black",
-        )  # fmt: skip
+        if room:
+            axes.text(
+                column + 0.5, values.index(row.y) + 0.5, str(row.phase), ha="center", va="center",
+                fontsize=6, color="white" if row.phase == order[-1] else "black",
+            )  # fmt: skip
     colours = ListedColormap([_COLOURS[p] for p in order])
     axes.pcolormesh(grid, cmap=colours, vmin=-0.5, vmax=len(order) - 0.5, ec="white", lw=0.3)
     for edge in range(1, len(steps)):
         axes.axvline(edge * len(seeds), color="white", lw=3)
     for edge in range(1, len(values)):
         axes.axhline(edge, color="white", lw=3)
-    axes.set_xticks((np.arange(len(steps)) + 0.5) * len(seeds), [f"{s:g}" for s in steps])
-    axes.set_yticks(np.arange(len(values)) + 0.5, values)
+    middles = ((np.arange(len(steps)) + 0.5) * len(seeds)).tolist()
+    label_words(axes.xaxis, middles, [str(step) for step in steps], size[0] - 1.6)
+    words = [textwrap.fill(value, _LINE) for value in values]
+    label_words(axes.yaxis, (np.arange(len(values)) + 0.5).tolist(), words, size[1] - 1.2)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from analysis.drawing import COLOURS, Drawing
+from analysis.errors import NotDrawableError
 from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
 from analysis.marks import mosaic
 from analysis.tables import require
@@ -45,13 +46,13 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         options: What to draw.
 
     Raises:
-        ValueError: A column is missing, or no samples were kept.
+        NotDrawableError: A column is missing, or no samples were kept.
     """
     require(table, COLUMNS)
-    shown = cells(table, options or Options())
+    shown, left_out = cells(table, options or Options())
     found = {cell: _read(cell) for cell in shown}
     if all(kept is None for kept in found.values()):
-        raise ValueError("No samples were kept; evaluation.keep says how many are to be.")
+        raise NotDrawableError("No samples were kept; evaluation.keep says how many are to be.")
 
     def images(axes: Axes, cell: Cell) -> bool:
         kept = found[cell]
@@ -64,7 +65,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
     text = "Generated images; ring: the label that was asked for."
     return Drawing(
-        figure=gallery(table, shown, images, text),
+        figure=gallery(table, shown, images, [text, *left_out]),
         panels={"labels": by_cell(shown, lambda cell: _table(found[cell]))},
     )
 

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from analysis import scaling
 from analysis.drawing import Drawing, styled
+from analysis.errors import NotDrawableError
 from analysis.figures._scaling import (
     MAX_THRESHOLDS,
     Panels,
@@ -36,6 +37,7 @@ from factorlab.config import Settings
 
 COLUMNS: Sequence[str] = ("key", "last", *scaling.COLUMNS, "data.sigma", "data.spacing")
 AXES: Sequence[str] = ("data.family", "data.size", "data.subsample", "seed")
+NUMBERS: Sequence[str] = ("data.sigma",)
 
 
 class Options(Settings):
@@ -73,8 +75,8 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         The figure and the data of its layers, named at the head of this module.
 
     Raises:
-        ValueError: A column is missing, or the table has no measured accuracy or mixes several
-            sigmas or spacings.
+        NotDrawableError: A column is missing, or the table has no measured accuracy or mixes
+            several sigmas or spacings.
     """
     require(table, COLUMNS)
     options = options or Options()
@@ -82,7 +84,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     alike(table, AXES)
     rows = measured(final(table))
     if rows.empty:
-        raise ValueError("accuracy was measured in no trial, so there is nothing to draw.")
+        raise NotDrawableError("accuracy was measured in no trial, so there is nothing to draw.")
     panels = _measure(rows, options) | _predict(rows, options)
     families = panels["accuracy"]["family"].nunique()
     width = max(7.4, 3.7 * families)  # inches
@@ -121,7 +123,7 @@ def _predict(rows: pd.DataFrame, options: Options) -> Panels:
     sigma, spacing = single(rows, "data.sigma"), single(rows, "data.spacing")
     if not isinstance(sigma, float):
         message = f"data.sigma is {sigma}, but percolation is drawn for round bumps only."
-        raise ValueError(message)  # noqa: TRY004 - a value of the user's, not a type of ours
+        raise NotDrawableError(message)
     predictions = predictions_table(
         sizes,
         spacing=spacing,

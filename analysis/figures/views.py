@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 
 from analysis import snapshots
 from analysis.drawing import Drawing
+from analysis.errors import NotDrawableError
 from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
 from analysis.marks import label_colours
 from analysis.pca import principal
@@ -45,14 +46,14 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         options: What to draw.
 
     Raises:
-        ValueError: A column is missing, or nothing was measured.
+        NotDrawableError: A column is missing, or nothing was measured.
     """
     options = options or Options()
     require(table, COLUMNS)
-    shown = cells(table, options)
+    shown, left_out = cells(table, options)
     found = {cell: _points(cell, options) for cell in shown}
     if all(points is None for points in found.values()):
-        raise ValueError(f"Nothing of {options.layer} was measured; factorlab analyse does.")
+        raise NotDrawableError(f"Nothing of {options.layer} was measured; factorlab analyse does.")
 
     def scatter(axes: Axes, cell: Cell) -> bool:
         points = found[cell]
@@ -72,7 +73,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     }
     text = f"{kinds[options.view]}, {options.layer}; colour: label {options.colour}."
     return Drawing(
-        figure=gallery(table, shown, scatter, text),
+        figure=gallery(table, shown, scatter, [text, *left_out]),
         panels={"points": by_cell(shown, lambda cell: found[cell])},
     )
 

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis import modules
 from analysis.tables import final
 
-Verdict = Literal["shown", "not shown", "not reachable", "not measured"]
+Verdict = Literal["shown", "not shown", "not reachable", "not measured", "not judged"]
 
 
 class NotMeasuredError(ValueError):
@@ -27,10 +27,13 @@ class Outcome:
 
     verdict: Verdict
     """`not reachable` where models of this size do not get to where the claim could be tested,
-    `not measured` where trials are missing."""
+    `not measured` where trials are missing, `not judged` where the rule failed."""
 
     numbers: str
     """What was measured, in words and figures."""
+
+    error: Exception | None = None
+    """What the rule raised, where it is our own mistake."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ load = _FOLDER.load
 
 
 def judge(experiment: str, table: pd.DataFrame) -> list[tuple[Claim, Outcome]]:
-    """What a sweep says of each finding of its experiment.
+    """What a sweep says of each finding of its experiment; one that fails leaves the others.
 
     Args:
         experiment: Name of a module of this folder.
@@ -85,3 +88,5 @@ def _outcome(claim: Claim, table: pd.DataFrame) -> Outcome:
         return claim.measure(table)
     except NotMeasuredError as error:
         return Outcome("not measured", str(error))
+    except Exception as error:
+        return Outcome("not judged", f"The rule failed: {type(error).__name__}.", error)

@@ -38,7 +38,7 @@ def draw(table: pd.DataFrame, options: Options) -> Drawing:
     """Draw the last evaluation of every finished trial.
 
     Raises:
-        ValueError: A column is missing, or no trial has the metrics.
+        NotDrawableError: A column is missing, or no trial has the metrics.
     """
     require(table, COLUMNS)
     rows = chosen_rows(table, [options.colour], [options.x, options.y])

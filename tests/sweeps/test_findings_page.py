@@ -34,8 +34,10 @@ def runs(tmp_path_factory):
 
 
 def test_the_page_holds_every_finding_with_its_verdict_and_rule(runs, tmp_path):
-    path = findings.write(runs, tmp_path / "figures", "smoke")
+    failed = []
+    path = findings.write(runs, tmp_path / "figures", "smoke", failed)
     page = path.read_text()
+    assert failed == []
     assert path.name == "findings-smoke.md"
     for name in NAMES:
         for claim in known.load(name).CLAIMS:
@@ -49,10 +51,47 @@ def test_the_page_holds_every_finding_with_its_verdict_and_rule(runs, tmp_path):
 
 def test_the_page_shows_the_figures_that_were_drawn(runs, tmp_path):
     reports.draw(plan.find(runs, "interpolation"), tmp_path)
-    page = findings.write(runs, tmp_path, "smoke").read_text()
+    page = findings.write(runs, tmp_path, "smoke", []).read_text()
     links = [line.split("(")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]
     assert links
     assert all((tmp_path / link).exists() for link in links)
+
+
+def test_a_finding_that_fails_leaves_the_others_on_the_page(runs, tmp_path, monkeypatch):
+    def broken(_table):
+        raise ZeroDivisionError("of ours")
+
+    module = known.load("interpolation")
+    first, *others = module.CLAIMS
+    monkeypatch.setattr(module, "CLAIMS", [dataclasses.replace(first, measure=broken), *others])
+    failed = []
+    page = findings.write(runs, tmp_path, "smoke", failed).read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| {first.text}"))
+    assert "| **not judged** | The rule failed: ZeroDivisionError. |" in row
+    assert all(claim.text in page for name in NAMES for claim in known.load(name).CLAIMS)
+    (one,) = failed
+    assert one.line() == (
+        f"interpolation_smoke: finding '{first.text}': ZeroDivisionError: of ours"
+    )
+    assert 'raise ZeroDivisionError("of ours")' in one.trace
+
+
+def test_an_experiment_whose_judging_fails_leaves_the_others_on_the_page(
+    runs, tmp_path, monkeypatch
+):
+    table = reports.evaluations
+
+    def broken(plan):
+        if plan.document["experiment"] == "interpolation":
+            raise KeyError("of ours")
+        return table(plan)
+
+    monkeypatch.setattr(reports, "evaluations", broken)
+    failed = []
+    page = findings.write(runs, tmp_path, "smoke", failed).read_text()
+    assert "## interpolation\n\nNot judged" in page
+    assert [one.what for one in failed] == ["interpolation_smoke: findings"]
+    assert all(f"## {name}\n" in page for name in NAMES)
 
 
 def test_experiments_without_findings_are_refused(tmp_path):

@@ -1,0 +1,353 @@
+"""Several sweeps in one command: refused before the first trains, and none ends another."""
+
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mirrored import copy_store
+from processes import FACTORLAB
+from rich.console import Console
+
+from analysis import figures
+from analysis.figures import curves, samples
+from factorlab.errors import UserError
+from factorlab.trial import Trial
+from sweeps import cli, plan, series, sweep
+from sweeps.checks import check_figures
+from sweeps.experiment import load
+
+EXPERIMENT = """
+name: {name}
+base:
+  data: {{size: 6, subsample: 0.5}}
+  model: {{width: 4, encoding: 4}}
+  diffusion: {{prediction: v, sampling_steps: 2}}
+  training: {{steps: 2, batch_size: 4}}
+  evaluation: {{samples: 9, loss_samples: 4, keep: 4}}
+axes: {{{axes}}}
+figures: [{{name: accuracy, draw: curves}}, {{name: images, draw: samples}}]
+"""
+
+
+def write(folder, name, *, axes="seed: [0, 1]", more=""):
+    path = folder / f"{name}.yaml"
+    path.write_text(EXPERIMENT.format(name=name, axes=axes) + more)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, empty_store):
+    """Two experiments of which every trial is done, and the first trial of the first alone."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "runs").mkdir()
+    copy_store(empty_store, folder / "runs" / "mlflow.db")
+    for name, axes in (("first", "seed: [0, 1]"), ("second", "seed: [2, 3]")):
+        path = write(folder, name, axes=axes)
+        for trial in plan.make(load(str(path)), folder / "runs").trials:
+            for _ in Trial(trial.settings, folder / "runs").run():
+                pass
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path, monkeypatch):
+    """A copy of both, to run them in."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*names, **changes):
+    """Run sweeps in this process; returns the exit status and what was said."""
+    console = Console(file=io.StringIO(), width=200)
+    options = {"retry_failed": False, "address": None, "console": console} | changes
+    chosen = [load(f"{name}.yaml") for name in names]
+    code = series.run_sweeps(chosen, Path("runs"), Path("figures"), **options)
+    return code, console.file.getvalue()
+
+
+def drawn():
+    return sorted(str(path.relative_to("figures")) for path in Path("figures").glob("*/*.png"))
+
+
+FIRST = ["first/accuracy-default.png", "first/images-default.png"]
+SECOND = ["second/accuracy-default.png", "second/images-default.png"]
+
+
+def broken(*_arguments, **_options):
+    raise ZeroDivisionError("of ours")
+
+
+def first_alone(function, of=lambda first: first):
+    """Break a function where it concerns the first sweep."""
+
+    def called(*arguments, **options):
+        if of(arguments[0]) == "first_default":
+            broken()
+        return function(*arguments, **options)
+
+    return called
+
+
+def test_without_failures_all_is_drawn_and_nothing_more_is_said(folder):
+    code, said = run("first", "second")
+    assert code == 0, said
+    assert drawn() == [*FIRST, *SECOND]
+    assert said.splitlines()[-1] == "figures: figures/second"
+
+
+def test_a_figure_that_fails_ends_no_other_and_no_other_sweep(folder, monkeypatch):
+    monkeypatch.setattr(curves, "draw", broken)
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == [FIRST[1], SECOND[1]]
+    assert said.splitlines()[-2:] == [
+        "first_default: figure 'accuracy': ZeroDivisionError: of ours",
+        "second_default: figure 'accuracy': ZeroDivisionError: of ours",
+    ]
+    assert said.count('raise ZeroDivisionError("of ours")') == 2
+
+
+def test_a_figure_that_cannot_be_saved_is_a_failure_of_its_own(folder, monkeypatch):
+    def crooked(_table, _options):
+        drawing = figures.load("curves").draw(_table)
+        drawing.figure.axes[0].set_xticks([float("nan")])
+        return drawing
+
+    monkeypatch.setattr(samples, "draw", crooked)
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == [FIRST[0], SECOND[0]]
+    assert "first_default: figure 'images': ValueError: " in said
+    assert "Traceback" in said
+
+
+def test_a_figure_without_its_numbers_is_a_sentence_and_no_traceback(folder):
+    for name in ("first", "second"):
+        path = Path(f"{name}.yaml")
+        path.write_text(path.read_text().replace("draw: curves}", "draw: views}"))
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == [FIRST[1], SECOND[1]]
+    assert said.splitlines()[-1] == (
+        "second_default: figure 'accuracy': Nothing of layer4 was measured; factorlab analyse does."
+    )
+    assert "Traceback" not in said
+
+
+def test_a_folder_that_takes_no_figure_ends_no_other_sweep(folder):
+    Path("figures").mkdir()
+    Path("figures/first").touch()
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == SECOND
+    assert "first_default: figure 'accuracy': figures/first: File exists" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("attribute", ["start", "look_again", "stop", "log_figures"])
+def test_mlflow_ends_no_figure_and_no_other_sweep(folder, monkeypatch, attribute):
+    monkeypatch.setattr(sweep.Mirror, attribute, broken)
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == [*FIRST, *SECOND]
+    assert said.splitlines()[-2:] == [
+        "first_default: MLflow: ZeroDivisionError: of ours",
+        "second_default: MLflow: ZeroDivisionError: of ours",
+    ]
+
+
+def test_a_sweep_without_mlflow_is_drawn(folder, monkeypatch):
+    monkeypatch.setattr(sweep, "mirror_of", broken)
+    code, said = run("first")
+    assert code == 1
+    assert drawn() == FIRST
+    assert said.splitlines()[-1] == "first_default: MLflow: ZeroDivisionError: of ours"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "line", "shown"),
+    [
+        ("analyse_all", "measures: ZeroDivisionError: of ours", [*FIRST, *SECOND]),
+        ("draw", "figures: ZeroDivisionError: of ours", []),
+        ("conclude", "ZeroDivisionError: of ours", [*FIRST, *SECOND]),
+        ("show_plan", "ZeroDivisionError: of ours", []),
+        ("begin", "ZeroDivisionError: of ours", []),
+    ],
+)
+def test_no_part_of_a_sweep_ends_another_sweep(folder, monkeypatch, attribute, line, shown):
+    monkeypatch.setattr(sweep, attribute, broken)
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == shown
+    assert said.splitlines()[-2:] == [f"{name}_default: {line}" for name in ("first", "second")]
+    assert said.count("Traceback") == 2
+
+
+def test_a_sweep_that_fails_as_a_whole_leaves_the_next(folder, monkeypatch):
+    of_plan = first_alone(sweep.run_sweep, lambda made: made.experiment.sweep)
+    monkeypatch.setattr(series, "run_sweep", of_plan)
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == SECOND
+    assert said.splitlines()[-1] == "first_default: ZeroDivisionError: of ours"
+
+
+def test_a_sweep_whose_planning_fails_leaves_the_next(folder, monkeypatch):
+    of_experiment = first_alone(plan.make, lambda experiment: experiment.sweep)
+    monkeypatch.setattr(plan, "make", of_experiment)
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == SECOND
+    assert said.splitlines()[-1] == "first_default: planning: ZeroDivisionError: of ours"
+
+
+def test_what_the_user_has_to_mend_in_a_later_sweep_leaves_the_next(folder, monkeypatch):
+    refused = UserError("runs: cannot be written: Read-only file system")
+    begin = sweep._begin
+
+    def second_refused(made, how):
+        if made.experiment.sweep == "second_default":
+            raise refused
+        return begin(made, how)
+
+    monkeypatch.setattr(sweep, "_begin", second_refused)
+    write(folder, "third", axes="seed: [0]")
+    code, said = run("first", "second", "third")
+    assert code == 1
+    assert drawn() == [*FIRST, "third/accuracy-default.png", "third/images-default.png"]
+    assert said.splitlines()[-1] == f"second_default: {refused}"
+    assert "Traceback" not in said
+    with pytest.raises(UserError, match="Read-only"):
+        run("second")
+
+
+def test_a_figure_whose_file_is_broken_is_told_before_and_after(folder, monkeypatch, caplog):
+    loaded = figures.load
+
+    def load_figure(name):
+        return broken() if name == "curves" else loaded(name)
+
+    monkeypatch.setattr(figures, "load", load_figure)
+    code, said = run("first")
+    assert code == 1
+    assert drawn() == [FIRST[1]]
+    assert "first.yaml: figures: accuracy: ZeroDivisionError: of ours; without it" in caplog.text
+    assert said.splitlines()[-1] == "first_default: figure 'accuracy': ZeroDivisionError: of ours"
+
+
+def test_the_figures_of_a_sweep_are_drawn_one_by_one(folder, monkeypatch, capsys):
+    run("first")
+    shutil.rmtree("figures")
+    monkeypatch.setattr(curves, "draw", broken)
+    monkeypatch.setattr(sys, "argv", ["factorlab", "figures", "first"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    written = capsys.readouterr()
+    assert FIRST[1] in written.out
+    last = written.err.splitlines()[-1]
+    assert last == "first_default: figure 'accuracy': ZeroDivisionError: of ours"
+
+
+def test_illustrations_are_drawn_one_by_one(tmp_path, monkeypatch, capsys):
+    from analysis.illustrations import overlap  # noqa: PLC0415
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(overlap, "draw", broken)
+    monkeypatch.setattr(sys, "argv", ["factorlab", "illustrate", "overlap", "architecture"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert Path("figures/illustrations/architecture.png").exists()
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "figure 'overlap': ZeroDivisionError: of ours"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"axes": "seed: [-1]"}, "seed = -1"),
+        ({"axes": "data.subsample: [0.001]"}, "keeps none of"),
+        ({"axes": "nosuch: [1]"}, "unknown key 'nosuch'"),
+        ({"more": "typo: 1\n"}, "unknown key 'typo'"),
+    ],
+)
+def test_a_mistake_in_any_file_is_refused_before_anything_starts(tmp_path, change, said):
+    write(tmp_path, "good")
+    write(tmp_path, "bad", **change)
+    ended = subprocess.run(
+        [FACTORLAB, "sweep", "good.yaml", "bad.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith("factorlab: bad.yaml: ")
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.yaml", "good.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [
+        ("[nosuch]", "There is no 'nosuch' among the figures"),
+        ("[curves, curves]", "figures: curves: the name stands twice"),
+        ("[{name: a, draw: maps, options: {colour: []}}]", "figures: a: colour = []"),
+    ],
+)
+def test_figures_of_any_file_are_checked_first(tmp_path, monkeypatch, figure, said):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "first")
+    path = write(tmp_path, "second")
+    path.write_text(path.read_text().partition("figures:")[0] + f"figures: {figure}\n")
+    with pytest.raises(UserError, match=r"^[^\n]*$") as error:
+        run("first", "second")
+    assert str(error.value).startswith("second.yaml: figures: ")
+    assert said in str(error.value)
+    assert not Path("runs").exists()
+
+
+def test_a_pair_is_no_axis_of_a_figure_of_round_bumps(tmp_path):
+    with pytest.raises(UserError, match=r"^scaling: data.sigma = \[1.0, 2.0\]: figure 'scaling'"):
+        check_figures(load("scaling", "smoke", {"data.sigma": [1.0, 2.0]}))
+    check_figures(load("scaling", "smoke", {"data.sigma": 2.0}))
+
+
+@pytest.mark.slow
+def test_trials_for_which_no_machine_has_room_are_refused_before_the_first_sweep(tmp_path):
+    write(tmp_path, "good")
+    write(tmp_path, "large", axes="seed: [7]", more="resources: {cpu: 100000}\n")
+    ended = subprocess.run(
+        [FACTORLAB, "sweep", "good.yaml", "large.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("factorlab: large.yaml: resources.cpu = 100000")
+    assert not list(tmp_path.glob("runs/trials/*"))
+
+
+@pytest.mark.slow
+def test_a_missing_value_on_an_axis_is_swept_and_drawn(tmp_path):
+    path = write(tmp_path, "margins", axes="data.margin: [null, 5.0], data.family: [bump+stripes]")
+    path.write_text(path.read_text().partition("figures:")[0])  # the default figure
+    ended = subprocess.run(
+        [FACTORLAB, "sweep", "margins.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "figures/margins/accuracy-default.png").exists()
+    means = (tmp_path / "figures/margins/accuracy-default-means.csv").read_text()
+    assert [line.split(",")[3] for line in means.splitlines()[1:]] == ["none", "5.0"]
