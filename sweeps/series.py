@@ -81,14 +81,15 @@ def _plan(experiments: Sequence[Experiment], runs: Path, failed: Failed) -> list
 
     Raises:
         UserError: an experiment is not allowed.
+        OSError: the system refused to look up a record.
     """
     plans = []
     for experiment in experiments:
         try:
             plans.append(planning.make(experiment, runs))
-        except UserError:
-            raise
         except Exception as error:
+            if refusal(error) is not None:
+                raise
             failed[experiment.sweep].append(failure("planning", error))
     return plans
 

@@ -83,9 +83,12 @@ def test_a_trial_is_found_by_the_start_of_its_key(analysed):
     assert found.key == key
 
 
-@pytest.mark.parametrize("runs", ["nowhere", "runs"])
-def test_what_is_not_there_is_the_users_mistake(analysed, runs):
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [("nowhere", "nowhere: there is no such runs folder"), ("runs", "no sweep of 'other'")],
+)
+def test_what_is_not_there_is_the_users_mistake(analysed, runs, said):
     ended = run(analysed[0], "analyse", "other", "--runs", runs)
     assert ended.returncode == 2
-    assert "no sweep of 'other'" in ended.stderr
+    assert said in ended.stderr
     assert "Traceback" not in ended.stderr
