@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -99,6 +98,7 @@ def sweep(
     if dry_run:
         price_sweeps(chosen, runs, retry_failed=retry_failed, console=Console(markup=False))
         return
+    _open_store(runs)
     code = run_sweeps(
         chosen, runs, figures, retry_failed=retry_failed, address=address, console=console
     )
@@ -123,6 +123,7 @@ def reproduce(
 
     chosen = [experiments.load(name, profile, {}) for name in names or findings.available()]
     findings.check(chosen)
+    _open_store(runs)
     code = run_sweeps(chosen, runs, figures, retry_failed=False, address=address, console=console)
     failed: list[Failure] = []
     typer.echo(str(findings.write(runs, figures, profile or experiments.DEFAULT_PROFILE, failed)))
@@ -213,7 +214,9 @@ def analyse(
     """Measure the representations that trials kept, into their records and MLflow runs."""
     from sweeps import analyse as analysis  # noqa: PLC0415
     from sweeps import cluster  # noqa: PLC0415
+    from sweeps.synchronise import synchronise  # noqa: PLC0415
 
+    _open_store(runs)
     chosen = analysis.subjects(runs, name, profile)
     try:
         complete = analysis.analyse_all(
@@ -221,7 +224,8 @@ def analyse(
         )
     finally:
         cluster.disconnect()
-    problems = _sync(runs, {subject.key for subject in chosen})
+    total, problems = synchronise(runs, console, {subject.key for subject in chosen})
+    typer.echo(str(total))
     raise typer.Exit(0 if complete and not problems else 1)
 
 
@@ -242,39 +246,22 @@ def export(
 @app.command()
 def sync(runs: ExistingRuns = DEFAULT_RUNS) -> None:
     """Send MLflow whatever it missed, of all sweeps."""
-    raise typer.Exit(1 if _sync(runs) else 0)
+    from sweeps import synchronise  # noqa: PLC0415
 
-
-def _sync(runs: Path, keys: Collection[str] | None = None) -> int:
-    """Bring MLflow up to date; returns how many sweeps it could not be brought for.
-
-    Args:
-        runs: folder of all records.
-        keys: trials whose sweeps alone are to be brought; by default all.
-    """
-    from sweeps import plan  # noqa: PLC0415
-    from sweeps.sweep import mirror_of  # noqa: PLC0415
-
-    total, problems = 0, 0
-    plans = plan.saved(runs)
-    if not plans:
-        console.print(f"{runs}: no sweep was started there", highlight=False, soft_wrap=True)
-    for found in reversed(plans):
-        if keys is not None and not set(keys) & set(found.keys):
-            continue
-        mirror = None
-        try:
-            mirror = mirror_of(runs, found)
-            sent = mirror.sync()
-            console.print(f"{found.sweep}: {sent} metric points sent", highlight=False)
-            total += sent
-        except Exception as error:
-            # The mirror's own words have no credentials in them; the error may.
-            problem = (mirror.problem if mirror else None) or type(error).__name__
-            console.print(f"{found.sweep}: {problem}", highlight=False, soft_wrap=True)
-            problems += 1
+    _open_store(runs)
+    synchronise.check_folder(runs)
+    total, problems = synchronise.synchronise(runs, console)
     typer.echo(str(total))
-    return problems
+    raise typer.Exit(1 if problems else 0)
+
+
+def _open_store(runs: Path) -> None:
+    """Refuse a tracking URI that cannot work, and mend a store that was moved."""
+    from sweeps.tracking import open_store  # noqa: PLC0415
+
+    note = open_store(runs)
+    if note is not None:
+        console.print(note, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -284,32 +271,9 @@ def ui(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Serve the MLflow UI over the runs, on this machine alone unless --host says otherwise."""
-    from sweeps import store  # noqa: PLC0415
-    from sweeps.plan import check_writable  # noqa: PLC0415
-    from sweeps.tracking import redact, tracking_uri  # noqa: PLC0415
+    from sweeps.ui import serve  # noqa: PLC0415
 
-    uri = tracking_uri(runs)
-    if uri.startswith(("http://", "https://")):
-        console.print(f"MLFLOW_TRACKING_URI is a server with a UI of its own: {redact(uri, uri)}")
-        return
-    check_writable(_existing(runs))
-    database = store.own(uri, runs)
-    if database is not None:
-        store.prepare(database)
-    environment = {
-        **os.environ,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_BACKEND_STORE_URI": uri,  # not an argument: it may hold a password
-    }
-    arguments = ["server", "--default-artifact-root", (runs.resolve() / "artifacts").as_uri()]
-    arguments += ["--host", host, "--port", str(port), "--workers", "1"]
-    command = [sys.executable, "-m", "mlflow", *arguments]
-    console.print(f"MLflow UI on http://{host}:{port}", highlight=False)
-    sys.stderr.flush()
-    # In place of this process: signals reach the server, and nothing is left behind.
-    os.execve(sys.executable, command, environment)  # noqa: S606 - a list, no shell
+    serve(runs, host, port, console)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -28,6 +28,7 @@ PARAMETER_LENGTH = 6000
 TAG_LENGTH = 5000
 """MLflow's limits: items of one call, and characters of a parameter and a tag."""
 
+_STATUS = {"result.json": "FINISHED", "failure.json": "FAILED"}
 _STATES = {"FINISHED": "done", "FAILED": "failed", "KILLED": "stopped", "RUNNING": "running"}
 
 
@@ -103,10 +104,16 @@ def log_points(
 
 def ending_of(record: Record) -> Path | None:
     """Return the file that says how the trial ended, None while it has not."""
-    for name in ("result.json", "failure.json"):
+    for name in _STATUS:
         if (record.path / name).exists():
             return record.path / name
     return None
+
+
+def status_of(record: Record) -> str | None:
+    """Return the status that a trial's end gives its run, None while it has not ended."""
+    ending = ending_of(record)
+    return None if ending is None else _STATUS[ending.name]
 
 
 def set_tags(client: MlflowClient, run: str, tags: Mapping[str, str]) -> None:
@@ -157,31 +164,39 @@ def log_analysis(
     sent = 0
     for path in sorted(record.analysis.glob("*.jsonl")):
         layer = path.stem
-        points, offset, another = news(path, child.analysed.get(layer, 0))
+        before = child.analysed.get(layer, 0)
+        points, offset, uncertain = news(path, before, may_lack=some_are_there)
         named = [
             replace(p, metrics={f"{layer}/{name}": value for name, value in p.metrics.items()})
             for p in points
         ]
-        uncertain = some_are_there or another or layer not in child.analysed
+        uncertain = uncertain or layer not in child.analysed
         sent += log_points(client, child.run, named, some_are_there=uncertain)
         child.analysed[layer] = offset
     return sent
 
 
-def news(path: Path, offset: int) -> tuple[list[Point], int, bool]:
+def news(path: Path, offset: int, *, may_lack: bool) -> tuple[list[Point], int, bool]:
     """Return what a journal has beyond an offset.
 
+    Args:
+        path: of the journal.
+        offset: up to which the run has its points.
+        may_lack: the run may lack earlier points, or have later ones, as after its database was
+            restored from a backup.
+
     Returns:
-        The points, the offset after them, and whether the file is another one than that of which
-        the offset was: then these are all its points.
+        The points, the offset after them, and whether the run may have some of them: then these
+        are all points of the journal.
     """
     size = path.stat().st_size if path.exists() else 0
     if size == offset:
-        return [], size, False
+        return [], size, may_lack
     points, after = journal.read(path, offset)
-    if size < offset or (not points and not _line_ends(path, offset)):
+    another = size < offset or (not points and not _line_ends(path, offset))
+    if another or (may_lack and points and offset):
         return *journal.read(path), True
-    return points, after, False
+    return points, after, may_lack
 
 
 def _line_ends(path: Path, offset: int) -> bool:
@@ -221,10 +236,17 @@ def stop(client: MlflowClient, child: Child) -> None:
     child.status = "KILLED"
 
 
-def end(client: MlflowClient, child: Child, ending: Path) -> None:
-    """Show how a trial ended, unless the run shows it already."""
+def end(client: MlflowClient, child: Child, ending: Path, code: Mapping[str, str]) -> None:
+    """Show how a trial ended, unless the run shows it already.
+
+    Args:
+        client: of the store.
+        child: the run.
+        ending: the file that says how.
+        code: tags of the code that trained it.
+    """
     changed = ending.stat().st_mtime_ns
-    status = "FINISHED" if ending.name == "result.json" else "FAILED"
+    status = _STATUS[ending.name]
     if (child.status, child.outcome) == (status, changed):
         return
     document = read_json(ending)
@@ -235,7 +257,7 @@ def end(client: MlflowClient, child: Child, ending: Path) -> None:
         tags, when = {"factorlab.device": document["device"]}, document["finished"]
     else:
         tags, when = {"factorlab.failure": document["reason"][:TAG_LENGTH]}, document["time"]
-    set_status(client, child.run, status, when, tags)
+    set_status(client, child.run, status, when, {**code, **tags})
     child.status, child.outcome = status, changed
 
 

@@ -20,6 +20,7 @@ from sweeps.estimate import Estimate, begin, estimate
 from sweeps.experiment import Experiment
 from sweeps.failures import Failure, caught
 from sweeps.plan import Plan, PlannedTrial
+from sweeps.replaced import replaced
 from sweeps.reports import draw
 from sweeps.summary import conclude, show_plan
 from sweeps.tracking import START_DELAY, Mirror, TrackedTrial
@@ -103,6 +104,8 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
     left = _begin(plan, how)
     cluster_alike = "on the cluster if its machines are like this one"
     show_plan(plan, left, how.console, cluster_alike if how.address else "on this machine")
+    if (notice := replaced(plan)) is not None:
+        how.say(notice)
     planning.save(plan)
     if how.retry_failed:
         for trial in plan.trials:
@@ -118,14 +121,9 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
             if mirror is not None:
                 mirror.look_again()
     finally:
-        with caught("MLflow", failed):
-            if mirror is not None:
-                mirror.stop()
-    if plan.experiment.figures and plan.counts()["done"]:
-        _draw(saved, mirror, how, failed)
-    if mirror is not None and mirror.problem:
-        how.say(mirror.problem)
-    return conclude(plan, outcomes, how.console)
+    show_plan(plan, left, how.console, cluster_alike if how.address else "on this machine")
+    if (notice := replaced(plan)) is not None:
+        how.say(notice)
 
 
 def _start_mirror(saved: planning.SavedPlan, failed: list[Failure]) -> Mirror | None:

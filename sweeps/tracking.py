@@ -7,25 +7,24 @@ which takes seconds.
 
 from __future__ import annotations
 
-import fcntl
 import math
-import os
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-from urllib.parse import unquote
 
-from sweeps import store
-from sweeps.mirror import Moment, SweepRuns
+from factorlab import lease
+from factorlab.errors import UserError
+from sweeps import run_state, store
+from sweeps.child_runs import Connection, Moment
+from sweeps.mirror import SweepRuns
 from sweeps.mlflow_run import TrackedTrial
+from sweeps.relocate import InUse
+from sweeps.stored import Owner
+from sweeps.uri import artifact_root, check_tracking_uri, own_database, redact, tracking_uri, uri_of
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-__all__ = ["Mirror", "TrackedTrial", "redact", "tracking_uri"]
+__all__ = ["Mirror", "TrackedTrial", "connect", "open_store", "redact", "tracking_uri"]
 
 PATIENCE = 30.0
 """Seconds that `Mirror.stop` and `Mirror.log_figures` may take at most."""
@@ -37,31 +36,55 @@ keeps a core busy for as long."""
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts to reach a store that is away."""
 
-_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
-"""Kinds of address that are a database, not a server."""
-
-_SECRET_OPTION = re.compile(
-    r"([?&][\w.-]*(?:pass|pwd|token|secret|key|sig)[\w.-]*=)([^&\s'\"]+)", re.I
-)
-_CREDENTIALS = re.compile(r"://(\S*)@")
+LONGEST_MESSAGE = 2000
+"""Characters of what a store says that are passed on."""
 
 
-def tracking_uri(runs: Path) -> str:
-    """Return the store's address: MLFLOW_TRACKING_URI, else a SQLite file in the runs folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or store.uri_of(runs)
+def open_store(runs: Path) -> str | None:
+    """Check the tracking URI, and mend a store that was moved with its runs folder.
+
+    To be called before anything trains. A store that cannot be opened now is no reason not to
+    train: who sends to it says what is wrong.
+
+    Returns:
+        A sentence for the user, if the folder had been moved or copied.
+
+    Raises:
+        UserError: MLflow can never use the tracking URI.
+    """
+    check_tracking_uri(runs)
+    uri = tracking_uri(runs)
+    database = own_database(uri, runs)
+    if database is None or not database.exists():
+        return None
+    try:
+        return store.open_folder(runs, uri).note
+    except (UserError, InUse, OSError):
+        return None
 
 
-def redact(text: str, uri: str = "") -> str:
-    """Return a text without credentials: those in addresses, and those of one address anywhere."""
-    secrets = [os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("PASSWORD", "TOKEN")]
-    secrets += [match[2] for match in _SECRET_OPTION.finditer(uri)]
-    for match in _CREDENTIALS.finditer(uri):
-        user, _, password = match[1].partition(":")
-        secrets.append(password or user)
-    text = _SECRET_OPTION.sub(r"\1***", _CREDENTIALS.sub("://***@", text))
-    for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
+def connect(runs: Path, sweep: str | None) -> tuple[Connection, str | None]:
+    """Open the store for a runs folder; makes its own database if need be.
+
+    Args:
+        runs: folder of all records.
+        sweep: whose state files tell which runs of a shared store are the folder's; None for all.
+
+    Returns:
+        The connection, and a sentence for the user if the folder had been moved or copied.
+
+    Raises:
+        UserError: the database does not open.
+        InUse: a process follows a sweep by the folder's former place.
+    """
+    uri = tracking_uri(runs)
+    opened = store.open_folder(runs, uri)
+    name = run_state.OWN if opened.alone else redact(uri, uri)
+    remembered = frozenset[str]() if opened.alone else run_state.remembered(runs, sweep, store=name)
+    owner = Owner(opened.folders, opened.alone, remembered)
+    if opened.alone:
+        uri = uri_of(runs)  # however the user spelled it
+    return Connection(store.connect(uri), owner, name, artifact_root(uri, runs)), opened.note
 
 
 class Mirror:
@@ -78,7 +101,7 @@ class Mirror:
         sweep: str,
         experiment: str,
         profile: str,
-        trials: Sequence[TrackedTrial],
+        trials: Sequence[TrackedTrial] | None,
         interval: float = 3.0,
     ) -> None:
         """Prepare; neither reads a record nor touches the store.
@@ -88,28 +111,26 @@ class Mirror:
             sweep: identifies the sweep: one parent run for all mirrors with the same.
             experiment: name of the MLflow experiment.
             profile: of the experiment, for a tag.
-            trials: all trials of the sweep, also those that are done.
+            trials: all trials of the sweep, also those that are done; None if its plan is gone.
             interval: seconds between two passes.
         """
         self.problem: str | None = None
         """What is wrong, in one sentence without secrets; None while all is well."""
+        self._runs, self._sweep = runs, sweep
         self._uri = tracking_uri(runs)
-        self._database = store.own(self._uri, runs)
+        self._database = own_database(self._uri, runs)
         self._opened: tuple[int, int] | None = None  # the database that the client has open
-        # A server keeps artifacts itself; for a mere database MLflow would use the working folder.
-        database = self._uri.split(":", 1)[0].split("+", 1)[0] in _DATABASES
+        self._moved: str | None = None
         self._sweep_runs = SweepRuns(
             runs=runs,
             sweep=sweep,
             experiment=experiment,
             profile=profile,
             trials=trials,
-            store=redact(self._uri, self._uri),
-            artifacts=(runs.resolve() / "artifacts").as_uri() if database else None,
             connect=self._connect,
         )
         self._claim_path = runs / "sweeps" / sweep / "mirror.lock"
-        self._claim: IO[str] | None = None
+        self._claim: ExitStack | None = None
         self._interval, self._delay = interval, 0.0
         self._passing = threading.Lock()
         self._stopping = threading.Event()
@@ -171,6 +192,7 @@ class Mirror:
             return
         try:
             self._take()
+            self._check_database()
             self._sweep_runs.log_figures(files)
         except Exception as error:
             self._report(error)
@@ -178,6 +200,11 @@ class Mirror:
             if self._thread is None:
                 self._release()
             self._passing.release()
+
+    def notes(self) -> list[str]:
+        """Return sentences for the user on what the store holds, beside `problem`."""
+        moved = [] if self._moved is None else [self._moved]
+        return [*moved, *self._sweep_runs.notes(self._uri)]
 
     def _take(self) -> None:
         """Become the sweep's one mirror; the system ends the claim when the process dies.
@@ -188,16 +215,19 @@ class Mirror:
         if self._claim is not None:
             return
         self._claim_path.parent.mkdir(parents=True, exist_ok=True)
-        claim = self._claim_path.open("a")
+        claim = ExitStack()
         try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            claim.close()
+            claim.enter_context(lease.hold(self._claim_path))
+        except lease.Held:
             raise RuntimeError("another process keeps this sweep's runs up to date") from None
+        # By which place it follows, for whoever finds the folder at another one.
+        self._claim_path.write_text(str(self._runs.resolve()), encoding="utf-8")
         self._claim = claim
 
     def _release(self) -> None:
         if self._claim is not None:
+            with suppress(OSError):  # the folder was moved, or the disk is full
+                self._claim_path.write_text("", encoding="utf-8")
             self._claim.close()
             self._claim = None
 
@@ -230,16 +260,15 @@ class Mirror:
 
     def _report(self, error: Exception, *, final: bool = False) -> None:
         """Say what is wrong."""
-        message = redact(str(error), self._uri).strip() or type(error).__name__
-        what = f"MLflow at {redact(self._uri, self._uri)}: {message.splitlines()[0][:300]}"
+        what = f"MLflow at {redact(self._uri, self._uri)}: {sentence(error, self._uri)}"
         self.problem = f"{what}; 'factorlab sync' sends the rest" if final else what
 
-    def _connect(self) -> MlflowClient:
-        """Return a client of the store, which is made if it is the runs folder's own."""
-        if self._database is not None:
-            store.prepare(self._database)
-            self._opened = _identity(self._database)
-        return store.connect(self._uri)
+    def _connect(self) -> Connection:
+        """Open the store, which is made if it is the runs folder's own."""
+        connection, note = connect(self._runs, self._sweep)
+        self._moved = note or self._moved
+        self._opened = _identity(self._database)
+        return connection
 
     def _check_database(self) -> None:
         """Notice a database that is not there any more; SQLite writes on into the deleted file.
@@ -257,3 +286,15 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
         return None
     found = path.stat()
     return found.st_dev, found.st_ino
+
+
+def sentence(error: Exception, uri: str) -> str:
+    """Return what an error says, in one line without secrets.
+
+    A remedy stands at the end of what MLflow says, so a text that is too long lacks its middle.
+    """
+    text = redact(str(error), uri).partition("\n[SQL:")[0]
+    text = " ".join(text.split()) or type(error).__name__
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    return f"{text[: LONGEST_MESSAGE // 2]} ... {text[-LONGEST_MESSAGE // 2 :]}"

@@ -5,7 +5,7 @@ from contextlib import closing
 
 from mlflow import MlflowClient
 
-from factorlab.files import write_json
+from factorlab.files import read_json, write_json
 from factorlab.journal import Journal
 from factorlab.record import Record
 from sweeps.tracking import Mirror, TrackedTrial, tracking_uri
@@ -105,3 +105,34 @@ def assert_same_points(runs, numbers, sweep=SWEEP):
 
 def state_file(record, sweep=SWEEP):
     return record.path / "mlflow" / f"{sweep}.json"
+
+
+def query(runs, text, *values):
+    """Rows of the runs folder's own database."""
+    with closing(sqlite3.connect(runs / "mlflow.db")) as database:
+        return database.execute(text, values).fetchall()
+
+
+def change(runs, text, *values):
+    """Change the runs folder's own database behind MLflow's back."""
+    with closing(sqlite3.connect(runs / "mlflow.db")) as database, database:
+        database.execute(text, values)
+
+
+def as_earlier_versions_wrote(runs):
+    """Turn a folder into what it would be without the identity of runs folders."""
+    (runs / "mlflow.json").unlink()
+    for table in ("tags", "experiment_tags"):
+        change(runs, f"DELETE FROM {table} WHERE key = 'factorlab.runs_folder'")
+    change(
+        runs,
+        "UPDATE experiments SET artifact_location = '/tmp/cwd/mlruns/0' WHERE name = 'Default'",
+    )
+    for path in runs.glob("trials/*/mlflow/*.json"):
+        write_json(path, read_json(path) | {"store": f"sqlite:///{runs}/mlflow.db"})
+
+
+def tree(folder):
+    """Every file below a folder with its content and time of change."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}

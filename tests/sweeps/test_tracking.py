@@ -161,7 +161,7 @@ def test_points_are_not_repeated_when_the_state_is_behind(runs, damage):
 def test_a_kill_after_sending_does_not_repeat_points(runs, monkeypatch):
     write_record(runs, 0)
     with monkeypatch.context() as patch:
-        patch.setattr("sweeps.mirror.write_json", lambda *_: (_ for _ in ()).throw(OSError("x")))
+        patch.setattr("sweeps.run_state.write_json", lambda *_: (_ for _ in ()).throw(OSError("x")))
         with pytest.raises(OSError, match="x"):
             mirror(runs, [0]).sync()
     mirror(runs, [0]).sync()
@@ -294,7 +294,7 @@ def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeyp
     measures.append(10, {"dimension": 2.0})
     with monkeypatch.context() as patch:
         away = OSError("away")
-        patch.setattr("sweeps.mirror.log_artifacts", lambda *_: (_ for _ in ()).throw(away))
+        patch.setattr("sweeps.child_runs.log_artifacts", lambda *_: (_ for _ in ()).throw(away))
         with pytest.raises(OSError, match="away"):
             mirror(runs, [0]).sync()
     assert mirror(runs, [0]).sync() == 0
