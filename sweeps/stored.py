@@ -240,10 +240,10 @@ def explain(stored: StoredSweep, sweep: str, uri: str) -> Iterator[str]:
             f"{command} runs restore --run-id {stored.deleted_parents[0].info.run_id}; {anew}"
         )
     elif gone:
-        what = "1 run" if len(gone) == 1 else f"{len(gone)} runs"
+        what = "1 run of {} was" if len(gone) == 1 else f"{len(gone)} runs of {{}} were"
         yield (
-            f"MLflow: {what} of {sweep} deleted there and left so; to go on, restore in the UI "
-            f"(state: Deleted); {anew}"
+            f"MLflow: {what.format(sweep)} deleted there, and nothing is sent to it; to go on, "
+            f"restore it in the UI (state: Deleted); {anew}"
         )
     if stored.lost_artifacts is not None:
         yield (
@@ -252,8 +252,7 @@ def explain(stored: StoredSweep, sweep: str, uri: str) -> Iterator[str]:
         )
     if stored.doubles:
         ids = ", ".join(run.info.run_id for run in stored.doubles[:3])
-        more = f" and {len(stored.doubles) - 3} more" if len(stored.doubles) > 3 else ""
-        yield (
-            f"MLflow: {len(stored.doubles)} runs of {sweep} are there a second time; delete them "
-            f"in the UI: {ids}{more}"
-        )
+        count = len(stored.doubles)
+        more = f" and {count - 3} more" if count > 3 else ""
+        what = "1 run is" if count == 1 else f"{count} runs are"
+        yield f"MLflow: {what} in {sweep} a second time; delete what is too much: {ids}{more}"

@@ -3,7 +3,8 @@
 import pytest
 from mirrored import change, copy_store
 
-from sweeps.tracking import Mirror
+from sweeps import store
+from sweeps.uri import uri_of
 
 
 @pytest.fixture
@@ -19,9 +20,7 @@ def no_server(monkeypatch, tmp_path):
 def empty_store(tmp_path_factory):
     """A store without experiments; making one takes MLflow several seconds."""
     runs = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Mirror(runs=runs, sweep="none", experiment="none", profile="smoke", trials=[]).sync()
+    store.open_folder(runs, uri_of(runs))
     change(runs, "DELETE FROM experiment_tags")  # whose folder it was
     return runs / "mlflow.db"
 

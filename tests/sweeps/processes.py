@@ -1,5 +1,7 @@
 """The console command in processes of its own, as the tests of this folder start and watch it."""
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -7,6 +9,19 @@ from pathlib import Path
 import psutil
 
 FACTORLAB = str(Path(sys.executable).parent / "factorlab")
+
+
+def factorlab(*arguments, cwd, **environment):
+    """Run the command and return how it ended."""
+    return subprocess.run(
+        [FACTORLAB, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
+    )
 
 
 def wait_for(condition, seconds=120):

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from processes import FACTORLAB
+from processes import FACTORLAB, factorlab
 
 from factorlab.record import Record
 
@@ -21,19 +21,6 @@ TINY = [
     "training={steps: 8, batch_size: 4, log_every: 2}",
     "evaluation={samples: 9, loss_samples: 4, keep: 1}",
 ]
-
-
-def factorlab(*arguments, cwd, **environment):
-    """Run the command and return how it ended."""
-    return subprocess.run(
-        [FACTORLAB, *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 @pytest.mark.parametrize(
