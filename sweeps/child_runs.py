@@ -68,6 +68,7 @@ class ChildRuns:
 
         self._runs, self._sweep, self._tags = runs, sweep, tags
         self._uncertain: set[str] = set()  # the run may have other points than its state says
+        self._doubtful: set[str] = set()  # what was found of the run may be out of date
         self._settled: set[str] = set()  # ids of runs that were shown as ended for good
 
     def keep(self, found: StoredSweep) -> None:
@@ -80,6 +81,7 @@ class ChildRuns:
         """Look a trial's run up again when its turn comes."""
         self.known.pop(key, None)
         self.complete.discard(key)
+        self._doubtful.add(key)
 
     def bring(
         self, connection: Connection, found: StoredSweep, trial: TrackedTrial, moment: Moment
@@ -103,23 +105,27 @@ class ChildRuns:
         self, connection: Connection, found: StoredSweep, trial: TrackedTrial, record: Record
     ) -> Child | None:
         """Return the run of a trial: as it is remembered, as it is found, or a new one."""
-        runs = found.children.get(trial.key, [])
-        if not runs:
-            if trial.key in found.deleted or found.parent is None:
-                return None
-            run = self._create(connection, found, trial, record)
-            found.children[trial.key] = [run]
-        else:
+        client, runs = connection.client, found.children.get(trial.key, [])
+        if runs:
+            if trial.key in self._doubtful:
+                runs[0] = client.get_run(runs[0].info.run_id)
             run = runs[0]
             self._uncertain.add(trial.key)
-        self._hang(connection.client, found, run)
+        elif trial.key in found.deleted or found.parent is None:
+            return None
+        else:
+            run = self._create(connection, found, trial, record)
+            found.children[trial.key] = [run]
+        self._doubtful.discard(trial.key)
+        self._hang(client, found, run)
         store = connection.store
         child = run_state.load(record, self._sweep, store=store, run=run.info.run_id)
         if child is None or child.status != run.info.status:
             child = Child(run.info.run_id, status=run.info.status)
-            log_parameters(connection.client, run, trial.parameters)
+            known = client.get_run(child.run).data.params if runs else {}
+            log_parameters(client, child.run, trial.parameters, known)
             self._save(connection, found, record, child)
-        elif connection.owner.alone:
+        elif connection.owner.database is not None:
             run_state.forget_missing_files(child, record, run.info.artifact_uri)
         return child
 

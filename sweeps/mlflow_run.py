@@ -18,7 +18,6 @@ from factorlab.record import Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 Item = TypeVar("Item")
 
@@ -123,17 +122,26 @@ def set_tags(client: MlflowClient, run: str, tags: Mapping[str, str]) -> None:
     client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
-def log_parameters(client: MlflowClient, run: Run, parameters: Mapping[str, str]) -> None:
-    """Give a run the parameters that it has not; MLflow lets none be changed."""
+def log_parameters(
+    client: MlflowClient, run: str, parameters: Mapping[str, str], known: Mapping[str, str]
+) -> None:
+    """Give a run the parameters that it has not; MLflow lets none be changed.
+
+    Args:
+        client: of the store.
+        run: id of the run.
+        parameters: that it is to have.
+        known: that it has.
+    """
     from mlflow.entities import Param  # noqa: PLC0415 - seconds
 
     missing = [
         Param(name, value[:PARAMETER_LENGTH])
         for name, value in parameters.items()
-        if name not in run.data.params
+        if name not in known
     ]
     for chunk in _chunks(missing, PARAMETERS_AT_ONCE):
-        client.log_batch(run.info.run_id, params=chunk)
+        client.log_batch(run, params=chunk)
 
 
 def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Path | None) -> None:

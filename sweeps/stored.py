@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps import own_runs
 from sweeps.identity import TAG
 from sweeps.relocate import local_path
 from sweeps.uri import purge_command, redact
@@ -34,8 +35,8 @@ class Owner:
     folders: tuple[str, ...]
     """Identities of the runs folder."""
 
-    alone: bool
-    """The store is the runs folder's own database."""
+    database: Path | None
+    """The runs folder's own database, if that is the store."""
 
     remembered: frozenset[str] = frozenset()
     """Ids of runs that state files of this folder name."""
@@ -46,7 +47,7 @@ class Owner:
         if TAG in tags:
             return tags[TAG] in self.folders
         named = {run.info.run_id, tags.get("mlflow.parentRunId")} & self.remembered
-        return self.alone or bool(named)
+        return self.database is not None or bool(named)
 
 
 @dataclass
@@ -103,12 +104,14 @@ def find(client: MlflowClient, sweep: str, experiment: str, owner: Owner) -> Sto
     the user may have renamed the experiment.
     """
     named = client.get_experiment_by_name(experiment)
-    wanted = f"tags.`factorlab.sweep` = '{sweep}'"
-    runs = search(client, [named.experiment_id], wanted) if named is not None else []
-    found = _sorted_out(runs, owner)
-    if not found.parents and not found.deleted_parents:
-        runs = search(client, experiment_ids(client), wanted)
+    if owner.database is not None:
+        found = _sorted_out(own_runs.runs_of(owner.database, sweep), owner)
+    else:
+        wanted = f"tags.`factorlab.sweep` = '{sweep}'"
+        runs = search(client, [named.experiment_id], wanted) if named is not None else []
         found = _sorted_out(runs, owner)
+        if not found.parents and not found.deleted_parents:
+            found = _sorted_out(search(client, experiment_ids(client), wanted), owner)
     known = [*found.parents, *found.deleted_parents]
     if known:
         found.experiment = client.get_experiment(known[0].info.experiment_id)
@@ -129,7 +132,7 @@ def _sorted_out(runs: Sequence[Run], owner: Owner) -> StoredSweep:
     }
     parents = [p for p in parents if owner.owns(p) or p.info.run_id in empty]
     ours = Owner(
-        owner.folders, owner.alone, owner.remembered | {parent.info.run_id for parent in parents}
+        owner.folders, owner.database, owner.remembered | {parent.info.run_id for parent in parents}
     )
     found = StoredSweep(
         parents=[p for p in parents if _is_active(p)],
@@ -154,6 +157,9 @@ def deleted_ids(client: MlflowClient, sweep: str, experiment: str, owner: Owner)
     """Return the ids of a sweep's deleted runs in one experiment."""
     from mlflow.entities import ViewType  # noqa: PLC0415 - seconds
 
+    if owner.database is not None:
+        runs = own_runs.runs_of(owner.database, sweep)
+        return _sorted_out(runs, owner).deleted_ids
     wanted = f"tags.`factorlab.sweep` = '{sweep}'"
     gone = search(client, [experiment], wanted, ViewType.DELETED_ONLY)
     return frozenset(run.info.run_id for run in gone if owner.owns(run))
@@ -226,7 +232,7 @@ def explain(stored: StoredSweep, sweep: str, uri: str) -> Iterator[str]:
         uri: of the store.
     """
     anew = f"to have it made anew, purge what was deleted: {purge_command(uri)}"
-    command = f"to go on with it: MLFLOW_TRACKING_URI={shlex.quote(redact(uri, uri))} mlflow"
+    command = f"to go on with it: MLFLOW_TRACKING_URI={shlex.quote(redact(uri))} mlflow"
     experiment, gone = stored.experiment, stored.deleted
     if stored.closed and experiment is not None and experiment.lifecycle_stage == "deleted":
         yield (

@@ -81,7 +81,7 @@ def connect(runs: Path, sweep: str | None) -> tuple[Connection, str | None]:
     opened = store.open_folder(runs, uri)
     name = run_state.OWN if opened.alone else redact(uri, uri)
     remembered = frozenset[str]() if opened.alone else run_state.remembered(runs, sweep, store=name)
-    owner = Owner(opened.folders, opened.alone, remembered)
+    owner = Owner(opened.folders, own_database(uri, runs), remembered)
     if opened.alone:
         uri = uri_of(runs)  # however the user spelled it
     return Connection(store.connect(uri), owner, name, artifact_root(uri, runs)), opened.note

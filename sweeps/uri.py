@@ -95,7 +95,7 @@ def purge_command(uri: str) -> str:
     """Return the command that removes for good what was deleted in a store."""
     if _kind(uri) not in _DATABASES:
         return "mlflow gc, on the server"
-    shown = shlex.quote(redact(uri, uri))
+    shown = shlex.quote(redact(uri))
     return f"mlflow gc --backend-store-uri {shown} --tracking-uri {shown}"
 
 
@@ -105,7 +105,8 @@ def redact(text: str, uri: str = "") -> str:
     secrets += [match[2] for match in _SECRET_OPTION.finditer(uri)]
     for match in _CREDENTIALS.finditer(uri):
         user, _, password = match[1].partition(":")
-        secrets.append(password or user)
+        if password or _kind(uri) not in _DATABASES:  # alone, a user may be a token
+            secrets.append(password or user)
     text = _SECRET_OPTION.sub(r"\1***", _CREDENTIALS.sub("://***@", text))
     for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")

@@ -28,10 +28,13 @@ from mirrored import (
     write_record,
 )
 from mlflow.entities import ViewType
+from processes import wait_for
 
 from factorlab.record import Record
 
 pytestmark = pytest.mark.usefixtures("no_server")
+
+GONE = FileNotFoundError(2, "No such file or directory")
 
 
 def statuses(runs):
@@ -321,3 +324,22 @@ def test_tags_that_are_no_keys_become_no_paths(runs):
         rows = database.execute("SELECT status FROM runs WHERE status = 'RUNNING'").fetchall()
     assert len(rows) == 1
     assert not (runs / "out").exists()
+
+
+def test_a_run_that_a_record_failed_for_a_moment_ends_as_it_should(runs, monkeypatch):
+    record = write_record(runs, 0)
+    mirror(runs, [0]).sync()
+    assert statuses(runs) == {0: "KILLED"}
+    following = mirror(runs, [0])
+    following.start()
+    write_record(runs, 0, [60])
+    wait_for(lambda: statuses(runs) == {0: "RUNNING"})
+    with monkeypatch.context() as patch:
+        patch.setattr("sweeps.child_runs.log_artifacts", lambda *_: (_ for _ in ()).throw(GONE))
+        wait_for(lambda: following.problem is not None)
+    wait_for(lambda: following.problem is None)
+    following.stop()
+    assert following.problem is None
+    assert statuses(runs) == {0: "KILLED"}
+    assert assert_same_points(runs, [0]) == 12
+    assert record.state() == "resumable"

@@ -191,23 +191,6 @@ def test_another_store_gets_everything(runs, tmp_path, empty_store, monkeypatch)
     assert assert_same_points(runs, [0]) == first
 
 
-def test_what_was_deleted_in_the_store_is_made_anew(runs):
-    write_record(runs, 0, done=True)
-    write_record(runs, 1)
-    following = mirror(runs, [0, 1])
-    first = following.sync()
-    (parent,) = parents(runs)
-    client_of(runs).delete_run(children(runs)[key_of(1)].info.run_id)
-    write_record(runs, 1, [60])
-    with pytest.raises(Exception, match="deleted"):
-        following.sync()
-    assert following.sync() == 12
-    for run in all_runs(runs):
-        client_of(runs).delete_run(run.info.run_id)
-    assert mirror(runs, [0, 1]).sync() == first + 2 == assert_same_points(runs, [0, 1])
-    assert parents(runs)[0].info.run_id != parent.info.run_id
-
-
 def test_growing_journals_are_followed(runs):
     following = mirror(runs, range(3))
     following.start()
