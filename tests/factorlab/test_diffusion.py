@@ -9,6 +9,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from diffusers.schedulers import scheduling_ddpm
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rounding import EXACT, SINGLE, gamma, in_float64
 
 from factorlab.config import DiffusionSettings
 from factorlab.diffusion import Diffusion, SampleNoise, cumulative_alphas
@@ -42,8 +43,8 @@ def scheduler_of(kind, settings, **options):
     )
 
 
-def in_double(scheduler, settings):
-    """Let a scheduler compute in float64, so that what differs is our own rounding alone.
+def ready(scheduler, settings):
+    """Return a scheduler that samples in float64.
 
     Its own products of betas are compared with ours in the first test.
     """
@@ -51,6 +52,13 @@ def in_double(scheduler, settings):
     scheduler.one = scheduler.final_alpha_cumprod = torch.ones((), dtype=torch.float64)
     scheduler.set_timesteps(settings.sampling_steps)
     return scheduler
+
+
+def diffusion_of(settings):
+    """Return a diffusion process whose table of ``abar`` is in float64."""
+    diffusion = Diffusion(settings)
+    diffusion.abar = cumulative_alphas(settings)
+    return diffusion
 
 
 # --- the forward process ----------------------------------------------------------------------
@@ -61,9 +69,19 @@ def in_double(scheduler, settings):
 def test_the_cumulative_alphas_are_those_of_diffusers(schedule, timesteps):
     settings = DiffusionSettings(timesteps=timesteps, schedule=schedule, sampling_steps=1)
     ours = cumulative_alphas(settings)
-    theirs = scheduler_of(DDPMScheduler, settings).alphas_cumprod
+    scheduler = scheduler_of(DDPMScheduler, settings)
+    theirs, beta = scheduler.alphas_cumprod.double(), scheduler.betas.double()
     assert ours.shape == (timesteps,)
-    np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=1e-7)
+    # Theirs are float32: a beta has at most four roundings (as a point between two ends), of which
+    # 1 - beta has the share beta / (1 - beta); a factor and its product have one each.
+    roundings = torch.cumsum(2 + 4 * beta / (1 - beta), dim=0)
+    assert ((ours - theirs).abs() <= gamma(roundings) * theirs).all()
+
+
+def test_the_table_of_a_process_is_the_cumulative_alphas_rounded_to_float32():
+    settings = DiffusionSettings(timesteps=1000)
+    table = Diffusion(settings).abar
+    assert torch.equal(table, cumulative_alphas(settings).float())
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
@@ -78,7 +96,7 @@ def test_the_cumulative_alphas_are_the_products_of_the_betas(schedule):
         product *= 1 - beta
         expected.append(product)
     settings = DiffusionSettings(timesteps=T, schedule=schedule)
-    np.testing.assert_allclose(cumulative_alphas(settings), expected, rtol=1e-12)
+    np.testing.assert_allclose(cumulative_alphas(settings), expected, rtol=EXACT)
 
 
 def test_noise_is_added_by_its_share_at_every_time():
@@ -87,8 +105,12 @@ def test_noise_is_added_by_its_share_at_every_time():
     x_t = diffusion.add_noise(x_0, torch.arange(7), noise)
     abar = cumulative_alphas(diffusion.settings)
     for t in range(7):
-        expected = math.sqrt(abar[t]) * x_0[t] + math.sqrt(1 - abar[t]) * noise[t]
-        torch.testing.assert_close(x_t[t], expected)
+        signal, spread = math.sqrt(abar[t]), math.sqrt(1 - abar[t])
+        expected = signal * x_0[t].double() + spread * noise[t].double()
+        # Roundings: the table, 1 - abar, its root, a product, the sum. The table's own error, half
+        # a unit of abar, is 1 / (1 - abar) times as large in 1 - abar.
+        size = signal * x_0[t].abs() + spread * noise[t].abs()
+        assert ((x_t[t] - expected).abs() <= gamma(4 + 1 / (1 - abar[t])) * size).all()
 
 
 # --- the loss ---------------------------------------------------------------------------------
@@ -111,23 +133,26 @@ def test_the_loss_is_zero_for_a_model_that_predicts_the_noise(t, seed):
 
 
 @given(times, st.integers(0, 99))
+@in_float64()
 def test_the_loss_is_zero_for_the_v_that_turns_x_t_back_into_x_0(t, seed):
     """``x_0 = signal x_t - spread v`` (Salimans and Ho 2022, appendix D), solved for v."""
-    diffusion = Diffusion(DiffusionSettings(prediction="v"))
+    diffusion = diffusion_of(DiffusionSettings(prediction="v"))
     x_0, labels, t, noise = batch_at(t, seed)
-    abar = cumulative_alphas(diffusion.settings)[t].view(-1, 1, 1, 1)
+    abar = diffusion.abar[t].view(-1, 1, 1, 1)
 
     def perfect(x_t, t, labels):
-        return ((abar.sqrt() * x_t - x_0) / (1 - abar).sqrt()).float()
+        return (abar.sqrt() * x_t - x_0) / (1 - abar).sqrt()
 
     loss = diffusion.loss(perfect, x_0, labels, t, noise)
-    assert loss < 1e-6
-    assert diffusion.loss(lambda *a: perfect(*a) + 0.1, x_0, labels, t, noise) > 0.009
+    assert loss < EXACT**2
+    off = diffusion.loss(lambda *a: perfect(*a) + 0.1, x_0, labels, t, noise)
+    assert float(off) == pytest.approx(0.01, rel=EXACT)
 
 
 @given(times, st.integers(0, 99))
+@in_float64()
 def test_the_v_target_stands_for_x_0_and_for_the_noise(t, seed):
-    diffusion = Diffusion(DiffusionSettings(prediction="v"))
+    diffusion = diffusion_of(DiffusionSettings(prediction="v"))
     x_0, labels, t, noise = batch_at(t, seed)
     seen = {}
 
@@ -139,17 +164,18 @@ def test_the_v_target_stands_for_x_0_and_for_the_noise(t, seed):
     # The gradient of the squared error at zero gives the target back.
     diffusion.loss(spy, x_0, labels, t, noise).backward()
     v = -seen["prediction"].grad * x_0.numel() / 2
-    abar = cumulative_alphas(diffusion.settings)[t].float().view(-1, 1, 1, 1)
+    abar = diffusion.abar[t].view(-1, 1, 1, 1)
     signal, spread = abar.sqrt(), (1 - abar).sqrt()
-    torch.testing.assert_close(signal * seen["x_t"] - spread * v, x_0, atol=1e-5, rtol=0)
-    torch.testing.assert_close(spread * seen["x_t"] + signal * v, noise, atol=1e-5, rtol=0)
+    torch.testing.assert_close(signal * seen["x_t"] - spread * v, x_0, atol=EXACT, rtol=0)
+    torch.testing.assert_close(spread * seen["x_t"] + signal * v, noise, atol=EXACT, rtol=0)
 
 
+@in_float64()
 def test_the_loss_is_the_mean_square_over_all_pixels():
-    diffusion = Diffusion(DiffusionSettings())
+    diffusion = diffusion_of(DiffusionSettings())
     x_0, labels, t, noise = batch_at([0, 500, 999])
     loss = diffusion.loss(lambda x, *_: torch.zeros_like(x), x_0, labels, t, noise)
-    assert float(loss) == pytest.approx(float(noise.double().square().mean()), rel=1e-6)
+    assert float(loss) == pytest.approx(float(noise.square().mean()), rel=EXACT)
 
 
 # --- sampling against diffusers ---------------------------------------------------------------
@@ -158,6 +184,7 @@ def test_the_loss_is_the_mean_square_over_all_pixels():
 @pytest.mark.parametrize("prediction", ["noise", "v"])
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("timesteps", [50, 200])
+@in_float64()
 def test_eta_one_with_every_step_is_the_ddpm_of_diffusers(
     prediction, schedule, timesteps, monkeypatch
 ):
@@ -169,21 +196,22 @@ def test_eta_one_with_every_step_is_the_ddpm_of_diffusers(
         schedule=schedule,
     )
     scheduler = scheduler_of(DDPMScheduler, settings, variance_type="fixed_small")
-    scheduler = in_double(scheduler, settings)
+    scheduler = ready(scheduler, settings)
     noise = SampleNoise(SEEDS, SIDE, "cpu")
-    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *_, **__: noise.draw().double())
-    x = noise.draw().double()
+    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *_, **__: noise.draw())
+    x = noise.draw()
     for t in scheduler.timesteps:
-        output = denoiser(x, t.expand(len(x)), LABELS.double())
+        output = denoiser(x, t.expand(len(x)), LABELS)
         x = scheduler.step(output, t, x).prev_sample
-    ours = Diffusion(settings).sample(denoiser, LABELS, SEEDS, SIDE)
-    torch.testing.assert_close(ours.double(), x, atol=1e-5, rtol=0)
+    ours = diffusion_of(settings).sample(denoiser, LABELS, SEEDS, SIDE)
+    torch.testing.assert_close(ours, x, atol=EXACT, rtol=0)
 
 
 @pytest.mark.parametrize("prediction", ["noise", "v"])
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("eta", [0.0, 0.5])
 @pytest.mark.parametrize(("timesteps", "steps"), [(1000, 20), (1000, 50), (60, 60)])
+@in_float64()
 def test_a_smaller_eta_is_the_ddim_of_diffusers(prediction, schedule, eta, timesteps, steps):
     settings = DiffusionSettings(
         timesteps=timesteps,
@@ -193,22 +221,22 @@ def test_a_smaller_eta_is_the_ddim_of_diffusers(prediction, schedule, eta, times
         schedule=schedule,
     )
     scheduler = scheduler_of(DDIMScheduler, settings, set_alpha_to_one=True)
-    scheduler = in_double(scheduler, settings)
+    scheduler = ready(scheduler, settings)
     assert Diffusion(settings).sampling_times() == scheduler.timesteps.tolist()
     noise = SampleNoise(SEEDS, SIDE, "cpu")
-    x = noise.draw().double()
+    x = noise.draw()
     for t in scheduler.timesteps:
-        output = denoiser(x, t.expand(len(x)), LABELS.double())
+        output = denoiser(x, t.expand(len(x)), LABELS)
         x = scheduler.step(
             output,
             t,
             x,
             eta=eta,
             use_clipped_model_output=True,
-            variance_noise=noise.draw().double() if eta > 0 else None,
+            variance_noise=noise.draw() if eta > 0 else None,
         ).prev_sample
-    ours = Diffusion(settings).sample(denoiser, LABELS, SEEDS, SIDE)
-    torch.testing.assert_close(ours.double(), x, atol=1e-5, rtol=0)
+    ours = diffusion_of(settings).sample(denoiser, LABELS, SEEDS, SIDE)
+    torch.testing.assert_close(ours, x, atol=EXACT, rtol=0)
 
 
 # --- sampling against laws --------------------------------------------------------------------
@@ -225,9 +253,10 @@ def test_sampling_visits_as_many_falling_times_as_asked_from_the_last(timesteps_
     assert visited[0] == T - 1
     assert min(visited) >= 0
     assert (np.diff(visited) < 0).all()
-    # Trailing spacing: t + 1 is T (1 - k / steps) to the nearest whole number.
-    exact = T - T * np.arange(steps) / steps
-    assert np.abs(np.array(visited) + 1 - exact).max() <= 0.5 + 1e-6
+    # Trailing spacing: t + 1 is T (1 - k / steps) to the nearest whole number, times `steps` here.
+    exact = T * (steps - np.arange(steps))
+    # Halves may go either way: T k / steps has been rounded.
+    assert (2 * np.abs((np.array(visited) + 1) * steps - exact) <= steps).all()
 
 
 @pytest.mark.parametrize("prediction", ["noise", "v"])
@@ -265,33 +294,35 @@ def test_samples_stay_in_the_range_of_images_whatever_is_predicted(slope, offset
 
 @pytest.mark.parametrize("steps", [1, 7, 61, 100])
 @pytest.mark.parametrize("eta", [0.0, 1.0])
+@in_float64()
 def test_a_denoiser_that_knows_the_image_draws_it(steps, eta):
     settings = DiffusionSettings(sampling_steps=steps, eta=eta, prediction="v")
     image = torch.rand(4, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    abar = cumulative_alphas(settings).float()
+    diffusion = diffusion_of(settings)
 
     def knowing(x_t, t, labels):
         assert (t >= 0).all()
-        a = abar[t].view(-1, 1, 1, 1)
+        a = diffusion.abar[t].view(-1, 1, 1, 1)
         return (a.sqrt() * x_t - image) / (1 - a).sqrt()
 
-    x = Diffusion(settings).sample(knowing, LABELS, SEEDS, SIDE)
-    torch.testing.assert_close(x, image, atol=1e-4, rtol=0)
+    x = diffusion.sample(knowing, LABELS, SEEDS, SIDE)
+    torch.testing.assert_close(x, image, atol=EXACT, rtol=0)
 
 
 # --- seeds ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
+@in_float64()
 def test_a_sample_does_not_depend_on_its_batch(eta):
     diffusion = Diffusion(DiffusionSettings(sampling_steps=10, eta=eta))
     together = diffusion.sample(denoiser, LABELS, SEEDS, SIDE)
     alone = [
         diffusion.sample(denoiser, LABELS[k : k + 1], SEEDS[k : k + 1], SIDE) for k in range(4)
     ]
-    torch.testing.assert_close(torch.cat(alone), together, atol=1e-6, rtol=0)
+    torch.testing.assert_close(torch.cat(alone), together, atol=EXACT, rtol=0)
     backwards = diffusion.sample(denoiser, LABELS.flip(0), SEEDS[::-1], SIDE)
-    torch.testing.assert_close(backwards.flip(0), together, atol=1e-6, rtol=0)
+    torch.testing.assert_close(backwards.flip(0), together, atol=EXACT, rtol=0)
     assert not torch.allclose(together, diffusion.sample(denoiser, LABELS, [9, 8, 7, 6], SIDE))
 
 

@@ -1,13 +1,13 @@
 """Scores, evaluation labels, and an evaluator tested with models whose answers are known."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rounding import EXACT, in_float64
 from torch import nn
 
 from factorlab import lattice
@@ -182,7 +182,7 @@ class Knowing(nn.Module):
     def __init__(self, settings, move=lambda labels: labels):
         super().__init__()
         self.data, self.move = settings.data, move
-        self.abar = cumulative_alphas(settings.diffusion).float()
+        self.abar = cumulative_alphas(settings.diffusion).float()  # in float64 where the test is
         self.seen = []
 
     def forward(self, x, t, labels):
@@ -193,8 +193,9 @@ class Knowing(nn.Module):
 
 
 def evaluator_of(settings):
-    dataset = build(settings.data, settings.seed)
-    return Evaluator(settings, dataset, Diffusion(settings.diffusion), CPU)
+    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
+    diffusion.abar = cumulative_alphas(settings.diffusion).float()
+    return Evaluator(settings, dataset, diffusion, CPU)
 
 
 DATA = [
@@ -208,6 +209,7 @@ DATA = [
 
 
 @pytest.mark.parametrize("data", DATA)
+@in_float64()
 def test_a_model_that_knows_every_image_reaches_the_ceiling_with_no_loss(data):
     settings = settings_of(data=data, evaluation={"samples": 60})
     metrics = evaluator_of(settings).evaluate(Knowing(settings)).metrics
@@ -217,8 +219,8 @@ def test_a_model_that_knows_every_image_reaches_the_ceiling_with_no_loss(data):
     }
     for name, value in accuracies.items():
         assert value == metrics[name.replace("accuracy", "ceiling")] == 1
-    assert metrics["train_loss"] < 1e-6
-    assert metrics["validation_loss"] < 1e-6
+    assert metrics["train_loss"] < EXACT**2
+    assert metrics["validation_loss"] < EXACT**2
 
 
 def test_on_all_labels_the_ceiling_is_that_of_the_reader():
@@ -226,9 +228,12 @@ def test_on_all_labels_the_ceiling_is_that_of_the_reader():
     settings = settings_of(data={"size": 8}, evaluation={"labels": "all", "samples": 225})
     metrics = evaluator_of(settings).evaluate(Knowing(settings)).metrics
     assert round(100 * metrics["ceiling"]) == 91
-    assert metrics["accuracy"] == pytest.approx(metrics["ceiling"], abs=0.01)
+    # Images of the model are rendered in float32: a pixel on the edge of two grey values may have
+    # the other one, and a label on the edge of being right with it; that of two labels at most.
+    assert metrics["accuracy"] == pytest.approx(metrics["ceiling"], abs=2 / 225)
 
 
+@in_float64()
 def test_each_way_to_fail_has_its_share():
     settings = settings_of(data={"size": 8})
     evaluator = evaluator_of(settings)
@@ -244,11 +249,10 @@ def test_each_way_to_fail_has_its_share():
     shifted = metrics(lambda labels: torch.stack([9 - labels[:, 0], labels[:, 1]], 1))
     assert shifted["accuracy_y"] == 1
     middle = np.abs(2 * evaluator.labels[:, 0] - 9) < 0.6  # mirrored to within a pixel
-    assert shifted["share_misplaced"] == pytest.approx(1 - middle.mean(), abs=0.05)
+    assert shifted["share_misplaced"] == pytest.approx(1 - middle.mean())
     assert shifted["share_none"] == shifted["share_several"] == 0
 
 
-@lru_cache
 def untrained():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -257,6 +261,7 @@ def untrained():
 
 @pytest.mark.parametrize("batch_size", [1, 7])
 @pytest.mark.parametrize("eta", [0.0, 1.0])
+@in_float64()
 def test_results_do_not_depend_on_the_batch_size(batch_size, eta):
     def outcome(size):
         settings = settings_of(
@@ -265,28 +270,28 @@ def test_results_do_not_depend_on_the_batch_size(batch_size, eta):
         return evaluator_of(settings).evaluate(untrained())
 
     small, large = outcome(batch_size), outcome(256)
-    difference = np.abs(small.images.astype(int) - large.images.astype(int))
-    assert difference.max() <= 1
+    np.testing.assert_array_equal(small.images, large.images)
     np.testing.assert_array_equal(small.labels, large.labels)
     for name, value in large.metrics.items():
         if name.endswith("loss"):
-            assert small.metrics[name] == pytest.approx(value, rel=1e-5)
+            assert small.metrics[name] == pytest.approx(value, rel=EXACT)
         else:
             assert small.metrics[name] == value
 
 
+@in_float64()
 def test_testing_fewer_labels_leaves_the_image_of_each():
     """A label's noise comes from its place in the lattice."""
 
     def images(samples):
         settings = settings_of(evaluation={"samples": samples, "keep": 10**6})
         outcome = evaluator_of(settings).evaluate(untrained())
-        return dict(zip(map(tuple, outcome.labels), outcome.images.astype(int), strict=True))
+        return dict(zip(map(tuple, outcome.labels), outcome.images, strict=True))
 
     few, many = images(10), images(49)
     assert set(few) < set(many)
     for label, image in few.items():
-        assert np.abs(image - many[label]).max() <= 1
+        np.testing.assert_array_equal(image, many[label])
 
 
 def test_evaluating_twice_gives_the_same_and_disturbs_nothing():

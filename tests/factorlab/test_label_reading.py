@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from rounding import EXACT
 
 from factorlab import lattice, looks
 from factorlab.config import DataSettings
@@ -123,7 +124,7 @@ def test_two_shapes_are_several_and_read_at_the_centroid_of_the_darkness(w, h, o
     x = (dark_one * (2 + (w - 1) / 2) + dark_other * 9.5) / total
     y = (dark_one * (2 + (h - 1) / 2) + dark_other * 10) / total
     assert readings.objects.tolist() == [2]
-    np.testing.assert_allclose(readings.labels, [[x, y]], atol=1e-9)
+    np.testing.assert_allclose(readings.labels, [[x, y]], rtol=0, atol=EXACT)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -197,7 +198,7 @@ any_images = hnp.arrays(np.uint8, (9, 9))
 def test_transposing_any_image_swaps_x_and_y(image, look):
     straight = read(image[None], look)
     swapped = read(np.ascontiguousarray(image.T)[None], look)
-    np.testing.assert_allclose(swapped.labels, straight.labels[:, ::-1], atol=1e-9)
+    np.testing.assert_allclose(swapped.labels, straight.labels[:, ::-1], rtol=0, atol=EXACT)
     assert swapped.objects.tolist() == straight.objects.tolist()
 
 
@@ -205,8 +206,8 @@ def test_transposing_any_image_swaps_x_and_y(image, look):
 def test_mirroring_any_image_mirrors_x(image, look):
     straight = read(image[None], look)
     mirrored = read(np.ascontiguousarray(image[:, ::-1])[None], look)
-    np.testing.assert_allclose(mirrored.labels[:, 0], 10 - straight.labels[:, 0], atol=1e-9)
-    np.testing.assert_allclose(mirrored.labels[:, 1], straight.labels[:, 1], atol=1e-9)
+    np.testing.assert_allclose(mirrored.labels[:, 0], 10 - straight.labels[:, 0], rtol=0, atol=EXACT)
+    np.testing.assert_allclose(mirrored.labels[:, 1], straight.labels[:, 1], rtol=0, atol=EXACT)
     assert mirrored.objects.tolist() == straight.objects.tolist()
 
 
@@ -229,7 +230,7 @@ def test_rolling_a_periodic_image_moves_what_is_read_around_the_torus(x, y, by_x
     before = read(image, reader, periodic=True)
     after = read(np.roll(image, (by_y, by_x), axis=(1, 2)), reader, periodic=True)
     moved = around(after.labels - before.labels - (by_x, by_y), 8)
-    np.testing.assert_allclose(moved, 0, atol=1e-6)
+    np.testing.assert_allclose(moved, 0, atol=EXACT)
     assert after.objects.tolist() == before.objects.tolist() == [1]
 
 

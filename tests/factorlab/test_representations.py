@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from rounding import EXACT, HALF, SINGLE, in_float64
 
 from factorlab.config import parse
 from factorlab.diffusion import Diffusion
@@ -33,6 +34,7 @@ def model_of(settings):
 
 
 @pytest.mark.parametrize("time", [0, 500])
+@in_float64()
 def test_the_outputs_are_those_of_the_sample_seen_again_in_the_order_of_the_labels(tmp_path, time):
     settings = settings_of({"layers": ["layer1", "layer4"], "time": time})
     model, diffusion = model_of(settings), Diffusion(settings.diffusion)
@@ -52,7 +54,9 @@ def test_the_outputs_are_those_of_the_sample_seen_again_in_the_order_of_the_labe
         found = read(record.represented()[7], layer)
         assert (found.step, found.sides) == (7, (3, 3))
         np.testing.assert_array_equal(found.labels, grid_labels(settings))
-        np.testing.assert_allclose(found.points, outputs[layer].flatten(1), rtol=2e-3, atol=2e-3)
+        # One rounding to float32 and one to float16, whose smallest step is 2^-24.
+        rounded = {"rtol": HALF + SINGLE, "atol": 2**-25 + EXACT}
+        np.testing.assert_allclose(found.points, outputs[layer].flatten(1), **rounded)
         assert found.points.dtype == np.float16
         assert isinstance(found.points, np.memmap)
 

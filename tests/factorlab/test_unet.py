@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rounding import EXACT, gamma, in_float64
 from torch import nn
 
 from factorlab.config import ModelSettings
@@ -123,12 +124,14 @@ def test_the_tap_is_closed_by_an_exception_and_changes_no_prediction():
 def test_the_encoding_is_its_formula(positions, length):
     encoded = sinusoidal(torch.tensor(positions), length)
     for row, t in zip(encoded, positions, strict=True):
-        expected = []
+        expected, bound = [], []
         for i in range(length // 2):
-            angle = t / 10000 ** (2 * i / length)
+            power = math.log(10000) * 2 * i / length
+            angle = t * math.exp(-power)
             expected += [math.sin(angle), math.cos(angle)]
-        # An angle of 1000 has an error of 6e-5 in float32.
-        np.testing.assert_allclose(row, expected, atol=3e-4)
+            # Of the power three roundings, of exp two, of the product one; of a sine or cosine two.
+            bound += 2 * [gamma(3 * power + 3) * abs(angle) + gamma(2)]
+        assert (np.abs(row.double().numpy() - expected) <= bound).all()
 
 
 def test_the_encoding_of_whole_time_steps_is_that_of_the_numbers():
@@ -164,15 +167,16 @@ def test_each_block_is_conditioned():
         assert (model(*batch) - before).abs().max() > 1e-5
 
 
+@in_float64()
 @torch.no_grad()
 def test_a_prediction_does_not_depend_on_its_batch_or_its_memory_format():
     model = network(8)
     x, t, labels = inputs(5, 9)
     together = model(x, t, labels)
     alone = torch.cat([model(x[k : k + 1], t[k : k + 1], labels[k : k + 1]) for k in range(5)])
-    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(alone, together, atol=EXACT, rtol=EXACT)
     last = x.expand(-1, 1, -1, -1).to(memory_format=torch.channels_last)
-    torch.testing.assert_close(model(last, t, labels), together, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(model(last, t, labels), together, atol=EXACT, rtol=EXACT)
 
 
 def test_every_weight_is_used():
@@ -211,6 +215,7 @@ gelu = np.vectorize(lambda v: v * (1 + math.erf(v / math.sqrt(2))) / 2)
 
 
 @pytest.mark.parametrize("residual", [False, True])
+@in_float64()
 @torch.no_grad()
 def test_the_double_convolution_is_the_one_of_the_papers(residual):
     outputs = 2 if residual else 5
@@ -221,10 +226,12 @@ def test_the_double_convolution_is_the_one_of_the_papers(residual):
     for image, ours in zip(x.double().numpy(), block(x), strict=True):
         hidden = gelu(group_norm(conv_3x3(image, first), scale_1, shift_1))
         out = group_norm(conv_3x3(hidden, second), scale_2, shift_2)
-        np.testing.assert_allclose(ours, gelu(image + out) if residual else out, atol=2e-5)
+        expected = gelu(image + out) if residual else out
+        np.testing.assert_allclose(ours, expected, rtol=EXACT, atol=EXACT)
 
 
 @pytest.mark.parametrize(("channels", "side"), [(4, 3), (8, 4), (16, 1)])
+@in_float64()
 @torch.no_grad()
 def test_attention_is_that_of_torch_with_the_same_weights(channels, side):
     ours = randomized(SelfAttention(channels))
@@ -240,22 +247,24 @@ def test_attention_is_that_of_torch_with_the_same_weights(channels, side):
     tokens = tokens + reference(normal, normal, normal, need_weights=False)[0]
     tokens = tokens + ours.feed_forward(tokens)
     expected = tokens.reshape(2, side, side, channels).permute(0, 3, 1, 2)
-    torch.testing.assert_close(ours(x), expected, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(ours(x), expected, atol=EXACT, rtol=EXACT)
     last = x.contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(ours(last), expected, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(ours(last), expected, atol=EXACT, rtol=EXACT)
 
 
 @given(st.permutations(range(9)))
 @settings(max_examples=20)
+@in_float64()
 @torch.no_grad()
 def test_attention_does_not_know_where_a_pixel_is(order):
     attention = randomized(SelfAttention(8))
     x = torch.randn(1, 8, 3, 3, generator=torch.Generator().manual_seed(3))
     moved = x.flatten(2)[:, :, order].view(1, 8, 3, 3)
     expected = attention(x).flatten(2)[:, :, order].view(1, 8, 3, 3)
-    torch.testing.assert_close(attention(moved), expected, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(attention(moved), expected, atol=EXACT, rtol=EXACT)
 
 
+@in_float64()
 @torch.no_grad()
 def test_a_block_is_its_parts_in_the_papers_order():
     """Pool, two double convolutions, the condition at every pixel, attention; up mirrors it."""
@@ -271,7 +280,7 @@ def test_a_block_is_its_parts_in_the_papers_order():
     silu = condition * torch.sigmoid(condition)
     added = silu @ down.condition[1].weight.T + down.condition[1].bias
     expected = down.attention(down.second(down.first(pooled)) + added[:, :, None, None])
-    torch.testing.assert_close(down(x, condition), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(down(x, condition), expected, atol=EXACT, rtol=EXACT)
 
     up = randomized(Up(12, 4, 6))
     skip = torch.randn(2, 8, 9, 9, generator=g)
@@ -283,4 +292,4 @@ def test_a_block_is_its_parts_in_the_papers_order():
     added = silu @ up.condition[1].weight.T + up.condition[1].bias
     features = up.second(up.first(torch.cat([skip, wide], dim=1)))
     expected = up.attention(features + added[:, :, None, None])
-    torch.testing.assert_close(up(x, condition, skip), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(up(x, condition, skip), expected, atol=EXACT, rtol=EXACT)
