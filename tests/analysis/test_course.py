@@ -7,6 +7,7 @@ from threading import Thread
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from rounding import EXACT
 
 from analysis import course, portraits
 from analysis.factorization import clifford_torus, solid_torus
@@ -58,7 +59,7 @@ def test_the_factorized_ideal_has_its_measures(clifford):
 def test_the_coupled_ideal_has_its_own():
     points = solid_torus(*SIDES).reshape(-1, 3)
     numbers = measure(points, labels_of(SIDES), SIDES, period=16).numbers
-    assert numbers["factorization"] == pytest.approx(0, abs=1e-9)
+    assert numbers["factorization"] == pytest.approx(0, abs=EXACT)
     assert 2 < numbers["dimension"] < 3
 
 
