@@ -35,7 +35,9 @@ def test_components_are_those_of_scikit_learn(data, shape):
     there = reference.transform(points)
     for one, other in ((found.scores, there), (found.scores[:, :1], None)):
         if other is not None:
-            np.testing.assert_allclose(one @ one.T, other @ other.T, rtol=0, atol=EXACT * largest * shape[0])
+            np.testing.assert_allclose(
+                one @ one.T, other @ other.T, rtol=0, atol=EXACT * largest * shape[0]
+            )
     assert found.share(4) == pytest.approx(reference.explained_variance_ratio_[:4].sum())
     ratio = reference.explained_variance_
     assert participation_ratio(points) == pytest.approx(ratio.sum() ** 2 / (ratio**2).sum())

@@ -18,7 +18,9 @@ def test_a_circle_dies_in_closed_form():
     found = persistence(np.stack([np.cos(angle), np.sin(angle)], axis=1), limit=1)
     (loop,) = found.diagrams[1]
     # Born with the polygon's side, it dies with the inscribed triangle (Adamaszek and Adams 2017).
-    assert loop == pytest.approx([2 * np.sin(np.pi / 60), np.sqrt(3)], rel=gamma(2))  # by ripser, in float32
+    assert loop == pytest.approx(
+        [2 * np.sin(np.pi / 60), np.sqrt(3)], rel=gamma(2)
+    )  # by ripser, in float32
     assert found.scale == pytest.approx(2)
     assert found.spacing == 0
 

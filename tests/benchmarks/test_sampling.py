@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from rounding import in_float64
 from sampling import drawn_right
 
 from factorlab.config import parse
@@ -25,6 +26,7 @@ class Knowing(torch.nn.Module):
 
 
 @pytest.mark.parametrize("images", [30, 80])
+@in_float64()
 def test_a_network_that_knows_reaches_the_ceiling(images):
     settings = parse(
         {
@@ -38,5 +40,5 @@ def test_a_network_that_knows_reaches_the_ceiling(images):
     evaluator = Evaluator(settings, dataset, Diffusion(settings.diffusion), device)
     assert len(right) % len(evaluator.labels) == 0
     assert len(right) >= images
-    assert np.mean(right) == pytest.approx(evaluator.ceiling["ceiling"], abs=0.03)
+    assert np.mean(right) == pytest.approx(evaluator.ceiling["ceiling"])
     assert seconds > 0

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from rounding import EXACT, in_float64
 from training_step import eager_unet
 
 from factorlab.config import parse
@@ -22,6 +23,7 @@ def eager_name(name):
 
 @pytest.mark.parametrize("weights", [True, False])
 @pytest.mark.parametrize(("size", "width"), [(8, 8), (13, 16)])
+@in_float64()
 def test_eager_form_is_the_same_network(size, width, weights):
     torch.manual_seed(0)
     settings = parse({"model": {"width": width}}).model
@@ -35,9 +37,9 @@ def test_eager_form_is_the_same_network(size, width, weights):
     for name, model in (("ours", ours), ("eager", eager)):
         outputs[name] = model(*inputs)
         outputs[name].backward(slopes)
-    torch.testing.assert_close(outputs["eager"], outputs["ours"], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outputs["eager"], outputs["ours"], rtol=EXACT, atol=EXACT)
     gradients = dict(eager.named_parameters())
     for name, weight in ours.named_parameters():
         reference = gradients[eager_name(name)].grad
         difference = (weight.grad - reference).norm()
-        assert difference <= 1e-4 * reference.norm() + 1e-5, name
+        assert difference <= EXACT * (1 + reference.norm()), name

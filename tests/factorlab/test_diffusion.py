@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from diffusers.schedulers import scheduling_ddpm
 from hypothesis import example, given
 from hypothesis import strategies as st
-from rounding import EXACT, SINGLE, gamma, in_float64
+from rounding import EXACT, gamma, in_float64
 
 from factorlab.config import DiffusionSettings
 from factorlab.diffusion import Diffusion, SampleNoise, cumulative_alphas

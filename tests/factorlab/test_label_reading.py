@@ -206,7 +206,9 @@ def test_transposing_any_image_swaps_x_and_y(image, look):
 def test_mirroring_any_image_mirrors_x(image, look):
     straight = read(image[None], look)
     mirrored = read(np.ascontiguousarray(image[:, ::-1])[None], look)
-    np.testing.assert_allclose(mirrored.labels[:, 0], 10 - straight.labels[:, 0], rtol=0, atol=EXACT)
+    np.testing.assert_allclose(
+        mirrored.labels[:, 0], 10 - straight.labels[:, 0], rtol=0, atol=EXACT
+    )
     np.testing.assert_allclose(mirrored.labels[:, 1], straight.labels[:, 1], rtol=0, atol=EXACT)
     assert mirrored.objects.tolist() == straight.objects.tolist()
 
