@@ -1,6 +1,6 @@
 # Every command of the project. Each needs nothing but make and Python 3.11 or newer:
 # the environment in .venv is built from pyproject.toml and requirements.lock when it
-# is missing or older than they are.
+# is missing or older than they are. VENV=.venv-3.13 names another one, say of PYTHON=python3.13.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -29,8 +29,10 @@ endif
 override FACTORLAB_RUNS := $(RUNS)
 
 BENCHMARKS := training_step packs growth memory sampling time_to_accuracy representations scheduling
-READY   := .venv/.ready
-BIN     := .venv/bin
+VENV    := .venv
+READY   := $(VENV)/.ready
+BIN     := $(VENV)/bin
+NUMERICAL := $(addprefix tests/,factorlab percolation analysis benchmarks)
 EXPERIMENTS := $(basename $(notdir $(wildcard sweeps/experiments/*.yaml)))
 
 options = --profile="$$PROFILE" --runs="$$RUNS" --figures="$$FIGURES" $${ADDRESS:+--address="$$ADDRESS"}
@@ -39,7 +41,9 @@ sweep = $(BIN)/factorlab sweep $(1) $(options) $${SET:+--set="$$SET"}
 $(READY): pyproject.toml requirements.lock
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "factorlab needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12" >&2; exit 2; }
-	"$$PYTHON" -m venv --clear .venv
+	@test -e $(VENV)/pyvenv.cfg || test -z "$$(ls -A $(VENV) 2>/dev/null)" \
+	  || { echo "VENV=$(VENV) holds files and is no environment; name another folder" >&2; exit 2; }
+	"$$PYTHON" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
@@ -51,7 +55,7 @@ help:  ## list every target
 	@printf '  experiments: %s\n' "$(EXPERIMENTS)"
 
 .PHONY: install
-install: $(READY)  ## build .venv when it is missing or older than the lock
+install: $(READY)  ## build .venv when it is missing or older than the lock: VENV=, PYTHON=
 
 .PHONY: sweep-all
 sweep-all: $(READY)  ## run all experiments: PROFILE=, SET=, ADDRESS=
@@ -82,6 +86,14 @@ ui: $(READY)  ## serve the MLflow UI on http://127.0.0.1:5000
 .PHONY: test
 test: $(READY)  ## run the whole test suite, files side by side
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
+.PHONY: test-portable
+test-portable: export ATEN_CPU_CAPABILITY := default
+test-portable: export ONEDNN_MAX_CPU_ISA := SSE41
+test-portable: export NUMBA_CPU_NAME := generic
+test-portable: export OPENBLAS_CORETYPE := Nehalem
+test-portable: $(READY)  ## run the numerical tests with an older processor's instructions
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(NUMERICAL)
 
 .PHONY: check
 check: $(READY)  ## lint and type-check
