@@ -7,9 +7,10 @@ One step's representations are a folder: `labels.npy` (samples, 2), in pixels, `
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 import torch
@@ -85,7 +86,26 @@ def collect(
     target.mkdir(parents=True, exist_ok=True)
     labels = grid_labels(settings)
     names = ("labels", *wanted.layers)
-    files = {name: _File(target / f"{name}.npy", len(labels)) for name in names}
+    with ExitStack() as opened:
+        files = {
+            name: opened.enter_context(_File(target / f"{name}.npy", len(labels))) for name in names
+        }
+        _write(files, labels, settings, diffusion, model)
+        digests = {name: file.finish() for name, file in files.items()}
+    sync(target)
+    sides = [wanted.grid, wanted.grid]
+    write_json(target / "index.json", {"step": step, "sides": sides, "sha256s": digests})
+
+
+def _write(
+    files: dict[str, _File],
+    labels: Labels,
+    settings: RunSettings,
+    diffusion: Diffusion,
+    model: nn.Module,
+) -> None:
+    """Sample all labels and write what the layers put out, batch by batch."""
+    wanted = settings.representations
     files["labels"].append(labels)
     device, batch = next(model.parameters()).device, settings.evaluation.batch_size
 
@@ -104,10 +124,6 @@ def collect(
         x_t = diffusion.add_noise(x_0, t, SampleNoise(again, settings.data.size, device).draw())
         with tapped(model, wanted.layers, hear), torch.no_grad():
             model(x_t, t, part)
-    digests = {name: file.finish() for name, file in files.items()}
-    sync(target)
-    sides = [wanted.grid, wanted.grid]
-    write_json(target / "index.json", {"step": step, "sides": sides, "sha256s": digests})
 
 
 def read(folder: Path, layer: str = "layer4") -> Representations:
@@ -139,12 +155,24 @@ def read(folder: Path, layer: str = "layer4") -> Representations:
 
 
 class _File:
-    """An array that is written row by row, and appears under its name when it is whole."""
+    """An array that is written row by row, and appears under its name when it is whole.
+
+    Leaving its block closes it, and deletes what is not whole.
+    """
 
     def __init__(self, path: Path, rows: int) -> None:
         self._path, self._rows, self._done = path, rows, 0
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # what cannot be written has been raised before
+                self._file.close()
+        self._temporary.unlink(missing_ok=True)
 
     def append(self, rows: NDArray[Any]) -> None:
         """Write the next rows, (R, features)."""

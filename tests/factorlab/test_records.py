@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -74,14 +73,11 @@ def test_a_trial_killed_at_any_moment_ends_with_the_same_bits(tmp_path, uninterr
         "for step in Trial(parse(json.loads(sys.argv[1])), Path(sys.argv[2])).run():\n"
         "    print(step.step, flush=True)\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(TINY), str(tmp_path)], stdout=subprocess.PIPE
-    )
-    process.stdout.readline()  # the first step is done
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    command = [sys.executable, "-c", code, json.dumps(TINY), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # the first step is done
+        time.sleep(seconds)
+        process.kill()
     assert finish(Trial(tiny(), tmp_path)) == uninterrupted
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from open_files import open_below
 from rounding import EXACT, HALF, SINGLE, in_float64
 
 from factorlab.config import parse
@@ -88,6 +89,23 @@ def test_an_interrupted_trial_keeps_the_same(tmp_path):
     for step, folder in straight.record.represented().items():
         again = stopped.record.represented()[step]
         np.testing.assert_array_equal(read(folder).points, read(again).points)
+
+
+def test_a_failure_while_they_are_collected_leaves_no_file_open_and_none_behind(tmp_path):
+    settings = settings_of({"layers": ["layer1", "layer4"]})
+    model, record, calls = model_of(settings), Record(tmp_path, "k"), []
+
+    def fail(*_):
+        calls.append(1)
+        if len(calls) > 4:  # three steps of sampling and one more are the first batch
+            raise KeyError("lost")
+
+    model.layer4.register_forward_pre_hook(fail)
+    with pytest.raises(KeyError, match="lost"):
+        collect(settings, Diffusion(settings.diffusion), model, record.representations, 0)
+    assert open_below(tmp_path) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert record.represented() == {}
 
 
 def test_labels_lie_evenly_where_the_model_is_tested():

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,17 @@ def factorlab(*arguments, cwd, **environment):
         check=False,
         env={**os.environ, **environment},
     )
+
+
+@contextmanager
+def running(*arguments, **options):
+    """Run the console command beside the block, which ends it, whatever else it does."""
+    options = {"stderr": subprocess.PIPE, "text": True} | options
+    with subprocess.Popen([FACTORLAB, *arguments], **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # nothing where it has ended
 
 
 def wait_for(condition, seconds=120):

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 from processes import FACTORLAB
@@ -65,7 +66,7 @@ def test_a_trial_without_representations_is_named_and_the_others_go_on(analysed)
 
 def test_the_measures_are_in_the_store_once_by_step_with_the_figures(analysed):
     folder, _, _, again = analysed
-    with sqlite3.connect(folder / "runs" / "mlflow.db") as store:
+    with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as store:
         rows = store.execute(
             "select step, count(*) from metrics where key = 'layer4/dimension' group by step"
         ).fetchall()

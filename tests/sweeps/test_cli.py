@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from processes import FACTORLAB, factorlab
+from processes import FACTORLAB, factorlab, running, wait_for
 
 from factorlab.record import Record
 
@@ -99,14 +99,10 @@ def test_brackets_in_a_path_are_printed_as_they_are(tmp_path):
 def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):
     arguments = [part for pair in TINY for part in ("--set", pair)]
     arguments += ["--set", "training.steps=100000"]
-    process = subprocess.Popen(
-        [FACTORLAB, "train", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/trials/*/metrics.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    with running("train", *arguments, cwd=tmp_path) as process:
+        wait_for(lambda: list(tmp_path.glob("runs/trials/*/metrics.jsonl")))
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "goes on from here" in messages
     (folder,) = tmp_path.glob("runs/trials/*")

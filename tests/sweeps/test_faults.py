@@ -3,11 +3,10 @@
 import io
 import os
 import signal
-import subprocess
 
 import psutil
 import pytest
-from processes import FACTORLAB, trainer, wait_for
+from processes import running, trainer, wait_for
 from rich.console import Console
 
 from factorlab.record import Record
@@ -42,18 +41,16 @@ def swept(tmp_path_factory):
     # To read it waits for a writer, as on a file system that is away; none but a worker does.
     away = stuck.checkpoints / f"step-{1:010d}-{0:032x}.pt"
     os.mkfifo(away)
-    driver = subprocess.Popen(
-        [FACTORLAB, "sweep", "faults.yaml"], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
-    wait_for(lambda: long.journal.exists() and long.points()[0])
-    asked = trainer(driver, long)
-    os.kill(asked.pid, signal.SIGTERM)
-    wait_for(lambda: not asked.is_running() or asked.status() == psutil.STATUS_ZOMBIE)
-    checkpoints = [path.name for path in long.checkpoints.glob("*.pt")]
-    wait_for(lambda: watchdog.hung(stuck.path))
-    report = (stuck.path / watchdog.REPORT).read_text()
-    away.unlink()
-    _, messages = driver.communicate(timeout=240)
+    with running("sweep", "faults.yaml", cwd=folder) as driver:
+        wait_for(lambda: long.journal.exists() and long.points()[0])
+        asked = trainer(driver, long)
+        os.kill(asked.pid, signal.SIGTERM)
+        wait_for(lambda: not asked.is_running() or asked.status() == psutil.STATUS_ZOMBIE)
+        checkpoints = [path.name for path in long.checkpoints.glob("*.pt")]
+        wait_for(lambda: watchdog.hung(stuck.path))
+        report = (stuck.path / watchdog.REPORT).read_text()
+        away.unlink()
+        _, messages = driver.communicate(timeout=240)
     return {
         "records": records,
         "checkpoints": checkpoints,

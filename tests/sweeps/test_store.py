@@ -102,11 +102,13 @@ def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
         "import sys; from pathlib import Path; from sweeps.tracking import Mirror\n"
         "Mirror(runs=Path(sys.argv[1]), sweep='s', experiment='e', profile='p', trials=[]).sync()"
     )
-    maker = subprocess.Popen([sys.executable, "-c", code, str(runs)], stderr=subprocess.DEVNULL)
-    # MLflow makes some forty tables, one after the other.
-    wait_for(lambda: sum(p.stat().st_size for p in runs.glob("*mlflow.db*")) > 100_000)
-    maker.kill()
-    maker.wait()
+    command = [sys.executable, "-c", code, str(runs)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as maker:
+        try:
+            # MLflow makes some forty tables, one after the other.
+            wait_for(lambda: sum(p.stat().st_size for p in runs.glob("*mlflow.db*")) > 100_000)
+        finally:
+            maker.kill()
     assert not (runs / "mlflow.db").exists()  # half of one might never open again
     mirror(runs, [1]).sync()
     assert_same_points(runs, [1])

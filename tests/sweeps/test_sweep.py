@@ -6,11 +6,12 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+from contextlib import closing
 
 import pandas as pd
 import pytest
 import torch
-from processes import FACTORLAB, wait_for
+from processes import FACTORLAB, running, wait_for
 
 from analysis.trials import trials_table
 from factorlab.config import parse
@@ -36,15 +37,9 @@ resources: {pack: 1}
 FIGURES = "figures: [scaling]\n"  # for one of the sweeps: drawing takes seconds
 
 
-def start(folder):
-    """Start the sweep in a process of its own."""
-    return subprocess.Popen(
-        [FACTORLAB, "sweep", "tiny.yaml"],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def sweeping(folder):
+    """Run the sweep beside a block, in a session of its own."""
+    return running("sweep", "tiny.yaml", cwd=folder, start_new_session=True)
 
 
 def results(folder):
@@ -59,32 +54,32 @@ def swept(tmp_path_factory):
     (folder / "tiny.yaml").write_text(EXPERIMENT)
     story = {"folder": folder}
 
-    driver = start(folder)
-    wait_for(lambda: len(results(folder)) >= 1)
-    driver.send_signal(signal.SIGKILL)
-    driver.communicate()
+    with sweeping(folder) as driver:
+        wait_for(lambda: len(results(folder)) >= 1)
+        driver.send_signal(signal.SIGKILL)
+        driver.communicate()
     story["after kill"] = results(folder)
     keys = [p.name for p in folder.glob("runs/trials/*")]
     # Workers whose driver is gone end by themselves, and with them their leases.
     wait_for(lambda: all(Record(folder / "runs", key).state() != "running" for key in keys))
 
-    driver = start(folder)
-    before = len(results(folder))
-    wait_for(lambda: len(results(folder)) > before)
-    os.killpg(driver.pid, signal.SIGINT)  # as Ctrl-C in a terminal does, to the whole group
-    _, story["interrupted"] = driver.communicate(timeout=120)
+    with sweeping(folder) as driver:
+        before = len(results(folder))
+        wait_for(lambda: len(results(folder)) > before)
+        os.killpg(driver.pid, signal.SIGINT)  # as Ctrl-C in a terminal does, to the whole group
+        _, story["interrupted"] = driver.communicate(timeout=120)
     story["interrupted status"] = driver.returncode
     story["after interrupt"] = results(folder)
     story["states after interrupt"] = [Record(folder / "runs", key).state() for key in keys]
 
-    driver = start(folder)
-    _, story["finished"] = driver.communicate(timeout=300)
+    with sweeping(folder) as driver:
+        _, story["finished"] = driver.communicate(timeout=300)
     story["finished status"] = driver.returncode
     story["after finish"] = results(folder)
 
     (folder / "tiny.yaml").write_text(EXPERIMENT + FIGURES)
-    driver = start(folder)
-    _, story["again"] = driver.communicate(timeout=120)
+    with sweeping(folder) as driver:
+        _, story["again"] = driver.communicate(timeout=120)
     story["after again"] = results(folder)
     (folder / "tiny.yaml").write_text(EXPERIMENT)
     return story
@@ -131,7 +126,7 @@ def test_every_point_of_the_journals_is_in_mlflow_once(swept):
         for folder in (runs / "trials").iterdir()
         for point in Record(runs, folder.name).points()[0]
     )
-    with sqlite3.connect(runs / "mlflow.db") as store:
+    with closing(sqlite3.connect(runs / "mlflow.db")) as store:
         (points,) = store.execute("select count(*) from metrics").fetchone()
         parents = store.execute(
             "select value, count(*) from tags where key = 'mlflow.parentRunId' group by value"
@@ -219,16 +214,15 @@ def test_a_grown_grid_trains_only_what_is_new_and_a_failing_trial_is_named(swept
 def test_a_trial_that_another_process_held_is_taken_up_when_it_is_free(tmp_path):
     (tmp_path / "tiny.yaml").write_text(EXPERIMENT)
     options = ["--set", "data.family=bump", "--set", "data.size=6", "--set", "evaluation.keep=0"]
-    command = [FACTORLAB, "sweep", "tiny.yaml", *options]
     chosen = load(
         str(tmp_path / "tiny.yaml"),
         None,
         {"data.family": "bump", "data.size": 6, "evaluation.keep": 0},
     )
     held, other = plan.make(chosen, tmp_path / "runs").trials
-    with Record(tmp_path / "runs", held.key).lease():
-        driver = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-        wait_for(Record(tmp_path / "runs", other.key).journal.exists)
-    _, messages = driver.communicate(timeout=120)
+    with running("sweep", "tiny.yaml", *options, cwd=tmp_path) as driver:
+        with Record(tmp_path / "runs", held.key).lease():
+            wait_for(Record(tmp_path / "runs", other.key).journal.exists)
+        _, messages = driver.communicate(timeout=120)
     assert driver.returncode == 0, messages
     assert len(results(tmp_path)) == 2

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import psutil
 import pytest
-from processes import FACTORLAB, trainer, wait_for
+from processes import FACTORLAB, running, trainer, wait_for
 
 from factorlab.record import Record
 from sweeps import plan
@@ -44,16 +44,14 @@ def swept(tmp_path_factory):
     runs = folder / "runs"
     made = plan.make(load(str(folder / "many.yaml")), runs)
     long = Record(runs, made.trials[0].key)
-    driver = subprocess.Popen(
-        [FACTORLAB, "sweep", "many.yaml"], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
-    wait_for(lambda: long.state() == "running" and long.journal.exists())
-    holder = trainer(driver, long)
-    mapped = [file.path for file in psutil.Process(driver.pid).memory_maps()]
-    everyone = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
-    listeners = [(process.name(), address) for process in everyone for address in listens(process)]
-    os.kill(holder.pid, signal.SIGKILL)
-    _, messages = driver.communicate(timeout=240)
+    with running("sweep", "many.yaml", cwd=folder) as driver:
+        wait_for(lambda: long.state() == "running" and long.journal.exists())
+        holder, own = trainer(driver, long), psutil.Process(driver.pid)
+        mapped = [file.path for file in own.memory_maps()]
+        everyone = [own, *own.children(recursive=True)]
+        listeners = [(one.name(), address) for one in everyone for address in listens(one)]
+        os.kill(holder.pid, signal.SIGKILL)
+        _, messages = driver.communicate(timeout=240)
     return {
         "runs": runs,
         "plan": plan.look_again(made),
