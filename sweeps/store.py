@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,3 +119,14 @@ def _delete(database: Path) -> None:
     """Delete a database with its companions."""
     for path in database.parent.glob(f"{database.name}*"):
         path.unlink(missing_ok=True)
+
+
+def close() -> None:
+    """Close the connections to databases that MLflow keeps; its next call opens new ones.
+
+    It would keep them, each with files that are open and mapped, until the process ends.
+    """
+    for name in ("tracking", "model_registry"):
+        module = sys.modules.get(f"mlflow.store.{name}.sqlalchemy_store")
+        for engine in [*module.SqlAlchemyStore._engine_map.values()] if module else []:
+            engine.dispose()

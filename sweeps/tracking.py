@@ -225,6 +225,7 @@ class Mirror:
         self._claim = claim
 
     def _release(self) -> None:
+        store.close()
         if self._claim is not None:
             with suppress(OSError):  # the folder was moved, or the disk is full
                 self._claim_path.write_text("", encoding="utf-8")

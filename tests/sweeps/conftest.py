@@ -31,4 +31,5 @@ def runs(tmp_path, empty_store):
     folder = tmp_path / "runs"
     folder.mkdir()
     copy_store(empty_store, folder / "mlflow.db")
-    return folder
+    yield folder
+    store.close()  # what the test's own clients have opened

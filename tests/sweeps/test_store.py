@@ -18,6 +18,7 @@ from mirrored import (
     state_file,
     write_record,
 )
+from open_files import open_below
 from processes import wait_for
 
 from factorlab.record import Record
@@ -120,3 +121,21 @@ def test_the_store_is_in_wal_mode(tmp_path):
     empty.sync()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("how", ["sync", "follow", "figures"])
+def test_no_file_of_the_store_stays_open(tmp_path, how):
+    runs, following = tmp_path / "runs", mirror(tmp_path / "runs", [1])
+    write_record(runs, 1, done=True)
+    if how == "follow":
+        following.start()
+        wait_for((runs / "mlflow.db").exists)
+        following.stop()
+    elif how == "figures":
+        following.log_figures([])
+    else:
+        following.sync()
+    assert following.problem is None
+    assert open_below(runs) == []
+    assert following.sync() == (10 if how == "figures" else 0)  # it opens them again
+    assert open_below(runs) == []
