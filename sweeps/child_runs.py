@@ -145,7 +145,7 @@ class ChildRuns:
         return connection.client.create_run(
             found.parent.info.experiment_id,
             start_time=milliseconds(start),
-            tags={**self._tags, **self.code, **provenance.tags(record.code()), **tags},
+            tags={**self._tags, **(provenance.tags(record.code()) or self.code), **tags},
             run_name=trial.name,
         )
 

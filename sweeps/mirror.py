@@ -194,7 +194,7 @@ class SweepRuns:
         results = (Record(self._runs, t.key).path / "result.json" for t in trials)
         if before and (moment != "live" or all(path.exists() for path in results)):
             return before
-        code = provenance.revision()
+        code = provenance.code().revision
         tags = code.tags()
         for name in before.keys() - tags.keys():
             client.delete_tag(parent.info.run_id, name)

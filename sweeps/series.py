@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from factorlab import provenance
 from factorlab.errors import INTERRUPTED, UserError, refusal
 from sweeps import cluster
 from sweeps import plan as planning
@@ -51,6 +52,7 @@ def run_sweeps(
     Raises:
         UserError: an experiment is not allowed or a folder cannot be written.
     """
+    provenance.code()  # asks git now, while the disk is as it was imported
     failed: Failed = {experiment.sweep: [] for experiment in experiments}
     with ThreadPoolExecutor(1) as aside:  # the imports of the figures take a second
         checked = aside.submit(_check, experiments)

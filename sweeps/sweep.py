@@ -121,9 +121,15 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
             if mirror is not None:
                 mirror.look_again()
     finally:
-    show_plan(plan, left, how.console, cluster_alike if how.address else "on this machine")
-    if (notice := replaced(plan)) is not None:
-        how.say(notice)
+        with caught("MLflow", failed):
+            if mirror is not None:
+                mirror.stop()
+    if plan.experiment.figures and plan.counts()["done"]:
+        _draw(saved, mirror, how, failed)
+    if mirror is not None:
+        for text in filter(None, (mirror.problem, *mirror.notes())):
+            how.say(text)
+    return conclude(plan, outcomes, how.console)
 
 
 def _start_mirror(saved: planning.SavedPlan, failed: list[Failure]) -> Mirror | None:

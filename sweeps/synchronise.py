@@ -7,7 +7,8 @@ trains, gets the end that its record has.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -52,7 +53,7 @@ def synchronise(
     plans = plan.saved(runs)
     chosen = [p for p in reversed(plans) if keys is None or set(keys) & set(p.keys)]
     for found in chosen:
-        sent = _bring(found.sweep, mirror_of(runs, found), console)
+        sent = _bring(found.sweep, partial(mirror_of, runs, found), console)
         total, problems = total + (sent or 0), problems + (sent is None)
     if keys is not None or (chosen and problems == len(chosen)):  # the store is away
         return total, problems
@@ -73,13 +74,16 @@ def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _bring(name: str, mirror: Mirror, console: Console) -> int | None:
+def _bring(name: str, make: Callable[[], Mirror], console: Console) -> int | None:
     """Bring one sweep up to date; returns how many points were sent, None where it failed."""
+    mirror: Mirror | None = None
     try:
+        mirror = make()
         sent = mirror.sync()
     except Exception as error:
         # The mirror's own words have no credentials in them; the error may.
-        _say(console, f"{name}: {mirror.problem or type(error).__name__}")
+        problem = (mirror.problem if mirror else None) or type(error).__name__
+        _say(console, f"{name}: {problem}")
         return None
     _say(console, f"{name}: {sent} metric points sent")
     for note in mirror.notes():
@@ -87,8 +91,10 @@ def _bring(name: str, mirror: Mirror, console: Console) -> int | None:
     return sent
 
 
-def _without_plan(runs: Path, planned: Collection[str]) -> Iterator[tuple[str, Mirror]]:
-    """Yield the sweeps of which the store shows runs as running, and that no plan names."""
+def _without_plan(
+    runs: Path, planned: Collection[str]
+) -> Iterator[tuple[str, Callable[[], Mirror]]]:
+    """Yield names and mirrors of the sweeps of which the store shows runs as running, and that no plan names."""
     database = own_database(tracking_uri(runs), runs)
     if database is not None and not database.exists():
         return
@@ -103,5 +109,7 @@ def _without_plan(runs: Path, planned: Collection[str]) -> Iterator[tuple[str, M
     for sweep, (experiment, profile) in sorted(names.items()):
         yield (
             sweep,
-            Mirror(runs=runs, sweep=sweep, experiment=experiment, profile=profile, trials=None),
+            partial(
+                Mirror, runs=runs, sweep=sweep, experiment=experiment, profile=profile, trials=None
+            ),
         )

@@ -2,11 +2,9 @@
 
 import json
 import signal
-import subprocess
-import time
 
 import pytest
-from processes import FACTORLAB, factorlab, running, wait_for
+from processes import factorlab, running, wait_for
 
 from factorlab.record import Record
 
