@@ -94,7 +94,7 @@ def _bring(name: str, make: Callable[[], Mirror], console: Console) -> int | Non
 def _without_plan(
     runs: Path, planned: Collection[str]
 ) -> Iterator[tuple[str, Callable[[], Mirror]]]:
-    """Yield names and mirrors of the sweeps of which the store shows runs as running, and that no plan names."""
+    """Yield name and mirror of each sweep that has running runs in the store and no plan."""
     database = own_database(tracking_uri(runs), runs)
     if database is not None and not database.exists():
         return
