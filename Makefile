@@ -91,7 +91,6 @@ test: $(READY)  ## run the whole test suite, files side by side
 test-portable: export ATEN_CPU_CAPABILITY := default
 test-portable: export ONEDNN_MAX_CPU_ISA := SSE41
 test-portable: export NUMBA_CPU_NAME := generic
-test-portable: export OPENBLAS_CORETYPE := Nehalem
 test-portable: $(READY)  ## run the numerical tests with an older processor's instructions
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(NUMERICAL)
 
