@@ -27,8 +27,8 @@ _WIDE = 15
 # Share of the axis between a missing value and the least number.
 _APART = 0.15
 
-# Inches that a character of a tick's label takes, and those around a label.
-_CHARACTER, _AROUND = 0.065, 0.12
+# Inches that a character of a tick's label takes, those around a label, and those of a short one.
+_CHARACTER, _AROUND, _SHORT = 0.065, 0.12, 0.6
 
 # Labels of words that are written out; of more, evenly chosen ones.
 _MOST_WORDS = 40
@@ -156,6 +156,11 @@ def _apart(ticks: Sequence[float]) -> list[float]:
         if not kept or kept[-1] <= 0 or tick >= _CLOSE * kept[-1]:
             kept.append(tick)
     return kept
+
+
+def beside(words: Iterable[str]) -> float:
+    """Return the inches that words beside a vertical axis take more than short ones."""
+    return max(0.0, _CHARACTER * max(map(len, words), default=0) - _SHORT)
 
 
 def label_words(axis: Axis, at: Sequence[float], words: Sequence[str], inches: float) -> None:

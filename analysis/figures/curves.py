@@ -48,6 +48,9 @@ _LINE = 44
 # Inches of a panel, and those of it in which an axis lies.
 _WIDTH, _INNER = 3.4, 2.7
 
+# Inches of a character of a legend, and of a line.
+_CHARACTER, _LABEL = 0.065, 0.18
+
 
 class Options(Settings):
     """What an experiment file may choose."""
@@ -92,7 +95,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         check_count("panels", len(shown), _MOST_PANELS)
         along = Places.of(trials["x"])
         curves = list(dict.fromkeys(trials["line"]))
-        figure, places, across = _panels(len(shown), len(columns))
+        figure, places, across = _panels(len(shown), len(columns), curves)
         for index, (axes, (metric, panel)) in enumerate(zip(places, shown, strict=True)):
             here = (t[(t["metric"] == metric) & (t["panel"] == panel)] for t in (means, trials))
             _draw_panel(axes, *here, metric=metric, lines=curves, along=along)
@@ -121,16 +124,21 @@ def _legend(figure: Figure, places: Sequence[Axes], curves: Sequence[str]) -> li
     return []
 
 
-def _panels(count: int, columns: int) -> tuple[Figure, list[Axes], int]:
+def _panels(count: int, columns: int, curves: Sequence[str]) -> tuple[Figure, list[Axes], int]:
     """Panels in rows of a metric each, or, where a metric has one panel alone, two in a row.
+
+    The figure has room for a legend beside them.
 
     Returns:
         The figure, its panels row by row, and how many there are in a row.
     """
     across = columns if columns > 1 else min(count, 2)
     down = math.ceil(count / across)
-    size = (1.6 + _WIDTH * max(across, 1), 0.9 + 2.6 * down)
-    figure = Figure(figsize=size, layout="constrained")
+    size = [1.6 + _WIDTH * max(across, 1), 0.9 + 2.6 * down]
+    if 1 < len(curves) <= _MOST_CURVES:
+        size[0] += max(0, 0.5 + _CHARACTER * max(map(len, curves)) - 1.4)
+        size[1] = max(size[1], 0.8 + _LABEL * len(curves))
+    figure = Figure(figsize=(size[0], size[1]), layout="constrained")
     shared: dict[str, Any] = {"sharey": "row"} if columns > 1 else {}
     places = figure.subplots(down, across, squeeze=False, sharex=True, **shared).ravel().tolist()
     for axes in places[count:]:

@@ -18,7 +18,7 @@ from pydantic import Field
 from analysis import names
 from analysis.drawing import Drawing, styled
 from analysis.errors import NotDrawableError
-from analysis.figures._axis import Places, label_words
+from analysis.figures._axis import Places, beside, label_words
 from analysis.figures._grid import (
     COLUMNS,
     Setting,
@@ -92,8 +92,10 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         measured = [metric for metric in options.colour if rows[metric].notna().any()]
         count = len(measured)
         check_count("panels", count * len(panels), _MOST_PANELS)
+        wider = beside(names.bare(value) for value in y_axis.at)
         figure = Figure(
-            figsize=(1.8 + _WIDTH * len(panels), 0.9 + _HEIGHT * count), layout="constrained"
+            figsize=(1.8 + _WIDTH * len(panels) + wider, 0.9 + _HEIGHT * count),
+            layout="constrained",
         )
         places = figure.subplots(count, len(panels), squeeze=False, sharex=True, sharey=True)
         for index, (row, metric) in enumerate(zip(places, measured, strict=True)):

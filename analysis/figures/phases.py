@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from analysis import names
 from analysis.drawing import Drawing, styled
 from analysis.errors import NotDrawableError
-from analysis.figures._axis import Places, label_words
+from analysis.figures._axis import Places, beside, label_words
 from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words, on_axis
 from analysis.figures._notes import note, unfinished
 from analysis.phases import PHASES
@@ -82,7 +82,8 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     with styled():
         steps, values = fields["step"].nunique(), fields["y"].nunique()
         size = (min(max(5.2, 1.6 + 0.75 * steps), _MOST), min(1.7 + 0.5 * values, _MOST))
-        figure = Figure(figsize=size, layout="constrained")
+        wider = beside(value[:_LINE] for value in fields["y"])
+        figure = Figure(figsize=(size[0] + wider, size[1]), layout="constrained")
         axes = figure.subplots()
         seeds = _draw_fields(axes, fields, size)
         axes.set_xlabel(names.setting("step"))

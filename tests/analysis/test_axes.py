@@ -46,8 +46,9 @@ def trial(index, settings, *, steps=(0, 10), seed=0):
     row = flatten({"data": {"family": "bump", "size": 8, "periodic": False}} | settings)
     if row.get("data.held_out", "") is None:
         del row["data.held_out"]
-    measures = {"accuracy": 0.5, "ceiling": 0.9, "train_loss": 0.1 * (1 + index % 7)}
-    measures["layer4/phase"] = "ABC"[index % 3]
+    number = index if isinstance(index, int) else len(index)
+    measures = {"accuracy": 0.5, "ceiling": 0.9, "train_loss": 0.1 * (1 + number % 7)}
+    measures["layer4/phase"] = "ABC"[number % 3]
     key = {"key": f"{index}-{seed}", "state": "done", "seed": seed}
     return [key | row | measures | {"step": step, "last": step == steps[-1]} for step in steps]
 
@@ -203,6 +204,25 @@ def test_regions_held_out_and_nothing_held_out(tmp_path, figure, options):
     assert any("none" in word or "nothing held out" in word for word in words)
     assert not any("nan" in word.lower() for word in words)
     assert not any("nothing held out, nothing" in word for word in words)
+
+
+@pytest.mark.parametrize("figure", ["curves", "maps", "phases"])
+def test_axes_keep_their_room_beside_long_words(tmp_path, figure):
+    module = load(figure)
+    regions_of = [
+        row
+        for (index, region), sigma, share in itertools.product(
+            enumerate(REGIONS), (1.0, [0.5, 1.0]), (None, 0.5)
+        )
+        for row in trial(
+            f"{index}-{sigma}-{share}",
+            {"data": {"held_out": region, "sigma": sigma}, "training": {"stripe_share": share}},
+        )
+    ]
+    drawn = module.draw(pd.DataFrame(regions_of))
+    check_drawn(drawn, tmp_path)
+    for axes in drawn.figure.axes[:1]:
+        assert axes.get_window_extent().width > 2.5 * drawn.figure.dpi
 
 
 def chosen(module, options, key):
