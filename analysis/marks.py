@@ -27,8 +27,9 @@ def title(axes: Axes, letter: str, text: str) -> None:
 
 
 def look(index: int) -> tuple[str, str]:
-    """Colour and marker of the index-th curve."""
-    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+    """Colour and marker of the index-th curve; 49 curves differ in one of them."""
+    turn = index // len(COLOURS)  # the colours begin anew with other markers
+    return COLOURS[index % len(COLOURS)], MARKERS[(index + turn) % len(MARKERS)]
 
 
 def plain_log(axis: Axis, subs: tuple[float, ...] = (1,)) -> None:

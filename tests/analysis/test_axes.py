@@ -12,6 +12,7 @@ from analysis import drawing, names
 from analysis.errors import NotDrawableError
 from analysis.figures import curves, load, maps, phases
 from analysis.figures._axis import Places
+from analysis.marks import look
 from factorlab.config import flatten, setting_keys
 
 KINDS = {
@@ -270,6 +271,11 @@ def test_different_values_have_different_words(values):
     words = names.distinct(values)
     assert len(set(words)) == len({str(value) for value in values})
     assert all(len(word) <= names.LONGEST + 24 for word in words)
+
+
+def test_as_many_curves_as_a_legend_names_look_different():
+    looks = [look(index) for index in range(24)]
+    assert len(set(looks)) == len(looks)
 
 
 @pytest.mark.parametrize("key", list(setting_keys()))
