@@ -57,6 +57,11 @@ def _folder() -> Path:
     return folder
 
 
+def made() -> Path | None:
+    """Return the folder that this process made, None where it needed none."""
+    return _folder() if _folder.cache_info().currsize else None
+
+
 def _delete(folder: Path, process: int) -> None:
     if os.getpid() == process:  # not in a child that was forked
         shutil.rmtree(folder, ignore_errors=True)

@@ -120,7 +120,10 @@ class SweepRuns:
         Args:
             uri: of the store.
         """
-        return list(stored.explain(self._stored, self._sweep, uri)) if self._stored else []
+        planned = {trial.key for trial in self._trials or ()}
+        if self._stored is None:
+            return []
+        return list(stored.explain(self._stored, self._sweep, uri, planned))
 
     def _due(self, found: StoredSweep, moment: Moment) -> Iterator[TrackedTrial]:
         """Yield the trials to bring up to date; once the sweep is over, also unplanned ones."""

@@ -19,7 +19,7 @@ def replaced(plan: Plan) -> str | None:
         before = read_json(plan.runs / "sweeps" / experiment.sweep / "plan.json")
     except DamagedFile:
         return None
-    if before is None:
+    if before is None or "source" not in before:
         return None
     lost = len({trial["key"] for trial in before["trials"]} - {trial.key for trial in plan.trials})
     runs = f"{lost} runs are" if lost != 1 else "1 run is"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,8 +87,12 @@ class StoredSweep:
         if self.experiment is None:
             return None
         path = local_path(self.experiment.artifact_location)
-        gone = path is not None and path.name == "artifacts" and not path.parent.is_dir()
-        return path if gone else None
+        if path is None or path.name != "artifacts":
+            return None
+        try:
+            return None if path.parent.is_dir() else path
+        except OSError:  # such as no right to look
+            return path
 
     @property
     def doubles(self) -> list[Run]:
@@ -223,17 +227,18 @@ def _key_of(run: Run) -> str | None:
     return key if tags.get("factorlab.role") == "trial" and _KEY.fullmatch(key) else None
 
 
-def explain(stored: StoredSweep, sweep: str, uri: str) -> Iterator[str]:
+def explain(stored: StoredSweep, sweep: str, uri: str, planned: Collection[str]) -> Iterator[str]:
     """Yield a sentence for each thing that the user has to decide.
 
     Args:
         stored: what the store holds.
         sweep: of which.
         uri: of the store.
+        planned: keys of its trials; that others were deleted needs no decision.
     """
     anew = f"to have it made anew, purge what was deleted: {purge_command(uri)}"
     command = f"to go on with it: MLFLOW_TRACKING_URI={shlex.quote(redact(uri))} mlflow"
-    experiment, gone = stored.experiment, stored.deleted
+    experiment, gone = stored.experiment, stored.deleted.keys() & planned
     if stored.closed and experiment is not None and experiment.lifecycle_stage == "deleted":
         yield (
             f"MLflow: the experiment '{experiment.name}' was deleted there, and with it {sweep}, "

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from factorlab import scratch
 from factorlab.errors import UserError
 from sweeps import identity, store
 from sweeps.plan import check_writable
@@ -145,6 +146,9 @@ def _execute(uri: str, root: str | None, host: str, port: int) -> NoReturn:
         "PYTHONSAFEPATH": "1",
         "UVICORN_APP_DIR": str(Path(found.origin).parent.parent),
     }
+    scratch_folder = scratch.made()
+    if scratch_folder is not None:
+        _remove_at_the_end(scratch_folder)
     arguments = ["--host", host, "--port", str(port), "--workers", "1"]
     if root is not None:
         arguments += ["--default-artifact-root", root]

@@ -120,6 +120,9 @@ def test_a_deleted_run_stays_deleted_until_it_is_restored(runs, when):
     assert parents(runs)[0].info.status == "FINISHED"  # as the records say
     (note,) = following.notes()
     assert f"1 run of {SWEEP} was deleted there" in note
+    unplanned = mirror(runs, [0])
+    unplanned.sync()
+    assert unplanned.notes() == []
     assert "restore it in the UI" in note
     client_of(runs).restore_run(gone)
     assert following.sync() == 2

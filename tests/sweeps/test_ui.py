@@ -160,6 +160,19 @@ def test_a_folder_that_cannot_be_written_is_served_from_a_copy(finished, tmp_pat
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
+def test_no_folder_is_left_behind_where_the_home_folder_is_read_only(tmp_path):
+    temporary, home = tmp_path / "t", tmp_path / "home"
+    temporary.mkdir()
+    home.mkdir()
+    mounted = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(home)]
+    environment = {"HOME": str(home), "XDG_CACHE_HOME": "", "TMPDIR": str(temporary)}
+    with served(tmp_path, *mounted, **environment) as (port, _):
+        assert b"MLflow" in answer(port, "/")
+        assert list(temporary.glob("factorlab-*"))
+    wait_for(lambda: not list(temporary.glob("factorlab-*")))
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
 def test_a_folder_that_cannot_be_written_and_has_no_store_is_refused(tmp_path):
     (tmp_path / "runs").mkdir()
     mounted = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(tmp_path / "runs")]
