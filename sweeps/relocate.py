@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
 
 from factorlab import lease
 from factorlab.errors import UserError
 from sweeps.identity import TAG, Identity
+from sweeps.locations import is_runs_folder, lies_below, local_path, replaced, root_of, spellings
 
 PATIENCE = 30.0
 """Seconds to wait for another program that writes to the database."""
@@ -82,44 +82,45 @@ def relocate(
             }
             if "experiment_tags" not in tables:
                 return Relocated(folders, None)
-            folders = tuple(dict.fromkeys((*folders, _maker(connection, identity.folder))))
-            locations = _Locations(connection, tables, runs)
-            return Relocated(folders, locations.relocate(folders, in_use_matters))
+            maker = _maker(connection)
+            folders = tuple(dict.fromkeys((*folders, *filter(None, [maker]))))
+            locations = _Locations(connection, tables, runs, folders)
+            return Relocated(folders, locations.relocate(maker is not None, in_use_matters))
     except sqlite3.Error as error:
         raise UserError(f"{database}: it does not open: {error}") from None
 
 
-def _maker(connection: sqlite3.Connection, folder: str) -> str:
+def _maker(connection: sqlite3.Connection) -> str | None:
     """Return the identity of the runs folder that a database was made for.
 
     MLflow's experiment 0 is marked with it, so that a database says whose it is even where the
-    folder's identity was lost, or the file alone was copied.
+    folder's identity was lost, or the file alone was copied. None: an earlier version made it.
     """
     wanted = "SELECT value FROM experiment_tags WHERE experiment_id = 0 AND key = ?"
     row = connection.execute(wanted, (TAG,)).fetchone()
-    if row is None:
-        connection.execute(
-            "INSERT OR IGNORE INTO experiment_tags (experiment_id, key, value) "
-            "SELECT experiment_id, ?, ? FROM experiments WHERE experiment_id = 0",
-            (TAG, folder),
-        )
-    return str(row[0]) if row is not None else folder
+    return None if row is None else str(row[0])
 
 
 class _Locations:
     """The artifact locations of a database."""
 
     def __init__(
-        self, connection: sqlite3.Connection, tables: dict[str, set[str]], runs: Path
+        self,
+        connection: sqlite3.Connection,
+        tables: dict[str, set[str]],
+        runs: Path,
+        folders: Sequence[str],
     ) -> None:
         self._database, self._tables, self._runs = connection, tables, runs
+        self._folders = folders
         self._root = runs / "artifacts"
 
-    def relocate(self, folders: Sequence[str], in_use_matters: bool) -> str | None:
+    def relocate(self, is_marked: bool, in_use_matters: bool) -> str | None:
         """Do what the function of this name says."""
-        former = self._former_roots(folders)
+        ours = self._marked_roots() | ({} if is_marked else self._roots_of_earlier_versions())
+        former = {root for root in ours.values() if root != self._root}
         default = self._default_elsewhere()
-        if not former and not default:
+        if is_marked and not former and not default:
             return None
         followed_from = self._followed_elsewhere() if former and in_use_matters else None
         if followed_from is not None:
@@ -130,6 +131,7 @@ class _Locations:
         count = 0
         self._database.execute("BEGIN IMMEDIATE")
         try:
+            self._mark([0, *ours])
             if default:
                 self._move_default()
             for root in sorted(former, key=lambda path: -len(str(path))):
@@ -146,20 +148,47 @@ class _Locations:
             "locations in its MLflow database were set to where it lies now"
         )
 
-    def _former_roots(self, folders: Sequence[str]) -> set[Path]:
-        """Return the folders of artifacts that our experiments name instead of this one."""
-        marks = ",".join("?" * len(folders))
+    def _marked_roots(self) -> dict[int, Path]:
+        """Return the folders of artifacts of the experiments that this folder made."""
+        marks = ",".join("?" * len(self._folders))
         rows = self._database.execute(
-            "SELECT DISTINCT artifact_location FROM experiments WHERE experiment_id IN ("  # noqa: S608 - marks alone
-            f"  SELECT experiment_id FROM experiment_tags WHERE key = ? AND value IN ({marks})"
-            "  UNION SELECT runs.experiment_id FROM runs JOIN tags USING (run_uuid)"
-            "   WHERE tags.key = 'factorlab.sweep' AND NOT EXISTS ("
-            "    SELECT 1 FROM tags other WHERE other.run_uuid = runs.run_uuid"
-            f"    AND other.key = ? AND other.value NOT IN ({marks})))",
-            (TAG, *folders, TAG, *folders),
+            "SELECT experiment_id, artifact_location FROM experiments WHERE experiment_id IN "  # noqa: S608 - marks alone
+            f"(SELECT experiment_id FROM experiment_tags WHERE key = ? AND value IN ({marks}))",
+            (TAG, *self._folders),
         )
-        roots = {_root_of(location) for (location,) in rows}
-        return {root for root in roots if root is not None and root != self._root}
+        roots = {experiment: root_of(location) for experiment, location in rows}
+        return {experiment: root for experiment, root in roots.items() if root is not None}
+
+    def _roots_of_earlier_versions(self) -> dict[int, Path]:
+        """Return the same for experiments without a mark, as earlier versions made them.
+
+        These are told by their runs and by the form of their location; one that lies in a folder
+        that is no runs folder was chosen by the user.
+        """
+        rows = self._database.execute(
+            "SELECT DISTINCT experiment_id, artifact_location FROM experiments "
+            "JOIN runs USING (experiment_id) JOIN tags USING (run_uuid) "
+            "WHERE tags.key = 'factorlab.sweep'"
+        )
+        roots = {
+            experiment: local_path(location)
+            for experiment, location in rows
+            if location.startswith("file://") and location.endswith("/artifacts")
+        }
+        return {
+            experiment: root
+            for experiment, root in roots.items()
+            if root is not None and not (root.is_dir() and not is_runs_folder(root.parent))
+        }
+
+    def _mark(self, experiments: Sequence[int]) -> None:
+        """Mark experiments as made by this folder, if they exist and have no mark."""
+        for experiment in experiments:
+            self._database.execute(
+                "INSERT OR IGNORE INTO experiment_tags (experiment_id, key, value) "
+                "SELECT experiment_id, ?, ? FROM experiments WHERE experiment_id = ?",
+                (TAG, self._folders[0], experiment),
+            )
 
     def _default_elsewhere(self) -> bool:
         """Return whether MLflow's experiment 0 has no runs, and a location of no use here.
@@ -170,7 +199,7 @@ class _Locations:
             "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
         ).fetchone()
         here = (self._root.as_uri(), str(self._root))
-        if row is None or any(_below(row[0], root) for root in here):
+        if row is None or any(lies_below(row[0], root) for root in here):
             return False
         users = [name for name in ("runs", "logged_models", "trace_info") if name in self._tables]
         return not any(
@@ -190,7 +219,7 @@ class _Locations:
         """Return the other place by which a live process follows a sweep of this folder."""
         for path in self._runs.glob("sweeps/*/mirror.lock"):
             if lease.is_held(path):
-                place = path.read_text(encoding="utf-8").strip()
+                place = os.fsdecode(path.read_bytes())
                 if place != str(self._runs):
                     return place or "its former place"
         return None
@@ -198,7 +227,7 @@ class _Locations:
     def _rewrite(self, former: Path) -> int:
         """Rewrite all locations below a former root; returns how many."""
         count = 0
-        for old, new in _spellings(former, self._root):
+        for old, new in spellings(former, self._root):
             for table, column, keys in _LOCATIONS:
                 if column in self._tables.get(table, ()):
                     count += self._rewrite_column(table, column, keys, old, new)
@@ -213,7 +242,7 @@ class _Locations:
         below = f"({column} = ? OR substr({column}, 1, ?) = ?)"
         values = [new, len(old) + 1, old, len(old) + 1, f"{old}/"]
         where = below
-        if f"{new}/".startswith(f"{old}/"):  # what was rewritten before lies below both
+        if lies_below(new, old):  # what was rewritten before lies below both
             where += f" AND NOT {below}"
             values += [new, len(new) + 1, f"{new}/"]
         if keys is not None:
@@ -233,7 +262,7 @@ class _Locations:
                 document = json.loads(text)
             except (TypeError, ValueError):
                 continue
-            changed = _replaced(document, old, new)
+            changed = replaced(document, old, new)
             if changed != document:
                 self._database.execute(
                     f"UPDATE {table} SET {column} = ? WHERE rowid = ?",  # noqa: S608 - our words
@@ -241,43 +270,3 @@ class _Locations:
                 )
                 count += 1
         return count
-
-
-def _root_of(location: str) -> Path | None:
-    """Return the folder of artifacts that holds the location of an experiment.
-
-    The location is that folder, or below it one that is named by the experiment's number.
-    """
-    path = local_path(location)
-    if path is not None and path.name.isdigit():
-        path = path.parent
-    return path if path is not None and path.name == "artifacts" else None
-
-
-def local_path(location: str) -> Path | None:
-    """Return the path of a location on this machine's disks, None for others."""
-    parts = urlsplit(location)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(os.fsdecode(unquote_to_bytes(parts.path)))
-    return Path(location) if location.startswith("/") else None
-
-
-def _spellings(old: Path, new: Path) -> tuple[tuple[str, str], ...]:
-    """Return the ways in which a location may name a folder, each with its replacement."""
-    return (old.as_uri(), new.as_uri()), (str(old), str(new))
-
-
-def _below(text: str, root: str) -> bool:
-    return f"{text}/".startswith(f"{root}/")
-
-
-def _replaced(value: object, old: str, new: str) -> object:
-    """Return a JSON value in which locations below `old` lie below `new`."""
-    if isinstance(value, dict):
-        return {key: _replaced(entry, old, new) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_replaced(entry, old, new) for entry in value]
-    if not isinstance(value, str) or not _below(value, old):
-        return value
-    done = _below(new, old) and _below(value, new)
-    return value if done else new + value[len(old) :]

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from factorlab.files import DamagedFile, read_json, write_json
 from factorlab.record import Record
+from sweeps.locations import local_path
 from sweeps.mlflow_run import Child
-from sweeps.relocate import local_path
 from sweeps.uri import sqlite_file
 
 OWN = "mlflow.db"

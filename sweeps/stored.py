@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sweeps import own_runs
 from sweeps.identity import TAG
-from sweeps.relocate import local_path
+from sweeps.locations import local_path
 from sweeps.uri import purge_command, redact
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ which takes seconds.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -221,14 +222,14 @@ class Mirror:
         except lease.Held:
             raise RuntimeError("another process keeps this sweep's runs up to date") from None
         # By which place it follows, for whoever finds the folder at another one.
-        self._claim_path.write_text(str(self._runs.resolve()), encoding="utf-8")
+        self._claim_path.write_bytes(os.fsencode(self._runs.resolve()))
         self._claim = claim
 
     def _release(self) -> None:
         store.close()
         if self._claim is not None:
             with suppress(OSError):  # the folder was moved, or the disk is full
-                self._claim_path.write_text("", encoding="utf-8")
+                self._claim_path.write_bytes(b"")
             self._claim.close()
             self._claim = None
 

@@ -31,7 +31,7 @@ from mlflow.entities import (
     TraceLocation,
     TraceState,
 )
-from mlflow.tracking._tracking_service.utils import _get_store
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache, _get_store
 from processes import wait_for
 
 from factorlab.files import read_json
@@ -163,7 +163,8 @@ def test_a_new_store_names_nothing_but_its_folder(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["100%", "it's :odd"]
 
 
-def test_places_that_the_user_chose_stay(written, tmp_path):
+@pytest.mark.parametrize("name", ["copy", "%41"])
+def test_places_that_the_user_chose_stay(written, tmp_path, name):
     client = client_of(written)
     elsewhere = {
         "bucket": "s3://bucket/runs/artifacts",
@@ -173,15 +174,32 @@ def test_places_that_the_user_chose_stay(written, tmp_path):
     for name, place in elsewhere.items():
         client.create_run(client.create_experiment(name, place))
     below = client.create_experiment("below", str(written / "artifacts" / "mine"))
-    client.create_run(below)
-    copy = tmp_path / "copy"
+    of_mine = client.create_run(below).info.run_id
+    client.log_text(of_mine, "a text", "note.txt")
+    copy = tmp_path / name
     shutil.copytree(written, copy)
     open_store(copy)
     rows = dict(query(copy, "SELECT name, artifact_location FROM experiments"))
     assert {name: rows[name] for name in elsewhere} == elsewhere
-    assert rows["below"] == str(copy / "artifacts" / "mine")
-    uris = dict(query(copy, "SELECT experiment_id, artifact_uri FROM runs"))
-    assert uris[int(below)].startswith(str(copy / "artifacts" / "mine"))
+    shutil.rmtree(written)
+    _artifact_repos_cache.clear()  # of this process, which has read the original
+    assert read_artifact(copy, of_mine, "note.txt", tmp_path / "t") == b"a text"
+
+
+@pytest.mark.parametrize("spelled", [Path.as_uri, str])
+def test_an_experiment_that_the_user_made_for_a_sweep_keeps_its_place(runs, tmp_path, spelled):
+    chosen = tmp_path / "disk" / "artifacts"
+    client_of(runs).create_experiment(EXPERIMENT, spelled(chosen))
+    write_record(runs, 0, done=True)
+    mirror(runs, [0]).sync()
+    as_earlier_versions_wrote(runs)
+    for _ in range(2):
+        moved = runs.rename(tmp_path / "moved")
+        assert open_store(moved) is None
+        assert spelled(chosen) in named_places(moved)
+        runs = moved.rename(runs)
+        if chosen.exists():
+            chosen.rename(tmp_path / "not mounted")  # the second time its disk is not there
 
 
 def test_every_place_in_the_database_is_rewritten(written, tmp_path):
