@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from factorlab.errors import UserError
-from sweeps import plan, stored
+from sweeps import plan, store, stored
 from sweeps.sweep import mirror_of
 from sweeps.tracking import Mirror, connect, sentence
 from sweeps.uri import own_database, redact, tracking_uri
@@ -98,9 +98,13 @@ def _without_plan(
     database = own_database(tracking_uri(runs), runs)
     if database is not None and not database.exists():
         return
-    connection, _ = connect(runs, None)
+    try:
+        connection, _ = connect(runs, None)
+        found = stored.running(connection.client, connection.owner)
+    finally:
+        store.close()
     names = {}
-    for run in stored.running(connection.client, connection.owner):
+    for run in found:
         tags = run.data.tags
         sweep = tags["factorlab.sweep"]
         if sweep not in planned and _SWEEP.fullmatch(sweep):
