@@ -1,7 +1,7 @@
 """A store of MLflow, made once for all tests that need one."""
 
 import pytest
-from mirrored import change, copy_store
+from mirrored import as_earlier_versions_wrote, change, copy_store, mirror, write_record
 
 from sweeps import store
 from sweeps.uri import uri_of
@@ -33,3 +33,20 @@ def runs(tmp_path, empty_store):
     copy_store(empty_store, folder / "mlflow.db")
     yield folder
     store.close()  # what the test's own clients have opened
+
+
+@pytest.fixture(params=["now", "earlier versions"])
+def written(runs, request):
+    """A runs folder with a finished run, one under way, a picture and a figure."""
+    for number in (0, 1):
+        record = write_record(runs, number, done=number == 0)
+        (record.samples / "step-0000000000.png").write_bytes(b"picture %d" % number)
+    following = mirror(runs, [0, 1])
+    following.sync()
+    figures = runs.parent / "figures"
+    figures.mkdir()
+    (figures / "f.png").write_bytes(b"of the original")
+    following.log_figures([figures / "f.png"])
+    if request.param == "earlier versions":
+        as_earlier_versions_wrote(runs)
+    return runs

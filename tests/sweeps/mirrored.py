@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -136,3 +137,47 @@ def tree(folder):
     """Every file below a folder with its content and time of change."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+
+def read_artifact(runs, run, path, target):
+    target.mkdir(exist_ok=True)
+    return Path(client_of(runs).download_artifacts(run, path, str(target))).read_bytes()
+
+
+def named_places(runs):
+    """All places of artifacts that the database names."""
+    rows = query(
+        runs, "SELECT artifact_uri FROM runs UNION SELECT artifact_location FROM experiments"
+    )
+    return {place for (place,) in rows}
+
+
+def assert_at_home(runs):
+    root = f"{(runs.resolve() / 'artifacts').as_uri()}/"
+    assert all(f"{place}/".startswith(root) for place in named_places(runs))
+
+
+def statuses(runs):
+    """The status of each trial's run, by number."""
+    return {int(key, 16): run.info.status for key, run in children(runs).items()}
+
+
+def killed(runs, numbers):
+    """Leave runs as they are after everything was killed: shown as running."""
+    for number in numbers:
+        record = write_record(runs, number)
+        with record.lease():
+            mirror(runs, numbers).sync()
+    change(runs, "UPDATE runs SET status = 'RUNNING'")
+    for number in numbers:
+        state_file(Record(runs, key_of(number))).unlink()  # or it is behind
+    assert set(statuses(runs).values()) == {"RUNNING"}
+
+
+def follow(runs, numbers):
+    """Follow a sweep that ends at once; returns what is told."""
+    following = mirror(runs, numbers)
+    following.start()
+    following.stop()
+    assert following.problem is None
+    return following.notes()

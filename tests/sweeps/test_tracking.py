@@ -74,6 +74,9 @@ def test_a_real_trial_with_its_artifacts(runs, tmp_path):
     assert run.info.run_name == "bump N=6"
     assert run.data.params == {"data.size": "6", "long": "x" * 6000}
     assert run.data.tags["factorlab.device"] == result["device"]
+    (code,) = trial.record.code()
+    assert run.data.tags["factorlab.sources_sha256"] == code["sources_sha256"]
+    assert run.data.tags["factorlab.code_versions"] == "1"
     for name, value in result["metrics"].items():
         assert run.data.metrics[name] == value
 
