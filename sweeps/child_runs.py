@@ -182,7 +182,7 @@ class ChildRuns:
             self._uncertain.discard(record.key)
             self._save(connection, found, record, child)
         before = asdict(child)
-        if connection.artifacts is None or found.lost_artifacts is None:
+        if found.lost_artifacts is None:
             log_artifacts(client, child, record, ending)
         if ending is not None:
             end(client, child, ending, provenance.tags(record.code()))

@@ -109,8 +109,7 @@ class SweepRuns:
     def log_figures(self, files: Sequence[Path]) -> None:
         """Put files under `figures` of the parent run, unless the user deleted it."""
         connection, found = self._open("unknown")
-        lost = connection.artifacts is not None and found.lost_artifacts is not None
-        if found.parent is not None and not lost:
+        if found.parent is not None and found.lost_artifacts is None:
             for path in files:
                 connection.client.log_artifact(found.parent.info.run_id, str(path), "figures")
 
@@ -157,6 +156,8 @@ class SweepRuns:
             found = stored.find(client, self._sweep, self._experiment, connection.owner)
             if found.parent is None and not found.closed and self._trials is not None:
                 self._create_parent(connection, found)
+            if connection.artifacts is not None and connection.owner.database is None:
+                found.lost_artifacts = stored.lost_artifacts(found.experiment)
             self._children.keep(found)
             self._stored, self._is_stale = found, False
             if found.parent is not None:
@@ -164,7 +165,8 @@ class SweepRuns:
         parent = found.parent
         if parent is not None and parent.info.run_id != self._described:
             if self._trials is not None:
-                self._children.code = self._describe(client, parent, moment)
+                lost = found.lost_artifacts is not None
+                self._children.code = self._describe(client, parent, moment, with_diff=not lost)
             if TAG not in parent.data.tags:
                 client.set_tag(parent.info.run_id, TAG, connection.owner.folders[0])
             self._described = parent.info.run_id
@@ -187,7 +189,9 @@ class SweepRuns:
         experiment = found.experiment.experiment_id
         found.parents = [client.create_run(experiment, tags=tags, run_name=self._sweep)]
 
-    def _describe(self, client: MlflowClient, parent: Run, moment: Moment) -> dict[str, str]:
+    def _describe(
+        self, client: MlflowClient, parent: Run, moment: Moment, *, with_diff: bool
+    ) -> dict[str, str]:
         """Return the tags of the code that trains; give them and its diff to the parent.
 
         Where nothing is left to train, what the parent says already is true.
@@ -201,7 +205,7 @@ class SweepRuns:
         tags = code.tags()
         for name in before.keys() - tags.keys():
             client.delete_tag(parent.info.run_id, name)
-        if code.diff:
+        if code.diff and with_diff:
             with tempfile.TemporaryDirectory(prefix="factorlab-") as folder:
                 path = Path(folder) / "dirty.diff"
                 path.write_bytes(code.diff)

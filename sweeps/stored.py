@@ -70,6 +70,9 @@ class StoredSweep:
     deleted_ids: frozenset[str] = frozenset()
     """Ids of all deleted runs of the sweep."""
 
+    lost_artifacts: Path | None = None
+    """Where artifacts belong, if that was in a runs folder that is gone; none are sent then."""
+
     @property
     def parent(self) -> Run | None:
         """The parent run, None where there is no active one."""
@@ -82,23 +85,21 @@ class StoredSweep:
         return self.parent is None and (gone or bool(self.deleted_parents))
 
     @property
-    def lost_artifacts(self) -> Path | None:
-        """Where the experiment's artifacts belong, if that was a runs folder that is gone."""
-        if self.experiment is None:
-            return None
-        path = local_path(self.experiment.artifact_location)
-        if path is None or path.name != "artifacts":
-            return None
-        try:
-            return None if path.parent.is_dir() else path
-        except OSError:  # such as no right to look
-            return path
-
-    @property
     def doubles(self) -> list[Run]:
         """Runs of the same trial, or of the sweep, beside the first."""
         others = [run for runs in self.children.values() for run in runs[1:]]
         return [*self.parents[1:], *others]
+
+
+def lost_artifacts(experiment: Experiment | None) -> Path | None:
+    """Return where an experiment's artifacts belong, if that was a runs folder that is gone."""
+    path = local_path(experiment.artifact_location) if experiment is not None else None
+    if path is None or path.name != "artifacts":
+        return None
+    try:
+        return None if path.parent.is_dir() else path
+    except OSError:  # such as no right to look
+        return path
 
 
 def find(client: MlflowClient, sweep: str, experiment: str, owner: Owner) -> StoredSweep:

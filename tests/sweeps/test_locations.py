@@ -96,6 +96,7 @@ def test_places_that_the_user_chose_stay(written, tmp_path, name):
 @pytest.mark.parametrize("spelled", [Path.as_uri, str])
 def test_an_experiment_that_the_user_made_for_a_sweep_keeps_its_place(runs, tmp_path, spelled):
     chosen = tmp_path / "disk" / "artifacts"
+    chosen.mkdir(parents=True)
     client_of(runs).create_experiment(EXPERIMENT, spelled(chosen))
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()

@@ -25,6 +25,7 @@ from processes import wait_for
 
 from factorlab.files import read_json
 from factorlab.record import Record
+from sweeps import store
 from sweeps.relocate import InUse
 from sweeps.tracking import open_store
 
@@ -103,6 +104,7 @@ def test_artifacts_that_are_not_in_the_copy_are_sent_again(written, tmp_path):
     shutil.copytree(written, copy)
     (copy / "artifacts" / run / "artifacts" / "result.json").unlink()  # it is in the original
     (copy / "artifacts" / run / "artifacts" / "config.json").write_text("shorter")
+    store.close()
     before = tree(written)
     assert mirror(copy, [0, 1]).sync() == 0
     for name in ("result.json", "config.json"):
@@ -166,6 +168,7 @@ def test_a_shared_store_of_earlier_versions_does_not_create_the_moved_folder_aga
     mirror(runs, [0]).sync()
     moved = runs.rename(tmp_path / "moved")
     finish(Record(moved, key_of(0)))
+    mirror(moved, [0], sweep="another").sync()
     following = mirror(moved, [0])
     following.sync()
     (note,) = following.notes()

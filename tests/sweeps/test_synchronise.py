@@ -66,7 +66,7 @@ def test_runs_of_a_sweep_without_a_plan_get_the_end_of_their_record(runs, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"), [("typo", "there is no such folder"), ("other", "holds no sweep")]
+    ("folder", "said"), [("typo", "there is no such runs folder"), ("other", "holds no sweep")]
 )
 def test_a_folder_that_is_no_runs_folder_is_refused(tmp_path, folder, said):
     (tmp_path / "other").mkdir()
