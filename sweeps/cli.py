@@ -268,7 +268,7 @@ def _open_store(runs: Path) -> None:
 def ui(
     port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 5000,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    runs: Runs = DEFAULT_RUNS,
+    runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
     """Serve the MLflow UI over the runs, on this machine alone unless --host says otherwise."""
     from sweeps.ui import serve  # noqa: PLC0415

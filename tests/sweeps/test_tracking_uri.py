@@ -95,12 +95,13 @@ def test_a_database_without_its_driver_is_refused_with_what_to_install(
 )
 def test_every_command_that_needs_the_store_refuses_at_once(tmp_path, arguments):
     (tmp_path / "mine.yaml").write_text(EXPERIMENT)
+    (tmp_path / "runs" / "sweeps").mkdir(parents=True)
     ended = factorlab(*arguments, cwd=tmp_path, MLFLOW_TRACKING_URI="file:./mlruns")
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert line.startswith("factorlab: MLFLOW_TRACKING_URI = file:./mlruns: a folder of files")
     assert "mlflow migrate-filestore" in line
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+    assert {path.name for path in tmp_path.rglob("*")} == {"mine.yaml", "runs", "sweeps"}
 
 
 def test_what_mlflow_says_at_length_keeps_its_remedy():
