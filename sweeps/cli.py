@@ -248,8 +248,8 @@ def sync(runs: ExistingRuns = DEFAULT_RUNS) -> None:
     """Send MLflow whatever it missed, of all sweeps."""
     from sweeps import synchronise  # noqa: PLC0415
 
-    _open_store(runs)
     synchronise.check_folder(runs)
+    _open_store(runs)
     total, problems = synchronise.synchronise(runs, console)
     typer.echo(str(total))
     raise typer.Exit(1 if problems else 0)
