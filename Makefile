@@ -32,6 +32,7 @@ BENCHMARKS := training_step packs growth memory sampling time_to_accuracy repres
 VENV    := .venv
 READY   := $(VENV)/.ready
 BIN     := $(VENV)/bin
+TESTS   :=
 NUMERICAL := $(addprefix tests/,factorlab percolation analysis benchmarks)
 EXPERIMENTS := $(basename $(notdir $(wildcard sweeps/experiments/*.yaml)))
 
@@ -84,8 +85,8 @@ ui: $(READY)  ## serve the MLflow UI on http://127.0.0.1:5000
 	$(BIN)/factorlab ui --runs="$$RUNS"
 
 .PHONY: test
-test: $(READY)  ## run the whole test suite, files side by side
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+test: $(READY)  ## run the whole test suite, files side by side: TESTS= for some of them
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TESTS)
 
 .PHONY: test-portable
 test-portable: export ATEN_CPU_CAPABILITY := default
