@@ -61,6 +61,8 @@ def split_pairs(option: str) -> Iterator[str]:
 def _end_of_value(text: str, start: int) -> int:
     """Return where the YAML value that begins at `start` ends, and another pair may begin."""
     depth, quote, at = 0, "", start
+    begins = True  # a scalar, which may be in quotes; in the middle of one they are apostrophes
+    tag = False
     while at < len(text):
         character = text[at]
         if quote:
@@ -69,15 +71,18 @@ def _end_of_value(text: str, start: int) -> int:
                 quote = ""
             at += 2 if escaped else 1
             continue
-        # A quote in the middle of a word is an apostrophe.
-        if character in "'\"" and (at == start or text[at - 1] in " \t\n[{,:"):
-            quote = character
-        elif character in "[{":
-            depth += 1
-        elif character in "]}":
-            depth -= 1
-        elif depth <= 0 and character.isspace() and _NEXT_PAIR.match(text, at):
-            return at
+        if character.isspace():
+            if depth <= 0 and _NEXT_PAIR.match(text, at):
+                return at
+            begins, tag = begins or tag, False
+        elif begins and character in "'\"":
+            quote, begins = character, False
+        else:
+            depth += (character in "[{") - (character in "]}")
+            tag = tag or (begins and character in "!&")
+            ends = text[at + 1 : at + 2].isspace() or text[at - 1] in "'\""  # a key
+            inside = character == "," and depth > 0
+            begins = inside or character in "[{" or (character == ":" and ends)
         at += 1
     return at
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -68,6 +68,7 @@ def pairs(draw):
     return [f"{key}={draw(written(value))}" for key, value in found.items()]
 
 
+@settings(max_examples=1000)
 @given(pairs(), st.lists(st.sampled_from([" ", "  ", "\t", "\n"]), min_size=4, max_size=4))
 def test_pairs_in_one_option_are_those_in_options_of_their_own(found, spaces):
     together = "".join(pair + space for pair, space in zip(found, spaces, strict=False))
@@ -91,6 +92,11 @@ def test_no_text_of_an_option_is_lost(text):
         ('a="\\" b=1" c=2', {"a": '" b=1', "c": 2}),
         ("a=it's b=1", {"a": "it's", "b": 1}),
         ("a=two words b=1", {"a": "two words", "b": 1}),
+        ("a=[= '] b=1", {"a": ["= '"], "b": 1}),
+        ("a=[x, 'y b=1'] c=2", {"a": ["x", "y b=1"], "c": 2}),
+        ("a={x: 'y b=1', z: 3} c=2", {"a": {"x": "y b=1", "z": 3}, "c": 2}),
+        ("a=!!str 'x b=1' c=2", {"a": "x b=1", "c": 2}),
+        ("a=x, 'y b=1", {"a": "x, 'y", "b": 1}),
         (" seed = 3 ", {"seed": 3}),
         ("a=x=y", {"a": "x=y"}),
         ("a= b=1", {"a": None, "b": 1}),
