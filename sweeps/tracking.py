@@ -226,8 +226,8 @@ class Mirror:
         self._claim = claim
 
     def _release(self) -> None:
-        store.close()
         if self._claim is not None:
+            store.close()  # not where another mirror follows, which may be using one
             with suppress(OSError):  # the folder was moved, or the disk is full
                 self._claim_path.write_bytes(b"")
             self._claim.close()

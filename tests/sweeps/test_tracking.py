@@ -319,8 +319,11 @@ def test_one_mirror_at_a_time_follows_a_sweep(runs):
     first.start()
     try:
         wait_for(lambda: len(parents(runs)) == 1)
+        engine = client_of(runs)._tracking_client.store.engine
+        connections = engine.pool
         with pytest.raises(RuntimeError, match="another process keeps"):
             second.sync()
+        assert engine.pool is connections  # a pool that is disposed of in use leaves one open
     finally:
         first.stop()
     second.sync()
