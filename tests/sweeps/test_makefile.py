@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "sweeps" / "experiments").glob("*.yaml"))
 
-FAKE = """#!{python}
+FAKE = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import json, os, sys
 with open("calls.jsonl", "a") as calls:
     print(json.dumps([*sys.argv[1:], os.environ.get("FACTORLAB_RUNS")]), file=calls)

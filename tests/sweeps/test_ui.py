@@ -108,6 +108,7 @@ def test_a_folder_that_was_moved_shows_its_artifacts(finished, tmp_path):
 
 
 def test_it_listens_on_the_loopback_address_alone(tmp_path):
+    (tmp_path / "runs").mkdir()
     with served(tmp_path) as (port, _):
         assert b"MLflow" in answer(port, "/")
         listening = Path("/proc/net/tcp").read_text()
@@ -164,6 +165,7 @@ def test_no_folder_is_left_behind_where_the_home_folder_is_read_only(tmp_path):
     temporary, home = tmp_path / "t", tmp_path / "home"
     temporary.mkdir()
     home.mkdir()
+    (tmp_path / "runs").mkdir()
     mounted = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(home)]
     environment = {"HOME": str(home), "XDG_CACHE_HOME": "", "TMPDIR": str(temporary)}
     with served(tmp_path, *mounted, **environment) as (port, _):
