@@ -6,21 +6,21 @@ configuration keys (`data.size`) and names of metrics (`accuracy`).
 Sources: [F] is arXiv 2408.13256, [W] is arXiv 2402.03305.
 """
 
-from analysis.drawing import Drawing, save
-from analysis.scaling import (
+from analysis.plotting.figure_io import Drawing, save
+from analysis.scaling.exponents import (
     SizeCrossing,
     accuracy_table,
     crossings_table,
     exponents_table,
     measure_crossings,
 )
-from analysis.theory import (
+from analysis.scaling.predictions import (
     critical_table,
     mass_ratio_table,
     prediction_exponents_table,
     predictions_table,
 )
-from analysis.thresholds import Crossing, crossing
+from analysis.scaling.thresholds import Crossing, crossing
 
 __all__ = [
     "Crossing",

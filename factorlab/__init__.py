@@ -1,8 +1,10 @@
 """One run of a controlled diffusion-model experiment: data, model, training, tests, record.
 
 This package knows nothing of sweeps: `factorlab.trial` trains configurations and writes their
-records, `factorlab.record` reads them back. Papers are cited as [W] (Liang, Liu and Fiete 2024, "Do
-diffusion models learn semantically meaningful and efficient representations?", arXiv 2402.03305)
-and [F] (Liang, Liu, Ostrow and Fiete 2024, "How diffusion models learn to factorize and compose",
-arXiv 2408.13256); "our choice" marks what they leave open.
+records, `factorlab.storage.record` reads them back.
+
+Papers are cited as [W] (Liang, Liu and Fiete 2024, "Do diffusion models learn semantically
+meaningful and efficient representations?", arXiv 2402.03305) and [F] (Liang, Liu, Ostrow and Fiete
+2024, "How diffusion models learn to factorize and compose", arXiv 2408.13256); "our choice" marks
+what they leave open.
 """

@@ -13,15 +13,15 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from factorlab import looks
+from factorlab import families
 from factorlab.errors import UserError, describe, suggestion
-from factorlab.text import listed
+from factorlab.formatting import listed
 
 
 def _known_family(name: str) -> str:
-    if name not in looks.families():
-        allowed = listed(f"'{family}'" for family in looks.families())
-        raise ValueError(f"allowed: {allowed}{suggestion(name, looks.families())}")
+    if name not in families.families():
+        allowed = listed(f"'{family}'" for family in families.families())
+        raise ValueError(f"allowed: {allowed}{suggestion(name, families.families())}")
     return name
 
 
@@ -80,7 +80,7 @@ class DataSettings(Settings):
 
     family: Family = "bump"
     """2D examples by their look (`bump`, `sos` for sums of two perpendicular stripes, or another
-    file of `factorlab/looks`), alone or, with `+stripes`, beside 1D stripes; `stripes` has these
+    file of `factorlab/families`), alone or, with `+stripes`, beside 1D stripes; `stripes` has these
     alone and is tested on sums of stripes."""
 
     size: int = Field(default=32, ge=6)
@@ -133,16 +133,16 @@ class DataSettings(Settings):
                 f"{self.size}; allowed: up to {MOST_LABELS:.0e}"
             )
         stripes = 4 * self.canvas_margin * self.size / self.stripe_spacing**2
-        if self.family.endswith(looks.STRIPES) and stripes > MOST_LABELS:
+        if self.family.endswith(families.STRIPES) and stripes > MOST_LABELS:
             raise ValueError(
                 f"stripe_spacing {self.stripe_spacing} and margin {self.canvas_margin} make "
                 f"{stripes:.1e} stripes; allowed: up to {MOST_LABELS:.0e}"
             )
         if self.periodic:
-            if self.family.endswith(looks.STRIPES):
+            if self.family.endswith(families.STRIPES):
                 raise ValueError(
                     f"family '{self.family}' has labels outside the frame, which a periodic "
-                    f"image has not; allowed with periodic: {', '.join(looks.available())}"
+                    f"image has not; allowed with periodic: {', '.join(families.available())}"
                 )
             for d in self.spacings:
                 if abs(self.size / d - round(self.size / d)) > 1e-9:

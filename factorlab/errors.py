@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from factorlab.text import listed, shortened
+from factorlab.formatting import listed, shortened
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""

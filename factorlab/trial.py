@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 
-from factorlab import checkpoint
 from factorlab.config import RunSettings
-from factorlab.dataset import Dataset, build, evaluation_labels
-from factorlab.ensemble import Ensemble
+from factorlab.data.dataset import Dataset, build, evaluation_labels
 from factorlab.errors import TrialFailed, UserError
-from factorlab.files import DamagedFile
-from factorlab.record import Busy, Identity, Record, identify
-from factorlab.session import Progress, Session
+from factorlab.storage import checkpoint
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.record import Busy, Identity, Record, identify
+from factorlab.training.packed import Ensemble
+from factorlab.trial_runner import Progress, Session
 
 log = logging.getLogger(__name__)
 

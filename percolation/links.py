@@ -16,13 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from percolation.errors import ParameterError, short
-from percolation.lattice import (
-    Link,
-    check_centres,
-    increments,
-    lattice,
-    lattice_shape,
-)
+from percolation.lattice import Link, check_centres, increments, lattice, lattice_shape
 from percolation.memory import check_memory
 from percolation.overlap import continuum, exceeds, radius
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from factorlab.errors import refusal
-from factorlab.files import DamagedFile
-from factorlab.text import shortened
+from factorlab.formatting import shortened
+from factorlab.storage.files import DamagedFile
 
 LONGEST_REASON = 400
 """Characters of a reason, which may quote a path."""

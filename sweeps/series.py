@@ -12,14 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factorlab import provenance
 from factorlab.errors import INTERRUPTED, UserError, refusal
-from sweeps import cluster
-from sweeps import plan as planning
-from sweeps.checks import check_figures
-from sweeps.experiment import Experiment
+from factorlab.provenance import code_record
+from sweeps.execution import cluster
 from sweeps.failures import Failure, failure, show
-from sweeps.plan import Plan
+from sweeps.planning import plan as planning
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.figure_checks import check_figures
+from sweeps.planning.plan import Plan
 from sweeps.sweep import How, run_sweep
 
 Failed = Mapping[str, list[Failure]]
@@ -52,7 +52,7 @@ def run_sweeps(
     Raises:
         UserError: an experiment is not allowed or a folder cannot be written.
     """
-    provenance.code()  # asks git now, while the disk is as it was imported
+    code_record.code()  # asks git now, while the disk is as it was imported
     failed: Failed = {experiment.sweep: [] for experiment in experiments}
     with ThreadPoolExecutor(1) as aside:  # the imports of the figures take a second
         checked = aside.submit(_check, experiments)

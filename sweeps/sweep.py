@@ -10,21 +10,21 @@ from rich.console import Console
 
 from factorlab.config import flatten
 from factorlab.errors import UserError
-from factorlab.record import Record
-from sweeps import cluster
-from sweeps import plan as planning
-from sweeps.analyse import Subject, analyse_all
-from sweeps.checks import check_figures
-from sweeps.display import SweepDisplay
-from sweeps.estimate import Estimate, begin, estimate
-from sweeps.experiment import Experiment
+from factorlab.storage.record import Record
+from sweeps.cli.display import SweepDisplay
+from sweeps.execution import cluster
+from sweeps.execution.measuring import Subject, analyse_all
+from sweeps.execution.work_queue import Outcomes
 from sweeps.failures import Failure, caught
-from sweeps.plan import Plan, PlannedTrial
-from sweeps.replaced import replaced
-from sweeps.reports import draw
-from sweeps.summary import conclude, show_plan
-from sweeps.tracking import START_DELAY, Mirror, TrackedTrial
-from sweeps.work import Outcomes
+from sweeps.planning import plan as planning
+from sweeps.planning.estimate import Estimate, begin, estimate
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.figure_checks import check_figures
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.replaced import replaced
+from sweeps.reporting.reports import draw
+from sweeps.reporting.summary import conclude, show_plan
+from sweeps.tracking.sync_thread import START_DELAY, Mirror, TrackedTrial
 
 
 def mirror_of(runs: Path, document: planning.SavedPlan) -> Mirror:
@@ -182,7 +182,7 @@ def _begin(plan: Plan, how: How) -> Estimate:
         if not pending:
             return price(None)
         cluster.connect(how.address)
-        from sweeps import runner  # noqa: F401, PLC0415
+        from sweeps.execution import tune_runner  # noqa: F401, PLC0415
 
         for other in how.plans:
             if other.pending(retry_failed=how.retry_failed):
@@ -218,7 +218,7 @@ def _train(
     packs: Sequence[Sequence[PlannedTrial]] = left.packs
     if not packs:
         return outcomes
-    from sweeps import runner  # noqa: PLC0415 - after `cluster.connect`
+    from sweeps.execution import tune_runner  # noqa: PLC0415 - after `cluster.connect`
 
     display = SweepDisplay(
         plan.experiment.sweep,
@@ -231,7 +231,7 @@ def _train(
     )
     with display:
         while packs:
-            latest = runner.run(plan, packs, display, may_grow=how.address is not None)
+            latest = tune_runner.run(plan, packs, display, may_grow=how.address is not None)
             outcomes = outcomes.then(latest)
             if latest.lost:
                 cluster.disconnect()  # with it go the workers that still train

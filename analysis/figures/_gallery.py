@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import names
-from analysis.drawing import styled
 from analysis.figures._grid import Setting, chosen_rows, in_words
-from analysis.figures._notes import note, unfinished
+from analysis.plotting import axis_labels
+from analysis.plotting.figure_io import styled
+from analysis.plotting.notes import note, unfinished
 from factorlab.config import Settings
 
 COLUMNS: Sequence[str] = (
@@ -58,7 +58,7 @@ def cells(table: pd.DataFrame, places: Places) -> tuple[list[Cell], list[str]]:
     Raises:
         NotDrawableError: A column is missing, or nothing was evaluated.
     """
-    left = [key for key in names.varying(table) if key != places.rows]
+    left = [key for key in axis_labels.varying(table) if key != places.rows]
     column = places.columns or next(iter(left), "step")
     keys = [key for key in (places.rows, column) if key is not None]
     rows = chosen_rows(table, ["record", *keys], ["accuracy"])

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator
 
-from analysis import names
 from analysis.errors import NotDrawableError
-from analysis.tables import final, require
+from analysis.plotting import axis_labels
+from analysis.tables.selection import final, require
 from factorlab.config import setting_keys
 from factorlab.errors import suggestion
 
@@ -71,7 +71,7 @@ def check_count(what: str, count: int, most: int) -> None:
 
 def missing(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     """Name the metrics that no row has; nothing where all are there."""
-    absent = [names.metric(metric) for metric in metrics if rows[metric].isna().all()]
+    absent = [axis_labels.metric(metric) for metric in metrics if rows[metric].isna().all()]
     return [f"Not measured: {', '.join(absent)}."] if absent else []
 
 
@@ -80,19 +80,21 @@ def in_words(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     if not keys:
         return [""] * len(rows)
     contents = list(zip(*(rows[key] for key in keys), strict=True))
-    short = [names.combination(keys, row) for row in contents]
-    kinds = {str([None if names.missing(value) else value for value in row]) for row in contents}
+    short = [axis_labels.combination(keys, row) for row in contents]
+    kinds = {
+        str([None if axis_labels.missing(value) else value for value in row]) for row in contents
+    }
     if len(set(short)) >= len(kinds):
         return short
-    return [names.combination(keys, row, full=True) for row in contents]
+    return [axis_labels.combination(keys, row, full=True) for row in contents]
 
 
 def on_axis(rows: pd.DataFrame, key: str) -> list[object]:
     """The values of a setting in each row as an axis has them: numbers and `none`, or words."""
-    there = [value for value in rows[key] if not names.missing(value)]
+    there = [value for value in rows[key] if not axis_labels.missing(value)]
     if there and all(isinstance(v, float | int) and not isinstance(v, bool) for v in there):
-        return [names.NONE if names.missing(value) else value for value in rows[key]]
-    return list(names.distinct(list(rows[key])))
+        return [axis_labels.NONE if axis_labels.missing(value) else value for value in rows[key]]
+    return list(axis_labels.distinct(list(rows[key])))
 
 
 def long(rows: pd.DataFrame, places: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

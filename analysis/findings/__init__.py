@@ -1,8 +1,8 @@
 """What the papers found, set beside what was measured: one module each, named by its experiment.
 
 To judge another experiment, add a module here with `CLAIMS`. Each claim measures a table of one
-row for each trial and step (`analysis.trials.steps_table`) and says by a rule, stated beside it,
-whether the finding shows. The rules are ours: the papers tell by eye.
+row for each trial and step (`analysis.tables.loading.steps_table`) and says by a rule, stated
+beside it, whether the finding shows. The rules are ours: the papers tell by eye.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from typing import Literal, Protocol
 
 import pandas as pd
 
-from analysis import modules
-from analysis.tables import final
+from analysis import plugins
+from analysis.tables.selection import final
 
 Verdict = Literal["shown", "not shown", "not reachable", "not measured", "not judged"]
 
@@ -63,7 +63,7 @@ class FindingsModule(Protocol):
     CLAIMS: Sequence[Claim]
 
 
-_FOLDER = modules.Folder[FindingsModule](__name__, __path__)
+_FOLDER = plugins.Folder[FindingsModule](__name__, __path__, "findings")
 available = _FOLDER.available
 load = _FOLDER.load
 

@@ -6,8 +6,8 @@ from functools import partial
 import pandas as pd
 
 from analysis.findings import Claim, Outcome
-from analysis.findings._numbers import POINTS, by, chosen, listed, measured, outcome, percent
-from analysis.tables import final
+from analysis.findings._claims import POINTS, by, chosen, listed, measured, outcome, percent
+from analysis.tables.selection import final
 
 _PARTS = ("accuracy_arm_vertical", "accuracy_arm_horizontal", "accuracy_intersection")
 

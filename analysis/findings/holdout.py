@@ -9,9 +9,8 @@ from functools import partial
 
 import pandas as pd
 
-from analysis import names
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import (
+from analysis.findings._claims import (
     POINTS,
     by,
     chosen,
@@ -20,7 +19,8 @@ from analysis.findings._numbers import (
     outcome,
     rank_correlation,
 )
-from analysis.tables import final
+from analysis.plotting import axis_labels
+from analysis.tables.selection import final
 
 _WIDTH = "data.held_out.width"
 _PLACE = "data.held_out.place"
@@ -36,7 +36,7 @@ def _falls(table: pd.DataFrame, place: str) -> Outcome:
         means = by(chosen(rows, "data.family", family), _WIDTH, _OOD, least=2)
         order = rank_correlation(list(means.index), list(means))
         shown.append(order <= -0.8 and means.iloc[0] - means.iloc[-1] >= 2 * POINTS)
-        text = f"{names.bare(family)}: {listed(means, _WIDTH)}"
+        text = f"{axis_labels.bare(family)}: {listed(means, _WIDTH)}"
         texts.append(f"{text} (rank correlation {order:.2f})")
     return outcome("; ".join(texts) + ".", shown=all(shown))
 
@@ -48,12 +48,14 @@ def _corner(table: pd.DataFrame) -> Outcome:
         means = chosen(rows, "data.family", family).pivot_table(_OOD, _WIDTH, _PLACE)
         both = means.dropna() if {"interior", "exterior"} <= set(means) else means.iloc[:0]
         if both.empty:
-            raise NotMeasuredError(f"No side was measured in both places for {names.bare(family)}.")
+            raise NotMeasuredError(
+                f"No side was measured in both places for {axis_labels.bare(family)}."
+            )
         inside, corner = both["interior"].mean(), both["exterior"].mean()
         shown.append(inside - corner >= POINTS)
         texts.append(
-            f"{names.bare(family)}: {100 * inside:.0f} % in the middle, {100 * corner:.0f} % at "
-            f"the corner, mean of {len(both)} sides"
+            f"{axis_labels.bare(family)}: {100 * inside:.0f} % in the middle, {100 * corner:.0f} % "
+            f"at the corner, mean of {len(both)} sides"
         )
     return outcome("; ".join(texts) + ".", shown=all(shown))
 

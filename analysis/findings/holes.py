@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import POINTS, by, listed, measured, outcome
-from analysis.phases import ORDERED
-from analysis.tables import final
+from analysis.findings._claims import POINTS, by, listed, measured, outcome
+from analysis.measures.phases import ORDERED
+from analysis.tables.selection import final
 
 _WIDTH = "data.held_out.width"
 _SMALL, _LARGE = 0.075, 0.15

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import POINTS, finished, measured, outcome
-from analysis.tables import final
+from analysis.findings._claims import POINTS, finished, measured, outcome
+from analysis.tables.selection import final
 
 _LEVEL = 0.6
 _ACCURACIES = ("accuracy_x", "accuracy_y")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.findings import Claim, Outcome
-from analysis.findings._numbers import (
+from analysis.findings._claims import (
     POINTS,
     by,
     listed,
@@ -14,7 +14,7 @@ from analysis.findings._numbers import (
     percent,
     rank_correlation,
 )
-from analysis.tables import final
+from analysis.tables.selection import final
 
 _WIDTH = "data.held_out.width"
 

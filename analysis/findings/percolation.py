@@ -6,10 +6,10 @@ from itertools import pairwise
 import pandas as pd
 
 from analysis.findings import Claim, Outcome
-from analysis.findings._numbers import POINTS, by, listed, measured, needed, outcome, single
-from analysis.tables import final
-from analysis.theory import predictions_table
-from analysis.thresholds import crossing
+from analysis.findings._claims import POINTS, by, listed, measured, needed, outcome, single
+from analysis.scaling.predictions import predictions_table
+from analysis.scaling.thresholds import crossing
+from analysis.tables.selection import final
 
 _LEVEL = 0.6
 _SHARE = "data.subsample"

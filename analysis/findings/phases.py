@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis import names
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import by, finished, measured, outcome, rank_correlation
+from analysis.findings._claims import by, finished, measured, outcome, rank_correlation
+from analysis.plotting import axis_labels
 
 _EARLY, _LEVEL = 0.2, 0.6
 """Accuracies up to which a model is at its beginning, and from which it has learnt."""
@@ -52,7 +52,7 @@ def _faster(table: pd.DataFrame) -> Outcome:
     trials = rows.drop_duplicates("key").set_index("key")["data.spacing"]
     steps = first.reindex(trials.index).groupby(trials)
     parts = [
-        f"{names.value('data.spacing', d)}: "
+        f"{axis_labels.value('data.spacing', d)}: "
         + (f"step {steps.mean()[d]:.0f}" if steps.count()[d] else "never")
         + f", {100 * means[d]:.0f} % on average"
         for d in means.index

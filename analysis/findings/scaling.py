@@ -6,11 +6,11 @@ from functools import partial
 
 import pandas as pd
 
-from analysis import scaling
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import chosen, measured, needed, outcome, single
-from analysis.tables import final
-from analysis.theory import prediction_exponents_table, predictions_table
+from analysis.findings._claims import chosen, measured, needed, outcome, single
+from analysis.scaling import exponents
+from analysis.scaling.predictions import prediction_exponents_table, predictions_table
+from analysis.tables.selection import final
 
 _STRIPES = "bump+stripes"
 
@@ -18,12 +18,12 @@ _STRIPES = "bump+stripes"
 _WIDE = 1.0
 
 
-def _crossings(table: pd.DataFrame, family: str) -> list[scaling.SizeCrossing]:
-    rows = measured(final(table), "accuracy", "ceiling", *scaling.COUNTS)
-    return scaling.measure_crossings(chosen(rows, "data.family", family))
+def _crossings(table: pd.DataFrame, family: str) -> list[exponents.SizeCrossing]:
+    rows = measured(final(table), "accuracy", "ceiling", *exponents.COUNTS)
+    return exponents.measure_crossings(chosen(rows, "data.family", family))
 
 
-def _fitted(fit: scaling.Exponent) -> str:
+def _fitted(fit: exponents.Exponent) -> str:
     """What a fit says, in words.
 
     Raises:
@@ -38,7 +38,7 @@ def _fitted(fit: scaling.Exponent) -> str:
 def _exponent(table: pd.DataFrame, family: str, power: int) -> Outcome:
     """Whether the interval of the exponent of all examples holds one power and not the other."""
     crossings = [c for c in _crossings(table, family) if c.count == "samples_total"]
-    fit = scaling.fit_exponent(crossings)
+    fit = exponents.fit_exponent(crossings)
     sizes = ", ".join(str(c.size) for c in crossings)
     text = f"Exponent {_fitted(fit)}, from N = {sizes}."
     assert fit.low is not None
@@ -68,7 +68,7 @@ def _percolation(table: pd.DataFrame) -> Outcome:
     if not isinstance(sigma, float):
         raise NotMeasuredError("Percolation is simulated for round bumps alone.")
     crossings = [c for c in _crossings(table, "bump") if c.count == "samples_2d"]
-    fit = scaling.fit_exponent(crossings)
+    fit = exponents.fit_exponent(crossings)
     measured_text = _fitted(fit)
     assert fit.low is not None
     assert fit.high is not None
@@ -76,14 +76,14 @@ def _percolation(table: pd.DataFrame) -> Outcome:
     predicted = predictions_table(
         sizes, spacing=spacing, sigma=sigma, thresholds=(0.05, 0.5), realisations=400
     )
-    exponents = prediction_exponents_table(predicted)["exponent"].to_list()
+    simulated = prediction_exponents_table(predicted)["exponent"].to_list()
     text = (
-        f"Measured {measured_text}; simulated {exponents[0]:.2f} at an overlap of 0.05, "
-        f"{exponents[1]:.2f} at 0.5."
+        f"Measured {measured_text}; simulated {simulated[0]:.2f} at an overlap of 0.05, "
+        f"{simulated[1]:.2f} at 0.5."
     )
     if fit.high - fit.low > _WIDE:
         return Outcome("not reachable", f"The interval is too wide to tell. {text}")
-    return outcome(text, shown=fit.low <= exponents[0] <= fit.high)
+    return outcome(text, shown=fit.low <= simulated[0] <= fit.high)
 
 
 CLAIMS: Sequence[Claim] = (

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis import names
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._numbers import by, listed, measured, outcome, rank_correlation
-from analysis.tables import final
+from analysis.findings._claims import by, listed, measured, outcome, rank_correlation
+from analysis.plotting import axis_labels
+from analysis.tables.selection import final
 
 _LEVEL = 0.6
 
@@ -19,7 +19,7 @@ def _no_dependence(table: pd.DataFrame) -> Outcome:
         learned |= bool((means >= _LEVEL).any())
         orders.append(rank_correlation(list(rows["data.sigma"]), list(rows["accuracy"])))
         texts.append(
-            f"{names.value('data.spacing', spacing)}: {listed(means, 'data.sigma')} (rank "
+            f"{axis_labels.value('data.spacing', spacing)}: {listed(means, 'data.sigma')} (rank "
             f"correlation {orders[-1]:.2f})"
         )
     text = "; ".join(texts) + "."

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.findings import Claim, Outcome
-from analysis.findings._numbers import finished, measured, outcome
-from analysis.tables import final
+from analysis.findings._claims import finished, measured, outcome
+from analysis.tables.selection import final
 
 _BETTI = ("betti_0", "betti_1", "betti_2")
 _TORUS = (1, 2, 1)

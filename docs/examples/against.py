@@ -1,4 +1,4 @@
-"""One metric against another, a symbol a trial: `analysis/figures/against.py` of docs/extending.md.
+"""One metric against another: `analysis/figures/sweep/against.py` of docs/extending.md.
 
 Data: `trials`.
 """
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import names
-from analysis.drawing import Drawing, styled
 from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words
-from analysis.figures._notes import note, unfinished
-from analysis.marks import look
-from analysis.tables import require
+from analysis.plotting import axis_labels
+from analysis.plotting.figure_io import Drawing, styled
+from analysis.plotting.notes import note, unfinished
+from analysis.plotting.style import look
+from analysis.tables.selection import require
 from factorlab.config import Settings
 
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
@@ -48,10 +48,12 @@ def draw(table: pd.DataFrame, options: Options) -> Drawing:
         axes = figure.subplots()
         for index, (group, trials) in enumerate(rows.groupby("group", sort=False)):
             colour, marker = look(index)
-            x, y = (trials[m] * (100 if names.is_share(m) else 1) for m in (options.x, options.y))
+            x, y = (
+                trials[m] * (100 if axis_labels.is_share(m) else 1) for m in (options.x, options.y)
+            )
             axes.plot(x, y, ls="", marker=marker, color=colour, label=str(group))
-        axes.set_xlabel(names.metric(options.x))
-        axes.set_ylabel(names.metric(options.y))
+        axes.set_xlabel(axis_labels.metric(options.x))
+        axes.set_ylabel(axis_labels.metric(options.y))
         figure.legend(loc="outside right upper")
         note(figure, ["One symbol a trial.", *unfinished(table)])
     return Drawing(figure=figure, panels={"trials": rows[["group", options.x, options.y]]})

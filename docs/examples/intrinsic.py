@@ -1,4 +1,4 @@
-"""Intrinsic dimension: `analysis/numbers/intrinsic.py` of docs/extending.md.
+"""Intrinsic dimension: `analysis/measures/scalars/intrinsic.py` of docs/extending.md.
 
 Maximum likelihood from the distances to the nearest neighbours (Levina and Bickel, NIPS 2004, eq.
 8), averaged over points as MacKay and Ghahramani (2005) correct it: 2 for a sheet, however bent.
@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 if TYPE_CHECKING:
-    from analysis.measures import Measures
+    from analysis.measures.checkpoint import Measures
 
 NEIGHBOURS = 20
 

@@ -1,10 +1,10 @@
-"""Rings of radius 2 sigma, dark on white: `factorlab/looks/ring.py` of docs/extending.md."""
+"""Rings of radius 2 sigma, dark on white: `factorlab/families/ring.py` of docs/extending.md."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from factorlab.reading import read_shape
+from factorlab.label_reader import read_shape
 
 if TYPE_CHECKING:
     from torch import Tensor

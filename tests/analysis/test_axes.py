@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from analysis import drawing, names
 from analysis.errors import NotDrawableError
-from analysis.figures import curves, load, maps, phases
-from analysis.figures._axis import Places
-from analysis.marks import look
+from analysis.figures.sweep import curves, load, maps, phases
+from analysis.plotting import axis_labels, figure_io
+from analysis.plotting.axis import Places
+from analysis.plotting.style import look
 from factorlab.config import flatten, setting_keys
 
 KINDS = {
@@ -81,7 +81,7 @@ def ticks(axis):
 
 def check_drawn(drawn, folder):
     """The figure is saved, and no label of an axis touches another."""
-    drawing.save(drawn, folder, "figure", ["png"])
+    figure_io.save(drawn, folder, "figure", ["png"])
     FigureCanvasAgg(drawn.figure)
     drawn.figure.draw_without_rendering()
     for axes in drawn.figure.axes:
@@ -116,7 +116,7 @@ def test_curves_over_any_axis(tmp_path, kind, options):
     means = drawn.panels["means"]
     if options.get("x") == "KEY":
         assert means["x"].nunique() == len(values)
-        assert drawn.figure.axes[-1].get_xlabel() == names.setting(key)
+        assert drawn.figure.axes[-1].get_xlabel() == axis_labels.setting(key)
     if options.get("lines") == ["KEY"]:
         assert means["line"].nunique() == len(values)
     if None in values and len(values) < 100 and options.get("x") == "KEY":
@@ -268,9 +268,9 @@ def test_places_are_in_order_and_a_missing_value_before_all(numbers, zero, missi
 
 @given(st.lists(st.none() | st.floats(0.001, 1000) | st.tuples(st.floats(1, 9), st.floats(1, 9))))
 def test_different_values_have_different_words(values):
-    words = names.distinct(values)
+    words = axis_labels.distinct(values)
     assert len(set(words)) == len({str(value) for value in values})
-    assert all(len(word) <= names.LONGEST + 24 for word in words)
+    assert all(len(word) <= axis_labels.LONGEST + 24 for word in words)
 
 
 def test_as_many_curves_as_a_legend_names_look_different():
@@ -280,7 +280,7 @@ def test_as_many_curves_as_a_legend_names_look_different():
 
 @pytest.mark.parametrize("key", list(setting_keys()))
 def test_every_setting_has_a_name(key):
-    assert names.setting(key) != key
+    assert axis_labels.setting(key) != key
 
 
 @pytest.mark.parametrize("figure", ["scaling", "percolation"])

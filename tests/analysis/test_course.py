@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from rounding import EXACT
 
-from analysis import course, portraits
-from analysis.factorization import clifford_torus, solid_torus
-from analysis.measures import measure
-from factorlab import journal
+from analysis import training_dynamics
+from analysis.figures import checkpoint as checkpoint_figures
+from analysis.measures.checkpoint import measure
+from analysis.measures.factorization import clifford_torus, solid_torus
 from factorlab.config import parse
-from factorlab.files import DamagedFile
-from factorlab.journal import Journal
-from factorlab.record import Record
+from factorlab.storage import journal
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.journal import Journal
+from factorlab.storage.record import Record
 from factorlab.trial import Trial
 
 SETTINGS = {
@@ -63,22 +64,24 @@ def test_the_coupled_ideal_has_its_own():
     assert 2 < numbers["dimension"] < 3
 
 
-@pytest.mark.parametrize("name", portraits.available())
+@pytest.mark.parametrize("name", checkpoint_figures.available())
 def test_every_portrait_is_drawn_with_the_numbers_behind_it(clifford, name):
-    drawing = portraits.load(name).draw(clifford)
+    drawing = checkpoint_figures.load(name).draw(clifford)
     assert all(len(table) > 0 for table in drawing.panels.values())
     assert not plt.get_fignums()  # no window, no figure left in pyplot
 
 
 def test_a_trial_is_measured_once_a_step_and_drawn(trial):
-    assert list(course.analyse(trial.record)) == [0, 4]
-    assert list(course.analyse(trial.record)) == []
-    table = course.table(trial.record)
+    assert list(training_dynamics.analyse(trial.record)) == [0, 4]
+    assert list(training_dynamics.analyse(trial.record)) == []
+    table = training_dynamics.table(trial.record)
     assert table["step"].to_list() == [0, 4]
     assert {"accuracy", "dimension", "factorization", "betti_1"} <= set(table)
     folder = trial.record.analysis / "layer4"
-    assert {f"{name}.png" for name in portraits.available()} <= {p.name for p in folder.iterdir()}
-    assert {path.name for path in course.save(trial.record, "layer4")} == {
+    assert {f"{name}.png" for name in checkpoint_figures.available()} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert {path.name for path in training_dynamics.save(trial.record, "layer4")} == {
         "course.png",
         "course-course.csv",
     }
@@ -90,7 +93,7 @@ def test_who_measures_what_another_measures_waits_and_measures_nothing(trial, tm
     record = Record(runs, trial.record.key)
     shutil.rmtree(record.analysis, ignore_errors=True)
     measured = []
-    other = Thread(target=lambda: measured.extend(course.analyse(record)))
+    other = Thread(target=lambda: measured.extend(training_dynamics.analyse(record)))
     with record.measuring("layer4"):
         other.start()
         time.sleep(0.5)
@@ -107,13 +110,13 @@ def test_what_cannot_be_analysed_says_why(trial, tmp_path):
     bare = Trial(parse(SETTINGS | {"representations": {}}), tmp_path)
     list(bare.run())
     with pytest.raises(ValueError, match="No representations were kept"):
-        list(course.analyse(bare.record))
+        list(training_dynamics.analyse(bare.record))
     with pytest.raises(ValueError, match="Nothing of layer4 was measured"):
-        course.table(bare.record)
+        training_dynamics.table(bare.record)
     with pytest.raises(ValueError, match="layer 'layer0' was not kept"):
-        list(course.analyse(trial.record, "layer0"))
+        list(training_dynamics.analyse(trial.record, "layer0"))
     with pytest.raises(ValueError, match=r"No layer is called '\.\./out'; there are layer0, "):
-        list(course.analyse(trial.record, "../out"))
+        list(training_dynamics.analyse(trial.record, "../out"))
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -122,7 +125,7 @@ def test_a_damaged_file_is_named(tmp_path):
     path = damaged.record.representations / "step-0000000004" / "layer4.npy"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DamagedFile, match=r"layer4\.npy"):
-        list(course.analyse(damaged.record))
+        list(training_dynamics.analyse(damaged.record))
 
 
 @pytest.mark.parametrize(

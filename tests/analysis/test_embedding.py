@@ -8,7 +8,7 @@ from rounding import EXACT
 from sklearn.linear_model import LinearRegression
 from spaces import embed as embed_at_random
 
-from analysis.embedding import cross_validated, embed, fitted, r_squared
+from analysis.measures.embedding import cross_validated, embed, fitted, r_squared
 
 
 def sheet(side=20):

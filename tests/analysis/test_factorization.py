@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rounding import EXACT
 from scipy.stats import ortho_group
 
-from analysis.factorization import angles, clifford_torus, score, solid_torus
+from analysis.measures.factorization import angles, clifford_torus, score, solid_torus
 
 
 def turned(grid, seed=0, scale=1.0, noise=0.0, dimensions=64):

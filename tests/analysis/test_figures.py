@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from synthetic import trials
 
 from analysis import Drawing, save
-from analysis.figures import available, load
+from analysis.figures.sweep import available, load
 
 QUICK = {"resamples": 40, "realisations": 3}
 

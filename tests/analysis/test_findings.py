@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synthetic import trials
 
 from analysis import findings
-from sweeps.experiment import available
+from sweeps.planning.experiment import available
 
 SEEDS = (0, 1)
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from rounding import EXACT, gamma
 
-from analysis import course, snapshots
-from analysis.figures import available, load, options_of
-from analysis.trials import steps_table
+from analysis import training_dynamics
+from analysis.figures.sweep import available, load, options_of
+from analysis.measures import measurement_cache
+from analysis.tables.loading import steps_table
 from factorlab.config import parse
-from factorlab.files import DamagedFile
+from factorlab.storage.files import DamagedFile
 from factorlab.trial import Trial
 
 SETTINGS = {
@@ -33,7 +34,7 @@ def trials(tmp_path_factory):
     ]
     for trial in made[:2]:
         list(trial.run())
-    for _ in course.analyse(made[0].record):
+    for _ in training_dynamics.analyse(made[0].record):
         pass
     return made
 
@@ -61,13 +62,13 @@ def test_there_is_a_row_for_each_trial_and_step(trials, table):
 
 def test_what_was_measured_is_kept_for_figures(trials):
     record = trials[0].record
-    kept = snapshots.read(record.path, "layer4", 4)
-    assert kept.scores.shape == (64, snapshots.SCORES)
+    kept = measurement_cache.read(record.path, "layer4", 4)
+    assert kept.scores.shape == (64, measurement_cache.SCORES)
     assert kept.embedding.shape == (64, 3)
     assert len(kept.diagrams) == 3
-    numbers = course.table(record).set_index("step").loc[4]
+    numbers = training_dynamics.table(record).set_index("step").loc[4]
     assert kept.shares[:4].sum() == pytest.approx(numbers["variance_top_four"], rel=gamma(5))
-    assert snapshots.read(record.path, "layer4", 3) is None
+    assert measurement_cache.read(record.path, "layer4", 3) is None
 
 
 def test_views_show_what_was_measured_and_say_what_was_not(table):
@@ -88,7 +89,7 @@ def test_a_formation_shows_each_step_of_one_trial_as_it_was_kept(trials, table):
     formation = load("formation")
     panels = formation.draw(table).panels
     for step in (0, 4):
-        kept = snapshots.read(trials[0].record.path, "layer4", step)
+        kept = measurement_cache.read(trials[0].record.path, "layer4", step)
         of_step = {name: rows[rows["step"] == step] for name, rows in panels.items()}
         np.testing.assert_array_equal(of_step["spectra"]["share"], kept.shares)
         assert len(of_step["holes"]) == sum(map(len, kept.diagrams))
@@ -102,7 +103,7 @@ def test_a_formation_shows_each_step_of_one_trial_as_it_was_kept(trials, table):
 def test_phases_are_those_that_were_measured(trials, table):
     phases = load("phases")
     fields = phases.draw(table).panels["phases"]
-    expected = course.table(trials[0].record)["phase"].to_list()
+    expected = training_dynamics.table(trials[0].record)["phase"].to_list()
     assert fields["phase"].to_list() == expected
     assert fields["step"].to_list() == [0, 4]
     with pytest.raises(ValueError, match="layer3/phase: measured in no trial"):
@@ -144,4 +145,4 @@ def test_a_damaged_snapshot_is_named(trials, tmp_path):
     source = trials[0].record.analysis / "layer4" / "step-0000000004.npz"
     (folder / source.name).write_bytes(source.read_bytes()[:-200])
     with pytest.raises(DamagedFile, match=r"step-0000000004\.npz"):
-        snapshots.read(tmp_path, "layer4", 4)
+        measurement_cache.read(tmp_path, "layer4", 4)

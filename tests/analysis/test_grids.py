@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import names
-from analysis.figures import curves, load, maps, options_of
+from analysis.figures.sweep import curves, load, maps, options_of
+from analysis.plotting import axis_labels
 from factorlab.config import setting_keys
 
 
@@ -119,8 +119,8 @@ def test_bad_options_are_refused(figure, values):
     ),
 )
 def test_every_value_has_a_name(key, content):
-    assert isinstance(names.value(key, content), str)
-    assert names.setting(key)
+    assert isinstance(axis_labels.value(key, content), str)
+    assert axis_labels.setting(key)
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ def test_every_value_has_a_name(key, content):
     ],
 )
 def test_metrics_have_names_and_units(metric, name):
-    assert names.metric(metric) == name
+    assert axis_labels.metric(metric) == name

@@ -11,14 +11,14 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-import analysis.illustrations
+import analysis.figures.static
 from analysis import Drawing, save
-from analysis.drawing import styled
-from analysis.illustrations import available, collapse, critical, load
+from analysis.figures.static import available, collapse, critical, load
+from analysis.plotting.figure_io import styled
 from factorlab.config import DataSettings, ModelSettings
-from factorlab.dataset import build
-from factorlab.images import render
-from factorlab.unet import UNet
+from factorlab.data.dataset import build
+from factorlab.data.rendering import render
+from factorlab.model.unet import UNet
 from percolation import critical_fraction, graph, lattice, predict_samples, radius
 
 # Parameters with which a figure is drawn in a moment.
@@ -57,7 +57,7 @@ def texts(drawing):
 
 
 def test_the_figures_are_the_modules_of_the_folder():
-    folder = Path(analysis.illustrations.__file__).parent
+    folder = Path(analysis.figures.static.__file__).parent
     modules = {path.stem.replace("_", "-") for path in folder.glob("[!_]*.py")}
     assert available() == sorted(modules) == sorted(QUICK)
 

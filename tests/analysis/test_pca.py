@@ -9,7 +9,7 @@ from rounding import DOUBLE, EXACT, gamma
 from scipy.stats import ortho_group
 from sklearn.decomposition import PCA
 
-from analysis.pca import participation_ratio, principal
+from analysis.measures.pca import participation_ratio, principal
 
 shapes = st.tuples(st.integers(2, 12), st.integers(1, 12))
 floats = st.floats(-100, 100).map(lambda value: round(value, 3))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.phases import phase
+from analysis.measures.phases import phase
 
 ORDERED = {
     "accuracy": 0.9,

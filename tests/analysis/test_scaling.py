@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from synthetic import trials
 
 from analysis import accuracy_table, crossings_table, exponents_table, measure_crossings
-from analysis.tables import single
+from analysis.tables.selection import single
 
 FINE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)
 

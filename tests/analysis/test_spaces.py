@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from spaces import SPACES, embed
 
-from analysis.embedding import cross_validated, r_squared
-from analysis.pca import participation_ratio
-from analysis.topology import betti, persistence
+from analysis.measures.embedding import cross_validated, r_squared
+from analysis.measures.pca import participation_ratio
+from analysis.measures.topology import betti, persistence
 
 SAMPLES = 512
 SEEDS = range(10)

@@ -8,7 +8,7 @@ from rounding import SINGLE, gamma
 from scipy.spatial.distance import cdist
 from spaces import circle, clifford_torus, disc, embed, solid_torus
 
-from analysis.topology import betti, betti_numbers, distance, farthest_points, persistence
+from analysis.measures.topology import betti, betti_numbers, distance, farthest_points, persistence
 
 SAMPLES = 512
 

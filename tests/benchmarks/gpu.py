@@ -18,13 +18,13 @@ import torch
 from report import HISTORY, Measurement, publish
 from training_step import Eager, ensemble, settings_of
 
-from factorlab import replay
-from factorlab.dataset import build
-from factorlab.diffusion import Diffusion
+from factorlab.data.dataset import build
 from factorlab.errors import UserError
-from factorlab.evaluation import Evaluator
+from factorlab.evaluation.evaluator import Evaluator
+from factorlab.model import cuda_graph
+from factorlab.model.diffusion import Diffusion
 from factorlab.trial import resolve_device
-from sweeps.pack_size import step_flops
+from sweeps.planning.pack_limits import step_flops
 
 SHAPES = ((8, 8), (16, 16), (32, 8), (8, 64), (16, 64), (32, 64))
 """N, width."""
@@ -48,7 +48,7 @@ def seconds(step: Callable[[], object], steps: int) -> float:
 
 def fastest(step: Callable[[], object], steps: int) -> float:
     """Return the seconds of a step, the least of some blocks."""
-    for _ in range(replay.WARM_UP + 1):
+    for _ in range(cuda_graph.WARM_UP + 1):
         step()
     return min(seconds(step, steps) for _ in range(ROUNDS))
 

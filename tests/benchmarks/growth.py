@@ -28,10 +28,10 @@ import torch
 from report import HISTORY, Measurement, publish
 from training_step import ensemble, interleaved, settings_of
 
-from sweeps.estimate import flops
-from sweeps.experiment import load
-from sweeps.pack_size import A100_SUSTAINED, step_flops
-from sweeps.plan import make
+from sweeps.planning.estimate import flops
+from sweeps.planning.experiment import load
+from sweeps.planning.pack_limits import A100_SUSTAINED, step_flops
+from sweeps.planning.plan import make
 
 BATCH = 64
 WORK = BATCH * 32**4

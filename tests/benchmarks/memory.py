@@ -62,9 +62,9 @@ def run(case: str) -> dict[str, float]:
 
     peaks = {"torch": resident()}
     from factorlab.config import parse
-    from factorlab.session import Progress
     from factorlab.trial import Trial, run_together
-    from sweeps import packs, trainable  # noqa: F401 - what a worker of a sweep holds
+    from factorlab.trial_runner import Progress
+    from sweeps.execution import pack_training, trainable  # noqa: F401 - what a worker of a sweep holds
 
     torch.set_num_threads(1)
     peaks["Ray and ours"] = resident()
@@ -107,7 +107,7 @@ def measure_data_set(file: Path) -> None:
     from report import Measurement, publish
 
     from factorlab.config import parse
-    from factorlab.dataset import build
+    from factorlab.data.dataset import build
 
     found = []
     for subsample in (1.0, 0.1):

@@ -17,8 +17,8 @@ from memory import in_child, resident
 from report import HISTORY, Measurement, publish
 from training_step import ensemble, interleaved, settings_of
 
-from factorlab.ensemble import Ensemble
-from sweeps.pack_size import step_flops
+from factorlab.training.packed import Ensemble
+from sweeps.planning.pack_limits import step_flops
 
 SHAPES = ((6, 4, 32), (8, 4, 64), (8, 8, 16), (8, 8, 64), (10, 8, 64), (13, 8, 64), (16, 8, 64))
 """N, width, batch."""

@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from factorlab import provenance
+from factorlab.provenance import code_record
 
 HISTORY = Path(__file__).with_name("history.csv")
 
@@ -122,7 +122,7 @@ def publish(
     console.print(as_table(measurements))
     for sentence in slowdowns(table, measurements, history):
         console.print(sentence, style="bold red", soft_wrap=True)
-    code = provenance.revision()
+    code = code_record.revision()
     common = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": (code.commit or "unknown")[:12] + ("+" if code.diff else ""),

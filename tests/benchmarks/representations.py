@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from memory import in_child, resident
 
 if TYPE_CHECKING:
-    from analysis.measures import Measures
+    from analysis.measures.checkpoint import Measures
 
 Result = TypeVar("Result")
 
@@ -64,14 +64,14 @@ def trained(runs: Path, steps: int) -> str:
 def course_of(runs: Path, key: str) -> list[dict[str, float]]:
     """Analyse a trial here; returns seconds, peak memory in MB and measures of each step."""
     begin = time.perf_counter()
-    from analysis import course
-    from factorlab.record import Record
+    from analysis import training_dynamics
+    from factorlab.storage.record import Record
 
     record, rows = Record(runs, key), []
-    for step in course.analyse(record, LAYER):
+    for step in training_dynamics.analyse(record, LAYER):
         rows.append({"step": step, "seconds": time.perf_counter() - begin, "peak": resident()})
         begin = time.perf_counter()
-    table = course.table(record, LAYER).set_index("step")
+    table = training_dynamics.table(record, LAYER).set_index("step")
     return [row | table.loc[row["step"], list(SHOWN)].to_dict() for row in rows]
 
 
@@ -79,7 +79,7 @@ def write_wide(path: Path) -> None:
     """Write a noisy Clifford torus in many features."""
     import numpy as np
 
-    from analysis.factorization import clifford_torus
+    from analysis.measures.factorization import clifford_torus
 
     rng = np.random.default_rng(0)
     frame, _ = np.linalg.qr(rng.normal(size=(FEATURES, 4)))
@@ -92,9 +92,11 @@ def parts_of(path: Path) -> dict[str, float]:
     """Measure representations here; returns the seconds of each part, and the peak in MB."""
     import numpy as np
 
-    from analysis import drawing, embedding, factorization, portraits, topology
-    from analysis.measures import measure
-    from analysis.pca import principal
+    from analysis.figures import checkpoint as checkpoint_figures
+    from analysis.measures import embedding, factorization, topology
+    from analysis.measures.checkpoint import measure
+    from analysis.measures.pca import principal
+    from analysis.plotting import figure_io
 
     points = np.load(path, mmap_mode="r")
     axis = np.arange(SIDE, dtype=float)
@@ -109,8 +111,8 @@ def parts_of(path: Path) -> dict[str, float]:
         return result
 
     def draw(found: Measures) -> None:
-        for name in portraits.available():
-            drawing.save(portraits.load(name).draw(found), folder, name, ("png",))
+        for name in checkpoint_figures.available():
+            figure_io.save(checkpoint_figures.load(name).draw(found), folder, name, ("png",))
 
     scores = timed("principal components", principal, points).scores
     grid = scores.reshape(*sides, -1)

@@ -27,15 +27,15 @@ from matplotlib.figure import Figure
 from report import HISTORY, Measurement, publish
 from time_to_accuracy import CPU, settings_of
 
-from analysis.drawing import COLOURS, MARKERS, styled
-from factorlab import looks, reading
+from analysis.plotting.figure_io import COLOURS, MARKERS, styled
+from factorlab import families, label_reader
 from factorlab.config import RunSettings
-from factorlab.dataset import Dataset, build
-from factorlab.diffusion import Diffusion
-from factorlab.ensemble import train
-from factorlab.evaluation import Evaluator, within_a_pixel
-from factorlab.files import write_atomically
-from factorlab.training import TrainingState
+from factorlab.data.dataset import Dataset, build
+from factorlab.evaluation.evaluator import Evaluator, within_a_pixel
+from factorlab.model.diffusion import Diffusion
+from factorlab.storage.files import write_atomically
+from factorlab.training.packed import train
+from factorlab.training.step import TrainingState
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 STEPS = (3, 5, 8, 10, 15, 20, 25, 35, 50, 100)
@@ -71,7 +71,9 @@ def drawn_right(
     while len(right) < images:
         run = settings.model_copy(update={"seed": settings.seed + rounds})
         evaluator = Evaluator(run, dataset, Diffusion(settings.diffusion), CPU)
-        readings = reading.read(evaluator.generate(model), looks.of(settings.data.family).READ)
+        readings = label_reader.read(
+            evaluator.generate(model), families.of(settings.data.family).READ
+        )
         both = np.logical_and.reduce(within_a_pixel(readings, evaluator.labels, None), axis=1)
         right += both.tolist()
         rounds += 1

@@ -7,10 +7,10 @@ from rounding import in_float64
 from sampling import drawn_right
 
 from factorlab.config import parse
-from factorlab.dataset import build
-from factorlab.diffusion import Diffusion
-from factorlab.evaluation import Evaluator
-from factorlab.images import render, to_model
+from factorlab.data.dataset import build
+from factorlab.data.rendering import render, to_model
+from factorlab.evaluation.evaluator import Evaluator
+from factorlab.model.diffusion import Diffusion
 
 
 class Knowing(torch.nn.Module):

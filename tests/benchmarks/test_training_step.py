@@ -6,7 +6,7 @@ from rounding import EXACT, in_float64
 from training_step import eager_unet
 
 from factorlab.config import parse
-from factorlab.unet import UNet
+from factorlab.model.unet import UNet
 
 EAGER_NAMES = {
     "attention.qkv.weight": "attention.attention.in_proj_weight",

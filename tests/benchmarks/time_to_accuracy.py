@@ -35,11 +35,11 @@ import torch
 from report import HISTORY, Measurement, publish
 
 from factorlab.config import RunSettings, parse
-from factorlab.dataset import build
-from factorlab.diffusion import Diffusion
-from factorlab.ensemble import train
-from factorlab.evaluation import Evaluator
-from factorlab.training import TrainingState
+from factorlab.data.dataset import build
+from factorlab.evaluation.evaluator import Evaluator
+from factorlab.model.diffusion import Diffusion
+from factorlab.training.packed import train
+from factorlab.training.step import TrainingState
 
 CPU = torch.device("cpu")
 GOAL = 0.9  # share of the reader's ceiling

@@ -22,15 +22,15 @@ import torch
 from report import HISTORY, Measurement, publish
 from torch import Tensor, nn
 
-from factorlab.attention import WIDEST, fused, with_kernels
 from factorlab.config import ModelSettings, RunSettings, parse
-from factorlab.dataset import build
-from factorlab.diffusion import Diffusion
-from factorlab.ensemble import Ensemble
-from factorlab.images import render, to_model
-from factorlab.training import Learner, TrainingState
-from factorlab.unet import Block, SelfAttention, UNet
-from sweeps.pack_size import step_flops
+from factorlab.data.dataset import build
+from factorlab.data.rendering import render, to_model
+from factorlab.model.attention import WIDEST, fused, with_kernels
+from factorlab.model.diffusion import Diffusion
+from factorlab.model.unet import Block, SelfAttention, UNet
+from factorlab.training.packed import Ensemble
+from factorlab.training.step import Learner, TrainingState
+from sweeps.planning.pack_limits import step_flops
 
 CPU = torch.device("cpu")
 SIZES = (8, 16, 32)

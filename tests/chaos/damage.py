@@ -14,8 +14,8 @@ from pathlib import Path
 import forks
 import torch
 
-from factorlab import checkpoint
-from factorlab.record import Record
+from factorlab.storage import checkpoint
+from factorlab.storage.record import Record
 from factorlab.trial import Trial
 
 MIDDLE = 13

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from factorlab.config import RunSettings, parse
-from factorlab.record import Record
+from factorlab.storage.record import Record
 from factorlab.trial import Trial
 
 PATIENCE = 120.0

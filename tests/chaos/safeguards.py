@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Callable
 
-from factorlab import checkpoint, files, journal, record
+from factorlab.storage import checkpoint, files, journal, record
 
 
 def _no_checksum() -> None:

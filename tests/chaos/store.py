@@ -25,10 +25,10 @@ from pathlib import Path
 import disk
 import forks
 
-from factorlab.files import write_json
-from factorlab.journal import Journal
-from factorlab.record import Record
-from sweeps.tracking import Mirror, TrackedTrial
+from factorlab.storage.files import write_json
+from factorlab.storage.journal import Journal
+from factorlab.storage.record import Record
+from sweeps.tracking.sync_thread import Mirror, TrackedTrial
 
 SWEEP = "chaos_smoke"
 MOOD = "mood"

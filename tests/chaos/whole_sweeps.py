@@ -20,8 +20,8 @@ import disk
 import psutil
 from damage import DAMAGES, gone
 
-from factorlab.record import Record
-from sweeps import experiment, plan
+from factorlab.storage.record import Record
+from sweeps.planning import experiment, plan
 
 FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 PATIENCE = 150.0

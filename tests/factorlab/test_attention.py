@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rounding import gamma
 from torch.func import vmap
 
-from factorlab.attention import WIDEST, attend
+from factorlab.model.attention import WIDEST, attend
 
 HEADS = 4
 SMALLEST = 2.0**-125

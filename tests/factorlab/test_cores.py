@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from factorlab import cores
+from factorlab.system import cores
 
 CONTROLLER = Path("/sys/fs/cgroup/cpu")
 

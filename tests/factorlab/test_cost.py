@@ -5,8 +5,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from factorlab.config import parse
-from factorlab.cost import forward_flops
-from factorlab.unet import UNet
+from factorlab.model.flops import forward_flops
+from factorlab.model.unet import UNet
 
 
 def counted(model, size):

@@ -6,16 +6,17 @@ import warnings
 import pytest
 import torch
 
-from factorlab import evaluation, replay
 from factorlab.config import parse
-from factorlab.dataset import build
-from factorlab.diffusion import Diffusion
-from factorlab.ensemble import Ensemble
-from factorlab.evaluation import Evaluator
-from factorlab.session import Progress, Session
-from factorlab.training import Learner, TrainingState
+from factorlab.data.dataset import build
+from factorlab.evaluation import evaluator
+from factorlab.evaluation.evaluator import Evaluator
+from factorlab.model import cuda_graph
+from factorlab.model.diffusion import Diffusion
+from factorlab.model.unet import UNet
+from factorlab.training.packed import Ensemble
+from factorlab.training.step import Learner, TrainingState
 from factorlab.trial import Trial, resolve_device, run_together
-from factorlab.unet import UNet
+from factorlab.trial_runner import Progress, Session
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -84,7 +85,7 @@ def test_a_recording_computes_what_it_recorded(monkeypatch, gpu, precision):
     settings = settings_of(training={"mixed_precision": precision, "ema": 0.9})
 
     def trained(calls):
-        monkeypatch.setattr(replay, "WARM_UP", calls)
+        monkeypatch.setattr(cuda_graph, "WARM_UP", calls)
         one = learner(settings, gpu)
         ensemble = Ensemble([one])
         losses = torch.stack([ensemble.step() for _ in range(12)])
@@ -97,7 +98,7 @@ def test_a_recording_computes_what_it_recorded(monkeypatch, gpu, precision):
 
 def test_no_step_waits_for_the_host(gpu):
     ensemble = Ensemble([learner(settings_of(seed), gpu) for seed in range(2)])
-    for _ in range(replay.WARM_UP + 1):
+    for _ in range(cuda_graph.WARM_UP + 1):
         ensemble.step()
     torch.cuda.synchronize()
     try:
@@ -136,7 +137,7 @@ def test_an_evaluation_is_the_same_recorded(monkeypatch, gpu):
     dataset, diffusion = build(settings.data, 0), Diffusion(settings.diffusion, gpu)
     model = TrainingState(settings, gpu).model
     recorded = Evaluator(settings, dataset, diffusion, gpu).evaluate(model)
-    monkeypatch.setattr(evaluation, "replayed", lambda work, _: work)
+    monkeypatch.setattr(evaluator, "replayed", lambda work, _: work)
     plain = Evaluator(settings, dataset, diffusion, gpu).evaluate(model)
     assert recorded.metrics == plain.metrics
     assert (recorded.images == plain.images).all()
@@ -168,7 +169,7 @@ def test_a_batch_that_does_not_fit_goes_through_in_parts(gpu):
     total = torch.cuda.get_device_properties(gpu).total_memory
     torch.cuda.set_per_process_memory_fraction((before + 0.6 * (needed - before)) / total)
     try:
-        found, parts = stepped(2 * replay.WARM_UP + 1)
+        found, parts = stepped(2 * cuda_graph.WARM_UP + 1)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert parts > 1

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorlab import lattice
 from factorlab.config import DataSettings, HeldOut
-from factorlab.dataset import build
+from factorlab.data import lattice
+from factorlab.data.dataset import build
 from factorlab.errors import UserError
 
 BASE = {"family": "bump+stripes", "size": 8, "spacing": 0.5, "subsample": 0.4}

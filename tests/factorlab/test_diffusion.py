@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rounding import EXACT, gamma, in_float64
 
 from factorlab.config import DiffusionSettings
-from factorlab.diffusion import Diffusion, SampleNoise, cumulative_alphas
+from factorlab.model.diffusion import Diffusion, SampleNoise, cumulative_alphas
 
 SIDE = 6
 SEEDS = [3, 14, 159, 2653]

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from rounding import EXACT, in_float64
 from torch import nn
 
-from factorlab import lattice
 from factorlab.config import parse
-from factorlab.dataset import build, evaluation_labels
-from factorlab.diffusion import Diffusion, cumulative_alphas
+from factorlab.data import lattice
+from factorlab.data.dataset import build, evaluation_labels
+from factorlab.data.rendering import render, to_model
 from factorlab.errors import UserError
-from factorlab.evaluation import Evaluator, score, within_a_pixel
-from factorlab.images import render, to_model
-from factorlab.reading import Readings
-from factorlab.unet import UNet
+from factorlab.evaluation.evaluator import Evaluator, score, within_a_pixel
+from factorlab.label_reader import Readings
+from factorlab.model.diffusion import Diffusion, cumulative_alphas
+from factorlab.model.unet import UNet
 
 CPU = torch.device("cpu")
 

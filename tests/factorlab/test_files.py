@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorlab import journal
 from factorlab.errors import UserError, refusal
-from factorlab.files import DamagedFile, naming, read_json, write_json
-from factorlab.journal import Journal
+from factorlab.storage import journal
+from factorlab.storage.files import DamagedFile, naming, read_json, write_json
+from factorlab.storage.journal import Journal
 
 # Journal
 

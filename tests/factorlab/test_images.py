@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rounding import DOUBLE, EXACT, gamma
 
-from factorlab import looks
+from factorlab import families
 from factorlab.config import DataSettings
-from factorlab.images import render, to_8_bit, to_model
+from factorlab.data.rendering import render, to_8_bit, to_model
 
 FAMILIES = ["bump", "sos", "bump+stripes", "sos+stripes", "stripes"]
 
@@ -181,12 +181,12 @@ def test_a_batch_is_its_images_one_by_one():
 
 
 def test_families_are_the_looks_alone_and_with_stripes_and_stripes():
-    assert set(looks.families()) == set(looks.titles()) >= set(FAMILIES)
-    assert len(looks.families()) == 2 * len(looks.available()) + 1
+    assert set(families.families()) == set(families.titles()) >= set(FAMILIES)
+    assert len(families.families()) == 2 * len(families.available()) + 1
 
 
 def test_stripes_alone_are_tested_on_sums_of_stripes():
-    found = {family: looks.of(family).__name__.rpartition(".")[2] for family in FAMILIES}
+    found = {family: families.of(family).__name__.rpartition(".")[2] for family in FAMILIES}
     assert found == {
         "bump": "bump", "bump+stripes": "bump", "sos": "sos", "sos+stripes": "sos",
         "stripes": "sos",

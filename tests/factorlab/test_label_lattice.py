@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from rounding import EXACT
 
-from factorlab import lattice
 from factorlab.config import DataSettings, HeldOut
+from factorlab.data import lattice
 
 # --- lattices ---------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rounding import EXACT
 
-from factorlab import lattice, looks
+from factorlab import families
 from factorlab.config import DataSettings
-from factorlab.images import render, to_8_bit, to_model
-from factorlab.reading import BLANK_CONTRAST, read, read_shape, read_stripes
+from factorlab.data import lattice
+from factorlab.data.rendering import render, to_8_bit, to_model
+from factorlab.label_reader import BLANK_CONTRAST, read, read_shape, read_stripes
 
 
 def clean(labels, data):
@@ -20,7 +21,7 @@ def clean(labels, data):
 
 
 def read_clean(labels, data):
-    return read(clean(labels, data), looks.of(data.family).READ, periodic=data.periodic)
+    return read(clean(labels, data), families.of(data.family).READ, periodic=data.periodic)
 
 
 def white(size=8):
@@ -228,7 +229,7 @@ def test_whatever_is_read_lies_in_the_frame(image, look, periodic):
 )  # fmt: skip
 def test_rolling_a_periodic_image_moves_what_is_read_around_the_torus(x, y, by_x, by_y, look):
     data = DataSettings(family=look, size=8, periodic=True)
-    image, reader = clean([[x, y]], data), looks.of(look).READ
+    image, reader = clean([[x, y]], data), families.of(look).READ
     before = read(image, reader, periodic=True)
     after = read(np.roll(image, (by_y, by_x), axis=(1, 2)), reader, periodic=True)
     moved = around(after.labels - before.labels - (by_x, by_y), 8)

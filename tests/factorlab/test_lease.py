@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from factorlab import lease
+from factorlab.storage import lease
 
 NO_LOCKS = """
 #include <errno.h>
@@ -19,7 +19,7 @@ int flock(int descriptor, int operation) { errno = ENOSYS; return -1; }
 COUNT = """
 import sys
 from pathlib import Path
-from factorlab.lease import hold
+from factorlab.storage.lease import hold
 folder = Path(sys.argv[1])
 for _ in range(20):
     with hold(folder / "file", wait=True):

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rounding import DOUBLE, EXACT, SINGLE, gamma
 
-from factorlab import optimizer
 from factorlab.config import TrainingSettings
-from factorlab.optimizer import AdamW, FactorTable, factors, rates
+from factorlab.training import optimizer
+from factorlab.training.optimizer import AdamW, FactorTable, factors, rates
 
 
 def reference(weights, settings):
@@ -83,7 +83,7 @@ def test_training_does_without_the_compiler():
     # 2.7 s of every worker's start.
     code = (
         "import sys, torch\n"
-        "from factorlab.config import parse; from factorlab.training import TrainingState\n"
+        "from factorlab.config import parse; from factorlab.training.step import TrainingState\n"
         "TrainingState(parse({'model': {'width': 4}}), torch.device('cpu'))\n"
         "print('torch.optim' in sys.modules, 'torch._dynamo' in sys.modules)\n"
     )

@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from factorlab.config import parse
-from factorlab.dataset import build
-from factorlab.diffusion import Diffusion
-from factorlab.ensemble import Ensemble
+from factorlab.data.dataset import build
 from factorlab.errors import TrialFailed
-from factorlab.record import Busy
-from factorlab.session import Progress
-from factorlab.training import Learner, TrainingState
+from factorlab.model.diffusion import Diffusion
+from factorlab.storage.record import Busy
+from factorlab.training.packed import Ensemble
+from factorlab.training.step import Learner, TrainingState
 from factorlab.trial import Ended, Trial, run_together
+from factorlab.trial_runner import Progress
 
 CPU = torch.device("cpu")
 

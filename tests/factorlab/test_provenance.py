@@ -9,10 +9,10 @@ import zipfile
 
 import pytest
 
-from factorlab import provenance, sources
 from factorlab.config import parse
-from factorlab.record import Record
-from factorlab.sources import Sources, explain, sources_of
+from factorlab.provenance import code_record, sources
+from factorlab.provenance.sources import Sources, explain, sources_of
+from factorlab.storage.record import Record
 from factorlab.trial import Trial
 
 SETTINGS = {
@@ -64,7 +64,7 @@ def git(folder, *arguments):
 def repository(tmp_path):
     """A repository that looks like the project."""
     root = tmp_path / "project"
-    (root / "factorlab" / "looks").mkdir(parents=True)
+    (root / "factorlab" / "families").mkdir(parents=True)
     (root / "factorlab" / "trial.py").write_text("".join(f"a{i} = {i}\n\n" for i in range(30)))
     (root / "factorlab" / "old.py").write_text("same = 1\n")
     (root / "picture.bin").write_bytes(bytes(range(256)))
@@ -76,22 +76,22 @@ def repository(tmp_path):
 
 
 def test_revision_of_a_clean_and_of_a_changed_repository(repository, monkeypatch):
-    clean = provenance.revision(repository)
-    assert clean == provenance.Revision(git(repository, "rev-parse", "HEAD"), b"", None)
+    clean = code_record.revision(repository)
+    assert clean == code_record.Revision(git(repository, "rev-parse", "HEAD"), b"", None)
     assert clean.tags() == {"factorlab.git_revision": clean.commit}
     (repository / "factorlab" / "old.py").write_text("same = 2\n")
     (repository / "requirements.lock").write_text("x==1\n")
-    dirty = provenance.revision(repository)
+    dirty = code_record.revision(repository)
     assert b"+same = 2" in dirty.diff
-    assert dirty.tags().keys() == set(provenance.TAGS)
+    assert dirty.tags().keys() == set(code_record.TAGS)
     # Another project's repository, and no git at all.
-    assert provenance.revision(repository / "inner").commit is None
+    assert code_record.revision(repository / "inner").commit is None
     monkeypatch.setenv("PATH", os.devnull)
-    assert provenance.revision(repository).commit is None
+    assert code_record.revision(repository).commit is None
 
 
 def test_revision_outside_of_a_repository(tmp_path):
-    assert provenance.revision(tmp_path) == provenance.Revision(None, b"", None)
+    assert code_record.revision(tmp_path) == code_record.Revision(None, b"", None)
 
 
 def change(root):
@@ -101,8 +101,8 @@ def change(root):
         text.replace("a7 = 7\n", "a7 = 'ü'  \n\n\t\n").replace("a29 = 29\n\n", "a29 = 30")
     )
     (root / "factorlab" / "old.py").rename(root / "factorlab" / "new name.py")
-    (root / "factorlab" / "looks" / "ring.py").write_text("new = 1")
-    (root / "factorlab" / "looks" / "empty.py").touch()
+    (root / "factorlab" / "families" / "ring.py").write_text("new = 1")
+    (root / "factorlab" / "families" / "empty.py").touch()
     (root / "picture.bin").write_bytes(bytes(reversed(range(256))))
     (root / "notes.txt").write_text("not a source file of the project")
 
@@ -123,7 +123,7 @@ def test_revision_difference_applies_with_git_apply(
         monkeypatch.setenv("GIT_EXTERNAL_DIFF", "/bin/false")
         monkeypatch.setenv("GIT_DIR", "/nonexistent")
         monkeypatch.setenv("GIT_INDEX_FILE", "/nonexistent")
-    found = provenance.revision(repository)
+    found = code_record.revision(repository)
     monkeypatch.undo()
     assert found.diff
     git(tmp_path, "clone", "--quiet", str(repository), str(clone))
@@ -181,19 +181,19 @@ import json
 from pathlib import Path
 from factorlab import sources
 before = sources.sources_of(sources.content())
-later = Path({str(project)!r}) / "factorlab" / "looks" / "later.py"
-late, early = Path({str(project)!r}) / "factorlab" / "unet.py", Path(sources.__file__)
+later = Path({str(project)!r}) / "factorlab" / "families" / "later.py"
+late, early = Path({str(project)!r}) / "factorlab" / "model" / "unet.py", Path(sources.__file__)
 early.write_text(early.read_text() + "# changed after the import\\n")
 unnoticed = sources.sources_of(sources.content())
 late.write_text(late.read_text() + "# changed before the import\\n")
 later.write_text("NEW = 1\\n")
-import factorlab.unet, factorlab.looks.later
+import factorlab.model.unet, factorlab.families.later
 after = sources.sources_of(sources.content())
 print(json.dumps([before.digest == unnoticed.digest, after.differences(before)]))
 """
     same, different = imported_in(project, script)
     assert same
-    assert different == ["factorlab/looks/later.py", "factorlab/unet.py"]
+    assert different == ["factorlab/families/later.py", "factorlab/model/unet.py"]
 
 
 def test_settle_refuses_files_that_changed_since_the_start(project):
@@ -201,7 +201,7 @@ def test_settle_refuses_files_that_changed_since_the_start(project):
 import json
 from pathlib import Path
 from factorlab import sources
-path = Path({str(project)!r}) / "factorlab" / "unet.py"
+path = Path({str(project)!r}) / "factorlab" / "model" / "unet.py"
 text = path.read_text()
 path.write_text(text + "# changed\\n")
 try:
@@ -213,7 +213,7 @@ settled = sources.settle()
 print(json.dumps([told, settled.root]))
 """
     told, root = imported_in(project, script)
-    assert told.startswith(f"{project / 'factorlab' / 'unet.py'}: changed while")
+    assert told.startswith(f"{project / 'factorlab' / 'model' / 'unet.py'}: changed while")
     assert root == str(project)
 
 
@@ -240,7 +240,7 @@ def test_a_result_names_code_that_can_be_restored(tmp_path):
     (entry,) = trial.record.result()["code"]
     assert entry["from_step"] == 0
     assert trial.record.code() == [entry]
-    now = provenance.code()
+    now = code_record.code()
     assert (entry["sources_sha256"], entry["revision"]) == (
         now.sources_sha256,
         now.revision.commit,
@@ -260,11 +260,11 @@ def test_a_resumed_run_names_every_code_that_trained_it(tmp_path, monkeypatch):
     for progress in steps:
         if progress.step == 2:
             steps.close()
-    first = provenance.code()
-    content = {**first.content, "factorlab/looks/ring.py": b"NEW = 1\n"}
-    other = provenance.Code(content, sources_of(content).digest, first.revision)
+    first = code_record.code()
+    content = {**first.content, "factorlab/families/ring.py": b"NEW = 1\n"}
+    other = code_record.Code(content, sources_of(content).digest, first.revision)
     with monkeypatch.context() as patch:
-        patch.setattr(provenance, "code", lambda: other)
+        patch.setattr(code_record, "code", lambda: other)
         steps = Trial(parse(SETTINGS), tmp_path).run()
         next(steps)
         steps.close()
@@ -273,7 +273,7 @@ def test_a_resumed_run_names_every_code_that_trained_it(tmp_path, monkeypatch):
     assert [entry["from_step"] for entry in entries] == [0, 2, 3]
     digests = [first.sources_sha256, other.sources_sha256, first.sources_sha256]
     assert [entry["sources_sha256"] for entry in entries] == digests
-    assert provenance.tags(entries)["factorlab.code_versions"] == "3"
+    assert code_record.tags(entries)["factorlab.code_versions"] == "3"
     assert len(list((tmp_path / "code").glob("*.zip"))) == 2
 
 
@@ -282,13 +282,13 @@ def test_a_run_resumed_with_other_libraries_says_so(tmp_path, monkeypatch):
     steps = trial.run()
     next(steps)
     steps.close()
-    other = {**provenance.versions(), "torch": "9.9"}
+    other = {**code_record.versions(), "torch": "9.9"}
     with monkeypatch.context() as patch:
-        patch.setattr(provenance, "versions", lambda: other)
+        patch.setattr(code_record, "versions", lambda: other)
         list(Trial(parse(SETTINGS), tmp_path).run())
     first, second = trial.record.result()["code"]
     assert (first["from_step"], second["from_step"]) == (0, 1)
-    assert (first["versions"], second["versions"]) == (provenance.versions(), other)
+    assert (first["versions"], second["versions"]) == (code_record.versions(), other)
 
 
 def test_a_damaged_code_file_is_begun_anew(tmp_path):

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from factorlab import checkpoint
 from factorlab.config import parse
-from factorlab.dataset import build
+from factorlab.data.dataset import build
 from factorlab.errors import TrialFailed
-from factorlab.evaluation import Evaluator
-from factorlab.files import read_json, write_json
-from factorlab.journal import Journal
-from factorlab.record import Busy, Record, identify
-from factorlab.session import Session
+from factorlab.evaluation.evaluator import Evaluator
+from factorlab.storage import checkpoint
+from factorlab.storage.files import read_json, write_json
+from factorlab.storage.journal import Journal
+from factorlab.storage.record import Busy, Record, identify
 from factorlab.trial import Trial
+from factorlab.trial_runner import Session
 
 TINY = {
     "data": {"size": 6, "subsample": 0.3},

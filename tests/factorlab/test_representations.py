@@ -7,14 +7,14 @@ from open_files import open_below
 from rounding import EXACT, HALF, SINGLE, in_float64
 
 from factorlab.config import parse
-from factorlab.diffusion import Diffusion
 from factorlab.errors import UserError
-from factorlab.files import DamagedFile
-from factorlab.record import Record, identify
-from factorlab.representations import collect, grid_labels, read
+from factorlab.evaluation.activations import collect, grid_labels, read
+from factorlab.model.diffusion import Diffusion
+from factorlab.model.unet import LAYERS, UNet, tapped
 from factorlab.seeding import Stream, integer
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.record import Record, identify
 from factorlab.trial import Trial
-from factorlab.unet import LAYERS, UNet, tapped
 
 
 def settings_of(representations=None, **groups):

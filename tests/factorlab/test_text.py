@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorlab import text
+from factorlab import formatting
 from factorlab.errors import LONGEST_MESSAGE, UserError
-from factorlab.text import MOST_ITEMS, first_of, listed, named, shortened
+from factorlab.formatting import MOST_ITEMS, first_of, listed, named, shortened
 
 
 def test_the_examples_hold():
-    assert doctest.testmod(text).failed == 0
+    assert doctest.testmod(formatting).failed == 0
 
 
 @given(st.lists(st.text(max_size=100), max_size=60))

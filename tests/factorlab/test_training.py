@@ -11,12 +11,12 @@ import torch
 from rounding import EXACT, in_float64
 
 from factorlab.config import parse
-from factorlab.dataset import build
-from factorlab.diffusion import Diffusion
-from factorlab.ensemble import Ensemble, train
-from factorlab.images import render, to_model
-from factorlab.training import Learner, TrainingState
-from factorlab.unet import UNet
+from factorlab.data.dataset import build
+from factorlab.data.rendering import render, to_model
+from factorlab.model.diffusion import Diffusion
+from factorlab.model.unet import UNet
+from factorlab.training.packed import Ensemble, train
+from factorlab.training.step import Learner, TrainingState
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,16 @@ from rounding import EXACT, gamma, in_float64
 from torch import nn
 
 from factorlab.config import ModelSettings
-from factorlab.unet import LAYERS, DoubleConv, Down, SelfAttention, UNet, Up, sinusoidal, tapped
+from factorlab.model.unet import (
+    LAYERS,
+    DoubleConv,
+    Down,
+    SelfAttention,
+    UNet,
+    Up,
+    sinusoidal,
+    tapped,
+)
 
 
 def network(width=4, encoding=8, seed=0):

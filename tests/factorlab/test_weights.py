@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from factorlab.config import parse
-from factorlab.unet import WIDE, UNet
-from factorlab.weights import Layout
+from factorlab.model.unet import WIDE, UNet
+from factorlab.training.flat_parameters import Layout
 
 
 def network(width):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab.config import parse
-from factorlab.lattice import frame_labels
+from factorlab.data.lattice import frame_labels
 from percolation import Link, lattice, lattice_links, neighbours, radius, square_links
 from percolation.links import Neighbours, Stencil
 

@@ -3,8 +3,8 @@
 import pytest
 from mirrored import as_earlier_versions_wrote, change, copy_store, mirror, write_record
 
-from sweeps import store
-from sweeps.uri import uri_of
+from sweeps.tracking.store import access
+from sweeps.tracking.store.uri import uri_of
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def no_server(monkeypatch, tmp_path):
 def empty_store(tmp_path_factory):
     """A store without experiments; making one takes MLflow several seconds."""
     runs = tmp_path_factory.mktemp("empty")
-    store.open_folder(runs, uri_of(runs))
+    access.open_folder(runs, uri_of(runs))
     change(runs, "DELETE FROM experiment_tags")  # whose folder it was
     return runs / "mlflow.db"
 
@@ -32,7 +32,7 @@ def runs(tmp_path, empty_store):
     folder.mkdir()
     copy_store(empty_store, folder / "mlflow.db")
     yield folder
-    store.close()  # what the test's own clients have opened
+    access.close()  # what the test's own clients have opened
 
 
 @pytest.fixture(params=["now", "earlier versions"])

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from factorlab.files import read_json, write_json
-from factorlab.journal import Journal
-from factorlab.record import Record
-from sweeps.tracking import Mirror, TrackedTrial, tracking_uri
+from factorlab.storage.files import read_json, write_json
+from factorlab.storage.journal import Journal
+from factorlab.storage.record import Record
+from sweeps.tracking.sync_thread import Mirror, TrackedTrial, tracking_uri
 
 EXPERIMENT, SWEEP = "squares", "squares-smoke-1a2b"
 PARAMETERS = {"data.size": "8", "data.family": "bump+stripes", "seed": "0"}

@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 from processes import FACTORLAB
 
-from sweeps import analyse, plan
+from sweeps.execution import measuring
+from sweeps.planning import plan
 
 EXPERIMENT = """
 name: kept
@@ -80,7 +81,7 @@ def test_the_measures_are_in_the_store_once_by_step_with_the_figures(analysed):
 def test_a_trial_is_found_by_the_start_of_its_key(analysed):
     folder, records, *_ = analysed
     key = records[0].key
-    (found,) = analyse.subjects(folder / "runs", key[:10])
+    (found,) = measuring.subjects(folder / "runs", key[:10])
     assert found.key == key
 
 

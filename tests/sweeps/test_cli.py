@@ -6,7 +6,7 @@ import signal
 import pytest
 from processes import factorlab, running, wait_for
 
-from factorlab.record import Record
+from factorlab.storage.record import Record
 
 TINY = [
     "data.size=6",

@@ -25,7 +25,7 @@ from mirrored import (
 )
 from mlflow.entities import ViewType
 
-from factorlab.record import Record
+from factorlab.storage.record import Record
 
 pytestmark = pytest.mark.usefixtures("no_server")
 

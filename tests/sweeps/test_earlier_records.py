@@ -10,7 +10,8 @@ import pytest
 from mirrored import query
 from processes import factorlab
 
-from sweeps import experiment, plan, store
+from sweeps.planning import experiment, plan
+from sweeps.tracking.store import access
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "records-0.1"
 STATES = {
@@ -30,6 +31,7 @@ KEYS = {
     "failed": ["c49c38033367ff83cded658fb0fd56a946c22adbf3c7b0f7d29ac25fb7a45830"],
     "half": ["7bd34d5b4a597c5974570c8895d6faa15100c5b3557c1e19f87c7da384f074c6"],
 }
+INTERRUPTED_AT = 588
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def own(tmp_path, monkeypatch):
     """The runs folder for a test that writes to it."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     yield unpack(tmp_path)
-    store.close()
+    access.close()
 
 
 def unpack(folder):
@@ -138,6 +140,7 @@ def test_sweep_resumes_an_interrupted_run_from_its_last_step(own):
     assert steps == sorted(set(steps))
     result = json.loads((record / "result.json").read_text())
     assert result["steps"] == 2000
+    assert [entry["from_step"] for entry in result["code"]] == [0, INTERRUPTED_AT]
     assert ("seed=7", "FINISHED") in {(name, status) for name, status, _ in stored(own)}
 
 

@@ -12,11 +12,12 @@ import pytest
 import ray
 from processes import FACTORLAB
 
-from factorlab import sources
 from factorlab.errors import UserError
-from factorlab.record import Record
-from sweeps import cluster, estimate, plan
-from sweeps.experiment import Resources, load
+from factorlab.provenance import sources
+from factorlab.storage.record import Record
+from sweeps.execution import cluster
+from sweeps.planning import estimate, plan
+from sweeps.planning.experiment import Resources, load
 
 EXPERIMENT = """
 name: small
@@ -132,7 +133,7 @@ def test_sweep_by_a_python_whose_path_has_a_space(folder, no_server):
     known = [sysconfig.get_path("purelib"), str(sources.ROOT)]
     (packages / "known.pth").write_text("\n".join(known))
     python = folder / "an environment's" / "venv" / "bin" / "python"
-    command = [python, "-P", "-m", "sweeps.cli", "sweep", "small.yaml"]
+    command = [python, "-P", "-m", "sweeps.cli.main", "sweep", "small.yaml"]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert done(folder)
@@ -227,7 +228,7 @@ The above exception was the direct cause of the following exception:
     g()
     ^^^
   File "b.py", line 6, in g
-factorlab.files.DamagedFile: /a/b: torn
+factorlab.storage.files.DamagedFile: /a/b: torn
 and more of the message"""
 
 DEATH = """\
@@ -240,7 +241,7 @@ The actor is dead because its worker process has died."""
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (TRACEBACK, "factorlab.files.DamagedFile: /a/b: torn"),
+        (TRACEBACK, "factorlab.storage.files.DamagedFile: /a/b: torn"),
         (DEATH, "The actor died unexpectedly before finishing this task."),
         (ConnectionError("no answer\nfrom there"), "no answer"),
         (RuntimeError(), "RuntimeError"),
@@ -281,8 +282,8 @@ cluster.disconnect()
 
 def test_cores_of_a_container_are_those_of_its_quota(tmp_path, monkeypatch):
     """A quota of one core trains one run at a time, whatever the machine has."""
-    monkeypatch.setattr("sweeps.cluster.usable", lambda: 1)
-    monkeypatch.setattr("sweeps.estimate.usable", lambda: 1)
+    monkeypatch.setattr("sweeps.execution.cluster.usable", lambda: 1)
+    monkeypatch.setattr("sweeps.planning.estimate.usable", lambda: 1)
     assert estimate._slots(Resources(), 0) == 1
     started = {}
     monkeypatch.setattr(ray, "init", lambda **options: started.update(options))

@@ -7,8 +7,8 @@ import torch
 
 from factorlab.config import parse
 from factorlab.errors import UserError
-from factorlab.record import Record
-from sweeps import estimate, experiment, plan
+from factorlab.storage.record import Record
+from sweeps.planning import estimate, experiment, plan
 
 FILE = """
 name: priced

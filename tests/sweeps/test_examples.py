@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 PACKAGES = ("factorlab", "percolation", "analysis", "sweeps")
 PLACES = {
-    "ring.py": "factorlab/looks/ring.py",
-    "intrinsic.py": "analysis/numbers/intrinsic.py",
-    "against.py": "analysis/figures/against.py",
+    "ring.py": "factorlab/families/ring.py",
+    "intrinsic.py": "analysis/measures/scalars/intrinsic.py",
+    "against.py": "analysis/figures/sweep/against.py",
     "rings.yaml": "sweeps/experiments/rings.yaml",
 }
 
@@ -59,7 +59,7 @@ def test_the_page_names_every_file_and_its_place():
 
 @pytest.mark.slow
 def test_the_example_sweeps_its_family_takes_its_measure_and_draws_its_figure(checkout):
-    ended = run(checkout, "-m", "sweeps.cli", "sweep", "rings", "--profile", "smoke")
+    ended = run(checkout, "-m", "sweeps.cli.main", "sweep", "rings", "--profile", "smoke")
     assert ended.returncode == 0, ended.stderr
     results = [json.loads(p.read_text()) for p in checkout.glob("runs/trials/*/result.json")]
     assert len(results) == 4
@@ -75,9 +75,9 @@ def test_clean_rings_are_read_where_they_were_drawn(checkout):
 import torch
 from factorlab import looks
 from factorlab.config import DataSettings
-from factorlab.dataset import build
-from factorlab.images import render, to_8_bit, to_model
-from factorlab.reading import read
+from factorlab.data.dataset import build
+from factorlab.data.rendering import render, to_8_bit, to_model
+from factorlab.label_reader import read
 for family in ("ring", "ring+stripes"):
     data = DataSettings(family=family, size=16, sigma=1.0)
     lattice = build(data, 0).lattice
@@ -94,7 +94,7 @@ def test_the_intrinsic_dimension_is_that_of_circles_and_tori(checkout):
     code = """
 import numpy as np
 from types import SimpleNamespace
-from analysis.numbers import intrinsic
+from analysis.measures.scalars import intrinsic
 rng = np.random.default_rng(0)
 for dimension in (1, 2, 3):
     angles = rng.uniform(0, 2 * np.pi, size=(3000, dimension))

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from factorlab.errors import UserError
-from sweeps import experiment, plan
+from sweeps.planning import experiment, plan
+from sweeps.planning.yaml_file import parse_yaml
 from sweeps.sweep import check_figures
-from sweeps.yaml_file import parse_yaml
 
 GOOD = """
 name: mine

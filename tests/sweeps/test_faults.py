@@ -9,9 +9,11 @@ import pytest
 from processes import running, trainer, wait_for
 from rich.console import Console
 
-from factorlab.record import Record
-from sweeps import plan, summary, watchdog, work
-from sweeps.experiment import load
+from factorlab.storage.record import Record
+from sweeps.execution import watchdog, work_queue
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
+from sweeps.reporting import summary
 
 EXPERIMENT = """
 name: faults
@@ -80,7 +82,7 @@ def test_a_trial_that_hangs_each_time_is_named_with_where_to_look(tmp_path):
     report.parent.mkdir(parents=True)
     report.write_text("Timeout (0:00:10)!")
     console = Console(file=io.StringIO())
-    outcomes = work.Outcomes(errors={stuck.key: "The actor died unexpectedly"})
+    outcomes = work_queue.Outcomes(errors={stuck.key: "The actor died unexpectedly"})
     assert summary.conclude(made, outcomes, console) == 1
     said = console.file.getvalue()
     assert f"{stuck.name}: no sign of life for 10 s, see {report}" in said

@@ -7,8 +7,9 @@ import pytest
 from analysis import findings as known
 from factorlab.errors import UserError
 from factorlab.trial import Trial
-from sweeps import findings, plan, reports
-from sweeps.experiment import load
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
+from sweeps.reporting import replication_report, reports
 
 NAMES = ("interpolation", "holes", "torus")
 TINY = {
@@ -35,7 +36,7 @@ def runs(tmp_path_factory):
 
 def test_the_page_holds_every_finding_with_its_verdict_and_rule(runs, tmp_path):
     failed = []
-    path = findings.write(runs, tmp_path / "figures", "smoke", failed)
+    path = replication_report.write(runs, tmp_path / "figures", "smoke", failed)
     page = path.read_text()
     assert failed == []
     assert path.name == "findings-smoke.md"
@@ -51,7 +52,7 @@ def test_the_page_holds_every_finding_with_its_verdict_and_rule(runs, tmp_path):
 
 def test_the_page_shows_the_figures_that_were_drawn(runs, tmp_path):
     reports.draw(plan.find(runs, "interpolation"), tmp_path)
-    page = findings.write(runs, tmp_path, "smoke", []).read_text()
+    page = replication_report.write(runs, tmp_path, "smoke", []).read_text()
     links = [line.split("(")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]
     assert links
     assert all((tmp_path / link).exists() for link in links)
@@ -65,7 +66,7 @@ def test_a_finding_that_fails_leaves_the_others_on_the_page(runs, tmp_path, monk
     first, *others = module.CLAIMS
     monkeypatch.setattr(module, "CLAIMS", [dataclasses.replace(first, measure=broken), *others])
     failed = []
-    page = findings.write(runs, tmp_path, "smoke", failed).read_text()
+    page = replication_report.write(runs, tmp_path, "smoke", failed).read_text()
     row = next(line for line in page.splitlines() if line.startswith(f"| {first.text}"))
     assert "| **not judged** | The rule failed: ZeroDivisionError. |" in row
     assert all(claim.text in page for name in NAMES for claim in known.load(name).CLAIMS)
@@ -88,7 +89,7 @@ def test_an_experiment_whose_judging_fails_leaves_the_others_on_the_page(
 
     monkeypatch.setattr(reports, "evaluations", broken)
     failed = []
-    page = findings.write(runs, tmp_path, "smoke", failed).read_text()
+    page = replication_report.write(runs, tmp_path, "smoke", failed).read_text()
     assert "## interpolation\n\nNot judged" in page
     assert [one.what for one in failed] == ["interpolation_smoke: findings"]
     assert all(f"## {name}\n" in page for name in NAMES)
@@ -98,4 +99,4 @@ def test_experiments_without_findings_are_refused(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\naxes: {seed: [0]}\n")
     with pytest.raises(UserError, match=r"'mine'; allowed: composition"):
-        findings.check([load(str(file))])
+        replication_report.check([load(str(file))])

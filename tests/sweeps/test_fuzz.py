@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from factorlab.config import setting_keys
-from sweeps import cli, sweep
-from sweeps.experiment import FOLDER
+from sweeps import sweep
+from sweeps.cli import main
+from sweeps.planning.experiment import FOLDER
 
 DOCUMENT = {
     "name": "fuzzed",
@@ -71,7 +72,7 @@ def ended(arguments, monkeypatch):
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
-            cli.main()
+            main.main()
         except SystemExit as end:
             status = end.code
     return status or 0, said.getvalue()

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from processes import FACTORLAB, trainer, wait_for
 
-from factorlab import sources
-from factorlab.record import Record
-from factorlab.sources import Sources, at_start
-from sweeps import plan
-from sweeps.experiment import load
-from sweeps.work import Task, Work
+from factorlab.provenance import sources
+from factorlab.provenance.sources import Sources, at_start
+from factorlab.storage.record import Record
+from sweeps.execution.work_queue import Task, Work
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
 
 EXPERIMENT = """
 name: code
@@ -109,15 +109,17 @@ def test_commands_refuse_a_configuration_of_numba_in_the_working_folder(tmp_path
 
 def test_sweep_refuses_a_process_that_imports_other_code(tmp_path, project, no_server):
     root, _ = project
-    path = root / "factorlab" / "training.py"
+    path = root / "factorlab" / "training" / "step.py"
     path.write_text(path.read_text() + "\n# one line more\n")
     (tmp_path / "code.yaml").write_text(EXPERIMENT % (6, "", "0"))
-    driver = f"import sys; sys.path.insert(0, {str(root)!r}); from sweeps.cli import main; main()"
+    driver = (
+        f"import sys; sys.path.insert(0, {str(root)!r}); from sweeps.cli.main import main; main()"
+    )
     command = [sys.executable, "-P", "-c", driver, "sweep", "code.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]
-    assert "imported other code than this command: factorlab/training.py" in last
+    assert "imported other code than this command: factorlab/training/step.py" in last
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "runs" / "trials").glob("*/result.json"))
 
@@ -127,16 +129,16 @@ def test_sweep_says_which_runs_saw_the_code_change(tmp_path, project, no_server)
     (tmp_path / "code.yaml").write_text(EXPERIMENT % (900, "", "0, 1"))
     held, other = records(tmp_path, tmp_path / "runs")
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    command = [sys.executable, "-P", "-m", "sweeps.cli", "sweep", "code.yaml"]
+    command = [sys.executable, "-P", "-m", "sweeps.cli.main", "sweep", "code.yaml"]
     first = git("rev-parse", "HEAD")
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as driver:
         wait_for(lambda: all(len(list(r.checkpoints.glob("*.pt"))) == 2 for r in (held, other)))
-        path = root / "factorlab" / "training.py"
+        path = root / "factorlab" / "training" / "step.py"
         path.write_text(path.read_text() + "\n# one line more\n")
         git("commit", "--quiet", "--all", "-m", "second")
-        (root / "factorlab" / "looks" / "ring.py").write_text("TITLE = 'Ring'\n")
+        (root / "factorlab" / "families" / "ring.py").write_text("TITLE = 'Ring'\n")
         os.kill(trainer(driver, held).pid, signal.SIGKILL)
         _, messages = driver.communicate()
     assert driver.returncode == 0, messages

@@ -31,7 +31,7 @@ from mlflow.entities import (
 )
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache, _get_store
 
-from sweeps.tracking import Mirror, open_store, tracking_uri
+from sweeps.tracking.sync_thread import Mirror, open_store, tracking_uri
 
 pytestmark = pytest.mark.usefixtures("no_server")
 

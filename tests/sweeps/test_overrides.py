@@ -13,9 +13,10 @@ from rich.console import Console
 
 from factorlab.config import setting_keys
 from factorlab.errors import UserError
-from sweeps import experiment, plan, summary
-from sweeps.estimate import Estimate
-from sweeps.overrides import parse_overrides, split_pairs
+from sweeps.planning import experiment, plan
+from sweeps.planning.estimate import Estimate
+from sweeps.planning.overrides import parse_overrides, split_pairs
+from sweeps.reporting import summary
 
 EXPERIMENT = """
 name: mine

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab.config import parse
-from sweeps import estimate, experiment, plan
-from sweeps.pack_size import (
+from sweeps.planning import estimate, experiment, plan
+from sweeps.planning.pack_limits import (
     A100_SUSTAINED,
     ALONE,
     FEW_ON_GPU,
@@ -19,8 +19,8 @@ from sweeps.pack_size import (
     on_gpu,
     step_flops,
 )
-from sweeps.packing import FAIR, form
-from sweeps.plan import PlannedTrial
+from sweeps.planning.packing import FAIR, form
+from sweeps.planning.plan import PlannedTrial
 
 SIZES = (6, 8, 13)
 

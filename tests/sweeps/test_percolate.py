@@ -17,7 +17,7 @@ from processes import FACTORLAB
 
 from percolation import graph, lattice, radius
 from percolation.growth import generator_of
-from sweeps import cli
+from sweeps.cli import main
 
 CURVE = ["--size", "6", "--spacing", "1", "--sigma", "0.5", "--threshold", "0.3"]
 
@@ -26,7 +26,7 @@ def percolate(capsys, monkeypatch, *arguments):
     """Run the command in this process; status, standard output and standard error."""
     monkeypatch.setattr(sys, "argv", ["factorlab", "percolate", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     out, err = capsys.readouterr()
     return ended.value.code, out, err
 

@@ -23,11 +23,11 @@ from mirrored import (
 )
 from processes import wait_for
 
-from factorlab.files import read_json
-from factorlab.record import Record
-from sweeps import store
-from sweeps.relocate import InUse
-from sweeps.tracking import open_store
+from factorlab.storage.files import read_json
+from factorlab.storage.record import Record
+from sweeps.tracking.store import access
+from sweeps.tracking.store.relocate import InUse
+from sweeps.tracking.sync_thread import open_store
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -104,7 +104,7 @@ def test_artifacts_that_are_not_in_the_copy_are_sent_again(written, tmp_path):
     shutil.copytree(written, copy)
     (copy / "artifacts" / run / "artifacts" / "result.json").unlink()  # it is in the original
     (copy / "artifacts" / run / "artifacts" / "config.json").write_text("shorter")
-    store.close()
+    access.close()
     before = tree(written)
     assert mirror(copy, [0, 1]).sync() == 0
     for name in ("result.json", "config.json"):

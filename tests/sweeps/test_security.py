@@ -9,14 +9,14 @@ import pytest
 import torch
 from processes import FACTORLAB
 
-from factorlab import checkpoint
 from factorlab.config import parse
 from factorlab.errors import UserError
-from factorlab.files import DamagedFile, read_json, write_json
-from factorlab.record import Record
+from factorlab.storage import checkpoint
+from factorlab.storage.files import DamagedFile, read_json, write_json
+from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps import plan
-from sweeps.experiment import load
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
 
 ROOMS = ("factorlab", "sweeps", "analysis", "percolation")
 

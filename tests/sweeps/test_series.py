@@ -11,13 +11,15 @@ from mirrored import copy_store
 from processes import FACTORLAB
 from rich.console import Console
 
-from analysis import figures
-from analysis.figures import curves, samples
+from analysis.figures import sweep as sweep_figures
+from analysis.figures.sweep import curves, samples
 from factorlab.errors import UserError
 from factorlab.trial import Trial
-from sweeps import cli, plan, series, sweep
-from sweeps.checks import check_figures
-from sweeps.experiment import load
+from sweeps import series, sweep
+from sweeps.cli import main
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
+from sweeps.planning.figure_checks import check_figures
 
 EXPERIMENT = """
 name: {name}
@@ -114,7 +116,7 @@ def test_a_figure_that_fails_ends_no_other_and_no_other_sweep(folder, monkeypatc
 
 def test_a_figure_that_cannot_be_saved_is_a_failure_of_its_own(folder, monkeypatch):
     def crooked(_table, _options):
-        drawing = figures.load("curves").draw(_table)
+        drawing = sweep_figures.load("curves").draw(_table)
         drawing.figure.axes[0].set_xticks([float("nan")])
         return drawing
 
@@ -227,12 +229,12 @@ def test_what_the_user_has_to_mend_in_a_later_sweep_leaves_the_next(folder, monk
 
 
 def test_a_figure_whose_file_is_broken_is_told_before_and_after(folder, monkeypatch, caplog):
-    loaded = figures.load
+    loaded = sweep_figures.load
 
     def load_figure(name):
         return broken() if name == "curves" else loaded(name)
 
-    monkeypatch.setattr(figures, "load", load_figure)
+    monkeypatch.setattr(sweep_figures, "load", load_figure)
     code, said = run("first")
     assert code == 1
     assert drawn() == [FIRST[1]]
@@ -246,7 +248,7 @@ def test_the_figures_of_a_sweep_are_drawn_one_by_one(folder, monkeypatch, capsys
     monkeypatch.setattr(curves, "draw", broken)
     monkeypatch.setattr(sys, "argv", ["factorlab", "figures", "first"])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     assert ended.value.code == 1
     written = capsys.readouterr()
     assert FIRST[1] in written.out
@@ -255,13 +257,13 @@ def test_the_figures_of_a_sweep_are_drawn_one_by_one(folder, monkeypatch, capsys
 
 
 def test_illustrations_are_drawn_one_by_one(tmp_path, monkeypatch, capsys):
-    from analysis.illustrations import overlap  # noqa: PLC0415
+    from analysis.figures.static import overlap  # noqa: PLC0415
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(overlap, "draw", broken)
     monkeypatch.setattr(sys, "argv", ["factorlab", "illustrate", "overlap", "architecture"])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     assert ended.value.code == 1
     assert Path("figures/illustrations/architecture.png").exists()
     last = capsys.readouterr().err.splitlines()[-1]

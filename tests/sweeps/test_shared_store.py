@@ -14,9 +14,9 @@ from mirrored import (
     write_record,
 )
 
-from factorlab.files import read_json, write_json
-from factorlab.record import Record
-from sweeps.identity import TAG
+from factorlab.storage.files import read_json, write_json
+from factorlab.storage.record import Record
+from sweeps.tracking.store.identity import TAG
 
 pytestmark = pytest.mark.usefixtures("no_server", "shared")
 

@@ -21,8 +21,8 @@ from mirrored import (
 from open_files import open_below
 from processes import wait_for
 
-from factorlab.record import Record
-from sweeps.tracking import Mirror
+from factorlab.storage.record import Record
+from sweeps.tracking.sync_thread import Mirror
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -100,7 +100,7 @@ def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
     runs = tmp_path / "runs"
     write_record(runs, 1, done=True)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking import Mirror\n"
+        "import sys; from pathlib import Path; from sweeps.tracking.sync_thread import Mirror\n"
         "Mirror(runs=Path(sys.argv[1]), sweep='s', experiment='e', profile='p', trials=[]).sync()"
     )
     command = [sys.executable, "-c", code, str(runs)]

@@ -13,12 +13,12 @@ import pytest
 import torch
 from processes import FACTORLAB, running, wait_for
 
-from analysis.trials import trials_table
+from analysis.tables.loading import trials_table
 from factorlab.config import parse
-from factorlab.record import Record
+from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps import plan
-from sweeps.experiment import load
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
 
 EXPERIMENT = """
 name: tiny

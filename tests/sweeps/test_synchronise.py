@@ -16,11 +16,11 @@ from mirrored import (
 )
 from processes import factorlab
 
-from factorlab.files import write_json
-from factorlab.record import Record
-from sweeps import plan
-from sweeps.experiment import load
-from sweeps.replaced import replaced
+from factorlab.storage.files import write_json
+from factorlab.storage.record import Record
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
+from sweeps.planning.replaced import replaced
 
 pytestmark = pytest.mark.usefixtures("no_server")
 

@@ -23,12 +23,12 @@ from mirrored import (
 )
 from processes import wait_for
 
-from factorlab import provenance
 from factorlab.config import parse
-from factorlab.journal import Journal
-from factorlab.record import Record
+from factorlab.provenance import code_record
+from factorlab.storage.journal import Journal
+from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps.tracking import Mirror, TrackedTrial
+from sweeps.tracking.sync_thread import Mirror, TrackedTrial
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -127,13 +127,13 @@ def test_tags_and_parameters(runs):
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     (parent,) = parents(runs)
-    code = provenance.revision()
+    code = code_record.revision()
     for run in (parent, children(runs)[key_of(0)]):
         assert run.data.tags["factorlab.sweep"] == SWEEP
         assert run.data.tags["factorlab.experiment"] == EXPERIMENT
         assert run.data.tags["factorlab.profile"] == "smoke"
         assert run.data.tags["factorlab.state"] == "done"
-        assert {k: v for k, v in run.data.tags.items() if k in provenance.TAGS} == code.tags()
+        assert {k: v for k, v in run.data.tags.items() if k in code_record.TAGS} == code.tags()
     child = children(runs)[key_of(0)]
     assert child.data.tags["factorlab.key"] == key_of(0)
     assert child.data.params == PARAMETERS
@@ -164,7 +164,9 @@ def test_points_are_not_repeated_when_the_state_is_behind(runs, damage):
 def test_a_kill_after_sending_does_not_repeat_points(runs, monkeypatch):
     write_record(runs, 0)
     with monkeypatch.context() as patch:
-        patch.setattr("sweeps.run_state.write_json", lambda *_: (_ for _ in ()).throw(OSError("x")))
+        patch.setattr(
+            "sweeps.tracking.run_state.write_json", lambda *_: (_ for _ in ()).throw(OSError("x"))
+        )
         with pytest.raises(OSError, match="x"):
             mirror(runs, [0]).sync()
     mirror(runs, [0]).sync()
@@ -280,7 +282,9 @@ def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeyp
     measures.append(10, {"dimension": 2.0})
     with monkeypatch.context() as patch:
         away = OSError("away")
-        patch.setattr("sweeps.child_runs.log_artifacts", lambda *_: (_ for _ in ()).throw(away))
+        patch.setattr(
+            "sweeps.tracking.trial_runs.log_artifacts", lambda *_: (_ for _ in ()).throw(away)
+        )
         with pytest.raises(OSError, match="away"):
             mirror(runs, [0]).sync()
     assert mirror(runs, [0]).sync() == 0

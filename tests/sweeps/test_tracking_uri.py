@@ -9,9 +9,16 @@ from mlflow.exceptions import MlflowException
 from processes import factorlab
 
 from factorlab.errors import UserError
-from factorlab.record import Record
-from sweeps.tracking import LONGEST_MESSAGE, sentence
-from sweeps.uri import check_tracking_uri, own_database, redact, sqlite_file, tracking_uri, uri_of
+from factorlab.storage.record import Record
+from sweeps.tracking.store.uri import (
+    check_tracking_uri,
+    own_database,
+    redact,
+    sqlite_file,
+    tracking_uri,
+    uri_of,
+)
+from sweeps.tracking.sync_thread import LONGEST_MESSAGE, sentence
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -128,7 +135,7 @@ def test_a_file_store_that_mlflow_was_told_to_allow_is_filled(tmp_path):
         "MLFLOW_TRACKING_URI": f"file:{tmp_path}/store",
         "PYTHONPATH": ":".join(filter(None, sys.path)),
     }
-    check = "from sweeps.uri import check_tracking_uri; check_tracking_uri(runs)"
+    check = "from sweeps.tracking.store.uri import check_tracking_uri; check_tracking_uri(runs)"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{check}", str(__file__).rpartition("/")[0]],
         cwd=tmp_path,

@@ -30,7 +30,7 @@ from mirrored import (
 )
 from processes import wait_for
 
-from factorlab.record import Record
+from factorlab.storage.record import Record
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -163,7 +163,9 @@ def test_a_run_that_a_record_failed_for_a_moment_ends_as_it_should(runs, monkeyp
     write_record(runs, 0, [60])
     wait_for(lambda: statuses(runs) == {0: "RUNNING"})
     with monkeypatch.context() as patch:
-        patch.setattr("sweeps.child_runs.log_artifacts", lambda *_: (_ for _ in ()).throw(GONE))
+        patch.setattr(
+            "sweeps.tracking.trial_runs.log_artifacts", lambda *_: (_ for _ in ()).throw(GONE)
+        )
         wait_for(lambda: following.problem is not None)
     wait_for(lambda: following.problem is None)
     following.stop()

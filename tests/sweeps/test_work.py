@@ -1,7 +1,7 @@
 """Packs of trials go to workers one at a time, and none is lost when a worker dies."""
 
-from factorlab.sources import at_start
-from sweeps.work import Ended, Task, Work
+from factorlab.provenance.sources import at_start
+from sweeps.execution.work_queue import Ended, Task, Work
 
 
 def pack(*keys):

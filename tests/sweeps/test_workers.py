@@ -9,9 +9,9 @@ import psutil
 import pytest
 from processes import FACTORLAB, running, trainer, wait_for
 
-from factorlab.record import Record
-from sweeps import plan
-from sweeps.experiment import load
+from factorlab.storage.record import Record
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
 
 EXPERIMENT = """
 name: many

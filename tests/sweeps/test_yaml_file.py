@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab.errors import UserError
-from sweeps.yaml_file import parse_yaml, read_yaml
+from sweeps.planning.yaml_file import parse_yaml, read_yaml
 
 # YAML 1.2.2, section 10.3.2, "Tag Resolution", and the examples of 10.3.
 NULLS = ["", "null", "Null", "NULL", "~"]

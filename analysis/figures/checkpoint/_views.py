@@ -1,0 +1,48 @@
+"""Points in two or three coordinates, coloured by their labels."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from analysis.measures.checkpoint import Floats, Measures
+from analysis.plotting.style import label_colours
+
+
+def columns_of(measures: Measures, coordinates: Floats, names: list[str]) -> pd.DataFrame:
+    """The numbers behind a view: labels and coordinates."""
+    table = pd.DataFrame(coordinates, columns=names)
+    return table.assign(x=measures.labels[:, 0], y=measures.labels[:, 1])
+
+
+def scatter(axes: Axes, measures: Measures, coordinates: Floats, label: int) -> ScalarMappable:
+    """Draw points in the plane or in space, coloured by a label.
+
+    Args:
+        axes: In space where there are three coordinates.
+        measures: Of the points.
+        coordinates: (samples, 2 or 3).
+        label: 0 for x, 1 for y.
+
+    Returns:
+        What a colour bar is made of.
+    """
+    values = measures.labels[:, label]
+    shading = ScalarMappable(
+        Normalize(values.min(), values.max()),
+        label_colours(periodic=measures.period is not None),
+    )
+    look: dict[str, Any] = {
+        "c": shading.to_rgba(values),
+        "s": 7,
+        "linewidths": 0.2,
+        "edgecolors": "0.5",
+    }
+    axes.scatter(*coordinates.T, **look)
+    axes.set_aspect("equal", adjustable="datalim")
+    for axis in "xyz":
+        if hasattr(axes, f"{axis}axis"):
+            getattr(axes, f"{axis}axis").set_ticklabels([])
+    return shading

@@ -1,0 +1,206 @@
+"""Any metric against any setting, or against the optimizer step: the figure of every experiment.
+
+One row of panels for each metric, one column for each value of the `panels` settings, one curve
+for each value of the `lines` settings; seeds are averaged. What is not chosen follows from the
+settings in which the trials differ. Data: `means` (mean and standard deviation over seeds) and
+`trials`.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from analysis.figures._grid import (
+    COLUMNS,
+    Setting,
+    check_count,
+    chosen_rows,
+    in_words,
+    long,
+    missing,
+    on_axis,
+)
+from analysis.plotting import axis_labels
+from analysis.plotting.axis import Places
+from analysis.plotting.figure_io import Drawing, styled
+from analysis.plotting.notes import note, unfinished
+from analysis.plotting.style import GREY, letter, look, title
+from analysis.tables.selection import over_seeds, require
+from factorlab.config import Settings
+
+__all__ = ["AXES", "COLUMNS", "Options", "draw"]
+
+AXES: Sequence[str] | None = None
+
+# Panels of a figure, and curves that a legend names.
+_MOST_PANELS, _MOST_CURVES = 60, 24
+
+# Characters of a line above a panel.
+_LINE = 44
+
+# Inches of a panel, and those of it in which an axis lies.
+_WIDTH, _INNER = 3.4, 2.7
+
+# Inches of a character of a legend, and of a line.
+_CHARACTER, _LABEL = 0.065, 0.18
+
+
+class Options(Settings):
+    """What an experiment file may choose."""
+
+    x: Setting | None = None
+    """Setting along the horizontal axis, or `step`; by default the setting with most values."""
+
+    y: list[str] = Field(default=["accuracy"], min_length=1)
+    """Metrics, a row of panels each."""
+
+    lines: list[Setting] | None = None
+    """Settings that tell curves apart; by default all that are left."""
+
+    panels: list[Setting] = Field(default_factory=list)
+    """Settings that tell columns of panels apart."""
+
+
+def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
+    """Draw metrics against a setting or the step.
+
+    Args:
+        table: One row for each trial and step. The last steps of finished trials are drawn, or
+            every step where the step is the horizontal axis.
+        options: What to draw.
+
+    Raises:
+        NotDrawableError: A column is missing, or no trial has what is to be drawn.
+    """
+    options = options or Options()
+    require(table, COLUMNS)
+    varying = axis_labels.varying(table)
+    x = options.x or next(iter(varying), "step")
+    left = [key for key in varying if key != x and key not in options.panels]
+    lines = left if options.lines is None else options.lines
+    rows = chosen_rows(table, [x, *lines, *options.panels], options.y)
+    trials = _trials(rows, x, lines, options)
+    means = over_seeds(trials, ["metric", "panel", "line", "x"], "value")
+    with styled():
+        columns = list(dict.fromkeys(trials["panel"]))
+        measured = [metric for metric in options.y if rows[metric].notna().any()]
+        shown = [(metric, panel) for metric in measured for panel in columns]
+        check_count("panels", len(shown), _MOST_PANELS)
+        along = Places.of(trials["x"])
+        curves = list(dict.fromkeys(trials["line"]))
+        figure, places, across = _panels(len(shown), len(columns), curves)
+        for index, (axes, (metric, panel)) in enumerate(zip(places, shown, strict=True)):
+            here = (t[(t["metric"] == metric) & (t["panel"] == panel)] for t in (means, trials))
+            _draw_panel(axes, *here, metric=metric, lines=curves, along=along)
+            title(axes, letter(index), textwrap.fill(panel, _LINE))
+            if index + across >= len(shown):
+                axes.set_xlabel(axis_labels.setting(x))
+                axes.tick_params(labelbottom=True)
+            if len(columns) == 1 or index % across == 0:
+                axes.set_ylabel(axis_labels.metric(metric))
+        along.label(places, _INNER)
+        many = _legend(figure, places, curves)
+        text = [_reading(means, options.y), *many, *missing(rows, options.y), *unfinished(table)]
+        note(figure, text)
+    return Drawing(figure=figure, panels={"means": means, "trials": trials})
+
+
+def _legend(figure: Figure, places: Sequence[Axes], curves: Sequence[str]) -> list[str]:
+    """Name the curves beside the panels; returns what to note where they are too many."""
+    if len(curves) > _MOST_CURVES:
+        return [f"{len(curves)} curves, too many for a legend; the data name each."]
+    found: dict[str, Artist] = {}
+    for axes in places:  # a curve may have no point in some of them
+        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if len(curves) > 1:
+        figure.legend([found[c] for c in curves], curves, loc="outside right upper")
+    return []
+
+
+def _panels(count: int, columns: int, curves: Sequence[str]) -> tuple[Figure, list[Axes], int]:
+    """Panels in rows of a metric each, or, where a metric has one panel alone, two in a row.
+
+    The figure has room for a legend beside them.
+
+    Returns:
+        The figure, its panels row by row, and how many there are in a row.
+    """
+    across = columns if columns > 1 else min(count, 2)
+    down = math.ceil(count / across)
+    size = [1.6 + _WIDTH * max(across, 1), 0.9 + 2.6 * down]
+    if 1 < len(curves) <= _MOST_CURVES:
+        size[0] += max(0, 0.5 + _CHARACTER * max(map(len, curves)) - 1.4)
+        size[1] = max(size[1], 0.8 + _LABEL * len(curves))
+    figure = Figure(figsize=(size[0], size[1]), layout="constrained")
+    shared: dict[str, Any] = {"sharey": "row"} if columns > 1 else {}
+    places = figure.subplots(down, across, squeeze=False, sharex=True, **shared).ravel().tolist()
+    for axes in places[count:]:
+        axes.remove()
+    return figure, places[:count], across
+
+
+def _trials(rows: pd.DataFrame, x: str, lines: Sequence[str], options: Options) -> pd.DataFrame:
+    """One row for each trial, step and metric."""
+    places = pd.DataFrame(
+        {
+            "panel": in_words(rows, options.panels),
+            "line": in_words(rows, lines),
+            "x": on_axis(rows, x),
+            "seed": rows["seed"].to_list(),
+        },
+        index=rows.index,
+    )
+    found = long(rows, places, options.y)
+    # Words and curves keep the order of the experiment file.
+    along = Places.of(found["x"])
+    return along.sort(found) if along.numbers else found
+
+
+def _draw_panel(
+    axes: Axes,
+    means: pd.DataFrame,
+    trials: pd.DataFrame,
+    *,
+    metric: str,
+    lines: Sequence[str],
+    along: Places,
+) -> None:
+    """Draw curves of one metric, dots of single trials, and the ceiling of the reader."""
+    scale = 100 if axis_labels.is_share(metric) else 1
+    for index, line in enumerate(lines):
+        colour, marker = look(index)
+        mean, dot = (t[t["line"] == line] for t in (means, trials))
+        x = along.place(dot["x"])
+        axes.plot(x, scale * dot["value"], ".", color=colour, alpha=0.4, mew=0, ms=5)
+        for part in along.joined(mean):
+            axes.errorbar(
+                along.place(part["x"]), scale * part["mean"], scale * part["std"].fillna(0),
+                color=colour, marker=marker, capsize=2, elinewidth=0.8, label=line,
+            )  # fmt: skip
+    if means["ceiling"].notna().any():
+        for part in along.joined(means.groupby("x", sort=False)["ceiling"].mean().reset_index()):
+            x, dash = along.place(part["x"]), "_" if len(part) == 1 else None
+            style: dict[str, Any] = {"color": GREY, "ls": "--", "lw": 0.9, "marker": dash}
+            axes.plot(x, 100 * part["ceiling"], zorder=0, **style)
+    if axis_labels.is_share(metric):
+        axes.set_ylim(-4, 104)
+
+
+def _reading(means: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Small print that says how to read the figure."""
+    most = int(means["trials"].max())
+    text = (
+        f"Symbols: mean and standard deviation over up to {most} seeds; dots: single trials."
+        if most > 1
+        else "One seed each."
+    )
+    if any(metric.startswith("accuracy") for metric in metrics):
+        text += " Dashed: the label reader's own accuracy on clean images of the same labels."
+    return text

@@ -1,0 +1,153 @@
+"""Accuracy against the share of the lattice kept, with percolation laid over it ([F] Fig 6).
+
+Left: overlap of two bumps against their distance, for each width (`overlap`). Then a panel for each
+threshold of overlap: accuracy (`accuracy`) and, thin, the share of the kept bumps in the largest
+cluster of overlapping ones (`mass-ratio`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from analysis.errors import NotDrawableError
+from analysis.plotting import axis_labels
+from analysis.plotting.figure_io import Drawing, styled
+from analysis.plotting.notes import note, unfinished
+from analysis.plotting.style import GREY, LETTERS, look, plain_log, title
+from analysis.scaling.predictions import mass_ratio_table
+from analysis.tables.selection import alike, final, measured, over_seeds, require, single, where
+from factorlab.config import Settings
+from percolation import continuum
+
+COLUMNS: Sequence[str] = (
+    "key", "seed", "last", "data.sigma", "data.subsample", "data.size", "data.spacing",
+    "accuracy", "ceiling",
+)  # fmt: skip
+AXES: Sequence[str] = ("data.sigma", "data.subsample", "seed")
+NUMBERS: Sequence[str] = ("data.sigma",)
+
+
+class Options(Settings):
+    """What an experiment file may choose."""
+
+    thresholds: tuple[float, ...] = Field(default=(0.005, 0.05, 0.5), min_length=1, max_length=4)
+    """Overlaps above which two bumps are joined; [F] has 0.005 and 0.05."""
+
+    realisations: int = Field(default=400, ge=1)
+    """Of every percolation average."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the realisations."""
+
+
+def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
+    """Draw accuracy beside what percolation says.
+
+    Args:
+        table: One row for each trial and step, of one N and spacing; the last steps of finished
+            trials are drawn.
+        options: What to draw.
+
+    Raises:
+        NotDrawableError: A column is missing, or the trials differ in more than sigma, lambda and
+            seed.
+    """
+    options = options or Options()
+    require(table, COLUMNS)
+    alike(table, AXES)
+    rows = measured(final(table))
+    if rows.empty:
+        raise NotDrawableError("accuracy was measured in no trial, so there is nothing to draw.")
+    panels = _panels(rows, options)
+    spacing = single(rows, "data.spacing")
+    with styled():
+        count = 1 + len(options.thresholds)
+        figure = Figure(figsize=(2.9 * count, 3.9), layout="constrained")
+        first, *others = figure.subplots(1, count)
+        _draw_overlap(first, panels["overlap"], options.thresholds, spacing)
+        title(first, "a", "Overlap of two bumps")
+        for letter, axes, threshold in zip(LETTERS[1:], others, options.thresholds, strict=False):
+            _draw_threshold(axes, panels, threshold)
+            title(axes, letter, f"linked above {threshold:g}")
+            axes.sharey(others[0])
+        others[0].set_ylabel("Accuracy; largest cluster (%)")
+        handles, labels = others[0].get_legend_handles_labels()
+        across = min(len(labels), 3 * count)
+        figure.legend(handles, labels, loc="outside upper center", ncols=across)
+        text = (
+            "Symbols: accuracy, mean and standard deviation over seeds. Thin lines: share of the "
+            "kept bumps in the largest cluster of linked ones, simulated. Dashed in a: lattice "
+            f"increment; dotted: thresholds. Reader's ceiling {100 * rows['ceiling'].min():.0f} to "
+            f"{100 * rows['ceiling'].max():.0f} %."
+        )
+        note(figure, [text, *unfinished(table)])
+    return Drawing(figure=figure, panels=panels)
+
+
+def _panels(rows: pd.DataFrame, options: Options) -> dict[str, pd.DataFrame]:
+    """The numbers behind all panels."""
+    size, spacing = single(rows, "data.size"), single(rows, "data.spacing")
+    assert isinstance(size, float)
+    pairs = [sigma for sigma in rows["data.sigma"] if isinstance(sigma, tuple)]
+    if pairs:
+        raise NotDrawableError(
+            f"data.sigma is {pairs[0]} in a trial, but percolation is drawn for round bumps only."
+        )
+    sigmas = sorted(rows["data.sigma"].unique())
+    distances = np.geomspace(0.1, size / 2, 200)
+    overlap = [
+        pd.DataFrame({"sigma": s, "distance": distances, "overlap": continuum(distances, s)})
+        for s in sigmas
+    ]
+    ratios = [
+        mass_ratio_table(
+            [int(size)],
+            spacing=spacing,
+            sigma=sigma,
+            thresholds=options.thresholds,
+            smallest=float(rows["data.subsample"].min()),
+            realisations=options.realisations,
+            seed=options.seed,
+        ).assign(sigma=sigma)
+        for sigma in sigmas
+    ]
+    keys = ["data.sigma", "data.subsample"]
+    accuracy = over_seeds(rows.sort_values(keys, kind="stable"), keys)
+    return {
+        "overlap": pd.concat(overlap, ignore_index=True),
+        "accuracy": accuracy.rename(columns=lambda name: name.removeprefix("data.")),
+        "mass-ratio": pd.concat(ratios, ignore_index=True),
+    }
+
+
+def _draw_overlap(
+    axes: Axes, overlap: pd.DataFrame, thresholds: Sequence[float], spacing: object
+) -> None:
+    for i, (_, curve) in enumerate(overlap.groupby("sigma")):
+        axes.plot(curve["distance"], curve["overlap"], color=look(i)[0])
+    for threshold in thresholds:
+        axes.axhline(threshold, color=GREY, ls=":", lw=0.8, zorder=0)
+    for d in np.unique(np.atleast_1d(np.asarray(spacing, dtype=float))):
+        axes.axvline(d, color=GREY, ls="--", lw=0.8, zorder=0)
+    axes.set(
+        xscale="log", yscale="log", ylim=(2e-3, 1.3), xlabel="Distance of the centres (pixels)"
+    )
+    plain_log(axes.xaxis)
+    plain_log(axes.yaxis)
+
+
+def _draw_threshold(axes: Axes, panels: dict[str, pd.DataFrame], threshold: float) -> None:
+    for i, (sigma, mean) in enumerate(panels["accuracy"].groupby("sigma")):
+        colour, marker = look(i)
+        ratio = where(panels["mass-ratio"], sigma=sigma, threshold=threshold)
+        axes.plot(ratio["subsample"], 100 * ratio["mass_ratio"], color=colour, lw=0.9)
+        axes.errorbar(
+            mean["subsample"], 100 * mean["mean"], 100 * mean["std"].fillna(0), color=colour,
+            marker=marker, ls="", capsize=2, elinewidth=0.8, label=f"σ = {sigma:g}",
+        )  # fmt: skip
+    axes.set(xscale="log", ylim=(-4, 104), xlabel=axis_labels.setting("data.subsample"))
+    axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:g}")

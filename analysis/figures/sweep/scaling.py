@@ -1,0 +1,191 @@
+"""How accuracy grows with the data set, and how the data set needed grows with N ([F] Fig 5).
+
+Upper row, one panel for each family: accuracy against lambda (layers `accuracy` and `trials` of
+the data), with percolation's mass ratio on the same axes (`mass-ratio`) and the critical lambda
+of an endless lattice (`critical`). Lower row: samples at which the accuracy crosses the level
+against N (`crossings`, `exponents`), 2D examples alone with percolation's prediction
+(`predictions`, `prediction-exponents`), and the whole data set.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from analysis.errors import NotDrawableError
+from analysis.figures.sweep._scaling import MAX_THRESHOLDS, Panels, draw_accuracies, draw_crossings
+from analysis.plotting.axis_labels import FAMILIES
+from analysis.plotting.figure_io import Drawing, styled
+from analysis.scaling import exponents
+from analysis.scaling.predictions import (
+    critical_table,
+    mass_ratio_table,
+    prediction_exponents_table,
+    predictions_table,
+)
+from analysis.tables.selection import alike, final, measured, require, single
+from factorlab.config import Settings
+
+COLUMNS: Sequence[str] = ("key", "last", *exponents.COLUMNS, "data.sigma", "data.spacing")
+AXES: Sequence[str] = ("data.family", "data.size", "data.subsample", "seed")
+NUMBERS: Sequence[str] = ("data.sigma",)
+
+
+class Options(Settings):
+    """What an experiment file may choose."""
+
+    level: float = Field(default=0.6, gt=0, lt=1)
+    """Accuracy that counts as learnt, and mass ratio that counts as connected."""
+
+    thresholds: tuple[float, ...] = Field(
+        default=(0.05, 0.5), min_length=1, max_length=MAX_THRESHOLDS
+    )
+    """Overlaps above which percolation joins two bumps. [F] uses 0.005 and 0.05; 0.5 is ours, near
+    what small images need."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the bootstrap and of percolation's realisations."""
+
+    resamples: int = Field(default=2000, ge=1)
+    """Bootstrap replicates of every crossing."""
+
+    realisations: int = Field(default=400, ge=1)
+    """Realisations of every percolation average."""
+
+
+def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
+    """Draw the scaling figure.
+
+    Args:
+        table: One row for each trial and step, with `COLUMNS`, of one sigma and one spacing; the
+            last steps of finished trials are drawn. Families, N and lambdas may be incomplete:
+            what is there is drawn, what is missing is named.
+        options: What to draw.
+
+    Returns:
+        The figure and the data of its layers, named at the head of this module.
+
+    Raises:
+        NotDrawableError: A column is missing, or the table has no measured accuracy or mixes
+            several sigmas or spacings.
+    """
+    require(table, COLUMNS)
+    options = options or Options()
+    level = options.level
+    alike(table, AXES)
+    rows = measured(final(table))
+    if rows.empty:
+        raise NotDrawableError("accuracy was measured in no trial, so there is nothing to draw.")
+    panels = _measure(rows, options) | _predict(rows, options)
+    families = panels["accuracy"]["family"].nunique()
+    width = max(7.4, 3.7 * families)  # inches
+    unmeasured = table["key"].nunique() - len(rows)
+    notes = [*_reading(panels, level), *_missing(panels, unmeasured)]
+    with styled():
+        figure = Figure(figsize=(width, 8.2), layout="constrained")
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.25]).flat
+        draw_accuracies(upper, panels, level=level)
+        draw_crossings(lower, panels, level=level)
+        text = "\n".join(textwrap.fill(note, int(18 * width)) for note in notes)
+        figure.supxlabel(text, x=0.012, ha="left", multialignment="left", fontsize=7, color="0.25")
+    return Drawing(figure=figure, panels=panels)
+
+
+def _measure(rows: pd.DataFrame, options: Options) -> Panels:
+    """Layers that come from the trials."""
+    crossings = exponents.measure_crossings(
+        rows, level=options.level, seed=options.seed, resamples=options.resamples
+    )
+    trials = ["data.family", "data.size", "data.subsample", "seed", *exponents.COUNTS, "accuracy"]
+    return {
+        "accuracy": exponents.accuracy_table(rows),
+        "trials": rows[trials]
+        .sort_values(trials)
+        .rename(columns=lambda name: name.removeprefix("data.")),
+        "crossings": exponents.crossings_table(crossings),
+        "exponents": exponents.exponents_table(crossings),
+    }
+
+
+def _predict(rows: pd.DataFrame, options: Options) -> Panels:
+    """Layers that come from percolation, for the lattices of the trials."""
+    thresholds, seed, realisations = options.thresholds, options.seed, options.realisations
+    sizes = sorted(int(size) for size in rows["data.size"].unique())
+    sigma, spacing = single(rows, "data.sigma"), single(rows, "data.spacing")
+    if not isinstance(sigma, float):
+        message = f"data.sigma is {sigma}, but percolation is drawn for round bumps only."
+        raise NotDrawableError(message)
+    predictions = predictions_table(
+        sizes,
+        spacing=spacing,
+        sigma=sigma,
+        thresholds=thresholds,
+        level=options.level,
+        realisations=realisations,
+        seed=seed,
+    )
+    ratios = mass_ratio_table(
+        sizes,
+        spacing=spacing,
+        sigma=sigma,
+        thresholds=thresholds,
+        smallest=float(rows["data.subsample"].min()),
+        realisations=realisations,
+        seed=seed,
+    )
+    return {
+        "mass-ratio": ratios,
+        "critical": critical_table(
+            spacing=spacing,
+            sigma=sigma,
+            thresholds=thresholds,
+            realisations=max(realisations, 2),
+            seed=seed,
+        ),
+        "predictions": predictions,
+        "prediction-exponents": prediction_exponents_table(predictions),
+    }
+
+
+def _reading(panels: Panels, level: float) -> list[str]:
+    """Small print that says how to read the figure."""
+    low, high = 100 * panels["accuracy"]["ceiling"].min(), 100 * panels["accuracy"]["ceiling"].max()
+    ceiling = f"{low:.1f} %" if np.isclose(low, high) else f"{low:.1f} to {high:.1f} %"
+    return [
+        "Symbols: mean and standard deviation over seeds; dots: single trials. Label reader's "
+        f"ceiling on clean images: {ceiling}. Red lines: 0, {100 * level:g} and 100 %. Thin lines: "
+        "share of the kept bumps in the largest cluster of overlapping ones; vertical: its "
+        "critical λ on an endless lattice. Crossings and "
+        "exponents: 95 % bootstrap intervals; percolation: standard errors, and a crossing at 2 "
+        "means that the bumps always overlap."
+    ]
+
+
+def _missing(panels: Panels, unmeasured: int) -> list[str]:
+    """Small print that names what is left out, open or not known."""
+    left_out: list[str] = []
+    limited: list[str] = []
+    named: list[str] = []
+    for _, row in panels["crossings"].iterrows():
+        text = f"{_name(row)}, N = {row['size']} ({row['reason']})"
+        # Both ways of counting rank the same trials, and fail or are open together.
+        if row["reason"] and row["count"] == "samples_2d":
+            (left_out if pd.isna(row["value"]) else limited).append(text)
+    for (_, reason), rows in panels["exponents"].groupby(["family", "reason"], sort=False):
+        if reason:
+            named.append(f"{_name(rows.iloc[0])} ({reason})")
+    notes = {
+        "Left out of the crossings": left_out,
+        "Crossings": limited,
+        "Exponents": named,
+        "Left out": [f"{unmeasured} trials without an accuracy"] if unmeasured else [],
+    }
+    return [f"{title}: {'; '.join(items)}." for title, items in notes.items() if items]
+
+
+def _name(row: "pd.Series[Any]") -> str:
+    return FAMILIES.get(row["family"], str(row["family"]))

@@ -1,0 +1,1 @@
+"""Measures of representations: dimension, factorization, topology, embedding, phases."""

@@ -1,0 +1,17 @@
+"""How x and y share directions ([F] Figs 3, 8): factorization, orthogonality, parallelism."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.measures.checkpoint import Measures
+
+
+def numbers(measures: Measures) -> dict[str, float]:
+    """Return the factorization score, and the mean of each kind of angle."""
+    found = {"factorization": measures.score}
+    for kind in ("orthogonality", "parallelism"):
+        for name, values in getattr(measures.angles, kind).items():
+            found[f"{kind}_{name.replace('-', '_')}"] = float(values.mean())
+    return found

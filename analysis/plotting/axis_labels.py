@@ -1,0 +1,193 @@
+"""What settings and metrics are called on axes and in legends, with their units."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from factorlab import families
+from factorlab.formatting import named
+
+FAMILIES = families.titles()
+"""What each family of data sets is called."""
+
+_SETTINGS = {
+    "seed": "Seed",
+    "device": "Device",
+    "step": "Optimizer step",
+    "samples_2d": "2D examples",
+    "samples_total": "Training examples",
+    "data.family": "Data",
+    "data.size": "Side of the frame, N (pixels)",
+    "data.sigma": "Spread of the bumps, σ (pixels)",
+    "data.spacing": "Increment of the lattice, d (pixels)",
+    "data.subsample": "Share of the lattice kept, λ",
+    "data.periodic": "Periodic images",
+    "data.stripe_spacing": "Increment of the stripes (pixels)",
+    "data.margin": "Margin around the frame (pixels)",
+    "data.held_out.kind": "Held out",
+    "data.held_out.place": "Held out",
+    "data.held_out.width": "Width of the held-out region (pixels)",
+    "data.held_out.centre": "Centre of the held-out region (x, y) (pixels)",
+    "model.width": "Channels of the stem",
+    "model.encoding": "Length of each encoding",
+    "diffusion.timesteps": "Time steps of the forward process, T",
+    "diffusion.schedule": "Noise schedule",
+    "diffusion.prediction": "Predicted",
+    "diffusion.sampling_steps": "Network calls a sample",
+    "diffusion.eta": "Share of fresh noise, η",
+    "training.steps": "Length of the training (optimizer steps)",
+    "training.batch_size": "Images a step",
+    "training.stripe_share": "Share of stripes in a batch",
+    "training.learning_rate": "Peak learning rate",
+    "training.weight_decay": "Weight decay",
+    "training.schedule": "Learning-rate schedule",
+    "training.ema": "Decay of the averaged weights",
+    "training.mixed_precision": "Mixed precision",
+    "training.checkpoint_every": "Optimizer steps between checkpoints",
+    "training.log_every": "Optimizer steps between lines of the journal",
+    "evaluation.every": "Optimizer steps between evaluations",
+    "evaluation.at": "Evaluated at optimizer steps",
+    "evaluation.labels": "Tested labels",
+    "evaluation.samples": "Most labels tested",
+    "evaluation.loss_samples": "Images of a loss estimate",
+    "evaluation.keep": "Images kept",
+    "evaluation.batch_size": "Images sampled at once",
+    "representations.layers": "Layers kept",
+    "representations.grid": "Labels along an axis of the grid",
+    "representations.time": "Time step of the representations",
+}
+
+NONE = "none"
+"""What a missing value is called."""
+
+LONGEST = 28
+"""Characters of a value that a figure shows."""
+
+# Short forms for legends and titles of panels: `σ = 0.5`.
+_SYMBOLS = {
+    "data.size": "N",
+    "data.sigma": "σ",
+    "data.spacing": "d",
+    "data.subsample": "λ",
+    "data.held_out.width": "W",
+    "step": "step",
+}
+
+_PARTS = {
+    "x": "x alone",
+    "y": "y alone",
+    "seen": "labels trained on",
+    "unseen": "labels not trained on",
+    "in_distribution": "in distribution",
+    "out_of_distribution": "held-out region",
+    "arm_vertical": "vertical arm",
+    "arm_horizontal": "horizontal arm",
+    "intersection": "intersection",
+    "none": "no shape",
+    "misplaced": "one in the wrong place",
+    "several": "several shapes",
+}
+
+_METRICS = {
+    "accuracy": "Accuracy",
+    "train_loss": "Training loss",
+    "validation_loss": "Validation loss",
+    "dimension": "Effective dimension",
+    "factorization": "Factorization score",
+    "variance_top_four": "Variance of four components",
+    "r_squared_x": "R² of x, UMAP",
+    "r_squared_y": "R² of y, UMAP",
+    "r_squared_pca_x": "R² of x, components",
+    "r_squared_pca_y": "R² of y, components",
+    "betti_0": "Pieces (Betti 0)",
+    "betti_1": "Loops (Betti 1)",
+    "betti_2": "Voids (Betti 2)",
+}
+
+
+def setting(key: str) -> str:
+    """What a setting is called on an axis."""
+    return _SETTINGS.get(key, key)
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share in [0, 1] that is shown in percent."""
+    return metric.partition("_")[0] in ("accuracy", "ceiling", "share")
+
+
+def metric(name: str) -> str:
+    """What a metric is called on an axis, with its unit."""
+    layer, slash, plain = name.rpartition("/")
+    kind, _, part = plain.partition("_")
+    if plain in _METRICS:
+        text = _METRICS[plain]
+    elif is_share(plain) and part in _PARTS:
+        text = f"{'Share' if kind == 'share' else kind.capitalize()}, {_PARTS[part]}"
+    else:
+        text = plain.replace("_", " ")
+    text += f" ({layer})" if slash else ""
+    return f"{text} (%)" if is_share(plain) else text
+
+
+def missing(content: object) -> bool:
+    """Whether a setting has no value: None, or NaN where a column of a table had to hold it."""
+    return content is None or (isinstance(content, float) and math.isnan(content))
+
+
+def bare(content: object, *, full: bool = False) -> str:
+    """A value of a setting without its name.
+
+    Args:
+        content: The value.
+        full: Numbers with all their digits.
+    """
+    if missing(content):
+        return NONE
+    if isinstance(content, tuple):
+        if not content:
+            return NONE
+        pair = len(content) == 2 and not any(isinstance(part, str) for part in content)
+        text = (" x " if pair else ", ").join(bare(part, full=full) for part in content)
+        return named(text, LONGEST)
+    if isinstance(content, str):
+        return FAMILIES.get(content, named(content, LONGEST))
+    if isinstance(content, float | int) and not isinstance(content, bool):
+        return str(content) if full else f"{content:g}"
+    return str(content)
+
+
+def distinct(contents: Sequence[object]) -> list[str]:
+    """Values of a setting without its name, in another word for each."""
+    short = [bare(content) for content in contents]
+    kinds = {NONE if missing(content) else str(content) for content in contents}
+    same = len(set(short)) >= len(kinds)
+    return short if same else [bare(content, full=True) for content in contents]
+
+
+def value(key: str, content: object, *, full: bool = False) -> str:
+    """A value of a setting as legends and panels have it: `σ = 0.5`, or in words."""
+    text = bare(content, full=full)
+    if isinstance(content, str):
+        return text
+    if key == "data.held_out.centre" and content is None:
+        return "in the middle"
+    if key.startswith("data.held_out") and text == NONE:
+        return "nothing held out"
+    return f"{_SYMBOLS.get(key, key.rpartition('.')[2])} = {text}"
+
+
+def combination(keys: Sequence[str], contents: Sequence[object], *, full: bool = False) -> str:
+    """Values of several settings, joined; what several of them say stands once."""
+    pairs = zip(keys, contents, strict=True)
+    return ", ".join(dict.fromkeys(value(key, content, full=full) for key, content in pairs))
+
+
+def varying(table: pd.DataFrame) -> list[str]:
+    """Settings in which the trials of a table differ, but for the seed, most values first."""
+    counts = {
+        str(column): table[column].map(lambda v: NONE if missing(v) else str(v)).nunique()
+        for column in table
+        if "." in str(column)
+    }
+    return sorted((key for key, count in counts.items() if count > 1), key=lambda k: -counts[k])

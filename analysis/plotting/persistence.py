@@ -1,0 +1,50 @@
+"""Persistence diagrams as figures draw them: when holes open and close ([F] Fig 2b)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from analysis.plotting.style import look
+
+HOLES = ("pieces", "loops", "voids")
+"""What holes of dimension 0, 1 and 2 are."""
+
+
+def draw(
+    axes: Axes,
+    diagrams: Sequence[NDArray[np.floating[Any]]],
+    numbers: Sequence[int],
+    labels: Sequence[str],
+    *,
+    size: float,
+) -> pd.DataFrame:
+    """Draw every hole at its birth and death; the longest-lived ones, which count, are filled.
+
+    Args:
+        axes: Where to.
+        diagrams: Births and deaths for each dimension from 0 up, (holes, 2), in shares of the
+            scale.
+        numbers: How many holes of each dimension count.
+        labels: For the legend, of each dimension.
+        size: Of the symbols, in points.
+
+    Returns:
+        `birth`, `death`, `dimension` and `counts` of each hole.
+    """
+    tables = []
+    axes.plot([0, 1], [0, 1], color="0.7", lw=1)
+    for k, (diagram, number, label) in enumerate(zip(diagrams, numbers, labels, strict=True)):
+        longest = np.argsort(diagram[:, 0] - diagram[:, 1], kind="stable")
+        counts = np.isin(np.arange(len(diagram)), longest[:number])
+        colour, marker = look(k)
+        for mask, face in ((~counts, "none"), (counts, colour)):
+            axes.plot(*diagram[mask].T, ls="", marker=marker, mfc=face, mec=colour, ms=size)
+        axes.plot([], [], ls="", marker=marker, color=colour, label=label)
+        table = pd.DataFrame(np.asarray(diagram), columns=["birth", "death"])
+        tables.append(table.assign(dimension=k, counts=counts))
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    return pd.concat(tables, ignore_index=True)

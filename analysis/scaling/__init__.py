@@ -1,0 +1,1 @@
+"""Thresholds, scaling exponents, and the predictions of percolation theory."""

@@ -1,0 +1,263 @@
+"""How the number of samples needed to learn grows with the side of the frame ([F] Fig 5c).
+
+For every family and every N the accuracy crosses a level at some number of samples
+(`analysis.scaling.thresholds`); the exponent is the slope of log(samples) against log(N).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.scaling.thresholds import Crossing, crossing
+from analysis.tables.selection import measured, over_seeds, require
+
+# The two ways of counting samples: 2D examples alone, and the whole data set.
+COUNTS = ("samples_2d", "samples_total")
+
+# Columns that every function of this module needs.
+COLUMNS = ("data.family", "data.size", "data.subsample", "seed", *COUNTS, "accuracy", "ceiling")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeCrossing:
+    """The crossing of one curve of accuracy against samples."""
+
+    family: str
+    """Family of data sets, `data.family`."""
+
+    size: int
+    """Side N of the frame in pixels."""
+
+    count: str
+    """Which samples are counted: a member of `COUNTS`."""
+
+    crossing: Crossing
+    """Where the curve crosses the level."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exponent:
+    """A power law `samples = prefactor * N^value`."""
+
+    value: float | None
+    """The exponent, or None with fewer than two crossings."""
+
+    prefactor: float | None
+    """Samples at N = 1, or None with fewer than two crossings."""
+
+    low: float | None
+    """Lower end of the 95 % bootstrap interval of the exponent."""
+
+    high: float | None
+    """Upper end of the 95 % bootstrap interval of the exponent."""
+
+    t_low: float | None
+    """Lower end of the 95 % t-interval from the scatter about the line; None below three N."""
+
+    t_high: float | None
+    """Upper end of the 95 % t-interval from the scatter about the line; None below three N."""
+
+    reason: str
+    """Why there is no value, or what limits the intervals; empty if nothing does."""
+
+
+def accuracy_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy over seeds for each family, N and lambda.
+
+    Args:
+        table: One row per finished trial, with `COLUMNS`; rows without accuracy are left out.
+
+    Returns:
+        Columns `family`, `size`, `subsample` (lambda), `samples_2d`, `samples_total`, `trials`,
+        `mean` and `std` of the accuracy (NaN for one trial), and `ceiling`, the accuracy of the
+        label reader on clean images, averaged likewise.
+
+    Raises:
+        ValueError: A column is missing, or an accuracy is outside [0, 1].
+    """
+    require(table, COLUMNS)
+    keys = ["data.family", "data.size", "data.subsample", *COUNTS]
+    result = over_seeds(measured(table).sort_values(keys, kind="stable"), keys)
+    return result.rename(columns=lambda name: name.removeprefix("data."))
+
+
+def measure_crossings(
+    table: pd.DataFrame, *, level: float = 0.6, seed: int = 0, resamples: int = 2000
+) -> list[SizeCrossing]:
+    """Crossings of every family, N and way of counting.
+
+    Args:
+        table: One row per finished trial, with `COLUMNS`; rows without accuracy are left out.
+        level: Accuracy to be crossed, strictly between 0 and 1.
+        seed: Seed of the bootstrap. Every curve has its own stream, derived from the seed, N and
+            the family's name, so that replicates of different curves are independent and a curve
+            keeps its interval when others join the table. The two ways of counting share one.
+        resamples: Bootstrap replicates.
+
+    Returns:
+        The crossings, sorted by family, count and N. Trials without 2D examples have no number
+        of them to cross at and are left out of that count.
+
+    Raises:
+        ValueError: A column is missing or a value is out of its range.
+    """
+    require(table, COLUMNS)
+    result = []
+    rows = measured(table)
+    curves = rows[["data.family", "data.size"]].drop_duplicates()
+    for family, size in curves.itertuples(index=False):
+        trials = rows[(rows["data.family"] == family) & (rows["data.size"] == size)]
+        for count in COUNTS:
+            counted = trials[trials[count] > 0]
+            if counted.empty:
+                continue
+            found = crossing(
+                counted[count].to_numpy(dtype=np.float64),
+                counted["accuracy"].to_numpy(dtype=np.float64),
+                level=level,
+                seed=[seed, int(size), *str(family).encode()],
+                resamples=resamples,
+            )
+            result.append(
+                SizeCrossing(family=str(family), size=int(size), count=count, crossing=found)
+            )
+    return sorted(result, key=lambda item: (item.family, item.count, item.size))
+
+
+def crossings_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
+    """The crossings as a table.
+
+    Returns:
+        Columns `family`, `size`, `count`, `value`, `low`, `high` (samples; NaN for None),
+        `crossed` (share of bootstrap replicates that cross in the measured range) and `reason`.
+    """
+    rows = [
+        (
+            item.family,
+            item.size,
+            item.count,
+            *map(_number, (item.crossing.value, item.crossing.low, item.crossing.high)),
+            item.crossing.crossed,
+            item.crossing.reason,
+        )
+        for item in crossings
+    ]
+    columns = ["family", "size", "count", "value", "low", "high", "crossed", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def fit_exponent(crossings: Sequence[SizeCrossing]) -> Exponent:
+    """Exponent of the crossings against N, by least squares over both logarithms.
+
+    The bootstrap interval is joint: the b-th replicates of all N, which are independent, are
+    fitted together, and the interval is the central 95 % of the slopes. It carries the spread of
+    the trials into the exponent and takes the power law for granted. A replicate that does not
+    cross is put at the end of the measured range that it lies beyond; where that happens the
+    interval is, if anything, too short, and `reason` gives the share. The t-interval instead
+    takes the crossings as they are and asks how well they lie on a line; it needs three N.
+
+    Args:
+        crossings: Crossings of one family and one way of counting, at different N. Those
+            without a value are left out.
+
+    Returns:
+        The exponent and its intervals; see `Exponent`.
+    """
+    used = [item for item in crossings if item.crossing.value is not None]
+    if len(used) < 2:
+        reason = f"an exponent needs crossings at two N, and there are {len(used)}"
+        return Exponent(
+            value=None,
+            prefactor=None,
+            low=None,
+            high=None,
+            t_low=None,
+            t_high=None,
+            reason=reason,
+        )
+    log_size = np.log([item.size for item in used])
+    log_count = np.log([_number(item.crossing.value) for item in used])
+    slope, intercept = _line(log_size, log_count)
+    low, high, notes = _bootstrap_interval(log_size, used)
+    if len(used) == 2:
+        t_low, t_high = None, None
+        notes.append("two N: a line always fits, so the power law is not tested")
+    else:
+        fit = stats.linregress(log_size, log_count)
+        half = float(stats.t.ppf(0.975, len(used) - 2) * fit.stderr)
+        t_low, t_high = slope - half, slope + half
+    return Exponent(
+        value=slope,
+        prefactor=math.exp(intercept),
+        low=low,
+        high=high,
+        t_low=t_low,
+        t_high=t_high,
+        reason="; ".join(notes),
+    )
+
+
+def exponents_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
+    """Exponent of every family and way of counting.
+
+    Returns:
+        Columns `family`, `count`, `sizes` (the N used), `exponent`, `low`, `high` (bootstrap),
+        `t_low`, `t_high` (scatter about the line), `prefactor` (samples at N = 1), NaN for None,
+        and `reason`.
+    """
+    groups: dict[tuple[str, str], list[SizeCrossing]] = {}
+    for item in crossings:
+        groups.setdefault((item.family, item.count), []).append(item)
+    rows = []
+    for (family, count), members in groups.items():
+        fit = fit_exponent(members)
+        sizes = " ".join(str(item.size) for item in members if item.crossing.value is not None)
+        numbers = (fit.value, fit.low, fit.high, fit.t_low, fit.t_high, fit.prefactor)
+        rows.append((family, count, sizes, *map(_number, numbers), fit.reason))
+    return pd.DataFrame(
+        rows,
+        columns=[
+            *("family", "count", "sizes", "exponent", "low", "high", "t_low", "t_high"),
+            *("prefactor", "reason"),
+        ],
+    )
+
+
+def _line(log_size: NDArray[np.float64], log_count: NDArray[np.float64]) -> tuple[float, float]:
+    """Slope and intercept of the least-squares line."""
+    slope = float(_slopes(log_size, log_count[None])[0])
+    return slope, float(log_count.mean() - slope * log_size.mean())
+
+
+def _slopes(log_size: NDArray[np.float64], log_count: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least-squares slope of every row of `log_count` (rows, sizes)."""
+    centred = log_size - log_size.mean()
+    return np.asarray(log_count @ centred / (centred @ centred))
+
+
+def _bootstrap_interval(
+    log_size: NDArray[np.float64], used: Sequence[SizeCrossing]
+) -> tuple[float | None, float | None, list[str]]:
+    """95 % bootstrap interval of the slope, and remarks on it."""
+    alone = [str(item.size) for item in used if not item.crossing.replicates.size]
+    if alone:
+        return None, None, [f"no interval: one trial at every count for N = {', '.join(alone)}"]
+    drawn = np.stack([item.crossing.replicates for item in used], axis=1)  # (resamples, sizes)
+    beyond = float(np.isinf(drawn).any(axis=1).mean())
+    smallest = [item.crossing.smallest for item in used]
+    largest = [item.crossing.largest for item in used]
+    slopes = _slopes(log_size, np.log(np.clip(drawn, smallest, largest)))
+    low, high = np.quantile(slopes, [0.025, 0.975])
+    notes = (
+        [f"{100 * beyond:.0f} % of replicates leave the measured range"] if beyond >= 0.005 else []
+    )
+    return float(low), float(high), notes
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,1 @@
+"""Data frames of runs and of their evaluations, read from records."""

@@ -1,0 +1,97 @@
+"""Tables of trials, read from the records: one row per trial, or one per trial and step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.measures.phases import phase
+from factorlab.config import flatten
+from factorlab.storage import journal
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.record import Record
+
+
+def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
+    """Return the trials with these keys, one row each, in their order.
+
+    Columns: `key`, `state`, every setting under its dotted key, `samples_2d`, `samples_total`,
+    `lattice_labels`, and of a finished trial every metric of its last evaluation,
+    `seconds_<phase>`, `steps`, `parameters`, `device` and `weights_sha256`. What a trial does
+    not have is missing (NaN or None) in its row. A trial whose record was never begun is left
+    out; one with a damaged file appears with the state `damaged` and nothing that was in it.
+    """
+    rows = []
+    for key in keys:
+        record = Record(runs, key)
+        row: dict[str, Any] = {"key": key}
+        try:
+            config, result = record.config(), record.result()
+            row["state"] = record.state()
+        except DamagedFile:
+            rows.append(row | {"state": "damaged"})
+            continue
+        if config is None:
+            continue
+        row |= flatten(config["config"]) | _counts(config)
+        if result is not None:
+            row |= result["metrics"]
+            row |= {f"seconds_{phase}": s for phase, s in result["seconds"].items()}
+            row |= {k: result[k] for k in ("steps", "parameters", "device", "weights_sha256")}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the evaluations of some trials, one row for each trial and step.
+
+    Columns: `key`, `record` (its folder), `state`, every setting under its dotted key,
+    `samples_2d`, `samples_total`, `lattice_labels`, `step`, every metric of the evaluation, and of
+    measured representations `<layer>/<measure>` and `<layer>/phase`, the phase of manifold
+    formation; `last` where it is the last one of a finished trial. A trial that was not evaluated
+    yet, or has a damaged file, has one row without a step.
+
+    Args:
+        runs: Folder of all records.
+        settings: Of each trial, nested, by its key.
+    """
+    rows: list[dict[str, Any]] = []
+    for key, nested in settings.items():
+        record = Record(runs, key)
+        row: dict[str, Any] = {"key": key, "record": str(record.path), **flatten(nested)}
+        row.pop("data.held_out", None)  # where nothing is; elsewhere it is a group
+        try:
+            config, row["state"] = record.config(), record.state()
+            whole = config is not None and row["state"] != "damaged"
+            found = _evaluations(record) if whole else {}
+        except DamagedFile:
+            rows.append(row | {"state": "damaged", "last": False})
+            continue
+        row |= _counts(config) if config is not None else {}
+        ends = max(found, default=None) if row["state"] == "done" else None
+        for step, metrics in found.items():
+            rows.append(row | {"step": step, "last": step == ends, **metrics})
+        if not found:
+            rows.append(row | {"last": False})
+    return pd.DataFrame(rows)
+
+
+def _counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: config[k] for k in ("samples_2d", "samples_total", "lattice_labels")}
+
+
+def _evaluations(record: Record) -> dict[int, dict[str, float | str]]:
+    """Return the metrics of each evaluated step, with what was measured of representations."""
+    metrics = {p.step: p.metrics for p in record.points()[0] if "accuracy" in p.metrics}
+    found: dict[int, dict[str, float | str]] = {step: dict(m) for step, m in metrics.items()}
+    for path in sorted(record.analysis.glob("*.jsonl")):
+        layer = path.stem
+        for point in journal.read(path)[0]:
+            if point.step in found:
+                found[point.step] |= {f"{layer}/{k}": v for k, v in point.metrics.items()}
+                both = {**metrics[point.step], **point.metrics}
+                found[point.step][f"{layer}/phase"] = phase(both)
+    return found

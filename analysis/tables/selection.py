@@ -1,0 +1,145 @@
+"""What every reader of a table of trials asks of it first."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import NotDrawableError
+from analysis.plotting.axis_labels import NONE, missing
+from factorlab.data.dataset import Dataset
+from factorlab.formatting import listed
+
+
+def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Args:
+        table: One row per finished trial.
+        columns: Names of the columns that must be there.
+
+    Raises:
+        NotDrawableError: One or more of them are missing.
+    """
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        raise NotDrawableError(
+            f"The table of trials lacks {listed(absent)}; it has "
+            f"{listed(table.columns) or 'no columns'}."
+        )
+
+
+def labels_of(data: Dataset) -> pd.DataFrame:
+    """The labels trained on: columns `x`, `y` in pixels and `kind`, `2D` or `stripe`."""
+    kinds = np.repeat(["2D", "stripe"], [data.samples_2d, len(data.stripes)])
+    return pd.DataFrame(data.labels, columns=["x", "y"]).assign(kind=kinds)
+
+
+def final(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the last evaluation of each finished trial.
+
+    Args:
+        table: One row for each trial and step.
+
+    Raises:
+        NotDrawableError: The column `last` is missing.
+    """
+    require(table, ["last"])
+    return table[table["last"].astype(bool)]
+
+
+def measured(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+    """Rows in which a metric that is a share was measured.
+
+    Args:
+        table: One row per finished trial.
+        metric: Column of a share in [0, 1]; NaN marks a trial that did not measure it.
+
+    Returns:
+        The rows without NaN, in their order.
+
+    Raises:
+        NotDrawableError: The column is missing, or holds a value outside [0, 1].
+    """
+    require(table, [metric])
+    rows = table[table[metric].notna()]
+    outside = rows[metric][(rows[metric] < 0) | (rows[metric] > 1)]
+    if len(outside):
+        raise NotDrawableError(f"{metric} is {outside.iloc[0]}, but a share must lie in [0, 1].")
+    return rows
+
+
+def over_seeds(rows: pd.DataFrame, keys: Sequence[str], value: str = "accuracy") -> pd.DataFrame:
+    """Average rows that agree in some columns, in the order in which these first appear.
+
+    Args:
+        rows: One row for each trial, or trial and step, with a column `ceiling`.
+        keys: Columns that tell the averages apart.
+        value: Column to average.
+
+    Returns:
+        `keys`, `trials`, `mean`, `std` (NaN for one trial) and the mean of `ceiling`.
+    """
+    grouped = rows.groupby(list(keys), sort=False)
+    return grouped.agg(
+        trials=(value, "size"),
+        mean=(value, "mean"),
+        std=(value, "std"),
+        ceiling=("ceiling", "mean"),
+    ).reset_index()
+
+
+def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:
+    """Refuse a table whose trials differ in a setting that is not meant to vary.
+
+    Averages over seeds and fits compare trials that are alike otherwise.
+
+    Args:
+        table: One row per trial; settings are the columns with a dot in their name.
+        varying: Settings that may differ.
+
+    Raises:
+        NotDrawableError: Another setting differs.
+    """
+    allowed = set(varying)
+    for column in table.columns:
+        if "." in str(column) and column not in allowed:
+            values = sorted(set(table[column].map(lambda v: NONE if missing(v) else str(v))))
+            if len(values) > 1:
+                raise NotDrawableError(
+                    f"{column} differs between trials ({listed(values)}); only "
+                    f"{', '.join(sorted(allowed))} may."
+                )
+
+
+def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
+    """The one value that a column of numbers, or of pairs of numbers, holds.
+
+    Args:
+        table: One row per finished trial, at least one.
+        column: Name of the column.
+
+    Returns:
+        The number, or the pair as a tuple.
+
+    Raises:
+        NotDrawableError: The column is missing, or does not hold exactly one distinct value.
+    """
+    require(table, [column])
+    values = sorted({tuple(np.atleast_1d(value).tolist()) for value in table[column]})
+    if len(values) != 1:
+        shown = listed(value[0] if len(value) == 1 else value for value in values)
+        raise NotDrawableError(
+            f"{column} holds {len(values)} values ({shown}), but one figure compares trials that "
+            "share one value."
+        )
+    value = values[0]
+    return float(value[0]) if len(value) == 1 else tuple(map(float, value))
+
+
+def where(table: pd.DataFrame, **equal: object) -> pd.DataFrame:
+    """Rows in which the named columns have the given values."""
+    keep = np.ones(len(table), dtype=bool)
+    for column, value in equal.items():
+        keep &= (table[column] == value).to_numpy(dtype=bool)
+    return table[keep]

@@ -1,0 +1,1 @@
+"""Data sets: label lattices, what is trained on, and images from labels."""

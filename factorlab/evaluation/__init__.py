@@ -1,0 +1,1 @@
+"""Evaluation: accuracy, failure modes, losses, sample grids and layer activations."""

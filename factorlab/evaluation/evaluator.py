@@ -1,0 +1,200 @@
+"""Testing a model: which labels, how accurate, and how it fails.
+
+Accuracy is the share of samples whose label is read within a pixel in x and in y ([W] eq. 1). It
+is reported beside the reader's ceiling: the accuracy on clean images of the same labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from factorlab import families, label_reader
+from factorlab.config import RunSettings
+from factorlab.data import lattice
+from factorlab.data.dataset import Dataset, evaluation_labels
+from factorlab.data.lattice import Labels, Mask
+from factorlab.data.rendering import render, to_8_bit, to_model
+from factorlab.label_reader import Readings
+from factorlab.model.cuda_graph import replayed
+from factorlab.model.diffusion import Diffusion
+from factorlab.seeding import Stream, generator, integer, sequence
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One evaluation."""
+
+    metrics: Metrics
+    """Names as `Evaluator.evaluate` lists them."""
+
+    images: NDArray[np.uint8]
+    """Generated images to keep, (K, N, N)."""
+
+    labels: Labels
+    """Their true labels, (K, 2), in pixels."""
+
+    readings: Labels
+    """The labels read off them, (K, 2), NaN where none."""
+
+
+def within_a_pixel(readings: Readings, labels: Labels, period: int | None) -> Mask:
+    """Return which coordinates are read right, (B, 2) ([W] eq. 1, its two factors).
+
+    Args:
+        readings: what was read.
+        labels: the truth, (B, 2), in pixels.
+        period: N where distances are taken modulo N, else None.
+    """
+    distance = np.abs(readings.labels - labels)
+    if period is not None:
+        distance = np.minimum(distance, period - distance)
+    right: Mask = np.less(distance, 1)  # NaN compares as wrong
+    return right
+
+
+def score(readings: Readings, labels: Labels, period: int | None) -> Metrics:
+    """Return accuracy and failure modes.
+
+    Returns:
+        `accuracy`, `accuracy_x`, `accuracy_y`, and the failures of [W] section 3 as shares that
+        add to one with the accuracy: `share_none` (nothing drawn), `share_misplaced` (one shape
+        in the wrong place), `share_several`.
+    """
+    right = within_a_pixel(readings, labels, period)
+    correct = right.all(axis=1)
+    wrong = [float(np.mean(~correct & (readings.objects == k))) for k in (0, 1, 2)]
+    return {
+        "accuracy": float(correct.mean()),
+        "accuracy_x": float(right[:, 0].mean()),
+        "accuracy_y": float(right[:, 1].mean()),
+        "share_none": wrong[0],
+        "share_misplaced": wrong[1],
+        "share_several": wrong[2],
+    }
+
+
+class Evaluator:
+    """Tests models of one run; labels, seeds and the ceiling are fixed when it is made."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        dataset: Dataset,
+        diffusion: Diffusion,
+        device: torch.device,
+    ) -> None:
+        self.settings = settings
+        self.dataset = dataset
+        self.diffusion = diffusion
+        self.device = device
+        tested = evaluation_labels(settings, dataset)
+        self.labels, seen = tested.labels, tested.seen
+        parts = {"seen": seen, "unseen": ~seen, **lattice.regions(self.labels, settings.data)}
+        self.parts = {name: mask for name, mask in parts.items() if mask.any()}
+        self._seeds = [integer(settings.seed, Stream.SAMPLES, int(i)) for i in tested.places]
+
+    @property
+    def _period(self) -> int | None:
+        return self.settings.data.size if self.settings.data.periodic else None
+
+    def _scores(self, images: NDArray[np.uint8]) -> tuple[Metrics, Readings]:
+        """Return the metrics of images of the evaluation labels, whole and by part."""
+        data = self.settings.data
+        readings = label_reader.read(images, families.of(data.family).READ, periodic=data.periodic)
+        metrics = score(readings, self.labels, self._period)
+        correct = np.all(within_a_pixel(readings, self.labels, self._period), axis=1)
+        for name, mask in self.parts.items():
+            metrics[f"accuracy_{name}"] = float(correct[mask].mean())
+        return metrics, readings
+
+    @cached_property
+    def ceiling(self) -> Metrics:
+        """The reader's accuracy on clean images of the same labels, whole and by part.
+
+        Names are those of the accuracies with `ceiling` in place of `accuracy`.
+        """
+        clean = render(torch.from_numpy(self.labels), self.settings.data)
+        metrics, _ = self._scores(to_8_bit(to_model(clean)).numpy())
+        return {
+            name.replace("accuracy", "ceiling"): value
+            for name, value in metrics.items()
+            if name.startswith("accuracy")
+        }
+
+    def generate(self, model: nn.Module) -> NDArray[np.uint8]:
+        """Return generated images of all evaluation labels, (B, N, N), 8-bit."""
+        labels = torch.from_numpy(self.labels).to(self.device, torch.float32)
+        size, batch = self.settings.data.size, self.settings.evaluation.batch_size
+        denoise = replayed(model, self.device)
+        batches = [
+            to_8_bit(
+                self.diffusion.sample(
+                    denoise, labels[i : i + batch], self._seeds[i : i + batch], size
+                )
+            )
+            for i in range(0, len(labels), batch)
+        ]
+        images: NDArray[np.uint8] = torch.cat(batches).numpy()
+        return images
+
+    @torch.no_grad()
+    def losses(self, model: nn.Module) -> Metrics:
+        """Return `train_loss` and `validation_loss` [F Fig. 14c].
+
+        The same times and noise for both and at every call: `train_loss` on a seeded draw of the
+        training set, `validation_loss` on labels drawn uniformly over the frame, at least a pixel
+        from the rim and outside any held-out region (our choice), missing where no label is left.
+        """
+        data, count = self.settings.data, self.settings.evaluation.loss_samples
+        rng = np.random.default_rng(sequence(self.settings.seed, Stream.LOSS_ESTIMATES))
+        train = self.dataset.labels[rng.integers(self.dataset.samples_total, size=count)]
+        candidates = rng.uniform(2, data.size - 1, size=(64 * count, 2))
+        validation = candidates[~lattice.held_out_mask(candidates, data)][:count]
+        metrics = {"train_loss": self._loss(model, train)}
+        if len(validation) > 0:
+            metrics["validation_loss"] = self._loss(model, validation)
+        return metrics
+
+    def _loss(self, model: nn.Module, labels: Labels) -> float:
+        """Return the mean loss on labels, with times and noise that depend on the seed alone."""
+        g = generator(self.settings.seed, Stream.LOSS_ESTIMATES)
+        size, batch = self.settings.data.size, self.settings.evaluation.batch_size
+        t = torch.randint(self.settings.diffusion.timesteps, (len(labels),), generator=g)
+        noise = torch.randn((len(labels), 1, size, size), generator=g)
+        tensors: list[Tensor] = [torch.from_numpy(labels).float(), t, noise]
+        total = 0.0
+        for part in zip(*(torch.split(tensor, batch) for tensor in tensors), strict=True):
+            c, times, eps = (tensor.to(self.device) for tensor in part)
+            x_0 = to_model(render(c, self.settings.data))
+            total += float(self.diffusion.loss(model, x_0, c, times, eps)) * len(c)
+        return total / len(labels)
+
+    def evaluate(self, model: nn.Module) -> Outcome:
+        """Return accuracy, ceiling and losses of a model, and some of its images.
+
+        Metrics: those of `score`; `accuracy_<part>` for `seen`, `unseen` and the parts of
+        `lattice.regions`; every accuracy's `ceiling`; `train_loss` and `validation_loss`.
+        """
+        training = model.training
+        model.eval()
+        images = self.generate(model)
+        metrics, readings = self._scores(images)
+        losses = self.losses(model)
+        model.train(training)
+        # Evenly over the label plane, so that a few images stand for all.
+        count = min(self.settings.evaluation.keep, len(images))
+        kept = np.linspace(0, len(images) - 1, count).astype(int)
+        return Outcome(
+            metrics=metrics | self.ceiling | losses,
+            images=images[kept],
+            labels=self.labels[kept],
+            readings=readings.labels[kept],
+        )

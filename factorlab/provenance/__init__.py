@@ -1,0 +1,1 @@
+"""Which source files and which commit trained a run."""

@@ -1,0 +1,234 @@
+"""Which code trained a run: its source files, the git commit and the difference from it.
+
+``<runs>/code/`` keeps what restores the code of every result: ``<digest>.zip`` holds the source
+files, ``<digest>.patch`` the difference from the commit, for `git apply`.
+
+Only the repository that holds this package counts: where factorlab is installed inside some other
+project's tree, or git is missing, no commit is recorded rather than a wrong one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import platform
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from factorlab.provenance import sources
+from factorlab.provenance.sources import ROOT, TRAINING, sources_of
+from factorlab.storage.files import write_atomically
+from factorlab.storage.record import Record
+
+TAGS = ("factorlab.git_revision", "factorlab.git_dirty_diff", "factorlab.lock_sha256")
+"""Names of the MLflow tags that describe a revision."""
+
+TIMEOUT = 10.0
+"""Seconds that one git command may take."""
+
+_NEUTRAL = (
+    "core.fsmonitor=false",
+    f"core.attributesFile={os.devnull}",
+    "core.quotePath=true",
+    "diff.suppressBlankEmpty=false",
+)
+"""Settings that `git diff` has no option for."""
+
+_DIFF = (
+    "diff",
+    "--binary",
+    "--full-index",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-renames",
+    "--no-relative",
+    "--unified=3",
+    "--inter-hunk-context=0",
+    "--ignore-submodules=all",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    f"-O{os.devnull}",
+)
+"""A difference that `git apply` takes, whatever the user's configuration says."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The state of the code; what is unknown is None or empty."""
+
+    commit: str | None
+    """Full hash of the commit that is checked out."""
+
+    diff: bytes
+    """Difference of tracked files and untracked sources from the commit, for `git apply`."""
+
+    lock_sha256: str | None
+    """sha256 of requirements.lock."""
+
+    def tags(self) -> dict[str, str]:
+        """Return what is known as MLflow tags; `git_dirty_diff` is there if files differ."""
+        known = zip(TAGS, (self.commit, self.diff_sha256, self.lock_sha256), strict=True)
+        return {name: value for name, value in known if value is not None}
+
+    @property
+    def diff_sha256(self) -> str | None:
+        """sha256 of the difference, None where there is none."""
+        return hashlib.sha256(self.diff).hexdigest() if self.diff else None
+
+
+def revision(root: Path = ROOT) -> Revision:
+    """Return the revision of the code in a folder as it is now; never raises."""
+    top = _git(root, "rev-parse", "--show-toplevel")
+    ours = top is not None and Path(os.fsdecode(top.rstrip(b"\n"))).resolve() == root.resolve()
+    commit = _git(root, "rev-parse", "--verify", "HEAD") if ours else None
+    diff = _difference(root) if commit else None
+    try:
+        lock = hashlib.sha256((root / "requirements.lock").read_bytes()).hexdigest()
+    except OSError:
+        lock = None
+    if commit is None or diff is None:  # a commit without its difference would be a wrong one
+        return Revision(None, b"", lock)
+    return Revision(commit.decode("ascii").strip(), diff, lock)
+
+
+def _difference(root: Path) -> bytes | None:
+    """Return what tracked files and untracked sources differ by from the commit."""
+    tracked = _git(root, *_DIFF, "HEAD", "--")
+    listed = _git(root, "ls-files", "-z")
+    if tracked is None or listed is None:
+        return None
+    known = set(os.fsdecode(listed).split("\0"))
+    new = [path for path in sources.read(root) if path not in known]
+    added = [_git(root, *_DIFF, "--no-index", "--", os.devnull, path) for path in new]
+    return b"".join([tracked, *(diff or b"" for diff in added)])
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """Return what a git command prints, None where it fails or there is no git."""
+    program = shutil.which("git")
+    if program is None:
+        return None
+    settings = [word for setting in _NEUTRAL for word in ("-c", setting)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command without a shell
+            [program, "--no-pager", "-C", str(folder), *settings, *arguments],
+            env={**environment, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    # Comparing two files ends with 1 where they differ.
+    allowed = {0, 1} if "--no-index" in arguments else {0}
+    return done.stdout if done.returncode in allowed else None
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of this process, as far as it trains."""
+
+    content: Mapping[str, bytes]
+    """Source files by path."""
+
+    sources_sha256: str
+    """Digest of the source files."""
+
+    revision: Revision
+
+    def archive(self) -> bytes:
+        """Return the source files as a zip; the same files give the same bytes."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+            for path, text in sorted(self.content.items()):
+                file.writestr(zipfile.ZipInfo(path), text, zipfile.ZIP_DEFLATED)
+        return buffer.getvalue()
+
+
+def code() -> Code:
+    """Return the code that this process imported to train; git is asked once.
+
+    Raises:
+        UserError: a module of the project was imported from elsewhere.
+    """
+    return _code(tuple(sorted(sources.content(TRAINING).items())))
+
+
+@cache
+def _code(content: tuple[tuple[str, bytes], ...]) -> Code:
+    found, digest = revision(), sources_of(dict(content)).digest
+    # Git sees the disk: where that has changed since the import, the commit is another code's.
+    if sources_of(sources.read(packages=TRAINING)).digest != digest:
+        found = Revision(None, b"", found.lock_sha256)
+    return Code(dict(content), digest, found)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of what a result depends on besides the project's own code."""
+    packages = {name: version(name) for name in ("factorlab", "torch", "numpy")}
+    opencv = version("opencv-python-headless")
+    return {
+        "python": platform.python_version(),
+        **packages,
+        "opencv": opencv,
+        "os": os.uname().sysname,
+    }
+
+
+def note(record: Record, step: int) -> None:
+    """Record that this process trains a run from a step on.
+
+    A run that one code trained from start to end has one entry; a further entry is added
+    whenever training continues with other source files or other versions of its libraries.
+
+    Args:
+        record: of the run.
+        step: optimizer steps done before.
+    """
+    now, before = code(), record.code()
+    same = {"sources_sha256": now.sources_sha256, "versions": versions()}
+    if before and same.items() <= before[-1].items():
+        return
+    save(now, record.path.parents[1])
+    entry: dict[str, Any] = {
+        "from_step": step,
+        **same,
+        "revision": now.revision.commit,
+        "difference_sha256": now.revision.diff_sha256,
+        "lock_sha256": now.revision.lock_sha256,
+    }
+    record.write_code([*before, entry])
+
+
+def save(now: Code, runs: Path) -> None:
+    """Keep the source files and the difference in the runs folder, once each."""
+    folder = runs / "code"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{now.sources_sha256}.zip"
+    if not path.exists():
+        write_atomically(path, now.archive())
+    difference = now.revision.diff_sha256
+    if difference is not None and not (folder / f"{difference}.patch").exists():
+        write_atomically(folder / f"{difference}.patch", now.revision.diff)
+
+
+def tags(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the MLflow tags of a run's code: those of the newest entry, and how many there are."""
+    if not entries:
+        return {}
+    names = (*TAGS, "factorlab.sources_sha256")
+    fields = ("revision", "difference_sha256", "lock_sha256", "sources_sha256")
+    found = {n: entries[-1][f] for n, f in zip(names, fields, strict=True) if entries[-1][f]}
+    return {**found, "factorlab.code_versions": str(len(entries))}

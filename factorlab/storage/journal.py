@@ -1,0 +1,121 @@
+"""The metrics of a run over its steps: lines of JSON, only ever appended.
+
+Every line carries a checksum. A step is written once: a run that was resumed from an older
+checkpoint computes the same numbers again and leaves the lines that are there, so that whoever
+reads along never sees a point twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from factorlab.storage.files import canonical, naming, write_atomically
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One line: the metrics of one step."""
+
+    step: int
+    """Optimizer steps done."""
+
+    time: float
+    """When it was written, in seconds since the epoch."""
+
+    metrics: dict[str, float]
+    """Values by name."""
+
+
+def _encode(point: Point) -> bytes:
+    """Return the line of a point, with its checksum."""
+    body = {"step": point.step, "time": point.time, "metrics": point.metrics}
+    line = json.dumps({**body, "crc32": zlib.crc32(canonical(body))}, allow_nan=False)
+    return line.encode("ascii") + b"\n"
+
+
+def _decode(line: bytes) -> Point | None:
+    """Return the point of a line, None where the line is damaged."""
+    try:
+        body = json.loads(line)
+        checksum = body.pop("crc32")
+        if zlib.crc32(canonical(body)) != checksum:
+            return None
+        return Point(body["step"], body["time"], body["metrics"])
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def read(path: Path, offset: int = 0) -> tuple[list[Point], int]:
+    """Return the whole, undamaged lines from a byte offset on, and the offset after them.
+
+    Reading stops at the first line that is torn or damaged, or whose step does not grow.
+    """
+    try:
+        with path.open("rb") as file, naming(path):
+            file.seek(offset)
+            content = file.read()
+    except FileNotFoundError:
+        return [], offset
+    points: list[Point] = []
+    for line in content.splitlines(keepends=True):
+        point = _decode(line) if line.endswith(b"\n") else None
+        if point is None or (points and point.step <= points[-1].step):
+            break
+        points.append(point)
+        offset += len(line)
+    return points, offset
+
+
+class Journal:
+    """A journal that is open for appending; opening it cuts off what is torn or damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        points, self.length = read(path)
+        self._points = {point.step: point for point in points}
+        if path.exists() and path.stat().st_size > self.length:
+            os.truncate(path, self.length)
+
+    @property
+    def last_step(self) -> int:
+        """The last step that was written, -1 before the first."""
+        return max(self._points, default=-1)
+
+    def at(self, step: int) -> Point | None:
+        """Return the line of a step."""
+        return self._points.get(step)
+
+    def append(self, step: int, metrics: dict[str, float]) -> None:
+        """Write the metrics of a step and put them on the disk; nothing if it is there already."""
+        if step <= self.last_step:
+            return
+        point = Point(step, time.time(), metrics)
+        line = _encode(point)
+        with self.path.open("ab") as file, naming(self.path):
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        self._points[step] = point
+        self.length += len(line)
+
+    def cut(self, offset: int) -> None:
+        """Drop what lies beyond an offset."""
+        os.truncate(self.path, offset)
+        points, self.length = read(self.path)
+        self._points = {point.step: point for point in points}
+
+    def mend(self) -> None:
+        """Write the file anew if it is not what was read and appended, as a worn disk has it."""
+        content = b"".join(_encode(self._points[step]) for step in sorted(self._points))
+        if not self.path.exists() or self.path.read_bytes() != content:
+            log.warning("%s was damaged while it was written; it is written anew", self.path)
+            write_atomically(self.path, content)
+            self.length = len(content)

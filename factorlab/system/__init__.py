@@ -1,0 +1,1 @@
+"""What this machine provides: cores, and a folder for caches."""

@@ -1,0 +1,200 @@
+"""Training: what a step of one network does, with a state that can be saved.
+
+The caller owns logging, evaluation and checkpoints. Every random number is drawn from the
+generator of its run's state, so a state saved after any step continues with the same bits.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from factorlab.config import RunSettings
+from factorlab.data.dataset import Dataset
+from factorlab.data.rendering import render, to_model
+from factorlab.model.diffusion import Diffusion
+from factorlab.model.unet import UNet
+from factorlab.seeding import Stream, generator, integer
+from factorlab.training.flat_parameters import Layout
+from factorlab.training.optimizer import AdamW, FactorTable, factors
+
+
+class TrainingState:
+    """Everything that decides how training goes on: weights, optimizer, schedule, randomness."""
+
+    def __init__(self, settings: RunSettings, device: torch.device) -> None:
+        # The constructors of torch draw from the global generator; it is put back after.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(integer(settings.seed, Stream.WEIGHTS))
+            self.model = UNet(settings.model).to(device)
+        if device.type == "cuda":
+            self.model.to(memory_format=torch.channels_last)  # as tensor cores want them
+        self.layout = Layout(self.model)
+        self.weights = self.layout.join([*self.model.parameters()]).detach()
+        self.layout.attach(self.model, self.weights)
+        self.optimizer, self._training = AdamW(self.weights), settings.training
+        # A recorded step can take no number from the host.
+        self._table = FactorTable(self._training, device) if device.type == "cuda" else None
+        self.ema = settings.training.ema
+        self.average = self.weights.clone() if self.ema > 0 else None
+        self.generator = generator(settings.seed, Stream.BATCHES, device)
+        self.step = 0
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model to evaluate: one with the averaged weights where there are any."""
+        if self.average is None:
+            return self.model
+        model = copy.deepcopy(self.model)
+        self.layout.attach(model, self.average)
+        return model
+
+    def move(self, weights: Tensor) -> None:
+        """Keep the weights in another place, (P,), from now on."""
+        weights.copy_(self.weights)
+        self.weights = weights
+        self.layout.attach(self.model, weights)
+
+    def learn(self, gradient: Tensor) -> None:
+        """Take an optimizer step; who calls it counts it.
+
+        Args:
+            gradient: of the loss with respect to the weights, (P,).
+        """
+        now = self._table.take() if self._table else factors(self._training, self.step)
+        self.optimizer.update(self.weights, gradient, now)
+        if self.average is not None:
+            self.average.lerp_(self.weights, 1 - self.ema if self.step > 0 else 1.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as tensors and plain values."""
+        return {
+            "weights": self.weights.clone(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `state_dict` returned."""
+        self.weights.copy_(state["weights"])
+        if self.average is not None:
+            self.average.copy_(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+        self.step = state["step"]
+        if self._table is not None:
+            self._table.seek(self.step)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the loss of a step is computed on."""
+
+    x_0: Tensor
+    """Clean images, (B, 1, N, N)."""
+
+    labels: Tensor
+    """(B, 2), x and y in pixels."""
+
+    t: Tensor
+    """Time steps, (B,)."""
+
+    noise: Tensor
+    """Of x_0's shape."""
+
+
+class Learner:
+    """One run that trains: its state, and where its batches come from.
+
+    A batch is labels drawn with replacement, uniformly unless `stripe_share` says otherwise, each
+    with a uniform time step and normal noise ([W] eq. 2; the drawing is ours).
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        settings: RunSettings,
+        dataset: Dataset,
+        diffusion: Diffusion,
+        device: torch.device,
+    ) -> None:
+        self.state, self.settings = state, settings
+        self.parts = 1
+        """In how many parts a batch goes through the network: more where memory is short."""
+        self._mixed = settings.training.mixed_precision and device.type == "cuda"
+        self.diffusion, self._dataset = diffusion, dataset
+        self._labels = torch.from_numpy(dataset.labels).to(device, torch.float32)
+        self._gradient = torch.empty_like(state.weights)  # to ask for it anew costs page faults
+
+    def _indices(self, draw: dict[str, Any]) -> Tensor:
+        """Return the indices of a batch, (B,), drawn with replacement."""
+        training, dataset = self.settings.training, self._dataset
+        shape = (training.batch_size,)
+        if training.stripe_share is None or 0 in (dataset.samples_2d, len(dataset.stripes)):
+            return torch.randint(len(self._labels), shape, **draw)
+        stripe = torch.rand(shape, **draw) < training.stripe_share
+        among_2d = torch.randint(dataset.samples_2d, shape, **draw)
+        among_stripes = torch.randint(len(dataset.stripes), shape, **draw)
+        return torch.where(stripe, dataset.samples_2d + among_stripes, among_2d)
+
+    def draw(self) -> Batch:
+        """Return the next batch."""
+        settings = self.settings
+        device = self._labels.device
+        draw: dict[str, Any] = {"generator": self.state.generator, "device": device}
+        c = self._labels[self._indices(draw)]
+        t = torch.randint(settings.diffusion.timesteps, (len(c),), **draw)
+        noise = torch.randn((len(c), 1, settings.data.size, settings.data.size), **draw)
+        return Batch(to_model(render(c, settings.data)), c, t, noise)
+
+    def posed(self) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        """Return the next batch as the network meets it, ((x_t, t, labels), target)."""
+        batch, diffusion = self.draw(), self.diffusion
+        x_t = diffusion.add_noise(batch.x_0, batch.t, batch.noise)
+        target = diffusion.target(batch.x_0, batch.t, batch.noise)
+        return (x_t, batch.t, batch.labels), target
+
+    def learn(self) -> Tensor:
+        """Do all of a step alone that happens on the device.
+
+        Returns:
+            The loss, a scalar.
+        """
+        inputs, target = self.posed()
+        size = -(-len(target) // self.parts)
+        first, *others = zip(*(tensor.split(size) for tensor in (*inputs, target)), strict=True)
+        loss, slope = self._slope(first, len(target), self._gradient)
+        for part in others:
+            more_loss, more_slope = self._slope(part, len(target))
+            loss, slope = loss + more_loss, slope.add_(more_slope)
+        try:
+            self.state.learn(slope)
+        except torch.OutOfMemoryError as error:  # some of the state has changed
+            raise RuntimeError(f"no memory within an optimizer step: {error}") from None
+        return loss
+
+    def _slope(
+        self, part: Sequence[Tensor], whole: int, out: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of a part of a batch and its gradient, (P,), as shares of the whole's.
+
+        Args:
+            part: x_t, t, labels and target.
+            whole: images of the batch.
+            out: where the gradient goes.
+        """
+        *inputs, target = part
+        kind, model = target.device.type, self.state.model
+        # Weights are used once a step; a recording must not keep their copies for the next.
+        with torch.autocast(kind, torch.bfloat16, enabled=self._mixed, cache_enabled=False):
+            prediction: Tensor = model(*inputs)
+        loss = (prediction.float() - target).square().mean() * (len(target) / whole)
+        gradients = torch.autograd.grad(loss, [*model.parameters()])
+        return loss.detach(), self.state.layout.join(gradients, out)

@@ -1,0 +1,255 @@
+"""What is due between the steps of a trial: its journal, evaluations, checkpoints and result."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from factorlab.errors import TrialFailed
+from factorlab.evaluation import activations
+from factorlab.evaluation.evaluator import Evaluator, Metrics
+from factorlab.evaluation.sample_grid import sample_grid
+from factorlab.model.diffusion import Diffusion
+from factorlab.provenance import code_record
+from factorlab.storage import checkpoint
+from factorlab.storage.files import write_atomically
+from factorlab.storage.journal import Journal
+from factorlab.training.optimizer import rates
+from factorlab.training.step import Learner, TrainingState
+
+if TYPE_CHECKING:
+    from factorlab.trial import Trial
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a trial is, after a step."""
+
+    trial: Trial
+    step: int
+    """Optimizer steps done."""
+
+    steps: int
+    """Optimizer steps in all."""
+
+    accuracy: float | None
+    """Of the last evaluation, in [0, 1]; None before the first."""
+
+
+def describe_device(device: torch.device) -> str:
+    """Return the name of the hardware that a result was computed on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+class Session:
+    """A trial in memory: what is due between its steps, from its record and into it.
+
+    The steps themselves are its learner's, which several sessions may take together.
+    """
+
+    def __init__(self, trial: Trial, device: torch.device) -> None:
+        self.trial, self.over = trial, False
+        self.went_back = False  # a recording of its steps does not fit any more
+        self.repeated: int | None = None  # the step at which a loss was not finite, and then was
+        self.together = 1  # the most trials, this one included, that ever took a step together
+        self.seconds = {"setup": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
+        with self._timed("setup"):
+            self.settings, self.record, self.device = trial.settings, trial.record, device
+            self.dataset = trial.dataset
+            self.diffusion = Diffusion(self.settings.diffusion, device)
+            self.evaluator = Evaluator(self.settings, self.dataset, self.diffusion, device)
+            self.state = TrainingState(self.settings, device)
+            self.learner = Learner(self.state, self.settings, self.dataset, self.diffusion, device)
+            self.journal = Journal(self.record.journal)
+            self.losses: list[Tensor] = []  # since the last line of the journal
+            self.accuracy: float | None = None
+            self._resume()
+            code_record.note(self.record, self.state.step)
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[phase] += time.perf_counter() - start
+
+    def _resume(self) -> None:
+        """Continue from the newest whole checkpoint, if there is one."""
+        folder, device = self.record.checkpoints, self.device.type
+        saved = checkpoint.newest(folder, self.journal.length, device)
+        known = saved["journal_offset"] if saved is not None else 0
+        if self.journal.length > known and checkpoint.elsewhere(folder, device):
+            self.journal.cut(known)  # another device's numbers are not this one's
+        if saved is not None:
+            self.state.load_state_dict(saved["state"])
+            self.losses = [loss.to(self.device) for loss in saved["losses"]]
+            self.seconds = saved["seconds"]
+            self.accuracy = saved["accuracy"]
+            self.together = saved["together"]
+            self.learner.parts = saved["parts"]
+            self.repeated = saved["repeated"]
+
+    def repeat(self) -> bool:
+        """Go back to the newest checkpoint, or to the start, to see whether a failure stays.
+
+        Returns:
+            False where that was done before: what fails twice will fail again.
+        """
+        if self.repeated is not None or self.state.step == 0:
+            return False
+        self.repeated = self.state.step
+        saved = checkpoint.newest(self.record.checkpoints, self.journal.length, self.device.type)
+        fresh = saved or {"state": TrainingState(self.settings, self.device).state_dict()}
+        self.state.load_state_dict(fresh["state"])
+        self.losses = [loss.to(self.device) for loss in fresh.get("losses", ())]
+        self.went_back = True
+        return True
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment, between two steps, unless a number is not finite.
+
+        Who goes on from the checkpoint before finds out whether it stays so.
+        """
+        numbers = torch.cat([self.state.weights, *(loss.reshape(1) for loss in self.losses)])
+        if not bool(numbers.isfinite().all()):
+            log.warning("not finite after step %d: no checkpoint is written", self.state.step)
+            return
+        with self._timed("save"):
+            saved = {
+                "state": self.state.state_dict(),
+                "losses": [loss.cpu() for loss in self.losses],
+                "seconds": self.seconds,
+                "accuracy": self.accuracy,
+                "together": self.together,
+                "parts": self.learner.parts,
+                "repeated": self.repeated,
+                "journal_offset": self.journal.length,
+                "device": self.device.type,
+            }
+            checkpoint.save(self.record.checkpoints, self.state.step, saved)
+
+    def _evaluation_due(self) -> bool:
+        step, when = self.state.step, self.settings.evaluation
+        regular = when.every > 0 and step > 0 and step % when.every == 0
+        return regular or step in when.at or step == self.settings.training.steps
+
+    @property
+    def line_due(self) -> bool:
+        """Whether this step has a line in the journal."""
+        return self.state.step % self.settings.training.log_every == 0 or self._evaluation_due()
+
+    def begin(self) -> Progress | None:
+        """Do what is due before the next step; None, since there is no step to report."""
+        if self.state.step == 0 and self._evaluation_due():
+            self.journal.append(0, self._evaluate())
+        return None
+
+    def learned(self, loss: Tensor, seconds: float) -> None:
+        """Take note of a step that the learner took.
+
+        Args:
+            loss: a scalar on the device.
+            seconds: that the step took, this trial's share where several trained together.
+        """
+        self.losses.append(loss)
+        self.seconds["train"] += seconds
+
+    def report(self) -> Progress:
+        """Do what is due after a step: journal, evaluation, checkpoint, result.
+
+        Raises:
+            TrialFailed: a loss or a metric is not finite.
+        """
+        training, step = self.settings.training, self.state.step
+        if self.line_due:
+            metrics: Metrics = self._average_loss()
+            if self._evaluation_due():
+                metrics |= self._evaluate()
+            self.journal.append(step, metrics)
+        if step == training.steps:
+            self._finish()
+        elif step % training.checkpoint_every == 0:
+            self.save()
+        return Progress(self.trial, step, training.steps, self.accuracy)
+
+    def _average_loss(self) -> Metrics:
+        """Return the mean loss since the last line, and the last step's learning rate.
+
+        Raises:
+            TrialFailed: a loss is not finite.
+        """
+        losses = torch.stack(self.losses).tolist()  # waits for the device, once a line
+        self.losses = []
+        for i, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                step = self.state.step - len(losses) + i + 1
+                raise TrialFailed(f"loss is {loss} at step {step}, seed {self.settings.seed}")
+        rate = rates(self.settings.training, self.state.step - 1).learning_rate
+        return {"loss": float(np.mean(losses)), "learning_rate": rate}
+
+    def _evaluate(self) -> Metrics:
+        """Evaluate, or return the numbers of this step that an earlier attempt wrote."""
+        before = self.journal.at(self.state.step)
+        if before is not None and "accuracy" in before.metrics:
+            self.accuracy = before.metrics["accuracy"]
+            return before.metrics
+        with self._timed("evaluate"):
+            model = self.state.evaluated
+            outcome = self.evaluator.evaluate(model)
+            for name, value in outcome.metrics.items():
+                if not math.isfinite(value):
+                    step, seed = self.state.step, self.settings.seed
+                    raise TrialFailed(f"{name} is {value} at step {step}, seed {seed}")
+            arrays = {k: getattr(outcome, k) for k in ("images", "labels", "readings")}
+            if len(outcome.images) > 0:
+                grid = sample_grid(outcome, self.settings.data)
+                self.record.write_samples(self.state.step, picture=grid, arrays=arrays)
+            folder = self.record.representations
+            activations.collect(self.settings, self.diffusion, model, folder, self.state.step)
+        self.accuracy = outcome.metrics["accuracy"]
+        return outcome.metrics
+
+    def _finish(self) -> None:
+        """Write the final weights, then the result, then drop the checkpoints."""
+        last = self.journal.at(self.settings.training.steps)
+        assert last is not None
+        assert "accuracy" in last.metrics
+        with self._timed("save"):
+            weights = {k: v.contiguous() for k, v in self.state.evaluated.state_dict().items()}
+            content = safetensors.torch.save(weights)
+            write_atomically(self.record.weights, content)
+        self.journal.mend()  # the result names it by its checksum
+        self.record.write_result(
+            {
+                "metrics": last.metrics,
+                "weights_sha256": hashlib.sha256(content).hexdigest(),
+                "seconds": self.seconds,
+                "trained_together": self.together,
+                "batch_parts": self.learner.parts,
+                "repeated_after_step": self.repeated,
+                "steps": self.state.step,
+                "parameters": self.state.model.parameter_count,
+                "device": describe_device(self.device),
+                "code": self.record.code(),
+                "versions": code_record.versions(),
+                "finished": time.time(),
+            }
+        )
+        checkpoint.clear(self.record.checkpoints)
+        self.over = True

@@ -1,0 +1,1 @@
+"""Training a plan on Ray, or one run in this process."""

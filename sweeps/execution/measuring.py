@@ -1,0 +1,181 @@
+"""`factorlab analyse`: the measures of kept representations, in parallel over trials on Ray."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from factorlab.errors import UserError, refusal
+from factorlab.provenance.sources import Sources, at_start, explain
+from factorlab.storage import journal
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.record import Record
+from sweeps.execution import cluster
+from sweeps.planning import plan
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trial to analyse."""
+
+    key: str
+    name: str
+    """For people."""
+
+
+def subjects(runs: Path, name: str, profile: str | None = None) -> list[Subject]:
+    """Return the trials of a sweep, or one trial by the start of its key.
+
+    Raises:
+        UserError: there is neither, or several keys start so.
+    """
+    folder = runs / "trials"
+    keys = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
+    found = [key for key in keys if key.startswith(name)]
+    if len(found) > 1:
+        raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give more of it")
+    if found:
+        return [Subject(found[0], found[0][:12])]
+    saved = plan.find(runs, name, profile)
+    return [Subject(record.key, trial) for trial, record in saved.records()]
+
+
+def analyse(
+    runs: Path, key: str, layers: Sequence[str], seed: int, driver: Sources
+) -> tuple[int, str | None]:
+    """Analyse one trial in this process; returns how many steps were measured, and what is wrong.
+
+    One that cannot be measured is named, and the others go on.
+
+    Args:
+        runs: folder of all records.
+        key: of the trial.
+        layers: to measure.
+        seed: of the measures.
+        driver: the code that the driver imported; another code measures nothing.
+    """
+    foreign = explain(at_start(), driver, f"a process on {platform.node()}")
+    if foreign is not None:
+        return 0, foreign
+    from analysis import training_dynamics  # noqa: PLC0415 - scikit-learn and matplotlib, seconds
+
+    record, steps = Record(runs, key), 0
+    try:
+        for layer in layers:
+            new = sum(1 for _ in training_dynamics.analyse(record, layer, seed=seed))
+            if new:
+                training_dynamics.save(record, layer)
+            steps += new
+    except (ValueError, DamagedFile) as error:
+        return steps, str(error)
+    except OSError as error:
+        reason = refusal(error)
+        if reason is None:
+            raise
+        return steps, reason
+    return steps, None
+
+
+def measured(record: Record, layer: str) -> bool:
+    """Return whether every step whose representations a trial kept has its measures."""
+    points, _ = journal.read(record.measures(layer))
+    return bool(points) and record.represented().keys() <= {point.step for point in points}
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What is left to measure of some trials."""
+
+    layers: dict[Subject, tuple[str, ...]]
+    """Of each trial of which something is."""
+
+    before: int
+    """Trials that have all their measures."""
+
+    problems: dict[Subject, str]
+    """Why a trial cannot be measured."""
+
+
+def _look(chosen: Sequence[Subject], runs: Path, layer: str | None) -> _Left:
+    """Return what is left of one layer, or of all that each trial kept."""
+    left: dict[Subject, tuple[str, ...]] = {}
+    problems: dict[Subject, str] = {}
+    before = 0
+    for subject in chosen:
+        record = Record(runs, subject.key)
+        try:
+            layers = (layer,) if layer is not None and record.represented() else record.layers()
+        except DamagedFile as error:
+            problems[subject] = str(error)
+            continue
+        if not layers:
+            problems[subject] = (
+                "no representations were kept; representations.layers says which are"
+            )
+        elif all(measured(record, name) for name in layers):
+            before += 1
+        else:
+            left[subject] = layers
+    return _Left(left, before, problems)
+
+
+def analyse_all(
+    chosen: Sequence[Subject],
+    runs: Path,
+    *,
+    layer: str | None = None,
+    seed: int = 0,
+    address: str | None,
+    console: Console,
+) -> bool:
+    """Analyse trials on Ray, as many at a time as cores; each process warms up once.
+
+    Ray is started if a trial is left to measure, and stays connected.
+
+    Args:
+        chosen: trials.
+        runs: folder of all records.
+        layer: by default all that a trial kept.
+        seed: of the measures.
+        address: of a Ray cluster.
+        console: for messages.
+
+    Returns:
+        Whether all of them have their measures.
+    """
+
+    def say(subject: Subject, outcome: str) -> None:
+        console.print(f"{subject.name}: {outcome}", highlight=False, soft_wrap=True)
+
+    left = _look(chosen, runs, layer)
+    complete = not left.problems
+    for subject, problem in left.problems.items():
+        say(subject, problem)
+    if left.before:
+        console.print(f"{left.before} trials were measured before", highlight=False)
+    if not left.layers:
+        return complete
+    cluster.connect(address)
+    import ray  # noqa: PLC0415 - after `cluster.connect`
+    from ray.exceptions import RayError  # noqa: PLC0415
+
+    remote = ray.remote(num_cpus=1)(analyse)
+    folder = runs.resolve()
+    code = ray.put(at_start())
+    waiting = {
+        remote.remote(folder, s.key, names, seed, code): s for s, names in left.layers.items()
+    }
+    while waiting:
+        (ready,), _ = ray.wait(list(waiting), num_returns=1)
+        subject = waiting.pop(ready)
+        try:
+            steps, failed = ray.get(ready)
+        except RayError as error:  # such as the death of its process
+            steps, failed = 0, cluster.reason(error)
+        complete &= failed is None
+        say(subject, failed or f"{steps} steps measured")
+    return complete

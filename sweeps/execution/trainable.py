@@ -1,0 +1,169 @@
+"""The worker side: a Ray Tune trainable that trains one pack of trials after another."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import ray
+from ray import tune
+
+from factorlab.errors import UserError, refusal, without_room
+from factorlab.provenance.sources import SourcesChangedError
+from sweeps.execution.work_queue import At, Ended, Pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
+
+REPORT_EVERY = 2.0
+"""Seconds of training between two reports to the driver."""
+
+
+class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
+    """Trains packs of trials until none waits: to Tune, a sweep is as many trials as workers.
+
+    Tune's own cost of a trial, and that of its growing list of trials, are paid once a worker.
+    The records are what a trial resumes from, so Tune is given no checkpoints.
+
+    Where a disk is full the worker ends, not its trials: they go back among those that wait. So
+    they do at a request to end (SIGTERM), as of a machine that is taken away, which is met after
+    the step in hand, with a checkpoint.
+
+    Configuration: `work`, the name of the actor that hands out packs; `timeout`, seconds without a
+    sign of life after which the process ends.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Import what trials need.
+
+        Tune replaces a worker that dies for ever; one that cannot start lives, and reports it.
+        """
+        self._broken, work = "", ray.get_actor(config["work"])
+        self._asked_to_end = self._in_step = False
+        if not ray.get(work.start.remote(self.trial_id)):
+            self._broken = "its process died each time"
+            return
+        try:
+            from sweeps.execution import pack_training  # noqa: PLC0415 - torch, which the driver does without
+
+            admitted = work.admit.remote(pack_training.prepare(), f"a worker on {platform.node()}")
+            self._broken = ray.get(admitted) or ""
+            if self._broken:
+                return
+            self._before = signal.signal(signal.SIGTERM, self._request)
+        except SourcesChangedError:  # the process that replaces this one imports what is there now
+            raise
+        except Exception as error:  # whatever a broken installation raises
+            self._broken = f"{type(error).__name__}: {error}"
+            return
+        self._train = partial(pack_training.train, timeout=config["timeout"])
+        self._begin(config)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self._asked_to_end = True
+        if not self._in_step and callable(self._before):
+            self._before(number, frame)
+
+    def _leave(self) -> NoReturn:
+        """End this process, the trials in hand saved and given back."""
+        self._training.close()
+        ray.get(self._work.leave.remote(self.trial_id, self._settled))
+        os._exit(128 + signal.SIGTERM)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take a waiting worker's place in the same process, which saves seconds of imports."""
+        if not self._broken:
+            self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._work = ray.get_actor(config["work"])
+        self._training = self._train(())
+        self._pack: Pack = ()
+        self._settled: list[Ended] = []  # of the pack in hand
+        self._pause = 0.0  # the first report, after one step, shows that it trains
+
+    def _take(self) -> Pack:
+        pack: Pack = ray.get(self._work.take.remote(self.trial_id, self._settled))
+        self._pack, self._settled, self._training = pack, [], self._train(pack)
+        return pack
+
+    def step(self) -> dict[str, Any]:
+        """Train for a while and report.
+
+        Returns:
+            `ended`, trials that ended since the last report, and `at`, how far others are;
+            `broken`, why the worker can train nothing, if it cannot.
+        """
+        if self._broken:
+            return _report(broken=self._broken, done=True)
+        deadline, self._pause = time.monotonic() + self._pause, REPORT_EVERY
+        self._in_step = True
+        try:
+            return self._train_until(deadline)
+        except (OSError, UserError) as error:
+            return self._refused(error)
+        finally:
+            self._in_step = False
+
+    def _refused(self, error: OSError | UserError) -> dict[str, Any]:
+        """Give up a trial whose record the system refuses, or everything where all is refused.
+
+        Returns:
+            The report.
+
+        Raises:
+            Exception: it is our own mistake.
+        """
+        reason = refusal(error)
+        if reason is None:
+            raise error
+        path = str(getattr(error, "filename", None))
+        trial = next((task.key for task in self._pack if task.key in path), None)
+        ended = []
+        if trial is None or without_room(error):  # the next trial would meet the same
+            self._broken = reason
+        else:
+            ended = [Ended(trial, "refused", reason=reason)]
+        ray.get(self._work.leave.remote(self.trial_id, [*self._settled, *ended]))
+        self._settled, self._pack, self._training = [], (), self._train(())
+        return _report(ended, broken=self._broken, done=bool(self._broken))
+
+    def _train_until(self, deadline: float) -> dict[str, Any]:
+        """Train, and return the report."""
+        ended: list[Ended] = []
+        while True:
+            at: dict[str, At] = {}
+            for event in self._training:
+                if isinstance(event, Ended):
+                    at.pop(event.key, None)
+                    ended.append(event)
+                    self._settled.append(event)
+                else:
+                    at[event.key] = event
+                if self._asked_to_end:
+                    self._leave()
+                if time.monotonic() >= deadline:
+                    return _report(ended, at.values())
+            if not self._take():
+                return _report(ended, done=True)
+
+    def cleanup(self) -> None:
+        """Save a checkpoint of the trials in hand that are not done."""
+        if not self._broken:
+            self._training.close()
+
+
+def _report(
+    ended: Iterable[Ended] = (),
+    at: Iterable[At] = (),
+    *,
+    broken: str = "",
+    done: bool = False,
+) -> dict[str, Any]:
+    return {"ended": list(ended), "at": list(at), "broken": broken, "done": done}

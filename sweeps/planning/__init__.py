@@ -1,0 +1,1 @@
+"""From an experiment file to a plan: grid, keys, packs, time estimate."""

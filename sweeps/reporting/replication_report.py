@@ -1,0 +1,152 @@
+"""The page that sets the papers' findings beside what sweeps measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factorlab.errors import UserError
+from factorlab.formatting import listed
+from factorlab.storage.files import DamagedFile, write_atomically
+from sweeps.failures import Failure, caught, failure
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.plan import SavedPlan, saved
+from sweeps.reporting import reports
+
+if TYPE_CHECKING:
+    from analysis.findings import Claim, Outcome
+
+
+def check(chosen: Sequence[Experiment]) -> None:
+    """Refuse experiments of which no finding is known, before hours of training.
+
+    Raises:
+        UserError: there is one.
+    """
+    from analysis import findings  # noqa: PLC0415 - pandas and scipy cost a second
+
+    for experiment in chosen:
+        if experiment.name not in findings.available():
+            raise UserError(
+                f"{experiment.source}: no findings are known of '{experiment.name}'; allowed: "
+                f"{listed(findings.available())}"
+            )
+
+
+def available() -> list[str]:
+    """Return the names of all experiments of which findings are known."""
+    from analysis import findings  # noqa: PLC0415
+
+    return findings.available()
+
+
+def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path:
+    """Judge all sweeps of a profile and write the page ``<folder>/findings-<profile>.md``.
+
+    A finding that fails, whatever it raises, leaves the others on the page.
+
+    Args:
+        runs: folder of all records; sweeps may be half-finished, those with overrides are left
+            out.
+        folder: of all figures, to which the page links.
+        profile: of the experiments.
+        failed: findings that fail are added.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: the page cannot be written.
+    """
+    from analysis import findings  # noqa: PLC0415
+
+    plans = {plan.sweep: plan for plan in saved(runs)}
+    begun = [f"{name}_{profile}" for name in findings.available()]
+    counts: Counter[str] = Counter()
+    sections = [_judged(plans[sweep], folder, counts, failed) for sweep in begun if sweep in plans]
+    lines = [
+        f"# The papers' findings, profile `{profile}`",
+        "",
+        f"`factorlab reproduce --profile {profile}`, written {datetime.now(UTC):%Y-%m-%d} on "
+        f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}. "
+        "[F]: arXiv 2408.13256, [W]: arXiv 2402.03305. The rules by which a finding counts as "
+        "shown are ours. In brackets: the least and the largest of the trials of a mean.",
+        "",
+        ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".",
+    ]
+    for section in sections:
+        lines += ["", *section]
+    path = folder / f"findings-{profile}.md"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, ("\n".join(lines) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    return path
+
+
+def _judged(
+    plan: SavedPlan, folder: Path, counts: Counter[str], failed: list[Failure]
+) -> list[str]:
+    """Return the section of one experiment; its verdicts are counted and its failures kept."""
+    from analysis import findings  # noqa: PLC0415
+
+    experiment = plan.document["experiment"]
+    lines = [f"## {experiment}", "", "Not judged: it failed, as the command says."]
+    with caught(f"{plan.sweep}: findings", failed):
+        found = findings.judge(experiment, reports.evaluations(plan))
+        lines = _section(plan, found, folder)
+        counts.update(outcome.verdict for _, outcome in found)
+        failed += [
+            failure(f"{plan.sweep}: finding '{claim.text}'", outcome.error)
+            for claim, outcome in found
+            if outcome.error is not None
+        ]
+    return lines
+
+
+def _section(plan: SavedPlan, found: Sequence[tuple[Claim, Outcome]], folder: Path) -> list[str]:
+    """Return the lines of one experiment: how far it is, its findings, its figures."""
+    experiment = plan.document["experiment"]
+    lines = [f"## {experiment}", "", _state(plan), ""]
+    lines += ["| finding | source | here | measured | counts as shown |", "|---|---|---|---|---|"]
+    for claim, outcome in found:
+        cells = (claim.text, claim.source, f"**{outcome.verdict}**", outcome.numbers, claim.rule)
+        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
+    for content in plan.document["figures"]:
+        name = f"{experiment}/{content['name']}-{plan.label}.png"
+        if (folder / name).exists():
+            lines += ["", f"![{experiment}: {content['name']}]({name})"]
+    return lines
+
+
+def _escaped(cell: str) -> str:
+    """Return a text that does not end its cell of a table."""
+    return cell.replace("|", r"\|")
+
+
+def _state(plan: SavedPlan) -> str:
+    """Return how far a sweep is, where it ran and what it cost, in a sentence."""
+    results: list[dict[str, Any]] = []
+    for _, record in plan.records():
+        try:
+            result = record.result()
+        except DamagedFile:
+            continue
+        if result is not None:
+            results.append(result)
+    text = f"{len(results)} of {len(plan.keys)} trials are done"
+    if not results:
+        return f"{text}."
+    devices = ", ".join(sorted({result["device"] for result in results}))
+    minutes = sum(sum(result["seconds"].values()) for result in results) / 60
+    last = datetime.fromtimestamp(max(result["finished"] for result in results), UTC)
+    return (
+        f"{text}, the last on {last:%Y-%m-%d}, on {devices}: {minutes:.0f} minutes of training and "
+        "evaluation, all trials added up."
+    )

@@ -1,0 +1,184 @@
+"""What is read back from a sweep: its state, its figures and its table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factorlab.errors import UserError
+from factorlab.formatting import listed
+from sweeps.failures import Failure, caught
+from sweeps.planning.experiment import FigureEntry
+from sweeps.planning.plan import SavedPlan, check_writable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a sweep is."""
+
+    sweep: str
+    counts: dict[str, int]
+    """Trials by state."""
+
+    seconds_left: float | None
+    """Estimate for what is left on one core, from finished trials of the same image size; None
+    where no such trial is finished."""
+
+    failures: dict[str, str]
+    """Name of a failed trial to the reason."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "sweep": self.sweep,
+            **self.counts,
+            "seconds_left": self.seconds_left,
+            "failures": self.failures,
+        }
+
+
+def status(plan: SavedPlan) -> Status:
+    """Return how far a sweep is, from its records."""
+    counts: Counter[str] = Counter(done=0, running=0, resumable=0, damaged=0, failed=0, new=0)
+    failures: dict[str, str] = {}
+    per_step: dict[str, list[float]] = {}
+    left: list[tuple[str, float]] = []
+    for trial, (name, record) in zip(plan.document["trials"], plan.records(), strict=True):
+        state = record.state()
+        counts[state] += 1
+        settings = trial["settings"]
+        shape = str([settings["data"]["size"], settings["model"]])
+        if state == "done":
+            result = record.result()
+            assert result is not None
+            per_step.setdefault(shape, []).append(sum(result["seconds"].values()) / result["steps"])
+        elif state == "failed":
+            failures[name] = record.failure() or "unknown"
+        else:
+            points, _ = record.points()
+            at = points[-1].step if points and state != "damaged" else 0
+            left.append((shape, settings["training"]["steps"] - at))
+    known = all(shape in per_step for shape, _ in left)
+    seconds = sum(
+        steps * sum(per_step[shape]) / len(per_step[shape]) for shape, steps in left if known
+    )
+    return Status(plan.sweep, dict(counts), seconds if known else None, failures)
+
+
+def table(plan: SavedPlan) -> pd.DataFrame:
+    """Return the sweep's table of trials; see `analysis.tables.loading.trials_table`.
+
+    Raises:
+        UserError: no trial was begun.
+    """
+    from analysis.tables.loading import trials_table  # noqa: PLC0415 - pandas costs half a second
+
+    rows = trials_table(plan.runs, plan.keys)
+    if rows.empty:
+        raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' was begun")
+    return rows
+
+
+def evaluations(plan: SavedPlan) -> pd.DataFrame:
+    """Return the sweep's table of evaluations; see `analysis.tables.loading.steps_table`."""
+    from analysis.tables.loading import steps_table  # noqa: PLC0415 - pandas costs half a second
+
+    trials = plan.document["trials"]
+    return steps_table(plan.runs, {trial["key"]: trial["settings"] for trial in trials})
+
+
+def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[Failure]]:
+    """Draw the sweep's figures from its records, as PNG, PDF and the CSV behind each panel.
+
+    A figure that fails, whatever it raises, leaves the others to be drawn.
+
+    Args:
+        plan: the sweep.
+        folder: figures go to ``<folder>/<experiment>/<figure>-<profile>...``.
+
+    Returns:
+        The files written, and the figures that failed.
+
+    Raises:
+        UserError: there is nothing to draw yet.
+    """
+    from analysis.errors import NotDrawableError  # noqa: PLC0415
+    from analysis.figures import sweep as sweep_figures  # noqa: PLC0415 - matplotlib costs a second
+    from analysis.plotting import figure_io  # noqa: PLC0415 - matplotlib costs a second
+    from percolation import ParameterError  # noqa: PLC0415
+
+    rows = evaluations(plan)
+    if not rows["last"].any():
+        raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
+    written: list[Path] = []
+    failed: list[Failure] = []
+    target = folder / plan.document["experiment"]
+    for content in plan.document["figures"]:
+        entry = FigureEntry.model_validate(content)  # older plans have names alone
+        with caught(f"figure '{entry.name}'", failed, NotDrawableError, ParameterError):
+            module = sweep_figures.load(entry.draw)
+            drawn = module.draw(rows, sweep_figures.options_of(module, entry.options))
+            written += figure_io.save(drawn, target, f"{entry.name}-{plan.label}")
+    return written, failed
+
+
+def illustrate(names: Sequence[str] | None, folder: Path, failed: list[Failure]) -> Iterator[Path]:
+    """Draw the figures that need no trial into ``<folder>/illustrations``.
+
+    Args:
+        names: of figures; None for all.
+        folder: of all figures.
+        failed: figures that fail are added; they leave the others to be drawn.
+
+    Yields:
+        Each file, after it was written.
+
+    Raises:
+        UserError: there is no such figure, or the folder cannot be written.
+    """
+    from analysis.figures import static as static_figures  # noqa: PLC0415 - matplotlib costs a second
+    from analysis.plotting import figure_io  # noqa: PLC0415 - matplotlib costs a second
+
+    known = static_figures.available()
+    for name in names or []:
+        if name not in known:
+            raise UserError(f"there is no figure '{name}'; allowed: {listed(known)}")
+    target = folder / "illustrations"
+    check_writable(target)  # before the work
+    for name in names or known:
+        written: list[Path] = []
+        with caught(f"figure '{name}'", failed):
+            written = figure_io.save(static_figures.load(name).draw(), target, name)
+        yield from written
+
+
+def export(plan: SavedPlan, path: Path) -> int:
+    """Write the sweep's table of trials to a .parquet or .csv file and return its rows.
+
+    Raises:
+        UserError: another kind of file, or it cannot be written.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise UserError(f"{path}: allowed: a name that ends in .parquet or .csv")
+    rows = table(plan)
+    for column in rows.columns:
+        values = rows[column]
+        # A pair, or a column of mixed kinds, stands as text: not every reader knows them.
+        if values.map(lambda v: isinstance(v, tuple)).any():
+            rows[column] = values.map(
+                lambda v: "x".join(map(str, v)) if isinstance(v, tuple) else str(v)
+            )
+    try:
+        if path.suffix == ".csv":
+            rows.to_csv(path, index=False)
+        else:
+            rows.to_parquet(path, index=False)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return len(rows)

@@ -1,0 +1,143 @@
+"""What a sweep says of itself: its plan and its price before, how its trials ended after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from factorlab.errors import INTERRUPTED
+from factorlab.formatting import first_of, listed
+from factorlab.provenance.sources import TRAINING, at_start
+from factorlab.storage.record import Record, State
+from sweeps.cli.display import duration
+from sweeps.execution import watchdog
+from sweeps.execution.watchdog import REPORT
+from sweeps.execution.work_queue import Outcomes
+from sweeps.planning.estimate import Estimate
+from sweeps.planning.overrides import single_values
+from sweeps.planning.pack_limits import A100_SUSTAINED
+from sweeps.planning.plan import Plan
+
+STATES: dict[State, str] = {
+    "done": "done before",
+    "running": "in another process's hands",
+    "resumable": "to be resumed",
+    "damaged": "damaged and to be trained again",
+    "failed": "failed before",
+    "new": "new",
+}
+
+
+def show_plan(plan: Plan, left: Estimate, console: Console, where: str = "on this machine") -> None:
+    """Print the plan and its price.
+
+    Args:
+        plan: the sweep.
+        left: its price.
+        console: where to print.
+        where: it is to run.
+    """
+    experiment = plan.experiment
+    counts = plan.counts()
+    table = Table.grid(padding=(0, 2))
+    for key, values in experiment.swept.items():
+        table.add_row(key, listed(values))
+    console.print(Text.assemble((experiment.sweep, "bold"), f": {len(plan.trials)} trials from"))
+    console.print(table)
+    for sentence in single_values(experiment.overrides, experiment.swept):
+        console.print(sentence, highlight=False, soft_wrap=True)
+    parts = [f"{counts[state]} {text}" for state, text in STATES.items() if counts[state]]
+    if plan.duplicates:
+        parts.append(f"{plan.duplicates} duplicates dropped")
+    console.print("trials: " + ", ".join(parts), highlight=False)
+    damaged = [
+        f"damaged: {trial.name}: {Record(plan.runs, trial.key).damage()}"
+        for trial in plan.trials
+        if trial.state == "damaged"
+    ]
+    for line in first_of(damaged):
+        console.print(line, highlight=False, soft_wrap=True)
+    if left.seconds:
+        hours = left.flops / A100_SUSTAINED / 3600
+        console.print(
+            f"to train: {len(left.seconds)} trials, {left.steps:,} steps, {left.flops:.2g} "
+            f"floating-point operations; about {duration(left.wall)} {where}, "
+            f"{left.slots} at a time (from {left.basis}){_together(left)}; "
+            f"{hours:.2g} GPU hours on an A100 if it sustains "
+            f"{A100_SUSTAINED:.0e} operations a second, which is assumed",
+            highlight=False,
+            soft_wrap=True,
+        )
+    else:
+        console.print("nothing left to train", highlight=False)
+
+
+def _together(left: Estimate) -> str:
+    """Return how many trials train together, in words; nothing where all train alone."""
+    most = max(len(pack) for pack in left.packs)
+    return f", in packs of up to {most}" if most > 1 else ""
+
+
+def _trained_by_other_code(plan: Plan, outcomes: Outcomes) -> list[str]:
+    """Return the names of runs that this sweep finished with other code than the driver's."""
+    ours = at_start(TRAINING).digest
+    ended = [trial for trial in plan.trials if outcomes.ended.get(trial.key) == "done"]
+    code = {trial.name: Record(plan.runs, trial.key).code() for trial in ended}
+    return [
+        name for name, entries in code.items() if entries and entries[-1]["sources_sha256"] != ours
+    ]
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _troubles(plan: Plan, outcomes: Outcomes) -> Iterator[str]:
+    """Yield a line for each trial that failed or was not trained."""
+    for trial in plan.trials:
+        if trial.state == "failed":
+            yield f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}"
+        elif trial.state != "done" and trial.key in outcomes.refused:
+            yield f"not trained: {trial.name}: {outcomes.refused[trial.key]}"
+        elif trial.state != "done" and trial.key in outcomes.errors:
+            folder = Record(plan.runs, trial.key).path
+            hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
+            reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
+            yield f"its workers died: {trial.name}: {reason or outcomes.errors[trial.key]}"
+
+
+def conclude(plan: Plan, outcomes: Outcomes, console: Console) -> int:
+    """Say what became of the trials and return the exit status."""
+    counts = plan.counts()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    for line in first_of(list(_troubles(plan, outcomes)), "; factorlab status says which failed"):
+        say(line)
+    changed = _trained_by_other_code(plan, outcomes)
+    if changed:
+        say(
+            f"the code changed while the sweep ran: {len(changed)} runs were finished by other "
+            f"source files than it began with, as their result.json says: {_few(changed)}"
+        )
+    if outcomes.lost:
+        say(f"Ray stopped working: {outcomes.lost}")
+    if outcomes.broken:
+        first, *_ = outcomes.broken.values()
+        say(f"{len(outcomes.broken)} workers could not train: {first}")
+    if counts["done"] == len(plan.trials):
+        return 0
+    unfinished = len(plan.trials) - counts["done"] - counts["failed"]
+    if counts["running"]:
+        say(f"{counts['running']} trials are in another process's hands")
+    if unfinished:
+        say(f"{unfinished} trials are not finished; the same command goes on from here")
+    if counts["failed"]:
+        say("failed trials are left alone; --retry-failed tries them again")
+    return INTERRUPTED if outcomes.interrupted else 1

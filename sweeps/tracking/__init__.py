@@ -1,0 +1,1 @@
+"""The MLflow side: copying records into a store, and what a store holds."""

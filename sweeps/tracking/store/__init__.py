@@ -1,0 +1,1 @@
+"""MLflow stores: URIs, the runs folder's own database, artifact locations, the UI."""

@@ -1,0 +1,270 @@
+"""What an MLflow store holds of one sweep, and which of it belongs to this runs folder.
+
+A run belongs to the folder whose identity it is tagged with. Runs without that tag were written by
+earlier versions: in the runs folder's own database they are its own; in a store that others may
+use they are its own if a record's state file names them or their parent.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeps.tracking.store import own_runs
+from sweeps.tracking.store.identity import TAG
+from sweeps.tracking.store.locations import local_path
+from sweeps.tracking.store.uri import purge_command, redact
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_PAGE = 1000
+_EXPERIMENTS_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose runs count."""
+
+    folders: tuple[str, ...]
+    """Identities of the runs folder."""
+
+    database: Path | None
+    """The runs folder's own database, if that is the store."""
+
+    remembered: frozenset[str] = frozenset()
+    """Ids of runs that state files of this folder name."""
+
+    def owns(self, run: Run) -> bool:
+        """Return whether a run is this folder's own."""
+        tags = run.data.tags
+        if TAG in tags:
+            return tags[TAG] in self.folders
+        named = {run.info.run_id, tags.get("mlflow.parentRunId")} & self.remembered
+        return self.database is not None or bool(named)
+
+
+@dataclass
+class StoredSweep:
+    """The runs of a sweep in a store."""
+
+    experiment: Experiment | None = None
+    """The one that holds the parent run, else the one of the wanted name."""
+
+    parents: list[Run] = field(default_factory=list)
+    """Active ones, the oldest first; one, unless earlier versions made more."""
+
+    deleted_parents: list[Run] = field(default_factory=list)
+    children: dict[str, list[Run]] = field(default_factory=dict)
+    """Active ones of each trial, the oldest first."""
+
+    deleted: dict[str, Run] = field(default_factory=dict)
+    """Of each trial that has no active run, one that the user deleted."""
+
+    deleted_ids: frozenset[str] = frozenset()
+    """Ids of all deleted runs of the sweep."""
+
+    lost_artifacts: Path | None = None
+    """Where artifacts belong, if that was in a runs folder that is gone; none are sent then."""
+
+    @property
+    def parent(self) -> Run | None:
+        """The parent run, None where there is no active one."""
+        return self.parents[0] if self.parents else None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the user deleted the experiment or the parent run, and neither anew."""
+        gone = self.experiment is not None and self.experiment.lifecycle_stage == "deleted"
+        return self.parent is None and (gone or bool(self.deleted_parents))
+
+    @property
+    def doubles(self) -> list[Run]:
+        """Runs of the same trial, or of the sweep, beside the first."""
+        others = [run for runs in self.children.values() for run in runs[1:]]
+        return [*self.parents[1:], *others]
+
+
+def lost_artifacts(experiment: Experiment | None) -> Path | None:
+    """Return where an experiment's artifacts belong, if that was a runs folder that is gone."""
+    path = local_path(experiment.artifact_location) if experiment is not None else None
+    if path is None or path.name != "artifacts":
+        return None
+    try:
+        return None if path.parent.is_dir() else path
+    except OSError:  # such as no right to look
+        return path
+
+
+def find(client: MlflowClient, sweep: str, experiment: str, owner: Owner) -> StoredSweep:
+    """Return what a store holds of a sweep.
+
+    The parent run is looked for in the experiment of that name and, if it is not there, in all:
+    the user may have renamed the experiment.
+    """
+    named = client.get_experiment_by_name(experiment)
+    if owner.database is not None:
+        found = _sorted_out(own_runs.runs_of(owner.database, sweep), owner)
+    else:
+        wanted = f"tags.`factorlab.sweep` = '{sweep}'"
+        runs = search(client, [named.experiment_id], wanted) if named is not None else []
+        found = _sorted_out(runs, owner)
+        if not found.parents and not found.deleted_parents:
+            found = _sorted_out(search(client, experiment_ids(client), wanted), owner)
+    known = [*found.parents, *found.deleted_parents]
+    if known:
+        found.experiment = client.get_experiment(known[0].info.experiment_id)
+    else:
+        found.experiment = named
+    return found
+
+
+def _sorted_out(runs: Sequence[Run], owner: Owner) -> StoredSweep:
+    """Return those of the runs that are the owner's, by what they are."""
+    runs = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
+    parents = [r for r in runs if r.data.tags.get("factorlab.role") == "sweep"]
+    with_children = {r.data.tags.get("mlflow.parentRunId") for r in runs}
+    empty = {
+        p.info.run_id
+        for p in parents
+        if TAG not in p.data.tags and p.info.run_id not in with_children
+    }
+    parents = [p for p in parents if owner.owns(p) or p.info.run_id in empty]
+    ours = Owner(
+        owner.folders, owner.database, owner.remembered | {parent.info.run_id for parent in parents}
+    )
+    found = StoredSweep(
+        parents=[p for p in parents if _is_active(p)],
+        deleted_parents=[p for p in parents if not _is_active(p)],
+    )
+    trials = [r for r in runs if _key_of(r) is not None and ours.owns(r)]
+    parent = found.parent.info.run_id if found.parent is not None else None
+    trials.sort(key=lambda run: run.data.tags.get("mlflow.parentRunId") != parent)
+    for run in trials:
+        if _is_active(run):
+            found.children.setdefault(run.data.tags["factorlab.key"], []).append(run)
+    for run in trials:
+        key = run.data.tags["factorlab.key"]
+        if not _is_active(run) and key not in found.children:
+            found.deleted[key] = run
+    gone = [r for r in (*found.deleted_parents, *trials) if not _is_active(r)]
+    found.deleted_ids = frozenset(run.info.run_id for run in gone)
+    return found
+
+
+def deleted_ids(client: MlflowClient, sweep: str, experiment: str, owner: Owner) -> frozenset[str]:
+    """Return the ids of a sweep's deleted runs in one experiment."""
+    from mlflow.entities import ViewType  # noqa: PLC0415 - seconds
+
+    if owner.database is not None:
+        runs = own_runs.runs_of(owner.database, sweep)
+        return _sorted_out(runs, owner).deleted_ids
+    wanted = f"tags.`factorlab.sweep` = '{sweep}'"
+    gone = search(client, [experiment], wanted, ViewType.DELETED_ONLY)
+    return frozenset(run.info.run_id for run in gone if owner.owns(run))
+
+
+def running(client: MlflowClient, owner: Owner) -> list[Run]:
+    """Return all active runs of this folder, of whatever sweep, that the store shows as running."""
+    from mlflow.entities import ViewType  # noqa: PLC0415 - seconds
+
+    wanted = "attributes.status = 'RUNNING' and tags.`factorlab.sweep` LIKE '%'"
+    found = search(client, experiment_ids(client), wanted, ViewType.ACTIVE_ONLY)
+    return [run for run in found if owner.owns(run)]
+
+
+def experiment_ids(client: MlflowClient) -> list[str]:
+    """Return the ids of all experiments, deleted ones too."""
+    from mlflow.entities import ViewType  # noqa: PLC0415 - seconds
+
+    ids: list[str] = []
+    token = None
+    while True:
+        page = client.search_experiments(ViewType.ALL, _PAGE, page_token=token)
+        ids += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return ids
+
+
+def search(
+    client: MlflowClient, experiments: Sequence[str], wanted: str, view: int | None = None
+) -> list[Run]:
+    """Return all runs of some experiments that match a filter; by default deleted ones, too."""
+    from mlflow.entities import ViewType  # noqa: PLC0415 - seconds
+
+    runs: list[Run] = []
+    view = ViewType.ALL if view is None else view
+    for ids in _chunks(experiments):
+        token = None
+        while True:
+            page = client.search_runs(ids, wanted, view, _PAGE, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                break
+    return runs
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _EXPERIMENTS_AT_ONCE):
+        yield list(ids[start : start + _EXPERIMENTS_AT_ONCE])
+
+
+def _is_active(run: Run) -> bool:
+    return bool(run.info.lifecycle_stage == "active")
+
+
+def _key_of(run: Run) -> str | None:
+    """Return the key of a trial's run, None if it is none; the key becomes a path."""
+    tags: Mapping[str, str] = run.data.tags
+    key = tags.get("factorlab.key", "")
+    return key if tags.get("factorlab.role") == "trial" and _KEY.fullmatch(key) else None
+
+
+def explain(stored: StoredSweep, sweep: str, uri: str, planned: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each thing that the user has to decide.
+
+    Args:
+        stored: what the store holds.
+        sweep: of which.
+        uri: of the store.
+        planned: keys of its trials; that others were deleted needs no decision.
+    """
+    anew = f"to have it made anew, purge what was deleted: {purge_command(uri)}"
+    command = f"to go on with it: MLFLOW_TRACKING_URI={shlex.quote(redact(uri))} mlflow"
+    experiment, gone = stored.experiment, stored.deleted.keys() & planned
+    if stored.closed and experiment is not None and experiment.lifecycle_stage == "deleted":
+        yield (
+            f"MLflow: the experiment '{experiment.name}' was deleted there, and with it {sweep}, "
+            f"to which nothing is added; {command} experiments restore --experiment-id "
+            f"{experiment.experiment_id}; {anew}"
+        )
+    elif stored.closed:
+        yield (
+            f"MLflow: the parent run of {sweep} was deleted there, and no runs are added to it; "
+            f"{command} runs restore --run-id {stored.deleted_parents[0].info.run_id}; {anew}"
+        )
+    elif gone:
+        what = "1 run of {} was" if len(gone) == 1 else f"{len(gone)} runs of {{}} were"
+        yield (
+            f"MLflow: {what.format(sweep)} deleted there, and nothing is sent to it; to go on, "
+            f"restore it in the UI (state: Deleted); {anew}"
+        )
+    if stored.lost_artifacts is not None:
+        yield (
+            f"MLflow: artifacts of {sweep} belong in {stored.lost_artifacts}, whose folder is "
+            "gone, and are not sent; make that a link to where it lies now"
+        )
+    if stored.doubles:
+        ids = ", ".join(run.info.run_id for run in stored.doubles[:3])
+        count = len(stored.doubles)
+        more = f" and {count - 3} more" if count > 3 else ""
+        what = "1 run is" if count == 1 else f"{count} runs are"
+        yield f"MLflow: {what} in {sweep} a second time; delete what is too much: {ids}{more}"

@@ -1,0 +1,252 @@
+"""One pass from the records of a sweep's trials to their runs in an MLflow store.
+
+A pass may be cut off anywhere and repeated: runs are found again by their tags, and points are
+sent with the times of the journal, so that nothing is there twice. What the user deleted in the
+store stays deleted. Exceptions of MLflow are passed on as they are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factorlab.provenance import code_record
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.record import Record
+from sweeps.tracking import stored_runs
+from sweeps.tracking.run_logging import TrackedTrial, set_status, set_tags, status_of
+from sweeps.tracking.store.identity import TAG
+from sweeps.tracking.stored_runs import StoredSweep
+from sweeps.tracking.trial_runs import ChildRuns, Connection, Moment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_ONE_RUN = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST"}
+"""Error codes that a store answers with when it is well and only a run is not."""
+
+_OF_RECORDS = (DamagedFile, FileNotFoundError, PermissionError)
+"""Errors of one record, after which the others can still be served."""
+
+
+class SweepRuns:
+    """The parent run of a sweep and the child runs of its trials."""
+
+    def __init__(
+        self,
+        *,
+        runs: Path,
+        sweep: str,
+        experiment: str,
+        profile: str,
+        trials: Sequence[TrackedTrial] | None,
+        connect: Callable[[], Connection],
+    ) -> None:
+        self._runs, self._sweep, self._experiment = runs, sweep, experiment
+        self._trials, self._connect = trials, connect
+        self._tags = {
+            "factorlab.sweep": sweep,
+            "factorlab.experiment": experiment,
+            "factorlab.profile": profile,
+        }
+        self._connection: Connection | None = None
+        self._stored: StoredSweep | None = None
+        self._is_stale = True  # the store is to be asked again what it holds
+        self._parent_status = ""
+        self._described = ""  # id of the parent that has the tags of the revision
+        self._children = ChildRuns(runs, sweep, self._tags)
+
+    def send(self, moment: Moment, out_of_time: Callable[[], bool] = lambda: False) -> int:
+        """Bring all runs up to date; returns how many metric points were sent.
+
+        Args:
+            moment: what to make of trials that are not over.
+            out_of_time: asked before every trial; the pass raises once it says so.
+
+        Raises:
+            TimeoutError: it was out of time.
+            Exception: what MLflow or a record raised. If it concerns one trial only, the others
+                were served first.
+        """
+        try:
+            return self._send(moment, out_of_time)
+        except _OF_RECORDS:
+            raise
+        except Exception:
+            self._is_stale = True  # it may be the cause
+            raise
+
+    def _send(self, moment: Moment, out_of_time: Callable[[], bool]) -> int:
+        connection, found = self._open(moment)
+        sent, problem = 0, None
+        for trial in self._due(found, moment):
+            if out_of_time():
+                raise TimeoutError("not everything could be sent in time")
+            try:
+                sent += self._children.bring(connection, found, trial, moment)
+            except Exception as error:
+                if self._was_deleted(connection.client, trial.key, error):
+                    self._is_stale = True
+                    continue
+                if not _concerns_one_run(error):
+                    raise
+                problem = problem or error
+        if moment != "live":
+            self._children.settle_doubles(connection, found)
+        self._update_parents(connection.client, found, moment)
+        if problem is not None:
+            raise problem
+        return sent
+
+    def look_again(self) -> None:
+        """Take no trial for complete at the next pass."""
+        self._children.complete.clear()
+
+    def log_figures(self, files: Sequence[Path]) -> None:
+        """Put files under `figures` of the parent run, unless the user deleted it."""
+        connection, found = self._open("unknown")
+        if found.parent is not None and found.lost_artifacts is None:
+            for path in files:
+                connection.client.log_artifact(found.parent.info.run_id, str(path), "figures")
+
+    def notes(self, uri: str) -> list[str]:
+        """Return a sentence for each thing in the store that the user has to decide.
+
+        Args:
+            uri: of the store.
+        """
+        planned = {trial.key for trial in self._trials or ()}
+        if self._stored is None:
+            return []
+        return list(stored_runs.explain(self._stored, self._sweep, uri, planned))
+
+    def _due(self, found: StoredSweep, moment: Moment) -> Iterator[TrackedTrial]:
+        """Yield the trials to bring up to date; once the sweep is over, also unplanned ones."""
+        due = list(self._trials or ())
+        if moment != "live":
+            planned = {trial.key for trial in due}
+            due += [
+                TrackedTrial(key, runs[0].info.run_name, {})
+                for key, runs in found.children.items()
+                if key not in planned
+            ]
+        return (trial for trial in due if trial.key not in self._children.complete)
+
+    def _was_deleted(self, client: MlflowClient, key: str, error: Exception) -> bool:
+        """Return whether a trial's run failed since the user deleted it meanwhile."""
+        child = self._children.known.get(key)
+        self._children.forget(key)
+        if child is None or getattr(error, "error_code", None) not in _ONE_RUN:
+            return False
+        return bool(client.get_run(child.run).info.lifecycle_stage == "deleted")
+
+    # The parent run
+
+    def _open(self, moment: Moment) -> tuple[Connection, StoredSweep]:
+        """Connect, and look up what the store holds; create what is missing of the parent."""
+        if self._connection is None:
+            self._connection = self._connect()
+        connection, client = self._connection, self._connection.client
+        found = self._stored
+        if found is None or self._is_stale or self._changed(connection, found, moment):
+            found = stored_runs.find(client, self._sweep, self._experiment, connection.owner)
+            if found.parent is None and not found.closed and self._trials is not None:
+                self._create_parent(connection, found)
+            if connection.artifacts is not None and connection.owner.database is None:
+                found.lost_artifacts = stored_runs.lost_artifacts(found.experiment)
+            self._children.keep(found)
+            self._stored, self._is_stale = found, False
+            if found.parent is not None:
+                self._parent_status = found.parent.info.status
+        parent = found.parent
+        if parent is not None and parent.info.run_id != self._described:
+            if self._trials is not None:
+                lost = found.lost_artifacts is not None
+                self._children.code = self._describe(client, parent, moment, with_diff=not lost)
+            if TAG not in parent.data.tags:
+                client.set_tag(parent.info.run_id, TAG, connection.owner.folders[0])
+            self._described = parent.info.run_id
+        return connection, found
+
+    def _changed(self, connection: Connection, found: StoredSweep, moment: Moment) -> bool:
+        """Return whether the user deleted or restored runs while the sweep ran."""
+        if moment == "live" or found.experiment is None:
+            return False
+        experiment = found.experiment.experiment_id
+        gone = stored_runs.deleted_ids(connection.client, self._sweep, experiment, connection.owner)
+        return gone != found.deleted_ids
+
+    def _create_parent(self, connection: Connection, found: StoredSweep) -> None:
+        client, tag = connection.client, {TAG: connection.owner.folders[0]}
+        if found.experiment is None:
+            created = client.create_experiment(self._experiment, connection.artifacts, tag)
+            found.experiment = client.get_experiment(created)
+        tags = {**self._tags, **tag, "factorlab.role": "sweep"}
+        experiment = found.experiment.experiment_id
+        found.parents = [client.create_run(experiment, tags=tags, run_name=self._sweep)]
+
+    def _describe(
+        self, client: MlflowClient, parent: Run, moment: Moment, *, with_diff: bool
+    ) -> dict[str, str]:
+        """Return the tags of the code that trains; give them and its diff to the parent.
+
+        Where nothing is left to train, what the parent says already is true.
+        """
+        before = {k: v for k, v in parent.data.tags.items() if k in code_record.TAGS}
+        trials = self._trials or ()
+        results = (Record(self._runs, t.key).path / "result.json" for t in trials)
+        if before and (moment != "live" or all(path.exists() for path in results)):
+            return before
+        code = code_record.code().revision
+        tags = code.tags()
+        for name in before.keys() - tags.keys():
+            client.delete_tag(parent.info.run_id, name)
+        if code.diff and with_diff:
+            with tempfile.TemporaryDirectory(prefix="factorlab-") as folder:
+                path = Path(folder) / "dirty.diff"
+                path.write_bytes(code.diff)
+                client.log_artifact(parent.info.run_id, str(path))
+        set_tags(client, parent.info.run_id, tags)
+        return tags
+
+    def _update_parents(self, client: MlflowClient, found: StoredSweep, moment: Moment) -> None:
+        """Give the parent the status that its trials add up to, and second ones the same."""
+        if found.parent is None:
+            return
+        status = self._status(found, moment)
+        if status != self._parent_status:
+            set_status(client, found.parent.info.run_id, status, time.time())
+            self._parent_status = status
+        for second in found.parents[1:] if moment != "live" else []:
+            if second.info.status == "RUNNING" != status:
+                set_status(client, second.info.run_id, status, time.time())
+
+    def _status(self, found: StoredSweep, moment: Moment) -> str:
+        """Return the status that the planned trials add up to."""
+        children = self._children.known
+        if self._trials is None:  # the plan is gone: nobody knows whether these were all
+            trains = any(child.status == "RUNNING" for child in children.values())
+            over = self._parent_status if self._parent_status != "RUNNING" else "KILLED"
+            return "RUNNING" if trains else over
+        statuses = [
+            children[key].status if key in children else status_of(Record(self._runs, key))
+            for key in (trial.key for trial in self._trials)
+            if key in children or key in found.deleted
+        ]
+        done, failed = statuses.count("FINISHED"), statuses.count("FAILED")
+        if done == len(self._trials):
+            return "FINISHED"
+        if moment == "live" or (moment == "unknown" and "RUNNING" in statuses):
+            return "RUNNING"
+        return "FAILED" if done + failed == len(self._trials) else "KILLED"
+
+
+def _concerns_one_run(error: Exception) -> bool:
+    """Return whether the other trials can still be served after this error."""
+    if isinstance(error, _OF_RECORDS):
+        return True
+    return getattr(error, "error_code", None) in _ONE_RUN

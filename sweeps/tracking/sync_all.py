@@ -1,0 +1,121 @@
+"""`factorlab sync`: bring MLflow level with the records, of all sweeps.
+
+That includes sweeps whose plan is gone or damaged: what the store shows as running, but nobody
+trains, gets the end that its record has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from factorlab.errors import UserError
+from sweeps.planning import plan
+from sweeps.sweep import mirror_of
+from sweeps.tracking import stored_runs
+from sweeps.tracking.store import access
+from sweeps.tracking.store.uri import own_database, redact, tracking_uri
+from sweeps.tracking.sync_thread import Mirror, connect, sentence
+
+_SWEEP = re.compile(r"[a-z0-9][a-z0-9_-]*")
+"""A sweep's name, which becomes a folder's."""
+
+
+def check_folder(runs: Path) -> None:
+    """Refuse a folder that is no runs folder.
+
+    Raises:
+        UserError: it holds neither a sweep nor a record nor a store.
+    """
+    parts = [runs / name for name in ("sweeps", "trials", "mlflow.db")]
+    if not any(part.exists() for part in parts):
+        what = "holds no sweep" if runs.is_dir() else "there is no such folder"
+        raise UserError(f"{runs}: {what}; --runs or FACTORLAB_RUNS names the folder of records")
+
+
+def synchronise(
+    runs: Path, console: Console, keys: Collection[str] | None = None
+) -> tuple[int, int]:
+    """Bring MLflow up to date.
+
+    Args:
+        runs: folder of all records.
+        console: for messages.
+        keys: trials whose sweeps alone are to be brought; by default all sweeps.
+
+    Returns:
+        How many metric points were sent, and how many sweeps MLflow could not be brought up to
+        date for.
+    """
+    total, problems = 0, 0
+    plans = plan.saved(runs)
+    chosen = [p for p in reversed(plans) if keys is None or set(keys) & set(p.keys)]
+    for found in chosen:
+        sent = _bring(found.sweep, partial(mirror_of, runs, found), console)
+        total, problems = total + (sent or 0), problems + (sent is None)
+    if keys is not None or (chosen and problems == len(chosen)):  # the store is away
+        return total, problems
+    try:
+        for sweep, mirror in _without_plan(runs, {found.sweep for found in plans}):
+            sent = _bring(f"{sweep} (its plan is gone or damaged)", mirror, console)
+            total, problems = total + (sent or 0), problems + (sent is None)
+    except Exception as error:
+        uri = tracking_uri(runs)
+        _say(
+            console, f"sweeps without a plan: MLflow at {redact(uri, uri)}: {sentence(error, uri)}"
+        )
+        problems += 1
+    return total, problems
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _bring(name: str, make: Callable[[], Mirror], console: Console) -> int | None:
+    """Bring one sweep up to date; returns how many points were sent, None where it failed."""
+    mirror: Mirror | None = None
+    try:
+        mirror = make()
+        sent = mirror.sync()
+    except Exception as error:
+        # The mirror's own words have no credentials in them; the error may.
+        problem = (mirror.problem if mirror else None) or type(error).__name__
+        _say(console, f"{name}: {problem}")
+        return None
+    _say(console, f"{name}: {sent} metric points sent")
+    for note in mirror.notes():
+        _say(console, note)
+    return sent
+
+
+def _without_plan(
+    runs: Path, planned: Collection[str]
+) -> Iterator[tuple[str, Callable[[], Mirror]]]:
+    """Yield name and mirror of each sweep that has running runs in the store and no plan."""
+    database = own_database(tracking_uri(runs), runs)
+    if database is not None and not database.exists():
+        return
+    try:
+        connection, _ = connect(runs, None)
+        found = stored_runs.running(connection.client, connection.owner)
+    finally:
+        access.close()
+    names = {}
+    for run in found:
+        tags = run.data.tags
+        sweep = tags["factorlab.sweep"]
+        if sweep not in planned and _SWEEP.fullmatch(sweep):
+            experiment, profile = tags.get("factorlab.experiment"), tags.get("factorlab.profile")
+            names[sweep] = (experiment or sweep, profile or "")
+    for sweep, (experiment, profile) in sorted(names.items()):
+        yield (
+            sweep,
+            partial(
+                Mirror, runs=runs, sweep=sweep, experiment=experiment, profile=profile, trials=None
+            ),
+        )

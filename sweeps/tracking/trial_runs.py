@@ -1,0 +1,227 @@
+"""The MLflow runs of a sweep's trials: found, created, and brought level with their records."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from factorlab.provenance import code_record
+from factorlab.storage.record import Record
+from sweeps.tracking import run_state
+from sweeps.tracking.run_logging import (
+    Child,
+    TrackedTrial,
+    end,
+    ending_of,
+    go_on,
+    log_analysis,
+    log_artifacts,
+    log_parameters,
+    log_points,
+    milliseconds,
+    news,
+    stop,
+)
+from sweeps.tracking.store.identity import TAG
+from sweeps.tracking.stored_runs import Owner, StoredSweep
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+Moment = Literal["live", "stopped", "unknown"]
+"""Whether the sweep goes on, was stopped by who calls, or only the records can tell."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A store that is open."""
+
+    client: MlflowClient
+    owner: Owner
+    store: str
+    """Its name in state files."""
+
+    artifacts: str | None
+    """Where artifacts of new experiments are to lie; None where the store decides."""
+
+
+class ChildRuns:
+    """The runs of a sweep's trials.
+
+    Args:
+        runs: folder of all records.
+        sweep: which sweep.
+        tags: that every run of the sweep has.
+    """
+
+    def __init__(self, runs: Path, sweep: str, tags: dict[str, str]) -> None:
+        self.known: dict[str, Child] = {}
+        """Of each trial that has a record and an active run, by key."""
+
+        self.complete: set[str] = set()
+        """Keys of trials that need no further look."""
+
+        self.code: dict[str, str] = {}
+        """Tags of the code that trains."""
+
+        self._runs, self._sweep, self._tags = runs, sweep, tags
+        self._uncertain: set[str] = set()  # the run may have other points than its state says
+        self._doubtful: set[str] = set()  # what was found of the run may be out of date
+        self._settled: set[str] = set()  # ids of runs that were shown as ended for good
+
+    def keep(self, found: StoredSweep) -> None:
+        """Forget the runs that the store does not have any more."""
+        there = {run.info.run_id for runs in found.children.values() for run in runs}
+        for key in [key for key, child in self.known.items() if child.run not in there]:
+            self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """Look a trial's run up again when its turn comes."""
+        self.known.pop(key, None)
+        self.complete.discard(key)
+        self._doubtful.add(key)
+
+    def bring(
+        self, connection: Connection, found: StoredSweep, trial: TrackedTrial, moment: Moment
+    ) -> int:
+        """Bring the run of one trial up to date; returns how many metric points were sent.
+
+        A trial without a record has nothing to send. Without a run it gets one, unless the user
+        deleted it or the sweep.
+        """
+        record = Record(self._runs, trial.key)
+        if not (record.path / "config.json").exists():
+            self._settle_without_record(connection, found, trial.key, moment)
+            return 0
+        child = self.known.get(trial.key) or self._look_up(connection, found, trial, record)
+        if child is None:
+            return 0
+        self.known[trial.key] = child
+        return self._send(connection, found, child, record, moment)
+
+    def _look_up(
+        self, connection: Connection, found: StoredSweep, trial: TrackedTrial, record: Record
+    ) -> Child | None:
+        """Return the run of a trial: as it is remembered, as it is found, or a new one."""
+        client, runs = connection.client, found.children.get(trial.key, [])
+        if runs:
+            if trial.key in self._doubtful:
+                runs[0] = client.get_run(runs[0].info.run_id)
+            run = runs[0]
+            self._uncertain.add(trial.key)
+        elif trial.key in found.deleted or found.parent is None:
+            return None
+        else:
+            run = self._create(connection, found, trial, record)
+            found.children[trial.key] = [run]
+        self._doubtful.discard(trial.key)
+        self._hang(client, found, run)
+        store = connection.store
+        child = run_state.load(record, self._sweep, store=store, run=run.info.run_id)
+        if child is None or child.status != run.info.status:
+            child = Child(run.info.run_id, status=run.info.status)
+            known = client.get_run(child.run).data.params if runs else {}
+            log_parameters(client, child.run, trial.parameters, known)
+            self._save(connection, found, record, child)
+        elif connection.owner.database is not None:
+            run_state.forget_missing_files(child, record, run.info.artifact_uri)
+        return child
+
+    def _create(
+        self, connection: Connection, found: StoredSweep, trial: TrackedTrial, record: Record
+    ) -> Run:
+        assert found.parent is not None
+        points, _ = record.points()
+        start = points[0].time if points else (record.path / "config.json").stat().st_mtime
+        tags = {
+            "factorlab.key": trial.key,
+            "factorlab.role": "trial",
+            "factorlab.state": "running",
+            "mlflow.parentRunId": found.parent.info.run_id,
+            TAG: connection.owner.folders[0],
+        }
+        return connection.client.create_run(
+            found.parent.info.experiment_id,
+            start_time=milliseconds(start),
+            tags={**self._tags, **(code_record.tags(record.code()) or self.code), **tags},
+            run_name=trial.name,
+        )
+
+    def _hang(self, client: MlflowClient, found: StoredSweep, run: Run) -> None:
+        """Put a run below the parent, if it is below one that was deleted and purged."""
+        parent = found.parent.info.run_id if found.parent is not None else None
+        if parent is not None and run.data.tags.get("mlflow.parentRunId") != parent:
+            client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
+
+    def _save(
+        self, connection: Connection, found: StoredSweep, record: Record, child: Child
+    ) -> None:
+        parent = found.parent.info.run_id if found.parent is not None else ""
+        run_state.save(record, self._sweep, store=connection.store, parent=parent, child=child)
+
+    def _send(
+        self,
+        connection: Connection,
+        found: StoredSweep,
+        child: Child,
+        record: Record,
+        moment: Moment,
+    ) -> int:
+        """Bring one run level with its record; returns how many metric points were sent."""
+        client = connection.client
+        ending = ending_of(record)  # before the journal is read, which is then all there will be
+        before = asdict(child)
+        uncertain = record.key in self._uncertain
+        points, offset, some_are_there = news(record.journal, child.offset, may_lack=uncertain)
+        sent = log_points(client, child.run, points, some_are_there=some_are_there)
+        child.offset = offset
+        sent += log_analysis(client, child, record, some_are_there=uncertain)
+        if asdict(child) != before:
+            self._uncertain.discard(record.key)
+            self._save(connection, found, record, child)
+        before = asdict(child)
+        if found.lost_artifacts is None:
+            log_artifacts(client, child, record, ending)
+        if ending is not None:
+            end(client, child, ending, code_record.tags(record.code()))
+        else:
+            if moment == "live":
+                trains = bool(points) or child.status == "RUNNING"
+            else:
+                trains = moment == "unknown" and record.state() == "running"
+            if trains != (child.status == "RUNNING"):
+                go_on(client, child) if trains else stop(client, child)
+        if asdict(child) != before:
+            self._save(connection, found, record, child)
+        if child.status == "FINISHED":
+            self.complete.add(record.key)
+        return sent
+
+    def _settle_without_record(
+        self, connection: Connection, found: StoredSweep, key: str, moment: Moment
+    ) -> None:
+        """Show a run as stopped that nobody trains, since its record was deleted."""
+        self.known.pop(key, None)
+        if moment != "live":
+            for run in found.children.get(key, []):
+                self._settle(connection.client, run, ending=None)
+
+    def settle_doubles(self, connection: Connection, found: StoredSweep) -> None:
+        """Show second runs of a trial, which earlier versions may have left, as ended."""
+        for run in found.doubles:
+            key = run.data.tags.get("factorlab.key")
+            if key is not None:
+                self._settle(connection.client, run, ending_of(Record(self._runs, key)))
+
+    def _settle(self, client: MlflowClient, run: Run, ending: Path | None) -> None:
+        """Show a run that nobody trains as ended, if it is shown as running."""
+        if run.info.status != "RUNNING" or run.info.run_id in self._settled:
+            return
+        child = Child(run.info.run_id)
+        if ending is not None:
+            end(client, child, ending, {})
+        else:
+            stop(client, child)
+        self._settled.add(run.info.run_id)
