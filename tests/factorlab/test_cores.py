@@ -93,7 +93,7 @@ def test_usable_in_a_real_group_with_a_quota_of_one_core(real_group):
 import os
 from pathlib import Path
 Path({str(real_group / "cgroup.procs")!r}).write_text(str(os.getpid()))
-from factorlab import cores
+from factorlab.system import cores
 print(cores.usable())
 """
     command = [sys.executable, "-c", script]

@@ -30,7 +30,7 @@ for _ in range(20):
 HOLD = """
 import sys, time
 from pathlib import Path
-from factorlab import lease
+from factorlab.storage import lease
 lease.TOUCH, lease.STALE = 0.05, float(sys.argv[2])
 with lease.hold(Path(sys.argv[1])):
     print("held", flush=True)

@@ -179,7 +179,7 @@ def test_sources_of_a_process_are_those_that_it_imported(project):
     script = f"""
 import json
 from pathlib import Path
-from factorlab import sources
+from factorlab.provenance import sources
 before = sources.sources_of(sources.content())
 later = Path({str(project)!r}) / "factorlab" / "families" / "later.py"
 late, early = Path({str(project)!r}) / "factorlab" / "model" / "unet.py", Path(sources.__file__)
@@ -200,7 +200,7 @@ def test_settle_refuses_files_that_changed_since_the_start(project):
     script = f"""
 import json
 from pathlib import Path
-from factorlab import sources
+from factorlab.provenance import sources
 path = Path({str(project)!r}) / "factorlab" / "model" / "unet.py"
 text = path.read_text()
 path.write_text(text + "# changed\\n")
@@ -223,7 +223,7 @@ def test_content_refuses_modules_from_elsewhere(project, tmp_path):
     (other / "__init__.py").touch()
     script = f"""
 import json, sys
-from factorlab import sources
+from factorlab.provenance import sources
 sys.path.insert(0, {str(other.parent)!r})
 import sweeps
 try:

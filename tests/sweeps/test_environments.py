@@ -254,7 +254,7 @@ def test_reason_is_the_line_that_counts(error, expected):
 
 def test_reason_of_a_real_task(tmp_path):
     script = """
-from sweeps import cluster
+from sweeps.execution import cluster
 cluster.connect(None)
 import ray
 from ray.exceptions import RayError

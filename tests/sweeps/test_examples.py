@@ -73,7 +73,7 @@ def test_the_example_sweeps_its_family_takes_its_measure_and_draws_its_figure(ch
 def test_clean_rings_are_read_where_they_were_drawn(checkout):
     code = """
 import torch
-from factorlab import looks
+from factorlab import families
 from factorlab.config import DataSettings
 from factorlab.data.dataset import build
 from factorlab.data.rendering import render, to_8_bit, to_model
@@ -83,7 +83,7 @@ for family in ("ring", "ring+stripes"):
     lattice = build(data, 0).lattice
     labels = torch.from_numpy(lattice[((lattice >= 4) & (lattice <= 13)).all(axis=1)])
     images = to_8_bit(to_model(render(labels, data))).numpy()
-    print(abs(read(images, looks.of(family).READ).labels - labels.numpy()).max())
+    print(abs(read(images, families.of(family).READ).labels - labels.numpy()).max())
 """
     ended = run(checkout, "-c", code)
     assert ended.returncode == 0, ended.stderr

@@ -10,12 +10,12 @@ from sweeps.execution import watchdog
 CODE = """
 import sys, time
 from pathlib import Path
-from factorlab import pulse
+from factorlab import heartbeat
 from sweeps.execution.watchdog import Watchdog
 with Watchdog(float(sys.argv[2])).watching(Path(sys.argv[1])):
     for _ in range(20):
         time.sleep(float(sys.argv[3]))
-        pulse.beat()
+        heartbeat.beat()
 """
 
 
