@@ -20,7 +20,7 @@ from analysis.measures.checkpoint import measure
 from analysis.measures.phases import PHASES, phase
 from analysis.plotting import figure_io
 from analysis.plotting.figure_io import Drawing, styled
-from analysis.plotting.style import GREY, LETTERS, look, title
+from analysis.plotting.style import GREY, LETTERS, line_style, title
 from factorlab.evaluation import activations
 from factorlab.model.unet import LAYERS
 from factorlab.storage import journal
@@ -138,7 +138,7 @@ def draw(course: pd.DataFrame) -> Drawing:
             title(axes, letter, name)
             for index, (column, label) in enumerate(lines.items()):
                 if column in course:
-                    colour, marker = look(index)
+                    colour, marker = line_style(index)
                     style = {"color": colour, "marker": marker, "label": label}
                     axes.plot(course["step"], course[column], **style)
             low, high = axes.get_ylim()

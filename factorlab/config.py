@@ -79,7 +79,7 @@ class DataSettings(Settings):
     """One data-set family on a lattice of labels ([F] Figs. 1, 5, 9; [W] section 2)."""
 
     family: Family = "bump"
-    """2D examples by their look (`bump`, `sos` for sums of two perpendicular stripes, or another
+    """The 2D examples (`bump`, `sos` for sums of two perpendicular stripes, or another
     file of `factorlab/families`), alone or, with `+stripes`, beside 1D stripes; `stripes` has these
     alone and is tested on sums of stripes."""
 

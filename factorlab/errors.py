@@ -1,7 +1,7 @@
-"""The mistakes a user can make, and what a system can refuse, told in one sentence each.
+"""User mistakes and refusals of the operating system, each reported in one sentence.
 
-`UserError`, and an `OSError` that is a `refusal`, are what the command line turns into a line of
-text and exit status 2. Everything else is our own mistake and keeps its traceback.
+The command line turns a `UserError`, and an `OSError` for which `user_message` has a sentence, into
+one line of text and exit status 2. Everything else is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _REMEDIES = {
 """What to do about an error whose own words do not say it."""
 
 
-def refusal(error: Exception) -> str | None:
+def user_message(error: Exception) -> str | None:
     """Return in a line what user or system have to mend, None where it is our own mistake."""
     if isinstance(error, UserError):
         return str(error)
@@ -85,8 +85,8 @@ def refusal(error: Exception) -> str | None:
     return None
 
 
-def without_room(error: Exception) -> bool:
-    """Return whether a refusal is that of a full disk."""
+def disk_full(error: Exception) -> bool:
+    """Return whether a user_message is that of a full disk."""
     return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 

@@ -21,7 +21,7 @@ BLANK_CONTRAST = 51
 
 
 @dataclass(frozen=True)
-class Readings:
+class LabelPredictions:
     """What was read off a batch of images."""
 
     labels: Floats
@@ -127,7 +127,7 @@ def read_stripes(image: Image, *, periodic: bool) -> tuple[tuple[float, float], 
     return (label[0], label[1]), 0 if 0 in objects else max(objects)
 
 
-def read(images: Image, reader: Reader, *, periodic: bool = False) -> Readings:
+def read(images: Image, reader: Reader, *, periodic: bool = False) -> LabelPredictions:
     """Read the labels off images.
 
     Args:
@@ -136,7 +136,7 @@ def read(images: Image, reader: Reader, *, periodic: bool = False) -> Readings:
         periodic: whether the images are tori.
     """
     results = [reader(image, periodic=periodic) for image in images]
-    return Readings(
+    return LabelPredictions(
         labels=np.array([label for label, _ in results], dtype=np.float64).reshape(-1, 2),
         objects=np.array([count for _, count in results], dtype=np.int64),
     )

@@ -19,8 +19,8 @@ from factorlab.errors import TrialFailed, UserError
 from factorlab.storage import checkpoint
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Busy, Identity, Record, identify
-from factorlab.training.packed import Ensemble
-from factorlab.trial_runner import Progress, Session
+from factorlab.training.packed import PackedTraining
+from factorlab.trial_runner import ProgressEvent, TrialRunner
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Trial:
         self.identity: Identity = identify(settings, self.dataset)
         self.record = Record(runs, self.identity.key)
 
-    def run(self) -> Generator[Progress, None, None]:
+    def run(self) -> Generator[ProgressEvent, None, None]:
         """Train from wherever the record stands to the result, yielding after every step.
 
         Closing the iterator between steps saves a checkpoint first. Whatever the interruptions,
@@ -66,13 +66,13 @@ class Trial:
         Raises:
             Busy: another process trains this trial.
             TrialFailed: the loss is not finite, now or when it was last trained; the record says
-                at which step (`Record.forget_failure` lets it try again).
+                at which step (`Record.clear_failure` lets it try again).
             OSError: the record cannot be written.
             UserError: the device is not there.
         """
         with closing(run_together([self])) as events:
             for event in events:
-                if isinstance(event, Progress):
+                if isinstance(event, ProgressEvent):
                     yield event
                 elif event.error is not None:
                     raise event.error
@@ -87,7 +87,7 @@ class Ended:
     """Why it has no result: it failed, or another process trains it."""
 
 
-def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, None]:
+def run_together(trials: Sequence[Trial]) -> Generator[ProgressEvent | Ended, None, None]:
     """Train trials of one shape as one batched program, each into its own record.
 
     Each has its own seeds, data, journal, checkpoints and result; the numbers are those of
@@ -105,7 +105,7 @@ def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, N
     if len({trial.settings.shape for trial in trials}) > 1:
         raise ValueError("trials that train together have one size, model and batch size")
     device = resolve_device(trials[0].settings.device)
-    sessions: list[Session] = []
+    sessions: list[TrialRunner] = []
     leases: dict[Trial, ExitStack] = {}
     try:
         with ExitStack() as all_leases:
@@ -118,9 +118,9 @@ def run_together(trials: Sequence[Trial]) -> Generator[Progress | Ended, None, N
                     continue
                 ended = _over(trial)
                 if ended is None:
-                    trial.record.tidy()
+                    trial.record.remove_temporary_files()
                     trial.record.create(trial.identity, trial.dataset)
-                    sessions.append(Session(trial, device))
+                    sessions.append(TrialRunner(trial, device))
                 else:
                     lease.close()
                     yield ended
@@ -142,7 +142,7 @@ def _over(trial: Trial) -> Ended | None:
         done = trial.record.result() is not None
     except DamagedFile as error:
         log.warning("%s; the trial is trained again", error)
-        trial.record.forget_result()
+        trial.record.clear_result()
         done = False
     if done:
         checkpoint.clear(trial.record.checkpoints)
@@ -151,12 +151,12 @@ def _over(trial: Trial) -> Ended | None:
     return Ended(trial, TrialFailed(failure)) if failure is not None else None
 
 
-def _advance(sessions: list[Session]) -> Generator[Progress | Ended, None, None]:
+def _advance(sessions: list[TrialRunner]) -> Generator[ProgressEvent | Ended, None, None]:
     """Train sessions to their ends; a break saves a checkpoint of each that has not ended."""
     try:
-        yield from _each(sessions, Session.begin)
+        yield from _each(sessions, TrialRunner.begin)
         while sessions:
-            ensemble, count = Ensemble([s.learner for s in sessions]), len(sessions)
+            ensemble, count = PackedTraining([s.learner for s in sessions]), len(sessions)
             for session in sessions:
                 session.together = max(session.together, count)
                 session.went_back = False
@@ -168,13 +168,13 @@ def _advance(sessions: list[Session]) -> Generator[Progress | Ended, None, None]
                 seconds = (time.perf_counter() - start) / count
                 for session, loss in zip(sessions, losses, strict=True):
                     session.learned(loss, seconds)
-                yield from _each(sessions, Session.report)
+                yield from _each(sessions, TrialRunner.report)
     except GeneratorExit:
         _save(sessions)
         raise
 
 
-def _save(sessions: Sequence[Session]) -> None:
+def _save(sessions: Sequence[TrialRunner]) -> None:
     """Write a checkpoint of each, also when another's cannot be written."""
     with ExitStack() as saves:
         for session in sessions:
@@ -182,14 +182,14 @@ def _save(sessions: Sequence[Session]) -> None:
 
 
 def _each(
-    sessions: list[Session], act: Callable[[Session], Progress | None]
-) -> Iterator[Progress | Ended]:
+    sessions: list[TrialRunner], act: Callable[[TrialRunner], ProgressEvent | None]
+) -> Iterator[ProgressEvent | Ended]:
     """Let each session act, drop those that are over, and yield what came of it.
 
     Raises:
         Exception: what stopped one, such as a full disk; the others acted and were saved.
     """
-    events: list[Progress | Ended] = []
+    events: list[ProgressEvent | Ended] = []
     problem: Exception | None = None
     for session in sessions:
         try:
@@ -204,7 +204,9 @@ def _each(
         raise problem
 
 
-def _act(session: Session, act: Callable[[Session], Progress | None]) -> Iterator[Progress | Ended]:
+def _act(
+    session: TrialRunner, act: Callable[[TrialRunner], ProgressEvent | None]
+) -> Iterator[ProgressEvent | Ended]:
     """Let a session act and yield what came of it.
 
     A first failure is looked at again from the last checkpoint: the same bits fail again, unless

@@ -26,8 +26,8 @@ from factorlab.provenance import code_record
 from factorlab.storage import checkpoint
 from factorlab.storage.files import write_atomically
 from factorlab.storage.journal import Journal
-from factorlab.training.optimizer import rates
-from factorlab.training.step import Learner, TrainingState
+from factorlab.training.optimizer import schedule_values
+from factorlab.training.step import TrainingState, TrainingStep
 
 if TYPE_CHECKING:
     from factorlab.trial import Trial
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProgressEvent:
     """How far a trial is, after a step."""
 
     trial: Trial
@@ -58,7 +58,7 @@ def describe_device(device: torch.device) -> str:
     return f"cpu {platform.machine()}, {torch.get_num_threads()} threads"
 
 
-class Session:
+class TrialRunner:
     """A trial in memory: what is due between its steps, from its record and into it.
 
     The steps themselves are its learner's, which several sessions may take together.
@@ -76,7 +76,9 @@ class Session:
             self.diffusion = Diffusion(self.settings.diffusion, device)
             self.evaluator = Evaluator(self.settings, self.dataset, self.diffusion, device)
             self.state = TrainingState(self.settings, device)
-            self.learner = Learner(self.state, self.settings, self.dataset, self.diffusion, device)
+            self.learner = TrainingStep(
+                self.state, self.settings, self.dataset, self.diffusion, device
+            )
             self.journal = Journal(self.record.journal)
             self.losses: list[Tensor] = []  # since the last line of the journal
             self.accuracy: float | None = None
@@ -154,7 +156,7 @@ class Session:
         """Whether this step has a line in the journal."""
         return self.state.step % self.settings.training.log_every == 0 or self._evaluation_due()
 
-    def begin(self) -> Progress | None:
+    def begin(self) -> ProgressEvent | None:
         """Do what is due before the next step; None, since there is no step to report."""
         if self.state.step == 0 and self._evaluation_due():
             self.journal.append(0, self._evaluate())
@@ -170,7 +172,7 @@ class Session:
         self.losses.append(loss)
         self.seconds["train"] += seconds
 
-    def report(self) -> Progress:
+    def report(self) -> ProgressEvent:
         """Do what is due after a step: journal, evaluation, checkpoint, result.
 
         Raises:
@@ -186,7 +188,7 @@ class Session:
             self._finish()
         elif step % training.checkpoint_every == 0:
             self.save()
-        return Progress(self.trial, step, training.steps, self.accuracy)
+        return ProgressEvent(self.trial, step, training.steps, self.accuracy)
 
     def _average_loss(self) -> Metrics:
         """Return the mean loss since the last line, and the last step's learning rate.
@@ -200,7 +202,7 @@ class Session:
             if not math.isfinite(loss):
                 step = self.state.step - len(losses) + i + 1
                 raise TrialFailed(f"loss is {loss} at step {step}, seed {self.settings.seed}")
-        rate = rates(self.settings.training, self.state.step - 1).learning_rate
+        rate = schedule_values(self.settings.training, self.state.step - 1).learning_rate
         return {"loss": float(np.mean(losses)), "learning_rate": rate}
 
     def _evaluate(self) -> Metrics:
@@ -234,7 +236,7 @@ class Session:
             weights = {k: v.contiguous() for k, v in self.state.evaluated.state_dict().items()}
             content = safetensors.torch.save(weights)
             write_atomically(self.record.weights, content)
-        self.journal.mend()  # the result names it by its checksum
+        self.journal.repair()  # the result names it by its checksum
         self.record.write_result(
             {
                 "metrics": last.metrics,

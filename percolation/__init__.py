@@ -10,12 +10,12 @@ lead to the compiled engine, which is tested against it.
 from percolation.critical import CriticalPoint, critical_fraction, critical_point
 from percolation.curves import MassRatio, Occupation, even_fractions, mass_ratio
 from percolation.errors import ParameterError
-from percolation.growth import Growth, growth, labels
 from percolation.lattice import Link, Overlap, lattice, lattice_shape
 from percolation.links import Links, Neighbours, Stencil, lattice_links, neighbours, square_links
 from percolation.overlap import continuum, pixel, radius
 from percolation.reference import graph, largest_cluster
 from percolation.samples import CriticalCount, critical_count, predict_samples
+from percolation.union_find import Growth, growth, labels
 
 __all__ = [
     "CriticalCount",

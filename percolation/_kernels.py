@@ -209,7 +209,7 @@ def _first_uncovered(covered, front):
 @compiled()
 def grow(
     order, generator, shape, periodic, groups, runs, reach, pad, starts, partners,
-    words, covered, parent, shift, largest, squares, wraps, until_wrap,
+    words, covered, parent, shift, largest, second_moment, wraps, until_wrap,
 ):  # fmt: skip
     """Keep sites one after the other and follow the clusters.
 
@@ -240,7 +240,7 @@ def grow(
         shift: Room for the way from a site to its parent, `(x << 32) + y`, shape (n,); None
             where loops do not count.
         largest: Size of the largest cluster after each arrival, shape (k,), written.
-        squares: Sum of the squared cluster sizes after each arrival, shape (k,), written.
+        second_moment: Sum of the squared cluster sizes after each arrival, shape (k,), written.
         wraps: Count at which a cluster first winds around each axis, or `NEVER`; shape (2,).
         until_wrap: Whether the pass may end, with the rest unwritten, once both are known.
     """
@@ -266,7 +266,7 @@ def grow(
             _link_lists(site, starts, partners, words, parent, totals)
         _keep(site, shape, periodic, pad, words)
         largest[count] = totals[_LARGEST]
-        squares[count] = totals[_SQUARES]
+        second_moment[count] = totals[_SQUARES]
         wrapped = totals[_WRAP_X] != NEVER and totals[_WRAP_Y] != NEVER
         if until_wrap and wrapped:
             break
@@ -279,5 +279,5 @@ def grow(
     if not until_wrap:
         for count in range(known, len(order)):
             largest[count] = count + 1
-            squares[count] = (count + 1) * (count + 1)
+            second_moment[count] = (count + 1) * (count + 1)
     wraps[0], wraps[1] = totals[_WRAP_X], totals[_WRAP_Y]

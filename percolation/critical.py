@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from percolation.errors import ParameterError
-from percolation.growth import Growth, Report, realise
 from percolation.links import MAX_SITES, Stencil, square_links
 from percolation.overlap import reach
+from percolation.union_find import Growth, Report, realisations_of
 
 # Probability that a cluster winds around a given axis of a large square torus at the critical
 # point, of any lattice with the symmetry of the square (Pinson 1994; the number as in Newman and
@@ -182,7 +182,7 @@ def _wrapping_counts(
     while done < most and (done == 0 or time.monotonic() - start < seconds):
         batch = range(done, int(min(done + size, most)))
         batches.append(
-            realise(
+            realisations_of(
                 links, _wraps, batch, seed=seed, until_wrap=True, workers=workers, report=report
             )
         )

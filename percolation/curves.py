@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from percolation.errors import ParameterError
-from percolation.growth import Growth, Report, realise, standard_error
 from percolation.links import Links
 from percolation.memory import check_memory
+from percolation.union_find import Growth, Report, realisations_of, standard_error
 
 Occupation = Literal["exact", "probability", "smoothed"]
 
@@ -99,7 +99,7 @@ def mass_ratio(
         f"{realisations:,} realisations of {len(shares)} lambdas",
         "take fewer",
     )
-    values = realise(
+    values = realisations_of(
         links,
         _READERS[occupation](shares, n),
         range(realisations),
@@ -143,19 +143,19 @@ class _Reader(Protocol):
 
 def _at(
     largest: NDArray[np.int32],
-    squares: NDArray[np.int64],
+    second_moment: NDArray[np.int64],
     kept: NDArray[np.int64],
     sites: int,
 ) -> NDArray[np.float64]:
     """The three observables with these numbers of sites kept, at least one; shape (3, counts)."""
     size = largest.astype(np.float64)
-    return np.stack([size / kept, size / sites, (squares - size**2) / kept])
+    return np.stack([size / kept, size / sites, (second_moment - size**2) / kept])
 
 
 def _read(passed: Growth, kept: NDArray[np.int64], sites: int) -> NDArray[np.float64]:
     """The three observables with these numbers of sites kept; 0 where there are none."""
     some = np.maximum(kept, 1)
-    values = _at(passed.largest[some - 1], passed.squares[some - 1], some, sites)
+    values = _at(passed.largest[some - 1], passed.second_moment[some - 1], some, sites)
     values[:, kept == 0] = 0
     return values
 
@@ -201,7 +201,7 @@ def _smoothed(shares: NDArray[np.float64], sites: int) -> _Reader:
         columns = []
         for counts, weights in windows:
             window = slice(counts[0] - 1, counts[-1])  # no copy
-            seen = _at(passed.largest[window], passed.squares[window], counts, sites)
+            seen = _at(passed.largest[window], passed.second_moment[window], counts, sites)
             columns.append(seen @ weights)
         return np.stack(columns, axis=1)
 

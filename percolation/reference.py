@@ -1,6 +1,6 @@
-"""The plain way: percolation as a networkx graph.
+"""The reference implementation: percolation as a networkx graph.
 
-Every node and edge can be looked at, and the engine (`percolation.growth`) is tested against it.
+Every node and edge can be inspected. The engine (`percolation.union_find`) is tested against it.
 """
 
 import networkx as nx

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from percolation.errors import ParameterError
-from percolation.growth import Growth, realise, standard_error
 from percolation.lattice import Link
 from percolation.links import Links, lattice_links
+from percolation.union_find import Growth, realisations_of, standard_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def critical_count(
         below = np.flatnonzero(passed.largest / present < level)
         return np.array(below[-1] + 1 if below.size else 0, dtype=np.float64)
 
-    counts = realise(links, last_below, range(realisations), seed=seed).astype(np.int64)
+    counts = realisations_of(links, last_below, range(realisations), seed=seed).astype(np.int64)
     if counts[0] == n:  # the whole lattice is the same in every realisation
         return CriticalCount(value=None, error=None, sites=n, counts=np.array([], np.int64))
     counts = np.maximum(counts + 1, 2)

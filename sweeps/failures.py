@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from factorlab.errors import refusal
+from factorlab.errors import user_message
 from factorlab.formatting import shortened
 from factorlab.storage.files import DamagedFile
 
@@ -58,7 +58,7 @@ def failure(what: str, error: Exception, *expected: type[Exception]) -> Failure:
         error: what it raised.
         expected: exceptions whose message is a sentence for the user.
     """
-    words = str(error) if isinstance(error, (DamagedFile, *expected)) else refusal(error)
+    words = str(error) if isinstance(error, (DamagedFile, *expected)) else user_message(error)
     if words is not None:
         return Failure(what, _line(words))
     kind = type(error).__name__

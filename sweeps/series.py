@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factorlab.errors import INTERRUPTED, UserError, refusal
+from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.provenance import code_record
 from sweeps.execution import cluster
 from sweeps.failures import Failure, failure, show
@@ -90,7 +90,7 @@ def _plan(experiments: Sequence[Experiment], runs: Path, failed: Failed) -> list
         try:
             plans.append(planning.make(experiment, runs))
         except Exception as error:
-            if refusal(error) is not None:
+            if user_message(error) is not None:
                 raise
             failed[experiment.sweep].append(failure("planning", error))
     return plans
@@ -114,9 +114,9 @@ def _run(plan: Plan, how: How, failed: list[Failure], *, first: bool) -> int:
         OSError: the system refused something, and there is no other sweep.
     """
     try:
-        return run_sweep(planning.look_again(plan), how, failed)
+        return run_sweep(planning.refresh(plan), how, failed)
     except Exception as error:
-        alone = len(how.plans) == 1 and refusal(error) is not None
+        alone = len(how.plans) == 1 and user_message(error) is not None
         if alone or (first and isinstance(error, UserError)):
             raise
         failed.append(failure("", error))

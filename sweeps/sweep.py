@@ -13,7 +13,7 @@ from factorlab.errors import UserError
 from factorlab.storage.record import Record
 from sweeps.cli.display import SweepDisplay
 from sweeps.execution import cluster
-from sweeps.execution.measuring import Subject, analyse_all
+from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.work_queue import Outcomes
 from sweeps.failures import Failure, caught
 from sweeps.planning import plan as planning
@@ -24,13 +24,13 @@ from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.replaced import replaced
 from sweeps.reporting.reports import draw
 from sweeps.reporting.summary import conclude, show_plan
-from sweeps.tracking.sync_thread import START_DELAY, Mirror, TrackedTrial
+from sweeps.tracking.sync_thread import START_DELAY, MlflowSync, TrackedTrial
 
 
-def mirror_of(runs: Path, document: planning.SavedPlan) -> Mirror:
+def mirror_of(runs: Path, document: planning.SavedPlan) -> MlflowSync:
     """Return the MLflow mirror of a sweep."""
     content = document.document
-    return Mirror(
+    return MlflowSync(
         runs=runs,
         sweep=document.sweep,
         experiment=content["experiment"],
@@ -109,17 +109,17 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
     planning.save(plan)
     if how.retry_failed:
         for trial in plan.trials:
-            Record(plan.runs, trial.key).forget_failure()
+            Record(plan.runs, trial.key).clear_failure()
     saved = planning.find(plan.runs, plan.experiment.sweep)
     mirror = _start_mirror(saved, failed)
     try:
         outcomes = _train(plan, left, mirror=mirror, how=how)
-        plan = planning.look_again(plan)
+        plan = planning.refresh(plan)
         if not outcomes.interrupted and outcomes.lost is None:
             _measure(plan, how, failed)
         with caught("MLflow", failed):
             if mirror is not None:
-                mirror.look_again()
+                mirror.refresh()
     finally:
         with caught("MLflow", failed):
             if mirror is not None:
@@ -132,7 +132,7 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
     return conclude(plan, outcomes, how.console)
 
 
-def _start_mirror(saved: planning.SavedPlan, failed: list[Failure]) -> Mirror | None:
+def _start_mirror(saved: planning.SavedPlan, failed: list[Failure]) -> MlflowSync | None:
     """Follow a sweep in MLflow; None where that fails, which ends no training."""
     mirror = None
     with caught("MLflow", failed):
@@ -144,7 +144,7 @@ def _start_mirror(saved: planning.SavedPlan, failed: list[Failure]) -> Mirror | 
 def _measure(plan: Plan, how: How, failed: list[Failure]) -> None:
     """Measure the representations that finished trials were to keep."""
     chosen = [
-        Subject(trial.key, trial.name)
+        TrialReference(trial.key, trial.name)
         for trial in plan.trials
         if trial.state == "done" and trial.settings.representations.layers
     ]
@@ -154,7 +154,7 @@ def _measure(plan: Plan, how: How, failed: list[Failure]) -> None:
 
 
 def _draw(
-    saved: planning.SavedPlan, mirror: Mirror | None, how: How, failed: list[Failure]
+    saved: planning.SavedPlan, mirror: MlflowSync | None, how: How, failed: list[Failure]
 ) -> None:
     """Draw the figures and send them to MLflow."""
     drawn: list[Path] = []
@@ -187,7 +187,7 @@ def _begin(plan: Plan, how: How) -> Estimate:
         for other in how.plans:
             if other.pending(retry_failed=how.retry_failed):
                 _check_room(other.experiment)
-        return price(cluster.room(plan.experiment.resources).slots)
+        return price(cluster.capacity(plan.experiment.resources).slots)
 
 
 def _check_room(experiment: Experiment) -> None:
@@ -197,7 +197,7 @@ def _check_room(experiment: Experiment) -> None:
         UserError: none has.
     """
     try:
-        cluster.room(experiment.resources)
+        cluster.capacity(experiment.resources)
     except UserError as error:
         raise UserError(f"{experiment.source}: {error}") from None
 
@@ -206,7 +206,7 @@ def _train(
     plan: Plan,
     left: Estimate,
     *,
-    mirror: Mirror | None,
+    mirror: MlflowSync | None,
     how: How,
 ) -> Outcomes:
     """Run Ray over the pending trials, with a live display, until none can be trained.
@@ -236,8 +236,8 @@ def _train(
             if latest.lost:
                 cluster.disconnect()  # with it go the workers that still train
                 break
-            held = {key for key, end in latest.ended.items() if end == "elsewhere"}
-            plan = planning.look_again(plan)
+            held = {key for key, end in latest.ended.items() if end == "locked"}
+            plan = planning.refresh(plan)
             free = {"new", "resumable", "damaged"}
             packs = [(t,) for t in plan.trials if t.key in held and t.state in free]
             if latest.interrupted:

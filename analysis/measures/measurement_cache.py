@@ -27,7 +27,7 @@ SCORES, SHARES = 6, 15
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class CachedMeasures:
     """A layer at one step."""
 
     labels: Floats
@@ -69,7 +69,7 @@ def keep(record: Record, layer: str, step: int, measures: Measures) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def read(record: Path, layer: str, step: int) -> Snapshot | None:
+def read(record: Path, layer: str, step: int) -> CachedMeasures | None:
     """Return what was kept of a layer at a step; None where it was not measured.
 
     Args:
@@ -84,7 +84,7 @@ def read(record: Path, layer: str, step: int) -> Snapshot | None:
     if arrays is None:
         return None
     holes = [arrays.pop(name) for name in sorted(arrays) if name.startswith("diagram_")]
-    return Snapshot(diagrams=tuple(holes), **arrays)
+    return CachedMeasures(diagrams=tuple(holes), **arrays)
 
 
 def _path(folder: Path, layer: str, step: int) -> Path:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from analysis.plotting.style import look
+from analysis.plotting.style import line_style
 
 HOLES = ("pieces", "loops", "voids")
 """What holes of dimension 0, 1 and 2 are."""
@@ -40,7 +40,7 @@ def draw(
     for k, (diagram, number, label) in enumerate(zip(diagrams, numbers, labels, strict=True)):
         longest = np.argsort(diagram[:, 0] - diagram[:, 1], kind="stable")
         counts = np.isin(np.arange(len(diagram)), longest[:number])
-        colour, marker = look(k)
+        colour, marker = line_style(k)
         for mask, face in ((~counts, "none"), (counts, colour)):
             axes.plot(*diagram[mask].T, ls="", marker=marker, mfc=face, mec=colour, ms=size)
         axes.plot([], [], ls="", marker=marker, color=colour, label=label)

@@ -26,7 +26,7 @@ def title(axes: Axes, letter: str, text: str) -> None:
     axes.set_title(rf"$\bf{{{letter}}}$   {text}", loc="left")
 
 
-def look(index: int) -> tuple[str, str]:
+def line_style(index: int) -> tuple[str, str]:
     """Colour and marker of the index-th curve; 49 curves differ in one of them."""
     turn = index // len(COLOURS)  # the colours begin anew with other markers
     return COLOURS[index % len(COLOURS)], MARKERS[(index + turn) % len(MARKERS)]

@@ -12,7 +12,7 @@ from analysis.figures._grid import COLUMNS, Setting, chosen_rows, in_words
 from analysis.plotting import axis_labels
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.notes import note, unfinished
-from analysis.plotting.style import look
+from analysis.plotting.style import line_style
 from analysis.tables.selection import require
 from factorlab.config import Settings
 
@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame, options: Options) -> Drawing:
         figure = Figure(figsize=(4.6, 3.6), layout="constrained")
         axes = figure.subplots()
         for index, (group, trials) in enumerate(rows.groupby("group", sort=False)):
-            colour, marker = look(index)
+            colour, marker = line_style(index)
             x, y = (
                 trials[m] * (100 if axis_labels.is_share(m) else 1) for m in (options.x, options.y)
             )

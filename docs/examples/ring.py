@@ -15,7 +15,7 @@ STRIPE = 1.0
 READ = read_shape  # the centre of the outline's box, as for bumps
 
 
-def darkness(along_x: Tensor, along_y: Tensor) -> Tensor:
+def intensity(along_x: Tensor, along_y: Tensor) -> Tensor:
     """A Gaussian of the distance from the circle; the distances come in units of 4 sigma^2."""
     radius = (along_x + along_y).sqrt()
     return (-4 * (radius - 1) ** 2).exp()

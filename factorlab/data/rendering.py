@@ -32,7 +32,7 @@ def render(labels: Tensor, data: DataSettings) -> Tensor:
 
     With both coordinates in the frame an image shows what its family looks like. With one of them
     it shows one stripe, ``1 - c g`` with the Gaussian profile ``g = exp(-(p - mu)^2 /
-    (4 sigma^2))`` at the pixel coordinates p = 1 .. N [W section 2] and c of the look; with none
+    (4 sigma^2))`` at the pixel coordinates p = 1 .. N [W section 2] and c of the label; with none
     it is blank: an image has as many dimensions as coordinates inside (our reading of [F] Fig. 9).
 
     Args:
@@ -42,12 +42,12 @@ def render(labels: Tensor, data: DataSettings) -> Tensor:
     Returns:
         (B, 1, N, N), values in [0, 1], of the labels' dtype and device.
     """
-    look, inside = families.of(data.family), _inside(labels, data)
+    family, inside = families.of(data.family), _inside(labels, data)
     distances = _distances(labels, data)
     along_x, along_y = distances[:, 0, None, :], distances[:, 1, :, None]  # (B, 1, N), (B, N, 1)
-    both = look.darkness(along_x, along_y)
+    both = family.intensity(along_x, along_y)
     in_x, in_y = inside[:, 0, None, None], inside[:, 1, None, None]
-    stripe = look.STRIPE * ((-along_x).exp() * in_x + (-along_y).exp() * in_y)
+    stripe = family.STRIPE * ((-along_x).exp() * in_x + (-along_y).exp() * in_y)
     return (1 - torch.where(in_x & in_y, both, stripe))[:, None]
 
 

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from factorlab.config import RunSettings
 from factorlab.data import lattice
 from factorlab.data.lattice import Labels
-from factorlab.model.cuda_graph import replayed
+from factorlab.model.cuda_graph import with_cuda_graph
 from factorlab.model.diffusion import Diffusion, SampleNoise
-from factorlab.model.unet import tapped
+from factorlab.model.unet import capture_activations
 from factorlab.seeding import Stream, integer
 from factorlab.storage.files import DamagedFile, digest, naming, read_json, sync, write_json
 
@@ -109,10 +109,10 @@ def _write(
     files["labels"].append(labels)
     device, batch = next(model.parameters()).device, settings.evaluation.batch_size
 
-    def hear(layer: str, output: Tensor) -> None:
+    def callback(layer: str, output: Tensor) -> None:
         files[layer].append(output.flatten(1).to("cpu", torch.float16).numpy())
 
-    denoise = replayed(model, device)
+    denoise = with_cuda_graph(model, device)
     for start in range(0, len(labels), batch):
         part = torch.from_numpy(labels[start : start + batch]).to(device, torch.float32)
         places = range(start, start + len(part))
@@ -122,7 +122,7 @@ def _write(
         x_0 = diffusion.sample(denoise, part, sample, settings.data.size)
         t = torch.full((len(part),), wanted.time, device=device)
         x_t = diffusion.add_noise(x_0, t, SampleNoise(again, settings.data.size, device).draw())
-        with tapped(model, wanted.layers, hear), torch.no_grad():
+        with capture_activations(model, wanted.layers, callback), torch.no_grad():
             model(x_t, t, part)
 
 

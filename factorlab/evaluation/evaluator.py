@@ -20,8 +20,8 @@ from factorlab.data import lattice
 from factorlab.data.dataset import Dataset, evaluation_labels
 from factorlab.data.lattice import Labels, Mask
 from factorlab.data.rendering import render, to_8_bit, to_model
-from factorlab.label_reader import Readings
-from factorlab.model.cuda_graph import replayed
+from factorlab.label_reader import LabelPredictions
+from factorlab.model.cuda_graph import with_cuda_graph
 from factorlab.model.diffusion import Diffusion
 from factorlab.seeding import Stream, generator, integer, sequence
 
@@ -45,7 +45,7 @@ class Outcome:
     """The labels read off them, (K, 2), NaN where none."""
 
 
-def within_a_pixel(readings: Readings, labels: Labels, period: int | None) -> Mask:
+def within_a_pixel(readings: LabelPredictions, labels: Labels, period: int | None) -> Mask:
     """Return which coordinates are read right, (B, 2) ([W] eq. 1, its two factors).
 
     Args:
@@ -60,7 +60,7 @@ def within_a_pixel(readings: Readings, labels: Labels, period: int | None) -> Ma
     return right
 
 
-def score(readings: Readings, labels: Labels, period: int | None) -> Metrics:
+def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Metrics:
     """Return accuracy and failure modes.
 
     Returns:
@@ -105,7 +105,7 @@ class Evaluator:
     def _period(self) -> int | None:
         return self.settings.data.size if self.settings.data.periodic else None
 
-    def _scores(self, images: NDArray[np.uint8]) -> tuple[Metrics, Readings]:
+    def _scores(self, images: NDArray[np.uint8]) -> tuple[Metrics, LabelPredictions]:
         """Return the metrics of images of the evaluation labels, whole and by part."""
         data = self.settings.data
         readings = label_reader.read(images, families.of(data.family).READ, periodic=data.periodic)
@@ -133,7 +133,7 @@ class Evaluator:
         """Return generated images of all evaluation labels, (B, N, N), 8-bit."""
         labels = torch.from_numpy(self.labels).to(self.device, torch.float32)
         size, batch = self.settings.data.size, self.settings.evaluation.batch_size
-        denoise = replayed(model, self.device)
+        denoise = with_cuda_graph(model, self.device)
         batches = [
             to_8_bit(
                 self.diffusion.sample(

@@ -22,7 +22,7 @@ HEADER = 34
 
 
 def _tile(image: NDArray[np.uint8], label: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return an enlarged image with a ring at the true label."""
+    """Return an upsample image with a ring at the true label."""
     n = len(image)
     large = cv2.resize(image, (TILE, TILE), interpolation=cv2.INTER_NEAREST)
     colour = cv2.cvtColor(large, cv2.COLOR_GRAY2BGR)

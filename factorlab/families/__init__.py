@@ -1,10 +1,15 @@
-"""What 2D examples look like: one module each, found by its name.
+"""Data families: what 2D examples look like. One module each, found by its name.
 
-To add a data-set family, add a module here. It has a `TITLE`, for legends; `darkness`, which draws;
-`STRIPE`, how dark a single stripe beside it is; `READ`, which reads the label off an image; and
-`VERSION`, to be raised whenever one of these changes. Its name is then a value of `data.family`,
-and with `+stripes` behind it another. Nothing else is to be touched. Names that start with an
-underscore are helpers.
+To add a data family, add a module here with these names:
+
+- `TITLE`: its name in legends.
+- `intensity`: draws the examples.
+- `STRIPE`: how dark a single stripe beside them is.
+- `READ`: reads the label off an image.
+- `VERSION`: raised whenever one of these changes.
+
+The module's name is then a value of `data.family`, alone and followed by `+stripes`. No other file
+needs a change. Modules whose names start with an underscore are helpers.
 """
 
 from __future__ import annotations
@@ -19,13 +24,13 @@ if TYPE_CHECKING:
     from factorlab.label_reader import Reader
 
 STRIPES = "stripes"
-"""The family of 1D stripes alone, and what it is called beside a look: `bump+stripes`."""
+"""The family of 1D stripes alone, and its suffix beside another family: `bump+stripes`."""
 
 _ALONE = "sos"
-"""The look on which a model of stripes alone is tested ([F] Fig. 4)."""
+"""The family on which a model of stripes alone is tested ([F] Fig. 4)."""
 
 
-class Look(Protocol):
+class DataFamily(Protocol):
     """What a module of this folder provides."""
 
     TITLE: str
@@ -40,7 +45,7 @@ class Look(Protocol):
     READ: Reader
     """Reads the label off an 8-bit image."""
 
-    def darkness(self, along_x: Tensor, along_y: Tensor) -> Tensor:
+    def intensity(self, along_x: Tensor, along_y: Tensor) -> Tensor:
         """Draw 2D examples.
 
         Args:
@@ -55,21 +60,21 @@ class Look(Protocol):
 
 
 def available() -> tuple[str, ...]:
-    """Return the names of all looks, sorted; none is imported."""
+    """Return the names of all families of 2D examples, sorted; none is imported."""
     modules = pkgutil.iter_modules(__path__)
     return tuple(sorted(m.name for m in modules if not m.name.startswith("_")))
 
 
 def families() -> tuple[str, ...]:
     """Return the values that `data.family` can have."""
-    looks = available()
-    return (*looks, *(f"{look}+{STRIPES}" for look in looks), STRIPES)
+    names = available()
+    return (*names, *(f"{name}+{STRIPES}" for name in names), STRIPES)
 
 
-def of(family: str) -> Look:
-    """Return how the 2D examples of a family look; stripes alone are tested on sums of stripes."""
+def of(family: str) -> DataFamily:
+    """Return the module of a family; stripes alone are tested on sums of stripes."""
     name = _ALONE if family == STRIPES else family.removesuffix(f"+{STRIPES}")
-    return cast("Look", importlib.import_module(f"{__name__}.{name}"))
+    return cast("DataFamily", importlib.import_module(f"{__name__}.{name}"))
 
 
 def titles() -> dict[str, str]:

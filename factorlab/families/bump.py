@@ -18,6 +18,6 @@ STRIPE = 1.0
 READ = read_shape
 
 
-def darkness(along_x: Tensor, along_y: Tensor) -> Tensor:
+def intensity(along_x: Tensor, along_y: Tensor) -> Tensor:
     """The product of both profiles."""
     return (-along_x).exp() * (-along_y).exp()

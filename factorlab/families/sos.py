@@ -18,6 +18,6 @@ STRIPE = 0.5
 READ = read_stripes
 
 
-def darkness(along_x: Tensor, along_y: Tensor) -> Tensor:
+def intensity(along_x: Tensor, along_y: Tensor) -> Tensor:
     """The mean of both profiles."""
     return ((-along_x).exp() + (-along_y).exp()) / 2

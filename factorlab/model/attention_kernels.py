@@ -348,7 +348,7 @@ def backward(
     qkv: Floats,
     out: Floats,
     log_totals: Floats,
-    out_slopes: Floats,
+    grad_out: Floats,
     qkv_slopes: Floats,
     channels: tuple[float, ...],
 ) -> None:
@@ -358,7 +358,7 @@ def backward(
         qkv: as in `forward`, as are `out`, `log_totals` and `channels`.
         out: what `forward` wrote.
         log_totals: what `forward` wrote.
-        out_slopes: (B, L, C), the gradient with respect to `out`.
+        grad_out: (B, L, C), the gradient with respect to `out`.
         qkv_slopes: (B, L, 3 C), written.
         channels: any tuple of length D.
     """
@@ -376,7 +376,7 @@ def backward(
             totals[:L] = log_totals[b, h]
             for c in range(D):
                 for j in range(L):
-                    o[j, c] = out_slopes[b, j, h * D + c]
+                    o[j, c] = grad_out[b, j, h * D + c]
                     delta[j] += o[j, c] * out[b, j, h * D + c]
             for first in range(0, L, ROWS):
                 arrays = (q, k, v, o, totals, delta, dk, dv, sums)

@@ -26,7 +26,7 @@ class _Recording:
     output: Tensor | None = None
 
 
-class Replayed:
+class CudaGraph:
     """A function of tensors on a GPU that is replayed once it is known.
 
     It must do the same whenever it is called, whatever the numbers in its inputs, with no number
@@ -77,6 +77,6 @@ class Replayed:
         known.graph = graph
 
 
-def replayed(work: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
+def with_cuda_graph(work: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
     """Return a function that does the same, replayed where the device is a GPU."""
-    return Replayed(work) if device.type == "cuda" else work
+    return CudaGraph(work) if device.type == "cuda" else work

@@ -25,7 +25,7 @@ WIDE = 32
 16, and as much slower below; at N = 32 there is no clear difference."""
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
-"""Named outputs that `tapped` can read; `layer4` is the papers' representation."""
+"""Named outputs that `capture_activations` can read; `layer4` is the papers' representation."""
 
 
 def sinusoidal(position: Tensor, length: int) -> Tensor:
@@ -45,7 +45,7 @@ def sinusoidal(position: Tensor, length: int) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
-def enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Return images (B, C, h, w) in another size, bilinear with corners on corners.
 
     On a GPU as two matrix products: PyTorch's own adds up its gradient in any order.
@@ -60,7 +60,7 @@ def enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x
 
 
-def halved(x: Tensor) -> Tensor:
+def max_pool(x: Tensor) -> Tensor:
     """Return images (B, C, H, W) at half their side, rounded up, each pixel the largest of four.
 
     On a GPU not by PyTorch's own, whose gradient has no deterministic form there; equal pixels
@@ -145,7 +145,7 @@ class Down(Block):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return (B, C_out, ceil(H / 2), ceil(W / 2))."""
-        return super().forward(halved(x), condition)
+        return super().forward(max_pool(x), condition)
 
 
 class Up(Block):
@@ -158,7 +158,7 @@ class Up(Block):
         """Return (B, C_out, H, W) from x (B, C_x, h, w) and the skip (B, C_in - C_x, H, W)."""
         assert skip is not None
         height, width = skip.shape[-2:]
-        return super().forward(torch.cat([skip, enlarged(x, (height, width))], dim=1), condition)
+        return super().forward(torch.cat([skip, upsample(x, (height, width))], dim=1), condition)
 
 
 class UNet(nn.Module):
@@ -212,8 +212,8 @@ class UNet(nn.Module):
 
 
 @contextmanager
-def tapped(
-    model: nn.Module, layers: Iterable[str], hear: Callable[[str, Tensor], None]
+def capture_activations(
+    model: nn.Module, layers: Iterable[str], callback: Callable[[str, Tensor], None]
 ) -> Iterator[None]:
     """Tell a function what named layers put out, at every call of the model.
 
@@ -222,12 +222,12 @@ def tapped(
     Args:
         model: a UNet.
         layers: members of `LAYERS`.
-        hear: gets a layer's name and its output, (B, C, H, W), without its history.
+        callback: gets a layer's name and its output, (B, C, H, W), without its history.
     """
 
     def hook_of(layer: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:  # noqa: ANN401
-            hear(layer, output.detach())
+            callback(layer, output.detach())
 
         return hook
 

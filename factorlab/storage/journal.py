@@ -112,7 +112,7 @@ class Journal:
         points, self.length = read(self.path)
         self._points = {point.step: point for point in points}
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Write the file anew if it is not what was read and appended, as a worn disk has it."""
         content = b"".join(_encode(self._points[step]) for step in sorted(self._points))
         if not self.path.exists() or self.path.read_bytes() != content:

@@ -108,7 +108,7 @@ class Record:
         if not known:
             write_json(self.path / "config.json", document)
 
-    def tidy(self) -> None:
+    def remove_temporary_files(self) -> None:
         """Delete what a process that was killed while it wrote has left."""
         for leftover in self.path.rglob(".*.tmp"):
             leftover.unlink(missing_ok=True)
@@ -153,7 +153,7 @@ class Record:
     def _journal_digest(self) -> str | None:
         return digest(self.journal) if self.journal.exists() else None
 
-    def forget_result(self) -> None:
+    def clear_result(self) -> None:
         """Let a trial be trained whose result is damaged."""
         (self.path / "result.json").unlink(missing_ok=True)
 
@@ -178,7 +178,7 @@ class Record:
         document = {"key": self.key, "reason": reason, "step": step, "time": time.time()}
         write_json(self.path / "failure.json", document)
 
-    def forget_failure(self) -> None:
+    def clear_failure(self) -> None:
         """Let a failed trial be tried again."""
         (self.path / "failure.json").unlink(missing_ok=True)
 

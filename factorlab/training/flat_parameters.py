@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Layout:
+class FlatParameters:
     """Where each weight of a network lies in the vector.
 
     Kernels of convolutions keep their order in memory, with the channels first or last: it decides

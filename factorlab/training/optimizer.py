@@ -29,7 +29,7 @@ LOWEST_BETA_1, HIGHEST_BETA_1 = 0.85, 0.95
 
 
 @dataclass(frozen=True)
-class Rates:
+class ScheduleValues:
     """What changes from step to step."""
 
     learning_rate: float
@@ -37,7 +37,7 @@ class Rates:
     """Decay of the first moment."""
 
 
-def rates(settings: TrainingSettings, step: int) -> Rates:
+def schedule_values(settings: TrainingSettings, step: int) -> ScheduleValues:
     """Return the rates of an optimizer step, counted from 0.
 
     Constant, or one cycle (Smith and Topin 2018): along half a cosine from a 25th of the peak up
@@ -45,7 +45,7 @@ def rates(settings: TrainingSettings, step: int) -> Rates:
     """
     peak = settings.learning_rate
     if settings.schedule == "constant":
-        return Rates(peak, BETA_1)
+        return ScheduleValues(peak, BETA_1)
     low, top = peak / 25, RISING * settings.steps - 1  # top: the step of the peak
     if step <= top:
         share, start, end = step / top, low, peak
@@ -55,11 +55,11 @@ def rates(settings: TrainingSettings, step: int) -> Rates:
         start, end = peak, low / 1e4
         beta_start, beta_end = LOWEST_BETA_1, HIGHEST_BETA_1
     left = (1 + math.cos(math.pi * share)) / 2
-    return Rates(end + (start - end) * left, beta_end + (beta_start - beta_end) * left)
+    return ScheduleValues(end + (start - end) * left, beta_end + (beta_start - beta_end) * left)
 
 
 @dataclass(frozen=True)
-class Factors:
+class AdamWCoefficients:
     """What an optimizer step multiplies with: numbers, or tensors without dimensions on a GPU."""
 
     gradient: float | Tensor
@@ -75,11 +75,11 @@ class Factors:
     """Of the moments' quotient, what is added to the weights."""
 
 
-def factors(settings: TrainingSettings, step: int) -> Factors:
+def adamw_coefficients(settings: TrainingSettings, step: int) -> AdamWCoefficients:
     """Return the factors of an optimizer step, counted from 0, as numbers."""
-    now = rates(settings, step)
+    now = schedule_values(settings, step)
     first_share, second_share = (1 - beta ** (step + 1) for beta in (now.beta_1, BETA_2))
-    return Factors(
+    return AdamWCoefficients(
         gradient=1 - now.beta_1,
         spread=math.sqrt(second_share),
         keep=1 - now.learning_rate * settings.weight_decay,
@@ -87,19 +87,19 @@ def factors(settings: TrainingSettings, step: int) -> Factors:
     )
 
 
-class FactorTable:
+class CoefficientTable:
     """The factors of all steps of a run, on its device, and how many were taken."""
 
     def __init__(self, settings: TrainingSettings, device: torch.device) -> None:
-        rows = [astuple(factors(settings, step)) for step in range(settings.steps)]
+        rows = [astuple(adamw_coefficients(settings, step)) for step in range(settings.steps)]
         self._rows = torch.tensor(rows, dtype=torch.float32, device=device)
         self._next = torch.zeros(1, dtype=torch.int64, device=device)
 
-    def take(self) -> Factors:
+    def take(self) -> AdamWCoefficients:
         """Return the factors of the next step."""
         row = self._rows[self._next][0]
         self._next += 1
-        return Factors(*row.unbind())
+        return AdamWCoefficients(*row.unbind())
 
     def seek(self, step: int) -> None:
         """Go to a step, counted from 0."""
@@ -112,7 +112,7 @@ class AdamW:
     def __init__(self, weights: Tensor) -> None:
         self.first, self.second = torch.zeros_like(weights), torch.zeros_like(weights)
 
-    def update(self, weights: Tensor, gradient: Tensor, now: Factors) -> None:
+    def update(self, weights: Tensor, gradient: Tensor, now: AdamWCoefficients) -> None:
         """Change weights (P,) in place by a step along a gradient (P,)."""
         vectors = (weights, gradient, self.first, self.second)
         at_once = len(weights) if weights.is_cuda else CACHED

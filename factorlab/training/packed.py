@@ -16,14 +16,14 @@ from torch.func import functional_call, vmap
 from factorlab import heartbeat
 from factorlab.config import RunSettings
 from factorlab.data.dataset import Dataset
-from factorlab.model.cuda_graph import Replayed
+from factorlab.model.cuda_graph import CudaGraph
 from factorlab.model.diffusion import Diffusion
-from factorlab.training.step import Learner, TrainingState
+from factorlab.training.step import TrainingState, TrainingStep
 
 log = logging.getLogger(__name__)
 
 
-class Ensemble:
+class PackedTraining:
     """Networks of one shape that take their steps together.
 
     On a CPU as one batched program, forward and backward, where there are several. On a GPU as
@@ -31,7 +31,7 @@ class Ensemble:
     most of a GPU idle, and each computes the same bits as alone.
     """
 
-    def __init__(self, learners: Sequence[Learner]) -> None:
+    def __init__(self, learners: Sequence[TrainingStep]) -> None:
         self.learners = tuple(learners)
         states = [learner.state for learner in learners]
         device = states[0].weights.device
@@ -91,7 +91,7 @@ class Ensemble:
 
     def _recorded(self) -> Callable[[], Tensor]:
         """Return the way to learn on a GPU, to be recorded anew."""
-        return Replayed(self._side_by_side, [learner.state.generator for learner in self.learners])
+        return CudaGraph(self._side_by_side, [learner.state.generator for learner in self.learners])
 
     def _side_by_side(self) -> Tensor:
         """Learn on as many streams as networks; returns the losses, (K,)."""
@@ -108,7 +108,7 @@ class Ensemble:
 
     def _batched(self) -> Tensor:
         """Learn as one program; returns the losses, (K,)."""
-        inputs, targets = zip(*(learner.posed() for learner in self.learners), strict=True)
+        inputs, targets = zip(*(learner.make_batch() for learner in self.learners), strict=True)
         stacked = [torch.stack(tensors) for tensors in zip(*inputs, strict=True)]
         predictions: Tensor = vmap(lambda w, *x: functional_call(self._model, w, x))(
             self._weights, *stacked
@@ -133,6 +133,6 @@ def train(
     Yields:
         The loss after every step, a scalar on the device; `state.step` counts the steps done.
     """
-    ensemble = Ensemble([Learner(state, settings, dataset, diffusion, device)])
+    ensemble = PackedTraining([TrainingStep(state, settings, dataset, diffusion, device)])
     while state.step < settings.training.steps:
         yield ensemble.step()[0]

@@ -20,8 +20,8 @@ from factorlab.data.rendering import render, to_model
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import UNet
 from factorlab.seeding import Stream, generator, integer
-from factorlab.training.flat_parameters import Layout
-from factorlab.training.optimizer import AdamW, FactorTable, factors
+from factorlab.training.flat_parameters import FlatParameters
+from factorlab.training.optimizer import AdamW, CoefficientTable, adamw_coefficients
 
 
 class TrainingState:
@@ -34,12 +34,12 @@ class TrainingState:
             self.model = UNet(settings.model).to(device)
         if device.type == "cuda":
             self.model.to(memory_format=torch.channels_last)  # as tensor cores want them
-        self.layout = Layout(self.model)
+        self.layout = FlatParameters(self.model)
         self.weights = self.layout.join([*self.model.parameters()]).detach()
         self.layout.attach(self.model, self.weights)
         self.optimizer, self._training = AdamW(self.weights), settings.training
         # A recorded step can take no number from the host.
-        self._table = FactorTable(self._training, device) if device.type == "cuda" else None
+        self._table = CoefficientTable(self._training, device) if device.type == "cuda" else None
         self.ema = settings.training.ema
         self.average = self.weights.clone() if self.ema > 0 else None
         self.generator = generator(settings.seed, Stream.BATCHES, device)
@@ -66,7 +66,7 @@ class TrainingState:
         Args:
             gradient: of the loss with respect to the weights, (P,).
         """
-        now = self._table.take() if self._table else factors(self._training, self.step)
+        now = self._table.take() if self._table else adamw_coefficients(self._training, self.step)
         self.optimizer.update(self.weights, gradient, now)
         if self.average is not None:
             self.average.lerp_(self.weights, 1 - self.ema if self.step > 0 else 1.0)
@@ -110,7 +110,7 @@ class Batch:
     """Of x_0's shape."""
 
 
-class Learner:
+class TrainingStep:
     """One run that trains: its state, and where its batches come from.
 
     A batch is labels drawn with replacement, uniformly unless `stripe_share` says otherwise, each
@@ -154,7 +154,7 @@ class Learner:
         noise = torch.randn((len(c), 1, settings.data.size, settings.data.size), **draw)
         return Batch(to_model(render(c, settings.data)), c, t, noise)
 
-    def posed(self) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    def make_batch(self) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """Return the next batch as the network meets it, ((x_t, t, labels), target)."""
         batch, diffusion = self.draw(), self.diffusion
         x_t = diffusion.add_noise(batch.x_0, batch.t, batch.noise)
@@ -167,12 +167,12 @@ class Learner:
         Returns:
             The loss, a scalar.
         """
-        inputs, target = self.posed()
+        inputs, target = self.make_batch()
         size = -(-len(target) // self.parts)
         first, *others = zip(*(tensor.split(size) for tensor in (*inputs, target)), strict=True)
-        loss, slope = self._slope(first, len(target), self._gradient)
+        loss, slope = self._loss_and_grad(first, len(target), self._gradient)
         for part in others:
-            more_loss, more_slope = self._slope(part, len(target))
+            more_loss, more_slope = self._loss_and_grad(part, len(target))
             loss, slope = loss + more_loss, slope.add_(more_slope)
         try:
             self.state.learn(slope)
@@ -180,7 +180,7 @@ class Learner:
             raise RuntimeError(f"no memory within an optimizer step: {error}") from None
         return loss
 
-    def _slope(
+    def _loss_and_grad(
         self, part: Sequence[Tensor], whole: int, out: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of a part of a batch and its gradient, (P,), as shares of the whole's.

@@ -112,7 +112,7 @@ class SweepDisplay:
         self.running.pop(key, None)
 
     def ended(self, key: str, outcome: str, accuracy: float | None = None) -> None:
-        """Note that a trial is over: `done`, `failed`, or `elsewhere` when another trains it."""
+        """Note that a trial is over: `done`, `failed`, or `locked` when another trains it."""
         trial = self.running.pop(key, None)
         self._seconds.pop(key, None)
         if trial is not None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from factorlab.errors import INTERRUPTED, UserError, refusal
+from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.formatting import first_of
 from factorlab.system import cache_folder
 from sweeps.cli import percolate
@@ -318,7 +318,7 @@ def main() -> None:
         typer.echo(f"factorlab: {message} (see factorlab --help)", err=True)
         sys.exit(2)
     except OSError as error:
-        reason = refusal(error)
+        reason = user_message(error)
         if reason is None:
             raise
         typer.echo(f"factorlab: {reason}", err=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from factorlab.errors import UserError, refusal
+from factorlab.errors import UserError, user_message
 from factorlab.storage.files import can_write
 from factorlab.system.cores import usable
 from sweeps.planning.experiment import Resources
@@ -108,7 +108,7 @@ def connect(address: str | None) -> None:
             **quiet,
         )
     except Exception as error:  # Ray raises no other where one of its processes does not start
-        if refusal(error) is not None:
+        if user_message(error) is not None:
             raise
         raise UserError(f"Ray does not start on this machine: {reason(error)}") from None
 
@@ -176,7 +176,7 @@ def _job(*, local: bool) -> Any:  # noqa: ANN401 - Ray has no types
 
 
 @dataclass(frozen=True)
-class Room:
+class Capacity:
     """The room of the cluster that is connected."""
 
     resources: dict[str, float]
@@ -186,7 +186,7 @@ class Room:
     """How many of them fit at a time."""
 
 
-def room(wanted: Resources) -> Room:
+def capacity(wanted: Resources) -> Capacity:
     """Return how many trials, or packs, fit on the cluster that is connected.
 
     Raises:
@@ -205,7 +205,7 @@ def room(wanted: Resources) -> Room:
             " and ".join(f"{node.get(k, 0):g} {k}" for k in resources) for node in nodes
         )
         raise UserError(f"{asked}: no machine of the cluster has as much; they have {has}")
-    return Room(resources, slots)
+    return Capacity(resources, slots)
 
 
 def disconnect() -> None:

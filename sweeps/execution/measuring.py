@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factorlab.errors import UserError, refusal
+from factorlab.errors import UserError, user_message
 from factorlab.provenance.sources import Sources, at_start, explain
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
@@ -19,7 +19,7 @@ from sweeps.planning import plan
 
 
 @dataclass(frozen=True)
-class Subject:
+class TrialReference:
     """A trial to analyse."""
 
     key: str
@@ -27,7 +27,7 @@ class Subject:
     """For people."""
 
 
-def subjects(runs: Path, name: str, profile: str | None = None) -> list[Subject]:
+def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialReference]:
     """Return the trials of a sweep, or one trial by the start of its key.
 
     Raises:
@@ -39,9 +39,9 @@ def subjects(runs: Path, name: str, profile: str | None = None) -> list[Subject]
     if len(found) > 1:
         raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give more of it")
     if found:
-        return [Subject(found[0], found[0][:12])]
+        return [TrialReference(found[0], found[0][:12])]
     saved = plan.find(runs, name, profile)
-    return [Subject(record.key, trial) for trial, record in saved.records()]
+    return [TrialReference(record.key, trial) for trial, record in saved.records()]
 
 
 def analyse(
@@ -73,7 +73,7 @@ def analyse(
     except (ValueError, DamagedFile) as error:
         return steps, str(error)
     except OSError as error:
-        reason = refusal(error)
+        reason = user_message(error)
         if reason is None:
             raise
         return steps, reason
@@ -90,20 +90,20 @@ def measured(record: Record, layer: str) -> bool:
 class _Left:
     """What is left to measure of some trials."""
 
-    layers: dict[Subject, tuple[str, ...]]
+    layers: dict[TrialReference, tuple[str, ...]]
     """Of each trial of which something is."""
 
     before: int
     """Trials that have all their measures."""
 
-    problems: dict[Subject, str]
+    problems: dict[TrialReference, str]
     """Why a trial cannot be measured."""
 
 
-def _look(chosen: Sequence[Subject], runs: Path, layer: str | None) -> _Left:
+def _look(chosen: Sequence[TrialReference], runs: Path, layer: str | None) -> _Left:
     """Return what is left of one layer, or of all that each trial kept."""
-    left: dict[Subject, tuple[str, ...]] = {}
-    problems: dict[Subject, str] = {}
+    left: dict[TrialReference, tuple[str, ...]] = {}
+    problems: dict[TrialReference, str] = {}
     before = 0
     for subject in chosen:
         record = Record(runs, subject.key)
@@ -124,7 +124,7 @@ def _look(chosen: Sequence[Subject], runs: Path, layer: str | None) -> _Left:
 
 
 def analyse_all(
-    chosen: Sequence[Subject],
+    chosen: Sequence[TrialReference],
     runs: Path,
     *,
     layer: str | None = None,
@@ -148,7 +148,7 @@ def analyse_all(
         Whether all of them have their measures.
     """
 
-    def say(subject: Subject, outcome: str) -> None:
+    def say(subject: TrialReference, outcome: str) -> None:
         console.print(f"{subject.name}: {outcome}", highlight=False, soft_wrap=True)
 
     left = _look(chosen, runs, layer)

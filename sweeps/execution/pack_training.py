@@ -16,9 +16,9 @@ from factorlab.provenance import code_record, sources
 from factorlab.provenance.sources import Sources
 from factorlab.storage.record import Busy
 from factorlab.trial import Trial, run_together
-from factorlab.trial_runner import Progress
+from factorlab.trial_runner import ProgressEvent
 from sweeps.execution.watchdog import Watchdog
-from sweeps.execution.work_queue import At, Ended, Task
+from sweeps.execution.work_queue import Ended, RunProgress, Task
 
 
 def prepare() -> Sources:
@@ -33,7 +33,7 @@ def prepare() -> Sources:
     return found
 
 
-def train(tasks: Sequence[Task], timeout: float) -> Generator[At | Ended, None, None]:
+def train(tasks: Sequence[Task], timeout: float) -> Generator[RunProgress | Ended, None, None]:
     """Train trials together, yielding how far each is after every step, and when it ended.
 
     Closing the iterator saves a checkpoint of each that has not ended.
@@ -50,13 +50,13 @@ def train(tasks: Sequence[Task], timeout: float) -> Generator[At | Ended, None, 
     with watched, closing(run_together(trials)) as events:
         for event in events:
             key = event.trial.identity.key
-            if isinstance(event, Progress):
+            if isinstance(event, ProgressEvent):
                 accuracy[key] = event.accuracy
-                yield At(key, event.step, event.steps, event.accuracy)
+                yield RunProgress(key, event.step, event.steps, event.accuracy)
             elif isinstance(event.error, TrialFailed):  # trying again would repeat it
                 yield Ended(key, "failed")
             elif isinstance(event.error, Busy):
-                yield Ended(key, "elsewhere")
+                yield Ended(key, "locked")
             else:
                 yield Ended(key, "done", accuracy.get(key))
     _freeze()

@@ -40,7 +40,7 @@ def train_one(options: Sequence[str], runs: Path, console: Console) -> dict[str,
         assign(nested, key, value, f"--set {key}")
     trial = Trial(parse(nested, "--set"), runs)
     console.print(f"record: {trial.record.path}", highlight=False, soft_wrap=True)
-    trial.record.forget_failure()
+    trial.record.clear_failure()
     stop: list[int] = []
 
     def request(number: int, _frame: FrameType | None) -> None:

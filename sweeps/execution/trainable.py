@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import ray
 from ray import tune
 
-from factorlab.errors import UserError, refusal, without_room
+from factorlab.errors import UserError, disk_full, user_message
 from factorlab.provenance.sources import SourcesChangedError
-from sweeps.execution.work_queue import At, Ended, Pack
+from sweeps.execution.work_queue import Ended, Pack, RunProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,16 +120,16 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         Raises:
             Exception: it is our own mistake.
         """
-        reason = refusal(error)
+        reason = user_message(error)
         if reason is None:
             raise error
         path = str(getattr(error, "filename", None))
         trial = next((task.key for task in self._pack if task.key in path), None)
         ended = []
-        if trial is None or without_room(error):  # the next trial would meet the same
+        if trial is None or disk_full(error):  # the next trial would meet the same
             self._broken = reason
         else:
-            ended = [Ended(trial, "refused", reason=reason)]
+            ended = [Ended(trial, "io_error", reason=reason)]
         ray.get(self._work.leave.remote(self.trial_id, [*self._settled, *ended]))
         self._settled, self._pack, self._training = [], (), self._train(())
         return _report(ended, broken=self._broken, done=bool(self._broken))
@@ -138,7 +138,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         """Train, and return the report."""
         ended: list[Ended] = []
         while True:
-            at: dict[str, At] = {}
+            at: dict[str, RunProgress] = {}
             for event in self._training:
                 if isinstance(event, Ended):
                     at.pop(event.key, None)
@@ -161,7 +161,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
 
 def _report(
     ended: Iterable[Ended] = (),
-    at: Iterable[At] = (),
+    at: Iterable[RunProgress] = (),
     *,
     broken: str = "",
     done: bool = False,

@@ -97,7 +97,7 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
             self._start(ended.key)
             self._outcomes.ended[ended.key] = ended.outcome
             if ended.reason is not None:
-                self._outcomes.refused[ended.key] = ended.reason
+                self._outcomes.io_errors[ended.key] = ended.reason
             self._display.ended(ended.key, ended.outcome, ended.accuracy)
 
     def _start(self, key: str) -> None:
@@ -160,7 +160,7 @@ def run(
     Raises:
         UserError: no machine has what a trial is to occupy.
     """
-    room = cluster.room(plan.experiment.resources)
+    room = cluster.capacity(plan.experiment.resources)
     runs = str(plan.runs.resolve())
     tasks = [
         tuple(Task(t.key, t.settings.model_dump(mode="json"), runs) for t in pack) for pack in packs

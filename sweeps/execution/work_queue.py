@@ -27,7 +27,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class At:
+class RunProgress:
     """How far a trial is."""
 
     key: str
@@ -42,7 +42,7 @@ class Ended:
 
     key: str
     outcome: str
-    """`done`, `failed`, `elsewhere` when another process trains it, or `refused` when its record
+    """`done`, `failed`, `locked` when another process trains it, or `io_error` when its record
     cannot be read or written."""
 
     accuracy: float | None = None
@@ -55,9 +55,9 @@ class Outcomes:
     """How the trials ended, by key."""
 
     ended: dict[str, str] = field(default_factory=dict)
-    """`done`, `failed`, `elsewhere` or `refused`."""
+    """`done`, `failed`, `locked` or `io_error`."""
 
-    refused: dict[str, str] = field(default_factory=dict)
+    io_errors: dict[str, str] = field(default_factory=dict)
     """What of a trial's record cannot be read or written."""
 
     errors: dict[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Outcomes:
         """Return how they ended after a later round, too."""
         return Outcomes(
             self.ended | later.ended,
-            self.refused | later.refused,
+            self.io_errors | later.io_errors,
             self.errors | later.errors,
             self.broken | later.broken,
             later.interrupted,

@@ -16,7 +16,7 @@ from sweeps.planning import packing, probe
 from sweeps.planning.experiment import Resources
 from sweeps.planning.pack_limits import step_flops
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.planning.probe import Findings, Question
+from sweeps.planning.probe import MachineProfile, Question
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _price(
     plan: Plan,
     pending: Sequence[PlannedTrial],
     known: dict[Shape, float],
-    found: Findings,
+    found: MachineProfile,
     slots: int | None,
 ) -> Estimate:
     """Return what is left of a plan.

@@ -39,7 +39,7 @@ def step_flops(settings: RunSettings) -> int:
 
 
 @dataclass(frozen=True)
-class Limits:
+class PackLimits:
     """How many trials of a shape may train together."""
 
     fewest: int
@@ -49,15 +49,15 @@ class Limits:
     """At least twice `fewest`, or 1: all train alone."""
 
 
-ALONE = Limits(1, 1)
+ALONE = PackLimits(1, 1)
 
 
-def on_cpu(settings: RunSettings) -> Limits:
+def on_cpu(settings: RunSettings) -> PackLimits:
     """Return how many trials of a shape should train together on a CPU core."""
-    return Limits(FEWEST, MOST) if step_flops(settings) <= SMALL_STEP else ALONE
+    return PackLimits(FEWEST, MOST) if step_flops(settings) <= SMALL_STEP else ALONE
 
 
-def on_gpu(settings: RunSettings, step: float, memory: int, room: float) -> Limits:
+def on_gpu(settings: RunSettings, step: float, memory: int, room: float) -> PackLimits:
     """Return how many trials of a shape should train together on a GPU.
 
     Args:
@@ -68,4 +68,4 @@ def on_gpu(settings: RunSettings, step: float, memory: int, room: float) -> Limi
     """
     idle = step * A100_SUSTAINED / step_flops(settings)
     wanted = min(MOST_ON_GPU, max(FEW_ON_GPU, int(idle)))
-    return Limits(1, max(1, min(wanted, int(MEMORY_SHARE * room / memory))))
+    return PackLimits(1, max(1, min(wanted, int(MEMORY_SHARE * room / memory))))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from factorlab.config import Shape
-from sweeps.planning.pack_limits import Limits
+from sweeps.planning.pack_limits import PackLimits
 from sweeps.planning.plan import PlannedTrial
 
 FAIR = 1.1
@@ -18,7 +18,7 @@ FAIR = 1.1
 def form(
     trials: Sequence[PlannedTrial],
     seconds: Mapping[str, float],
-    limits_of: Mapping[Shape, Limits],
+    limits_of: Mapping[Shape, PackLimits],
     slots: int,
 ) -> list[tuple[PlannedTrial, ...]]:
     """Return packs of trials, the longest first.

@@ -103,7 +103,7 @@ def make(experiment: Experiment, runs: Path) -> Plan:
     return Plan(experiment, runs, tuple(trials.values()), points - len(trials))
 
 
-def look_again(plan: Plan) -> Plan:
+def refresh(plan: Plan) -> Plan:
     """Return the plan with the states that its records have now."""
     runs = plan.runs
     trials = (replace(trial, state=Record(runs, trial.key).state()) for trial in plan.trials)

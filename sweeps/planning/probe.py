@@ -21,7 +21,7 @@ from factorlab.config import RunSettings
 from factorlab.errors import UserError
 from factorlab.model.flops import forward_flops
 from factorlab.provenance.sources import Sources, at_start, explain
-from sweeps.planning.pack_limits import Limits, on_cpu, on_gpu
+from sweeps.planning.pack_limits import PackLimits, on_cpu, on_gpu
 
 _REFUSED = 2  # exit status of a probe that was asked for the impossible
 _PROBE_FLOPS = 2e10  # a probe step of about half a second on one core
@@ -54,12 +54,12 @@ class Speed:
     step: float | None
     """Seconds of a training step, a trial's share of its pack's; None where not timed."""
 
-    limits: Limits
+    limits: PackLimits
     """How many trials may train together."""
 
 
 @dataclass(frozen=True)
-class Findings:
+class MachineProfile:
     """What a probe found."""
 
     speeds: list[Speed]
@@ -72,7 +72,7 @@ class Findings:
     """The code that the probe imported."""
 
 
-_QUESTIONS, _FINDINGS = TypeAdapter(list[Question]), TypeAdapter(Findings)
+_QUESTIONS, _FINDINGS = TypeAdapter(list[Question]), TypeAdapter(MachineProfile)
 
 
 class Probe:
@@ -81,7 +81,7 @@ class Probe:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def findings(self) -> Findings:
+    def findings(self) -> MachineProfile:
         """Wait for the probe and return what it found.
 
         Raises:
@@ -142,8 +142,8 @@ def time_step(settings: RunSettings, together: int) -> tuple[float, int]:
     from factorlab.data.dataset import build  # noqa: PLC0415
     from factorlab.model.cuda_graph import WARM_UP  # noqa: PLC0415
     from factorlab.model.diffusion import Diffusion  # noqa: PLC0415
-    from factorlab.training.packed import Ensemble  # noqa: PLC0415
-    from factorlab.training.step import Learner, TrainingState  # noqa: PLC0415
+    from factorlab.training.packed import PackedTraining  # noqa: PLC0415
+    from factorlab.training.step import TrainingState, TrainingStep  # noqa: PLC0415
     from factorlab.trial import resolve_device  # noqa: PLC0415
 
     device, batch = resolve_device(settings.device), settings.training.batch_size
@@ -154,9 +154,9 @@ def time_step(settings: RunSettings, together: int) -> tuple[float, int]:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     dataset, diffusion = build(run.data, run.seed), Diffusion(run.diffusion, device)
-    ensemble = Ensemble(
+    ensemble = PackedTraining(
         [
-            Learner(TrainingState(run, device), run, dataset, diffusion, device)
+            TrainingStep(TrainingState(run, device), run, dataset, diffusion, device)
             for _ in range(together)
         ]
     )
@@ -179,7 +179,7 @@ def _speed(question: Question) -> Speed:
 
     settings, told = question.settings, question.pack
     device = resolve_device(settings.device)
-    limits, step = on_cpu(settings) if told == "auto" else Limits(1, told), None
+    limits, step = on_cpu(settings) if told == "auto" else PackLimits(1, told), None
     if device.type == "cuda" and told == "auto":
         step, memory = time_step(settings, 1)
         room = question.gpu * torch.cuda.get_device_properties(device).total_memory
@@ -191,13 +191,13 @@ def _speed(question: Question) -> Speed:
     return Speed(step, limits)
 
 
-def _measure(questions: Sequence[Question]) -> Findings:
+def _measure(questions: Sequence[Question]) -> MachineProfile:
     """Answer all questions."""
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(1)
     speeds = [_speed(question) for question in questions]
-    return Findings(speeds, torch.cuda.device_count(), at_start())
+    return MachineProfile(speeds, torch.cuda.device_count(), at_start())
 
 
 def _answer() -> None:

@@ -102,8 +102,8 @@ def _troubles(plan: Plan, outcomes: Outcomes) -> Iterator[str]:
     for trial in plan.trials:
         if trial.state == "failed":
             yield f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}"
-        elif trial.state != "done" and trial.key in outcomes.refused:
-            yield f"not trained: {trial.name}: {outcomes.refused[trial.key]}"
+        elif trial.state != "done" and trial.key in outcomes.io_errors:
+            yield f"not trained: {trial.name}: {outcomes.io_errors[trial.key]}"
         elif trial.state != "done" and trial.key in outcomes.errors:
             folder = Record(plan.runs, trial.key).path
             hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"

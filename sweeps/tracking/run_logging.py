@@ -46,7 +46,7 @@ class TrackedTrial:
 
 
 @dataclass
-class Child:
+class RunSyncState:
     """What a trial's run has; kept in the trial's record."""
 
     run: str
@@ -101,7 +101,7 @@ def log_points(
     return len(metrics)
 
 
-def ending_of(record: Record) -> Path | None:
+def terminal_file(record: Record) -> Path | None:
     """Return the file that says how the trial ended, None while it has not."""
     for name in _STATUS:
         if (record.path / name).exists():
@@ -111,7 +111,7 @@ def ending_of(record: Record) -> Path | None:
 
 def status_of(record: Record) -> str | None:
     """Return the status that a trial's end gives its run, None while it has not ended."""
-    ending = ending_of(record)
+    ending = terminal_file(record)
     return None if ending is None else _STATUS[ending.name]
 
 
@@ -144,7 +144,9 @@ def log_parameters(
         client.log_batch(run, params=chunk)
 
 
-def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Path | None) -> None:
+def log_artifacts(
+    client: MlflowClient, child: RunSyncState, record: Record, ending: Path | None
+) -> None:
     """Upload the files of a record that the run has not, or has as they were before."""
     pictures = [*record.samples.glob("*.png"), *record.analysis.glob("*/*.png")]
     files = [record.path / "config.json", *sorted(pictures)]
@@ -159,7 +161,7 @@ def log_artifacts(client: MlflowClient, child: Child, record: Record, ending: Pa
 
 
 def log_analysis(
-    client: MlflowClient, child: Child, record: Record, *, some_are_there: bool
+    client: MlflowClient, child: RunSyncState, record: Record, *, some_are_there: bool
 ) -> int:
     """Send the measures of representations, as ``<layer>/<measure>``; returns how many.
 
@@ -173,7 +175,7 @@ def log_analysis(
     for path in sorted(record.analysis.glob("*.jsonl")):
         layer = path.stem
         before = child.analysed.get(layer, 0)
-        points, offset, uncertain = news(path, before, may_lack=some_are_there)
+        points, offset, uncertain = read_new_points(path, before, may_lack=some_are_there)
         named = [
             replace(p, metrics={f"{layer}/{name}": value for name, value in p.metrics.items()})
             for p in points
@@ -184,7 +186,7 @@ def log_analysis(
     return sent
 
 
-def news(path: Path, offset: int, *, may_lack: bool) -> tuple[list[Point], int, bool]:
+def read_new_points(path: Path, offset: int, *, may_lack: bool) -> tuple[list[Point], int, bool]:
     """Return what a journal has beyond an offset.
 
     Args:
@@ -231,20 +233,20 @@ def set_status(
         client.set_terminated(run, status, milliseconds(when))
 
 
-def go_on(client: MlflowClient, child: Child) -> None:
+def mark_running(client: MlflowClient, child: RunSyncState) -> None:
     """Show that a trial that was over trains again."""
     _forget_failure(client, child)
     set_status(client, child.run, "RUNNING", 0)
     child.status = "RUNNING"
 
 
-def stop(client: MlflowClient, child: Child) -> None:
+def stop(client: MlflowClient, child: RunSyncState) -> None:
     """Show that a trial was interrupted."""
     set_status(client, child.run, "KILLED", time.time())
     child.status = "KILLED"
 
 
-def end(client: MlflowClient, child: Child, ending: Path, code: Mapping[str, str]) -> None:
+def end(client: MlflowClient, child: RunSyncState, ending: Path, code: Mapping[str, str]) -> None:
     """Show how a trial ended, unless the run shows it already.
 
     Args:
@@ -269,7 +271,7 @@ def end(client: MlflowClient, child: Child, ending: Path, code: Mapping[str, str
     child.status, child.outcome = status, changed
 
 
-def _forget_failure(client: MlflowClient, child: Child) -> None:
+def _forget_failure(client: MlflowClient, child: RunSyncState) -> None:
     """Remove what an earlier attempt that failed has left."""
     if child.status == "FAILED" and "factorlab.failure" in client.get_run(child.run).data.tags:
         client.delete_tag(child.run, "factorlab.failure")

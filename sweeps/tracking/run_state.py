@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.record import Record
-from sweeps.tracking.run_logging import Child
+from sweeps.tracking.run_logging import RunSyncState
 from sweeps.tracking.store.locations import local_path
 from sweeps.tracking.store.uri import sqlite_file
 
@@ -21,20 +21,20 @@ OWN = "mlflow.db"
 """Name of the runs folder's own database."""
 
 
-def save(record: Record, sweep: str, *, store: str, parent: str, child: Child) -> None:
+def save(record: Record, sweep: str, *, store: str, parent: str, child: RunSyncState) -> None:
     """Remember what a run has."""
     path = _path(record, sweep)
     path.parent.mkdir(exist_ok=True)
     write_json(path, {"store": store, "parent": parent, "child": asdict(child)})
 
 
-def load(record: Record, sweep: str, *, store: str, run: str) -> Child | None:
+def load(record: Record, sweep: str, *, store: str, run: str) -> RunSyncState | None:
     """Return what is remembered of a run of a store; None where that is nothing of use."""
     document = _read(_path(record, sweep))
     if document is None or not _same_store(document.get("store"), store):
         return None
     try:
-        child = Child(**document["child"])
+        child = RunSyncState(**document["child"])
     except (KeyError, TypeError):  # of another version
         return None
     return child if child.run == run else None
@@ -53,7 +53,7 @@ def remembered(runs: Path, sweep: str | None, *, store: str) -> frozenset[str]:
     return frozenset(ids - {"", "None"})
 
 
-def forget_missing_files(child: Child, record: Record, artifacts: str) -> None:
+def forget_missing_files(child: RunSyncState, record: Record, artifacts: str) -> None:
     """Forget uploaded files that are not where a run's artifacts lie, so that they are sent again.
 
     Earlier versions put those of a copied runs folder into the original.

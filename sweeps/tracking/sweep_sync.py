@@ -102,7 +102,7 @@ class SweepRuns:
             raise problem
         return sent
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Take no trial for complete at the next pass."""
         self._children.complete.clear()
 

@@ -19,7 +19,7 @@ from sweeps.sweep import mirror_of
 from sweeps.tracking import stored_runs
 from sweeps.tracking.store import access
 from sweeps.tracking.store.uri import own_database, redact, tracking_uri
-from sweeps.tracking.sync_thread import Mirror, connect, sentence
+from sweeps.tracking.sync_thread import MlflowSync, connect, sentence
 
 _SWEEP = re.compile(r"[a-z0-9][a-z0-9_-]*")
 """A sweep's name, which becomes a folder's."""
@@ -76,9 +76,9 @@ def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _bring(name: str, make: Callable[[], Mirror], console: Console) -> int | None:
+def _bring(name: str, make: Callable[[], MlflowSync], console: Console) -> int | None:
     """Bring one sweep up to date; returns how many points were sent, None where it failed."""
-    mirror: Mirror | None = None
+    mirror: MlflowSync | None = None
     try:
         mirror = make()
         sent = mirror.sync()
@@ -95,7 +95,7 @@ def _bring(name: str, make: Callable[[], Mirror], console: Console) -> int | Non
 
 def _without_plan(
     runs: Path, planned: Collection[str]
-) -> Iterator[tuple[str, Callable[[], Mirror]]]:
+) -> Iterator[tuple[str, Callable[[], MlflowSync]]]:
     """Yield name and mirror of each sweep that has running runs in the store and no plan."""
     database = own_database(tracking_uri(runs), runs)
     if database is not None and not database.exists():
@@ -116,6 +116,11 @@ def _without_plan(
         yield (
             sweep,
             partial(
-                Mirror, runs=runs, sweep=sweep, experiment=experiment, profile=profile, trials=None
+                MlflowSync,
+                runs=runs,
+                sweep=sweep,
+                experiment=experiment,
+                profile=profile,
+                trials=None,
             ),
         )

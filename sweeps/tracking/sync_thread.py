@@ -1,7 +1,7 @@
 """MLflow's view of a sweep: one writer, beside the sweep, that copies records into a store.
 
 The records are the truth and training never waits for MLflow: what a store that is away misses
-is sent when it is back, or by a later `Mirror.sync`. MLflow is imported where it is first used,
+is sent when it is back, or by a later `MlflowSync.sync`. MLflow is imported where it is first used,
 which takes seconds.
 """
 
@@ -33,13 +33,13 @@ from sweeps.tracking.stored_runs import Owner
 from sweeps.tracking.sweep_sync import SweepRuns
 from sweeps.tracking.trial_runs import Connection, Moment
 
-__all__ = ["Mirror", "TrackedTrial", "connect", "open_store", "redact", "tracking_uri"]
+__all__ = ["MlflowSync", "TrackedTrial", "connect", "open_store", "redact", "tracking_uri"]
 
 PATIENCE = 30.0
-"""Seconds that `Mirror.stop` and `Mirror.log_figures` may take at most."""
+"""Seconds that `MlflowSync.stop` and `MlflowSync.log_figures` may take at most."""
 
 START_DELAY = 10.0
-"""Seconds before the first pass of `Mirror.start`, in which workers start; MLflow's own start
+"""Seconds before the first pass of `MlflowSync.start`, in which workers start; MLflow's own start
 keeps a core busy for as long."""
 
 LONGEST_PAUSE = 60.0
@@ -96,7 +96,7 @@ def connect(runs: Path, sweep: str | None) -> tuple[Connection, str | None]:
     return Connection(access.connect(uri), owner, name, artifact_root(uri, runs)), opened.note
 
 
-class Mirror:
+class MlflowSync:
     """Keeps a sweep's parent run and its trials' child runs up to date from their records.
 
     A thread makes a pass every few seconds. Nothing but `sync` ever raises; `problem` says what is
@@ -170,10 +170,10 @@ class Mirror:
         self._thread = None
         self._release()
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Look at finished trials once more: they were measured since."""
         if self._passing.acquire(timeout=PATIENCE):
-            self._sweep_runs.look_again()
+            self._sweep_runs.refresh()
             self._passing.release()
 
     def sync(self) -> int:

@@ -10,18 +10,18 @@ from factorlab.provenance import code_record
 from factorlab.storage.record import Record
 from sweeps.tracking import run_state
 from sweeps.tracking.run_logging import (
-    Child,
+    RunSyncState,
     TrackedTrial,
     end,
-    ending_of,
-    go_on,
     log_analysis,
     log_artifacts,
     log_parameters,
     log_points,
+    mark_running,
     milliseconds,
-    news,
+    read_new_points,
     stop,
+    terminal_file,
 )
 from sweeps.tracking.store.identity import TAG
 from sweeps.tracking.stored_runs import Owner, StoredSweep
@@ -57,7 +57,7 @@ class ChildRuns:
     """
 
     def __init__(self, runs: Path, sweep: str, tags: dict[str, str]) -> None:
-        self.known: dict[str, Child] = {}
+        self.known: dict[str, RunSyncState] = {}
         """Of each trial that has a record and an active run, by key."""
 
         self.complete: set[str] = set()
@@ -103,7 +103,7 @@ class ChildRuns:
 
     def _look_up(
         self, connection: Connection, found: StoredSweep, trial: TrackedTrial, record: Record
-    ) -> Child | None:
+    ) -> RunSyncState | None:
         """Return the run of a trial: as it is remembered, as it is found, or a new one."""
         client, runs = connection.client, found.children.get(trial.key, [])
         if runs:
@@ -121,7 +121,7 @@ class ChildRuns:
         store = connection.store
         child = run_state.load(record, self._sweep, store=store, run=run.info.run_id)
         if child is None or child.status != run.info.status:
-            child = Child(run.info.run_id, status=run.info.status)
+            child = RunSyncState(run.info.run_id, status=run.info.status)
             known = client.get_run(child.run).data.params if runs else {}
             log_parameters(client, child.run, trial.parameters, known)
             self._save(connection, found, record, child)
@@ -156,7 +156,7 @@ class ChildRuns:
             client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
 
     def _save(
-        self, connection: Connection, found: StoredSweep, record: Record, child: Child
+        self, connection: Connection, found: StoredSweep, record: Record, child: RunSyncState
     ) -> None:
         parent = found.parent.info.run_id if found.parent is not None else ""
         run_state.save(record, self._sweep, store=connection.store, parent=parent, child=child)
@@ -165,16 +165,20 @@ class ChildRuns:
         self,
         connection: Connection,
         found: StoredSweep,
-        child: Child,
+        child: RunSyncState,
         record: Record,
         moment: Moment,
     ) -> int:
         """Bring one run level with its record; returns how many metric points were sent."""
         client = connection.client
-        ending = ending_of(record)  # before the journal is read, which is then all there will be
+        ending = terminal_file(
+            record
+        )  # before the journal is read, which is then all there will be
         before = asdict(child)
         uncertain = record.key in self._uncertain
-        points, offset, some_are_there = news(record.journal, child.offset, may_lack=uncertain)
+        points, offset, some_are_there = read_new_points(
+            record.journal, child.offset, may_lack=uncertain
+        )
         sent = log_points(client, child.run, points, some_are_there=some_are_there)
         child.offset = offset
         sent += log_analysis(client, child, record, some_are_there=uncertain)
@@ -192,7 +196,7 @@ class ChildRuns:
             else:
                 trains = moment == "unknown" and record.state() == "running"
             if trains != (child.status == "RUNNING"):
-                go_on(client, child) if trains else stop(client, child)
+                mark_running(client, child) if trains else stop(client, child)
         if asdict(child) != before:
             self._save(connection, found, record, child)
         if child.status == "FINISHED":
@@ -213,13 +217,13 @@ class ChildRuns:
         for run in found.doubles:
             key = run.data.tags.get("factorlab.key")
             if key is not None:
-                self._settle(connection.client, run, ending_of(Record(self._runs, key)))
+                self._settle(connection.client, run, terminal_file(Record(self._runs, key)))
 
     def _settle(self, client: MlflowClient, run: Run, ending: Path | None) -> None:
         """Show a run that nobody trains as ended, if it is shown as running."""
         if run.info.status != "RUNNING" or run.info.run_id in self._settled:
             return
-        child = Child(run.info.run_id)
+        child = RunSyncState(run.info.run_id)
         if ending is not None:
             end(client, child, ending, {})
         else:

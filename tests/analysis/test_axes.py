@@ -12,7 +12,7 @@ from analysis.errors import NotDrawableError
 from analysis.figures.sweep import curves, load, maps, phases
 from analysis.plotting import axis_labels, figure_io
 from analysis.plotting.axis import Places
-from analysis.plotting.style import look
+from analysis.plotting.style import line_style
 from factorlab.config import flatten, setting_keys
 
 KINDS = {
@@ -274,8 +274,8 @@ def test_different_values_have_different_words(values):
 
 
 def test_as_many_curves_as_a_legend_names_look_different():
-    looks = [look(index) for index in range(24)]
-    assert len(set(looks)) == len(looks)
+    styles = [line_style(index) for index in range(24)]
+    assert len(set(styles)) == len(styles)
 
 
 @pytest.mark.parametrize("key", list(setting_keys()))

@@ -1,7 +1,7 @@
 """A training step on a GPU: recorded, alone and together, beside the widely used eager form.
 
 The eager form is that of `training_step`, in float32 as tutorials run it and in bfloat16 by
-autocast. Ours is a step of `Ensemble`, its batch and its schedule included: not recorded, recorded,
+autocast. Ours is a step of `PackedTraining`, batch and schedule included: not recorded, recorded,
 and with K networks side by side. Wall time of the GPU over blocks of steps, all in turn; the
 fastest counts. A second table has an evaluation of 1024 images. It needs a CUDA device.
 """

@@ -63,7 +63,7 @@ def run(case: str) -> dict[str, float]:
     peaks = {"torch": resident()}
     from factorlab.config import parse
     from factorlab.trial import Trial, run_together
-    from factorlab.trial_runner import Progress
+    from factorlab.trial_runner import ProgressEvent
     from sweeps.execution import pack_training, trainable  # noqa: F401 - what a worker of a sweep holds
 
     torch.set_num_threads(1)
@@ -80,7 +80,7 @@ def run(case: str) -> dict[str, float]:
         peaks["data set"] = resident()
         for event in run_together(trials):
             # The last step is followed by the evaluation before its event is seen.
-            if isinstance(event, Progress) and event.step < event.steps:
+            if isinstance(event, ProgressEvent) and event.step < event.steps:
                 peaks["training"] = resident()
     return peaks | {"evaluation": resident(), FILES: resident("RssFile")}
 

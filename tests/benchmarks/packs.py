@@ -17,7 +17,7 @@ from memory import in_child, resident
 from report import HISTORY, Measurement, publish
 from training_step import ensemble, interleaved, settings_of
 
-from factorlab.training.packed import Ensemble
+from factorlab.training.packed import PackedTraining
 from sweeps.planning.pack_limits import step_flops
 
 SHAPES = ((6, 4, 32), (8, 4, 64), (8, 8, 16), (8, 8, 64), (10, 8, 64), (13, 8, 64), (16, 8, 64))
@@ -36,7 +36,7 @@ def case_of(size: int, width: int, batch: int) -> str:
     return f"N = {size}, width {width}, batch {batch}"
 
 
-def repeated(trained: Ensemble, steps: int) -> None:
+def repeated(trained: PackedTraining, steps: int) -> None:
     """Take some steps."""
     for _ in range(steps):
         trained.step()

@@ -97,16 +97,16 @@ def measure_engine(side: int, radius2: int) -> Row:
     import numpy as np
 
     from percolation import growth, square_links
-    from percolation.growth import Pass
+    from percolation.union_find import Workspace
 
-    Pass(square_links(8, radius2, periodic=False)).run(generator=np.random.default_rng(0))
+    Workspace(square_links(8, radius2, periodic=False)).run(generator=np.random.default_rng(0))
     first_call = time.perf_counter() - begin
     links = square_links(side, radius2, periodic=False)
     last = counts_of(links.sites) - 1
     generator = np.random.default_rng(0)
     forget_peak()
     before = peak()
-    room = Pass(links)
+    room = Workspace(links)
 
     def realise() -> list[int]:
         sizes: list[int] = room.run(generator=generator).largest[last].tolist()

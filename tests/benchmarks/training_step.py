@@ -1,6 +1,6 @@
 """A training step: ours beside the same network in the widely used eager form, on one thread.
 
-Ours is a step of `Ensemble`, its batch and its schedule included. The eager form is what tutorials
+Ours is a step of `PackedTraining`, batch and schedule included. The eager form is what tutorials
 of diffusion models share (such as dome272/Diffusion-Models-pytorch): double convolutions with
 GroupNorm and GELU in contiguous memory, `nn.MultiheadAttention` called as `attention(x, x, x)`,
 which also returns the weights that nobody reads, `AdamW(model.parameters())`, images rendered once
@@ -28,8 +28,8 @@ from factorlab.data.rendering import render, to_model
 from factorlab.model.attention import WIDEST, fused, with_kernels
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import Block, SelfAttention, UNet
-from factorlab.training.packed import Ensemble
-from factorlab.training.step import Learner, TrainingState
+from factorlab.training.packed import PackedTraining
+from factorlab.training.step import TrainingState, TrainingStep
 from sweeps.planning.pack_limits import step_flops
 
 CPU = torch.device("cpu")
@@ -56,13 +56,13 @@ def settings_of(
     )
 
 
-def ensemble(settings: RunSettings, members: int = 1, device: torch.device = CPU) -> Ensemble:
+def ensemble(settings: RunSettings, members: int = 1, device: torch.device = CPU) -> PackedTraining:
     """Return networks that train together, which differ in their seed."""
     dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion, device)
     seeds = range(settings.seed, settings.seed + members)
     runs = [settings.model_copy(update={"seed": seed}) for seed in seeds]
-    return Ensemble(
-        [Learner(TrainingState(run, device), run, dataset, diffusion, device) for run in runs]
+    return PackedTraining(
+        [TrainingStep(TrainingState(run, device), run, dataset, diffusion, device) for run in runs]
     )
 
 

@@ -1,8 +1,8 @@
 """A store that is locked, gone, slow, refusing or full, and writers that are killed.
 
 Records of many trials grow while one mirror follows them into a real SQLite store, directly or
-through a real server behind a gate that misbehaves. At the end `Mirror.sync` must bring the store
-level with every point once, and a second one must change nothing.
+through a real server behind a gate that misbehaves. At the end `MlflowSync.sync` must bring the
+store level with every point once, and a second one must change nothing.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ import forks
 from factorlab.storage.files import write_json
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
-from sweeps.tracking.sync_thread import Mirror, TrackedTrial
+from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial
 
 SWEEP = "chaos_smoke"
 MOOD = "mood"
@@ -40,10 +40,10 @@ LINES = 12
 """Of each journal; two metrics a line."""
 
 
-def mirror(runs: Path, trials: int = TRIALS) -> Mirror:
+def mirror(runs: Path, trials: int = TRIALS) -> MlflowSync:
     """Return the mirror of a sweep of so many trials."""
     tracked = [TrackedTrial(key, f"seed={key[-3:]}", {"seed": key[-3:]}) for key in KEYS[:trials]]
-    return Mirror(
+    return MlflowSync(
         runs=runs, sweep=SWEEP, experiment="chaos", profile="smoke", trials=tracked, interval=0.05
     )
 
@@ -99,7 +99,7 @@ def level(runs: Path, trials: int = TRIALS) -> str:
 def make(folder: Path) -> Path:
     """Return a store without runs; to make one takes MLflow seconds."""
     forks.in_child(
-        lambda: Mirror(
+        lambda: MlflowSync(
             runs=folder, sweep="none", experiment="none", profile="smoke", trials=[]
         ).sync()
     )

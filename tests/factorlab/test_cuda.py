@@ -13,10 +13,10 @@ from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model import cuda_graph
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import UNet
-from factorlab.training.packed import Ensemble
-from factorlab.training.step import Learner, TrainingState
+from factorlab.training.packed import PackedTraining
+from factorlab.training.step import TrainingState, TrainingStep
 from factorlab.trial import Trial, resolve_device, run_together
-from factorlab.trial_runner import Progress, Session
+from factorlab.trial_runner import ProgressEvent, TrialRunner
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -51,7 +51,7 @@ def settings_of(seed=0, size=9, **changes):
 
 def learner(settings, device):
     dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion, device)
-    return Learner(TrainingState(settings, device), settings, dataset, diffusion, device)
+    return TrainingStep(TrainingState(settings, device), settings, dataset, diffusion, device)
 
 
 def outcome(trial):
@@ -69,7 +69,7 @@ def test_a_trial_has_the_same_bits_alone_together_and_stopped(tmp_path):
     for trial in alone:
         for _ in trial.run():
             pass
-    assert sum(isinstance(event, Progress) for event in run_together(packed)) == 150
+    assert sum(isinstance(event, ProgressEvent) for event in run_together(packed)) == 150
     for stop in (3, 70, 96):
         events = run_together(trials("stopped"))
         for count, _ in enumerate(events):
@@ -87,7 +87,7 @@ def test_a_recording_computes_what_it_recorded(monkeypatch, gpu, precision):
     def trained(calls):
         monkeypatch.setattr(cuda_graph, "WARM_UP", calls)
         one = learner(settings, gpu)
-        ensemble = Ensemble([one])
+        ensemble = PackedTraining([one])
         losses = torch.stack([ensemble.step() for _ in range(12)])
         state = one.state
         return losses, state.weights, state.average, state.generator.get_state()
@@ -97,7 +97,7 @@ def test_a_recording_computes_what_it_recorded(monkeypatch, gpu, precision):
 
 
 def test_no_step_waits_for_the_host(gpu):
-    ensemble = Ensemble([learner(settings_of(seed), gpu) for seed in range(2)])
+    ensemble = PackedTraining([learner(settings_of(seed), gpu) for seed in range(2)])
     for _ in range(cuda_graph.WARM_UP + 1):
         ensemble.step()
     torch.cuda.synchronize()
@@ -137,7 +137,7 @@ def test_an_evaluation_is_the_same_recorded(monkeypatch, gpu):
     dataset, diffusion = build(settings.data, 0), Diffusion(settings.diffusion, gpu)
     model = TrainingState(settings, gpu).model
     recorded = Evaluator(settings, dataset, diffusion, gpu).evaluate(model)
-    monkeypatch.setattr(evaluator, "replayed", lambda work, _: work)
+    monkeypatch.setattr(evaluator, "with_cuda_graph", lambda work, _: work)
     plain = Evaluator(settings, dataset, diffusion, gpu).evaluate(model)
     assert recorded.metrics == plain.metrics
     assert (recorded.images == plain.images).all()
@@ -147,7 +147,7 @@ def test_training_lowers_the_loss_as_on_a_cpu(gpu):
     settings = settings_of(size=8, training={"steps": 150, "learning_rate": 3e-3})
     ends = []
     for device in (gpu, CPU):
-        ensemble = Ensemble([learner(settings, device)])
+        ensemble = PackedTraining([learner(settings, device)])
         losses = torch.stack([ensemble.step()[0] for _ in range(150)]).cpu()
         assert losses[-30:].mean() < 0.6 * losses[:30].mean()
         ends.append(float(losses[-30:].mean()))
@@ -159,7 +159,7 @@ def test_a_batch_that_does_not_fit_goes_through_in_parts(gpu):
 
     def stepped(count):
         one = learner(settings, gpu)
-        ensemble = Ensemble([one])
+        ensemble = PackedTraining([one])
         return [float(ensemble.step()) for _ in range(count)], one.parts
 
     losses, _ = stepped(2)
@@ -180,7 +180,7 @@ def test_a_number_that_was_not_finite_once_leaves_the_same_bits(tmp_path, monkey
     straight = Trial(settings_of(), tmp_path / "straight")
     for _ in straight.run():
         pass
-    learned, poisoned = Session.learned, []
+    learned, poisoned = TrialRunner.learned, []
 
     def erring(self, loss, seconds):
         if self.state.step == 17 and not poisoned:
@@ -188,7 +188,7 @@ def test_a_number_that_was_not_finite_once_leaves_the_same_bits(tmp_path, monkey
             loss = loss * torch.nan
         learned(self, loss, seconds)
 
-    monkeypatch.setattr(Session, "learned", erring)
+    monkeypatch.setattr(TrialRunner, "learned", erring)
     trial = Trial(settings_of(), tmp_path / "erring")
     for _ in trial.run():
         pass

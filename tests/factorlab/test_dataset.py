@@ -136,16 +136,16 @@ def test_data_sets_of_growing_shares_are_nested(one, other, seed):
     ],
 )
 def test_an_empty_data_set_is_refused_with_its_source_and_the_setting_to_blame(settings, words):
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(UserError) as user_message:
         build(DataSettings(size=8, **settings), 0, "mine.yaml")
-    message = str(refusal.value)
+    message = str(user_message.value)
     assert message.startswith("mine.yaml: ")
     assert "\n" not in message
     assert [word for word in words if word not in message] == []
 
 
 def test_the_smallest_share_that_the_refusal_names_is_accepted():
-    with pytest.raises(UserError, match="at least") as refusal:
+    with pytest.raises(UserError, match="at least") as user_message:
         build(DataSettings(size=8, subsample=1e-4), 0)
-    share = float(str(refusal.value).split("at least ")[1])
+    share = float(str(user_message.value).split("at least ")[1])
     assert build(DataSettings(size=8, subsample=share), 0).samples_total == 1

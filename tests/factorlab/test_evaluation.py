@@ -16,7 +16,7 @@ from factorlab.data.dataset import build, evaluation_labels
 from factorlab.data.rendering import render, to_model
 from factorlab.errors import UserError
 from factorlab.evaluation.evaluator import Evaluator, score, within_a_pixel
-from factorlab.label_reader import Readings
+from factorlab.label_reader import LabelPredictions
 from factorlab.model.diffusion import Diffusion, cumulative_alphas
 from factorlab.model.unet import UNet
 
@@ -35,7 +35,7 @@ def readings_and_labels(draw):
     objects = draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
     truth = st.floats(1, 9)
     true = draw(st.lists(st.tuples(truth, truth), min_size=count, max_size=count))
-    return Readings(np.array(labels), np.array(objects)), np.array(true)
+    return LabelPredictions(np.array(labels), np.array(objects)), np.array(true)
 
 
 @given(readings_and_labels(), st.sampled_from([None, 8, 9]))
@@ -75,18 +75,18 @@ def test_accuracy_and_failures_add_to_one(drawn, period):
 
 
 def test_a_coordinate_that_was_not_read_is_wrong_and_the_other_may_be_right():
-    readings = Readings(np.array([[math.nan, 3.0], [math.nan, math.nan]]), np.array([0, 0]))
+    readings = LabelPredictions(np.array([[math.nan, 3.0], [math.nan, math.nan]]), np.array([0, 0]))
     right = within_a_pixel(readings, np.full((2, 2), 3.0), None)
     assert right.tolist() == [[False, True], [False, False]]
 
 
 def test_exactly_one_pixel_off_is_wrong():
-    readings = Readings(np.array([[4.0, 3.75]]), np.array([1]))
+    readings = LabelPredictions(np.array([[4.0, 3.75]]), np.array([1]))
     assert within_a_pixel(readings, np.array([[3.0, 3.0]]), None).tolist() == [[False, True]]
 
 
 def test_distances_go_round_the_torus_only_where_there_is_one():
-    readings = Readings(np.array([[8.75, 1.25]]), np.array([1]))
+    readings = LabelPredictions(np.array([[8.75, 1.25]]), np.array([1]))
     labels = np.array([[1.0, 8.5]])
     assert within_a_pixel(readings, labels, 8).tolist() == [[True, True]]
     assert within_a_pixel(readings, labels, None).tolist() == [[False, False]]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorlab.errors import UserError, refusal
+from factorlab.errors import UserError, user_message
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile, naming, read_json, write_json
 from factorlab.storage.journal import Journal
@@ -95,7 +95,7 @@ def test_what_the_system_refuses_names_the_file():
     full = Path("/dev/full")  # takes nothing, as a full disk
     with pytest.raises(OSError) as caught, full.open("wb", buffering=0) as file, naming(full):
         file.write(b"x")
-    assert refusal(caught.value) == "/dev/full: No space left on device"
+    assert user_message(caught.value) == "/dev/full: No space left on device"
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_what_the_system_refuses_names_the_file():
     ],
 )
 def test_our_own_mistakes_are_no_refusals(error, said):
-    assert refusal(error) == said
+    assert user_message(error) == said

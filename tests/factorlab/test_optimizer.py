@@ -13,7 +13,12 @@ from rounding import DOUBLE, EXACT, SINGLE, gamma
 
 from factorlab.config import TrainingSettings
 from factorlab.training import optimizer
-from factorlab.training.optimizer import AdamW, FactorTable, factors, rates
+from factorlab.training.optimizer import (
+    AdamW,
+    CoefficientTable,
+    adamw_coefficients,
+    schedule_values,
+)
 
 
 def reference(weights, settings):
@@ -44,7 +49,7 @@ def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
     theirs = weights.clone().requires_grad_()
     ours, (pytorchs, scheduler) = AdamW(weights), reference(theirs, settings)
     for step in range(steps):
-        group, now = pytorchs.param_groups[0], rates(settings, step)
+        group, now = pytorchs.param_groups[0], schedule_values(settings, step)
         # The rate is 4e-6 of its peak at last, the difference of numbers as large as the peak.
         assert now.learning_rate == pytest.approx(group["lr"], rel=gamma(20, DOUBLE) / 4e-6)
         assert now.beta_1 == pytest.approx(group["betas"][0], rel=gamma(20, DOUBLE))
@@ -52,7 +57,7 @@ def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
         theirs.grad = gradient.clone()
         pytorchs.step()
         scheduler.step()
-        ours.update(weights, gradient, factors(settings, step))
+        ours.update(weights, gradient, adamw_coefficients(settings, step))
         np.testing.assert_allclose(weights, theirs.detach(), rtol=0, atol=EXACT)
 
 
@@ -64,19 +69,19 @@ def test_how_many_weights_are_updated_at_a_time_changes_no_bit(monkeypatch):
         weights = torch.randn(1001, generator=g)
         ours = AdamW(weights)
         for step in range(5):
-            ours.update(weights, torch.randn(1001, generator=g), factors(settings, step))
+            ours.update(weights, torch.randn(1001, generator=g), adamw_coefficients(settings, step))
         ended.append(weights)
     assert torch.equal(*ended)
 
 
 def test_a_table_holds_the_factors_of_every_step():
     settings = TrainingSettings(steps=7)
-    table = FactorTable(settings, torch.device("cpu"))
+    table = CoefficientTable(settings, torch.device("cpu"))
     for step in [*range(7), 3, 4]:
         if step == 3:
             table.seek(3)
         found = [float(value) for value in astuple(table.take())]
-        assert found == pytest.approx(astuple(factors(settings, step)), rel=SINGLE)
+        assert found == pytest.approx(astuple(adamw_coefficients(settings, step)), rel=SINGLE)
 
 
 def test_training_does_without_the_compiler():

@@ -15,10 +15,10 @@ from factorlab.data.dataset import build
 from factorlab.errors import TrialFailed
 from factorlab.model.diffusion import Diffusion
 from factorlab.storage.record import Busy
-from factorlab.training.packed import Ensemble
-from factorlab.training.step import Learner, TrainingState
+from factorlab.training.packed import PackedTraining
+from factorlab.training.step import TrainingState, TrainingStep
 from factorlab.trial import Ended, Trial, run_together
-from factorlab.trial_runner import Progress
+from factorlab.trial_runner import ProgressEvent
 
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ def settings_of(member, **training):
 def learner(member, **training):
     settings = settings_of(member, **training)
     dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
-    return Learner(TrainingState(settings, CPU), settings, dataset, diffusion, CPU)
+    return TrainingStep(TrainingState(settings, CPU), settings, dataset, diffusion, CPU)
 
 
 def trials(runs, members=MEMBERS, **training):
@@ -76,9 +76,9 @@ def weights_of(trial):
 def test_a_step_together_is_a_step_alone_within_rounding():
     together = [learner(member) for member in MEMBERS]
     alone = [learner(member) for member in MEMBERS]
-    losses = Ensemble(together).step()
+    losses = PackedTraining(together).step()
     for one, other, loss in zip(together, alone, losses, strict=True):
-        (expected,) = Ensemble([other]).step()
+        (expected,) = PackedTraining([other]).step()
         assert float(loss) == pytest.approx(float(expected), rel=EXACT)
         # A gradient that is no more than rounding is far below AdamW's epsilon, and moves nothing.
         torch.testing.assert_close(one.state.weights, other.state.weights, rtol=0, atol=EXACT)
@@ -92,7 +92,7 @@ def test_gradients_together_are_those_of_each_loss():
     taken = []
     for one in members:
         one.state.learn = taken.append
-    Ensemble(members).step()
+    PackedTraining(members).step()
     for member, gradient in zip(MEMBERS, taken, strict=True):
         one = learner(member)
         batch, model = one.draw(), one.state.model
@@ -111,7 +111,7 @@ def test_a_member_does_not_depend_on_who_the_others_are():
     ]
     with torch.no_grad():
         second[1].state.weights.data.fill_(math.nan)
-    ensembles = Ensemble(first), Ensemble(second)
+    ensembles = PackedTraining(first), PackedTraining(second)
     for _ in range(5):
         losses = [ensemble.step() for ensemble in ensembles]
         assert torch.equal(losses[0][0], losses[1][0])
@@ -128,7 +128,7 @@ def test_each_writes_its_own_record(tmp_path):
     packed, alone = trials(tmp_path / "packed"), trials(tmp_path / "alone")
     events = list(run_together(packed))
     assert set(ends(events).values()) == {None}
-    progress = [event for event in events if isinstance(event, Progress)]
+    progress = [event for event in events if isinstance(event, ProgressEvent)]
     assert [p.step for p in progress if p.trial is packed[1]] == list(range(1, 9))
     for one, other in zip(packed, alone, strict=True):
         for _ in other.run():
@@ -149,7 +149,7 @@ def test_a_pack_that_was_stopped_goes_on_with_the_same_bits(tmp_path, stop):
     events = run_together(stopped)
     seen = 0
     for event in events:
-        seen += isinstance(event, Progress)
+        seen += isinstance(event, ProgressEvent)
         if seen == stop * len(MEMBERS) - 2:  # two members have not been heard of in this step
             events.close()
     list(run_together(trials(tmp_path / "stopped")))
@@ -194,10 +194,10 @@ def test_one_that_failed_is_left_alone_until_it_is_forgotten(tmp_path):
     reason = bad.record.failure()
     good, bad = trials(tmp_path, members, schedule="constant")
     events = list(run_together([good, bad]))  # as after a death of the worker of both
-    assert not [e for e in events if isinstance(e, Progress) and e.trial is bad]
+    assert not [e for e in events if isinstance(e, ProgressEvent) and e.trial is bad]
     assert str(ends(events)[bad.identity.key]) == reason
-    bad.record.forget_failure()
-    assert any(isinstance(event, Progress) for event in run_together([bad]))
+    bad.record.clear_failure()
+    assert any(isinstance(event, ProgressEvent) for event in run_together([bad]))
 
 
 def test_a_record_that_cannot_be_written_costs_the_others_nothing(tmp_path):

@@ -21,7 +21,7 @@ from factorlab.storage.files import read_json, write_json
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Busy, Record, identify
 from factorlab.trial import Trial
-from factorlab.trial_runner import Session
+from factorlab.trial_runner import TrialRunner
 
 TINY = {
     "data": {"size": 6, "subsample": 0.3},
@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_fails_with_step_and_seed(tmp_path):
 @pytest.mark.parametrize("when", [2, 7, 8, 11])
 def test_a_loss_that_is_not_finite_once_is_computed_again(tmp_path, monkeypatch, caplog, when):
     expected = finish(Trial(tiny(), tmp_path / "straight"))
-    learned, poisoned = Session.learned, []
+    learned, poisoned = TrialRunner.learned, []
 
     def erring(self, loss, seconds):
         if self.state.step == when and not poisoned:  # as a processor that errs once
@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_once_is_computed_again(tmp_path, monkeypatch,
             loss = loss * math.nan
         learned(self, loss, seconds)
 
-    monkeypatch.setattr(Session, "learned", erring)
+    monkeypatch.setattr(TrialRunner, "learned", erring)
     trial = Trial(tiny(), tmp_path / "erring")
     assert finish(trial) == expected
     assert "going back to step" in caplog.text

@@ -10,7 +10,7 @@ from factorlab.config import parse
 from factorlab.errors import UserError
 from factorlab.evaluation.activations import collect, grid_labels, read
 from factorlab.model.diffusion import Diffusion
-from factorlab.model.unet import LAYERS, UNet, tapped
+from factorlab.model.unet import LAYERS, UNet, capture_activations
 from factorlab.seeding import Stream, integer
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record, identify
@@ -49,7 +49,9 @@ def test_the_outputs_are_those_of_the_sample_seen_again_in_the_order_of_the_labe
     noise = torch.stack([torch.randn(1, 6, 6, generator=seeded(seed)) for seed in others])
     abar = diffusion.abar[time]
     outputs = {}
-    with tapped(model, ["layer1", "layer4"], lambda name, out: outputs.update({name: out})):
+    with capture_activations(
+        model, ["layer1", "layer4"], lambda name, out: outputs.update({name: out})
+    ):
         model(abar.sqrt() * x_0 + (1 - abar).sqrt() * noise, torch.full((9,), time), labels)
     for layer in ("layer1", "layer4"):
         found = read(record.represented()[7], layer)

@@ -12,7 +12,7 @@ from factorlab.config import DataSettings, HeldOut, RunSettings, parse
 from factorlab.errors import UserError, suggestion
 
 
-def refusal(values):
+def user_message(values):
     with pytest.raises(UserError) as caught:
         parse(values, "mine.yaml")
     message = str(caught.value)
@@ -50,20 +50,20 @@ def test_an_unknown_key_is_named_with_what_is_allowed_and_a_suggestion(key, mean
     values = nested(key, 1)
     if "held_out" in key:
         values["data"]["held_out"] |= {"kind": "box", "width": 2}
-    message = refusal(values)
+    message = user_message(values)
     assert f"unknown key '{key}'" in message
     assert f"did you mean '{meant}'?" in message
     assert [name for name in also_allowed if name not in message] == []
 
 
 def test_a_misspelled_required_key_is_called_unknown_rather_than_missing():
-    message = refusal({"data": {"held_out": {"kind": "box", "widht": 2}}})
+    message = user_message({"data": {"held_out": {"kind": "box", "widht": 2}}})
     assert "'data.held_out.widht'" in message
     assert "did you mean 'width'?" in message
 
 
 def test_no_suggestion_is_made_for_a_word_like_no_other():
-    assert "did you mean" not in refusal({"zzzz": 1})
+    assert "did you mean" not in user_message({"zzzz": 1})
     assert suggestion("zzzz", ["seed", "data"]) == ""
     assert suggestion("sed", ["seed", "data"]) == "; did you mean 'seed'?"
 
@@ -117,7 +117,7 @@ def test_no_suggestion_is_made_for_a_word_like_no_other():
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_its_key_and_what_is(key, value, allowed):
-    message = refusal(nested(key, value))
+    message = user_message(nested(key, value))
     # The key as the user wrote it, with nothing of the validator's inside.
     assert f" {key} = " in message or f" {key}: " in message or f" {key}.1 = " in message
     assert allowed in message
@@ -135,13 +135,13 @@ def test_a_value_that_is_not_allowed_is_named_with_its_key_and_what_is(key, valu
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(values, words):
-    message = refusal(values)
+    message = user_message(values)
     assert [word for word in words if word not in message] == []
 
 
 @pytest.mark.parametrize("values", [[], 3, None, "text", True])
 def test_a_file_that_holds_no_mapping_is_refused_in_a_sentence_without_a_hole(values):
-    message = refusal(values)
+    message = user_message(values)
     assert ":  =" not in message
 
 
@@ -164,7 +164,7 @@ def deep():
     ids=["circular", "object", "set", "bytes", "huge"],
 )
 def test_a_value_that_is_not_plain_data_is_refused(value):
-    refusal({"data": {"size": value}})
+    user_message({"data": {"size": value}})
 
 
 def test_a_value_nested_too_deeply_is_refused():
@@ -173,7 +173,7 @@ def test_a_value_nested_too_deeply_is_refused():
 
 
 def test_a_key_that_is_not_plain_data_is_refused():
-    refusal({(1, 2): 3})
+    user_message({(1, 2): 3})
 
 
 @pytest.mark.parametrize("key", ["seed", "data.size", "training.steps", "model.width"])

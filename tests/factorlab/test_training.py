@@ -15,8 +15,8 @@ from factorlab.data.dataset import build
 from factorlab.data.rendering import render, to_model
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import UNet
-from factorlab.training.packed import Ensemble, train
-from factorlab.training.step import Learner, TrainingState
+from factorlab.training.packed import PackedTraining, train
+from factorlab.training.step import TrainingState, TrainingStep
 
 CPU = torch.device("cpu")
 
@@ -42,7 +42,7 @@ def loop(settings, state=None):
 
 def learner_of(settings):
     dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
-    return Learner(TrainingState(settings, CPU), settings, dataset, diffusion, CPU)
+    return TrainingStep(TrainingState(settings, CPU), settings, dataset, diffusion, CPU)
 
 
 def finished(settings, state=None):
@@ -153,14 +153,14 @@ def test_a_step_is_that_of_adamw_on_the_loss_of_the_batch():
     settings = settings_of(training={"schedule": "constant", "weight_decay": 0.1, "steps": 3})
     batches = []
 
-    class Recording(Learner):
+    class Recording(TrainingStep):
         def draw(self):
             batches.append(super().draw())
             return batches[-1]
 
     state, diffusion = TrainingState(settings, CPU), Diffusion(settings.diffusion)
     by_hand = copy.deepcopy(state.model)
-    ensemble = Ensemble([Recording(state, settings, build(settings.data, 0), diffusion, CPU)])
+    ensemble = PackedTraining([Recording(state, settings, build(settings.data, 0), diffusion, CPU)])
     yielded = [float(ensemble.step()) for _ in range(settings.training.steps)]
 
     lr, decay, betas, eps = settings.training.learning_rate, 0.1, (0.9, 0.999), 1e-8
@@ -220,7 +220,7 @@ def batches_of(**groups):
     """Return images, labels, times and noise of all steps, each concatenated."""
     settings = settings_of(**groups)
     dataset, state = build(settings.data, settings.seed), TrainingState(settings, CPU)
-    learner = Learner(state, settings, dataset, Diffusion(settings.diffusion), CPU)
+    learner = TrainingStep(state, settings, dataset, Diffusion(settings.diffusion), CPU)
     batches = [learner.draw() for _ in range(settings.training.steps)]
     parts = [[getattr(b, name) for b in batches] for name in ("x_0", "labels", "t", "noise")]
     return (*map(torch.cat, parts), dataset, settings)
@@ -322,10 +322,10 @@ def short_of_memory(monkeypatch, images):
 def test_a_network_that_does_not_fit_goes_on_with_the_same_batches_in_parts(monkeypatch):
     settings = settings_of(training={"batch_size": 8})
     plain = learner_of(settings)
-    losses = [float(Ensemble([plain]).step()) for _ in range(3)]
+    losses = [float(PackedTraining([plain]).step()) for _ in range(3)]
     short_of_memory(monkeypatch, 3)
     one = learner_of(settings)
-    found = [float(Ensemble([one]).step()) for _ in range(3)]
+    found = [float(PackedTraining([one]).step()) for _ in range(3)]
     assert one.parts == 4
     assert found == pytest.approx(losses, rel=EXACT)
     assert torch.equal(one.state.generator.get_state(), plain.state.generator.get_state())
@@ -336,5 +336,5 @@ def test_no_memory_for_one_image_is_told(monkeypatch):
     one = learner_of(settings_of())
     short_of_memory(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
-        Ensemble([one]).step()
+        PackedTraining([one]).step()
     assert one.state.step == 0

@@ -18,8 +18,8 @@ from factorlab.model.unet import (
     SelfAttention,
     UNet,
     Up,
+    capture_activations,
     sinusoidal,
-    tapped,
 )
 
 
@@ -54,7 +54,7 @@ def randomized(module, seed=0):
 def test_every_side_from_six_gives_back_its_shape_and_half_of_it_at_layer_4(width, size):
     model = network(width)
     outputs = []
-    with tapped(model, ["layer4"], lambda _, output: outputs.append(output)):
+    with capture_activations(model, ["layer4"], lambda _, output: outputs.append(output)):
         prediction = model(*inputs(2, size))
     assert prediction.shape == (2, 1, size, size)
     assert torch.isfinite(prediction).all()
@@ -70,7 +70,9 @@ def test_every_layer_has_the_papers_channels_and_the_side_of_its_depth():
     # [W] Fig. 6 at width 64: 128, 256, 256; 256; 128, 64, 64.
     channels = dict(zip(LAYERS, [2 * w, 4 * w, 4 * w, 4 * w, 2 * w, w, w], strict=True))
     shapes = {}
-    with tapped(model, LAYERS, lambda layer, output: shapes.update({layer: output.shape})):
+    with capture_activations(
+        model, LAYERS, lambda layer, output: shapes.update({layer: output.shape})
+    ):
         model(*inputs(1, 20))
     assert shapes == {n: (1, channels[n], sides[n], sides[n]) for n in LAYERS}
 
@@ -97,7 +99,7 @@ def test_the_parameters_grow_with_the_square_of_the_width():
 def test_the_tap_hears_every_call_and_only_while_it_is_open():
     model, outputs = network(), []
     batch = inputs()
-    with tapped(model, ["layer4"], lambda _, output: outputs.append(output)):
+    with capture_activations(model, ["layer4"], lambda _, output: outputs.append(output)):
         model(*batch)
         model(*inputs(seed=1))
     model(*batch)
@@ -111,7 +113,7 @@ def test_the_tap_is_closed_by_an_exception_and_changes_no_prediction():
     batch = inputs()
 
     def interrupted():
-        with tapped(model, LAYERS, lambda _, output: outputs.append(model.training)):
+        with capture_activations(model, LAYERS, lambda _, output: outputs.append(model.training)):
             outputs.append(model(*batch))
             raise KeyError
 

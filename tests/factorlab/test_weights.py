@@ -5,7 +5,7 @@ import torch
 
 from factorlab.config import parse
 from factorlab.model.unet import WIDE, UNet
-from factorlab.training.flat_parameters import Layout
+from factorlab.training.flat_parameters import FlatParameters
 
 
 def network(width):
@@ -15,7 +15,7 @@ def network(width):
 @pytest.mark.parametrize("width", [4, WIDE])
 def test_views_and_join_are_inverse_and_share_memory(width):
     model = network(width)
-    layout, weights = Layout(model), [*model.parameters()]
+    layout, weights = FlatParameters(model), [*model.parameters()]
     vector = layout.join(weights).detach()
     assert len(vector) == model.parameter_count
     for view, weight in zip(layout.views(vector).values(), weights, strict=True):
@@ -29,7 +29,7 @@ def test_views_and_join_are_inverse_and_share_memory(width):
 
 def test_networks_stack():
     models = [network(4) for _ in range(3)]
-    layout = Layout(models[0])
+    layout = FlatParameters(models[0])
     matrix = torch.stack([layout.join([*model.parameters()]).detach() for model in models])
     views = layout.views(matrix)
     for k, model in enumerate(models):

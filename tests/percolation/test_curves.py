@@ -11,7 +11,7 @@ from rounding import DOUBLE, EXACT, gamma
 from scipy import stats
 
 from percolation import Link, continuum, graph, lattice, lattice_links, mass_ratio, square_links
-from percolation.growth import generator_of
+from percolation.union_find import generator_of
 
 # Nearest neighbours of a lattice of increment 1.
 NEAREST = Link(sigma=1, threshold=float(continuum(1.2, 1)))

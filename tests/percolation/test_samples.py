@@ -14,7 +14,7 @@ from percolation import (
     neighbours,
     predict_samples,
 )
-from percolation.growth import Pass, generator_of
+from percolation.union_find import Workspace, generator_of
 
 # Nearest neighbours of a lattice of increment 1.
 NEAREST = Link(sigma=1, threshold=float(continuum(1.2, 1)))
@@ -26,7 +26,7 @@ def test_critical_count_is_the_last_rise_through_the_level():
     np.testing.assert_array_equal(growth(row, range(5)).largest, [1, 1, 1, 2, 3])
     counts = critical_count(row, level=0.6, realisations=30).counts
     for realisation, count in enumerate(counts):
-        largest = Pass(row).run(generator=generator_of(0, realisation)).largest
+        largest = Workspace(row).run(generator=generator_of(0, realisation)).largest
         ratio = largest / np.arange(1, 6)
         assert (ratio[count - 1 :] >= 0.6).all()
         assert count == 2 or ratio[count - 2] < 0.6

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from factorlab.storage.files import read_json, write_json
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
-from sweeps.tracking.sync_thread import Mirror, TrackedTrial, tracking_uri
+from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial, tracking_uri
 
 EXPERIMENT, SWEEP = "squares", "squares-smoke-1a2b"
 PARAMETERS = {"data.size": "8", "data.family": "bump+stripes", "seed": "0"}
@@ -52,7 +52,7 @@ def tracked(numbers):
 
 def mirror(runs, numbers, **changes):
     settings = {"sweep": SWEEP, "experiment": EXPERIMENT, "profile": "smoke", "interval": 0.05}
-    return Mirror(runs=runs, trials=tracked(numbers), **(settings | changes))
+    return MlflowSync(runs=runs, trials=tracked(numbers), **(settings | changes))
 
 
 def client_of(runs):

@@ -64,11 +64,11 @@ def test_a_log_gets_a_line_a_trial_and_the_outcome_of_each():
             shown.started(key, f"trial {key}")
             shown.ended(key, outcome, accuracy)
         shown.started("c", "trial c")
-        shown.ended("c", "elsewhere")
+        shown.ended("c", "locked")
     lines = text.getvalue().splitlines()
     assert "trial a: accuracy 100%" in lines
     assert "trial b: failed" in lines
-    assert "trial c: elsewhere" in lines
+    assert "trial c: locked" in lines
     assert lines[-1].startswith("tiny: 1 of 3 done, 0 running, 1 failed")
     assert "\x1b" not in text.getvalue()
 

@@ -53,7 +53,7 @@ def test_a_shape_that_has_finished_is_priced_by_its_trials_without_a_probe(price
     record = Record(made.runs, first.key)
     record.path.mkdir(parents=True)
     record.write_result({"seconds": {"train": 700.0}, "steps": 100})
-    left = estimate.estimate(plan.look_again(made), made.trials[1:2])
+    left = estimate.estimate(plan.refresh(made), made.trials[1:2])
     assert left.basis == "finished trials"
     evaluation = 121 * 10 / (3 * 64)
     assert left.wall == pytest.approx(7 * (made.trials[1].settings.training.steps + evaluation))

@@ -31,7 +31,7 @@ from mlflow.entities import (
 )
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache, _get_store
 
-from sweeps.tracking.sync_thread import Mirror, open_store, tracking_uri
+from sweeps.tracking.sync_thread import MlflowSync, open_store, tracking_uri
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -61,7 +61,7 @@ def test_a_new_store_names_nothing_but_its_folder(tmp_path, monkeypatch):
     working.mkdir()
     monkeypatch.chdir(working)
     runs = tmp_path / "100%"
-    Mirror(runs=runs, sweep="s", experiment="e", profile="p", trials=[]).sync()
+    MlflowSync(runs=runs, sweep="s", experiment="e", profile="p", trials=[]).sync()
     assert_at_home(runs)
     assert query(runs, "SELECT artifact_location FROM experiments WHERE experiment_id = 0") == [
         (f"{(runs / 'artifacts').as_uri()}/0",)

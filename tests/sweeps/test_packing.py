@@ -14,7 +14,7 @@ from sweeps.planning.pack_limits import (
     FEWEST,
     MOST,
     MOST_ON_GPU,
-    Limits,
+    PackLimits,
     on_cpu,
     on_gpu,
     step_flops,
@@ -42,7 +42,7 @@ def test_packs_hold_every_trial_once_and_one_shape_each(sizes, room, slots, fewe
     seconds = {trial.key: data.draw(st.floats(1, 1e4)) for trial in trials}
     wanted = [2 * fewest + more if more else 1 for more in room]
     allowed = {
-        parse({"data": {"size": n}}).shape: Limits(fewest, most)
+        parse({"data": {"size": n}}).shape: PackLimits(fewest, most)
         for n, most in zip(SIZES, wanted, strict=True)
     }
     packs = form(trials, seconds, allowed, slots)
@@ -65,7 +65,7 @@ def test_sizes_by_hand():
     even = {trial.key: 1.0 for trial in trials}
 
     def lengths(count, slots):
-        packs = form(trials[:count], even, {shape: Limits(4, 8)}, slots)
+        packs = form(trials[:count], even, {shape: PackLimits(4, 8)}, slots)
         return [len(pack) for pack in packs]
 
     assert lengths(20, 1) == [7, 7, 6]
@@ -76,7 +76,7 @@ def test_sizes_by_hand():
 
 def test_shapes_share_the_slots():
     trials = trials_of([8] * 4 + [6] * 4)
-    allowed = {trial.settings.shape: Limits(4, 8) for trial in trials}
+    allowed = {trial.settings.shape: PackLimits(4, 8) for trial in trials}
 
     def lengths(ratio):
         seconds = {t.key: ratio if t.settings.data.size == 8 else 1.0 for t in trials}
@@ -89,14 +89,14 @@ def test_shapes_share_the_slots():
 def test_those_that_take_long_train_together_and_start_first():
     trials = trials_of([8] * 8)
     seconds = {trial.key: float(1 + int(trial.key) % 2 * 9) for trial in trials}
-    first, second = form(trials, seconds, {trials[0].settings.shape: Limits(4, 8)}, 2)
+    first, second = form(trials, seconds, {trials[0].settings.shape: PackLimits(4, 8)}, 2)
     assert {seconds[t.key] for t in first} == {10.0}
     assert {seconds[t.key] for t in second} == {1.0}
 
 
 def test_a_cpu_gains_where_the_step_is_small():
     small, large = (parse({"data": {"size": 8}, "model": {"width": width}}) for width in (4, 64))
-    assert on_cpu(small) == Limits(FEWEST, MOST)
+    assert on_cpu(small) == PackLimits(FEWEST, MOST)
     assert on_cpu(large) == ALONE
 
 

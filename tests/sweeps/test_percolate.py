@@ -16,7 +16,7 @@ import pytest
 from processes import FACTORLAB
 
 from percolation import graph, lattice, radius
-from percolation.growth import generator_of
+from percolation.union_find import generator_of
 from sweeps.cli import main
 
 CURVE = ["--size", "6", "--spacing", "1", "--sigma", "0.5", "--threshold", "0.3"]

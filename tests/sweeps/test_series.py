@@ -151,9 +151,9 @@ def test_a_folder_that_takes_no_figure_ends_no_other_sweep(folder):
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("attribute", ["start", "look_again", "stop", "log_figures"])
+@pytest.mark.parametrize("attribute", ["start", "refresh", "stop", "log_figures"])
 def test_mlflow_ends_no_figure_and_no_other_sweep(folder, monkeypatch, attribute):
-    monkeypatch.setattr(sweep.Mirror, attribute, broken)
+    monkeypatch.setattr(sweep.MlflowSync, attribute, broken)
     code, said = run("first", "second")
     assert code == 1
     assert drawn() == [*FIRST, *SECOND]

@@ -22,7 +22,7 @@ from open_files import open_below
 from processes import wait_for
 
 from factorlab.storage.record import Record
-from sweeps.tracking.sync_thread import Mirror
+from sweeps.tracking.sync_thread import MlflowSync
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -100,8 +100,9 @@ def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
     runs = tmp_path / "runs"
     write_record(runs, 1, done=True)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking.sync_thread import Mirror\n"
-        "Mirror(runs=Path(sys.argv[1]), sweep='s', experiment='e', profile='p', trials=[]).sync()"
+        "import sys; from pathlib import Path; from sweeps.tracking.sync_thread import MlflowSync\n"
+        "MlflowSync(runs=Path(sys.argv[1]), sweep='s', experiment='e', profile='p', trials=[])"
+        ".sync()"
     )
     command = [sys.executable, "-c", code, str(runs)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as maker:
@@ -117,7 +118,7 @@ def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
 
 
 def test_the_store_is_in_wal_mode(tmp_path):
-    empty = Mirror(runs=tmp_path, sweep="s", experiment="e", profile="p", trials=[])
+    empty = MlflowSync(runs=tmp_path, sweep="s", experiment="e", profile="p", trials=[])
     empty.sync()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)

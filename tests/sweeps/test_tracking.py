@@ -28,7 +28,7 @@ from factorlab.provenance import code_record
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps.tracking.sync_thread import Mirror, TrackedTrial
+from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -62,7 +62,7 @@ def test_a_real_trial_with_its_artifacts(runs, tmp_path):
     key = trial.identity.key
     tracked_trial = TrackedTrial(key, "bump N=6", {"data.size": "6", "long": "x" * 7000})
     settings = {"sweep": SWEEP, "experiment": EXPERIMENT, "profile": "smoke"}
-    following = Mirror(runs=runs, trials=[tracked_trial], **settings)
+    following = MlflowSync(runs=runs, trials=[tracked_trial], **settings)
     sent = following.sync()
     assert sent == sum(len(point.metrics) for point in trial.record.points()[0])
 
@@ -248,7 +248,7 @@ def test_a_failure_is_shown_and_forgotten_by_another_try(runs):
     assert child.info.status == "FAILED"
     assert child.data.tags["factorlab.failure"] == "loss is nan at step 7"
     assert parents(runs)[0].info.status == "FAILED"
-    record.forget_failure()
+    record.clear_failure()
     finish(record)
     mirror(runs, [0, 1]).sync()
     child = children(runs)[key_of(0)]

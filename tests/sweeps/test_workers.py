@@ -54,7 +54,7 @@ def swept(tmp_path_factory):
         _, messages = driver.communicate(timeout=240)
     return {
         "runs": runs,
-        "plan": plan.look_again(made),
+        "plan": plan.refresh(made),
         "long": long,
         "status": driver.returncode,
         "messages": messages,

@@ -11,7 +11,7 @@ from analysis.measures.checkpoint import Measures
 from analysis.plotting.figure_io import Drawing
 
 
-class Portrait(Protocol):
+class CheckpointFigure(Protocol):
     """What a module of this folder provides."""
 
     def draw(self, measures: Measures) -> Drawing:
@@ -19,6 +19,6 @@ class Portrait(Protocol):
         ...
 
 
-_FOLDER = plugins.Folder[Portrait](__name__, __path__, "checkpoint figures")
+_FOLDER = plugins.Folder[CheckpointFigure](__name__, __path__, "checkpoint figures")
 available = _FOLDER.available
 load = _FOLDER.load

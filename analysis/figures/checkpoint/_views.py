@@ -34,13 +34,13 @@ def scatter(axes: Axes, measures: Measures, coordinates: Floats, label: int) -> 
         Normalize(values.min(), values.max()),
         label_colours(periodic=measures.period is not None),
     )
-    look: dict[str, Any] = {
+    dots: dict[str, Any] = {
         "c": shading.to_rgba(values),
         "s": 7,
         "linewidths": 0.2,
         "edgecolors": "0.5",
     }
-    axes.scatter(*coordinates.T, **look)
+    axes.scatter(*coordinates.T, **dots)
     axes.set_aspect("equal", adjustable="datalim")
     for axis in "xyz":
         if hasattr(axes, f"{axis}axis"):

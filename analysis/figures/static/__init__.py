@@ -12,13 +12,13 @@ from analysis import plugins
 from analysis.plotting.figure_io import Drawing
 
 
-class Illustration(Protocol):
+class StaticFigure(Protocol):
     """What a module of this folder provides."""
 
     draw: Callable[..., Drawing]
     """Draws the figure; keywords, all of them with defaults."""
 
 
-_FOLDER = plugins.Folder[Illustration](__name__, __path__, "static figures")
+_FOLDER = plugins.Folder[StaticFigure](__name__, __path__, "static figures")
 available = _FOLDER.available
 load = _FOLDER.load

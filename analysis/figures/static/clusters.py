@@ -119,11 +119,11 @@ def _draw_sites(axes: Axes, sites: pd.DataFrame, size: int, spacing: float) -> N
         np.round((sites[name].to_numpy() - 1) / spacing).astype(int) for name in ("x", "y")
     )
     count, _ = lattice_shape(size, spacing)
-    looks = np.zeros((count, count), dtype=int)
-    looks[line, column] = np.minimum(sites["cluster"].to_numpy(), len(_RANKED)) + 1
+    colours = np.zeros((count, count), dtype=int)
+    colours[line, column] = np.minimum(sites["cluster"].to_numpy(), len(_RANKED)) + 1
     low, high = 1 - spacing / 2, 1 + (count - 0.5) * spacing
     axes.imshow(
-        looks,
+        colours,
         cmap=ListedColormap(_LOOKS),
         vmin=-0.5,
         vmax=len(_LOOKS) - 0.5,

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.plotting.figure_io import Drawing, styled
-from analysis.plotting.style import GREY, look, title
+from analysis.plotting.style import GREY, line_style, title
 from analysis.tables.selection import where
 from percolation import mass_ratio, square_links
 
@@ -107,7 +107,7 @@ def _curves(
 
 def _plot(axes: Axes, curve: pd.DataFrame, x: str, y: str, index: int) -> None:
     """A curve with symbols and standard errors."""
-    colour, marker = look(index)
+    colour, marker = line_style(index)
     axes.errorbar(
         curve[x],
         curve[y],

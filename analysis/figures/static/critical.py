@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from analysis.plotting.figure_io import Drawing, styled
-from analysis.plotting.style import GREY, look, plain_log, title
+from analysis.plotting.style import GREY, line_style, plain_log, title
 from analysis.scaling.predictions import predictions_table
 from analysis.tables.selection import where
 from percolation import critical_point, radius
@@ -111,7 +111,7 @@ def _draw_shares(axes: Axes, shares: pd.DataFrame, pairs: Sequence[tuple[float, 
     """The left panel: symbols, and the law of dense lattices in dashes."""
     dashes = (0, (3, 1.5))
     for i, (sigma, threshold) in enumerate(pairs):
-        colour, marker = look(i)
+        colour, marker = line_style(i)
         rows = where(shares, sigma=sigma, threshold=threshold)
         axes.plot(rows["spacing"], rows["dense"], color=colour, lw=0.9, ls=dashes)
         axes.errorbar(
@@ -137,7 +137,7 @@ def _draw_shares(axes: Axes, shares: pd.DataFrame, pairs: Sequence[tuple[float, 
 def _draw_samples(axes: Axes, samples: pd.DataFrame, level: float) -> None:
     """The right panel: one curve for each threshold, and a guide of slope 2."""
     for i, threshold in enumerate(dict.fromkeys(samples["threshold"])):
-        colour, marker = look(i)
+        colour, marker = line_style(i)
         rows = where(samples, threshold=threshold)
         axes.errorbar(
             rows["size"],

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from analysis.plotting.figure_io import Drawing, styled
-from analysis.plotting.style import GREY, look, plain_log, title
+from analysis.plotting.style import GREY, line_style, plain_log, title
 from percolation import continuum, pixel
 
 # Where the first bump's centre lies, from the centre of a pixel, and how that is drawn.
@@ -60,7 +60,7 @@ def draw(
         for axes in (left, middle):
             _mark_thresholds(axes, thresholds, size)
         for i, sigma in enumerate(sigmas):
-            colour, _ = look(i)
+            colour, _ = line_style(i)
             curve = panels["continuum"][panels["continuum"]["sigma"] == sigma]
             left.plot(curve["distance"], curve["overlap"], color=colour, label=f"σ = {sigma:g} px")
             _draw_pixel(middle, panels["pixel"], sigma, colour)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.plotting.axis_labels import FAMILIES
 from analysis.plotting.figure_io import COLOURS, MARKERS
-from analysis.plotting.style import GREY, LETTERS, look, plain_log, title
+from analysis.plotting.style import GREY, LETTERS, line_style, plain_log, title
 from analysis.tables.selection import where
 
 _THEORY_LINES = (":", "-.", "--")
@@ -43,7 +43,7 @@ def draw_accuracies(parent: SubFigure, panels: Panels, *, level: float) -> None:
             for share in _numbers(where(panels["critical"], threshold=threshold), "critical"):
                 axes.axvline(share, color="0.3", ls=line, lw=0.9, zorder=0)
         for i, size in enumerate(sizes):
-            _draw_accuracy(axes, panels, family, size, look=look(i))
+            _draw_accuracy(axes, panels, family, size, style=line_style(i))
         axes.set(xscale="log", ylim=(-4, 104), xlabel="Share of the lattice kept, λ")
         axes.set_yticks(sorted({0, 20, 40, 60, 80, 100, round(100 * level)}))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -66,7 +66,7 @@ def draw_crossings(parent: SubFigure, panels: Panels, *, level: float) -> None:
     row = parent.subplots(1, 2, sharex=True)
     for axes, count in zip(row, ("samples_2d", "samples_total"), strict=True):
         for i, family in enumerate(families):
-            _draw_family(axes, panels, family, count, look=_family_look(i))
+            _draw_family(axes, panels, family, count, style=_family_style(i))
         if count == "samples_2d":
             _draw_predictions(axes, panels)
         axes.set(xscale="log", yscale="log", xlabel="Side of the frame, N (pixels)")
@@ -85,7 +85,7 @@ def draw_crossings(parent: SubFigure, panels: Panels, *, level: float) -> None:
 def _explain(parent: SubFigure, sizes: list[int], thresholds: list[float]) -> None:
     """One legend for the upper row: the N first, and below or beside them the thresholds."""
     curves = [
-        Line2D([], [], color=look(i)[0], marker=look(i)[1], label=f"N = {size}")
+        Line2D([], [], color=line_style(i)[0], marker=line_style(i)[1], label=f"N = {size}")
         for i, size in enumerate(sizes)
     ]
     theory = [
@@ -103,10 +103,10 @@ def _explain(parent: SubFigure, sizes: list[int], thresholds: list[float]) -> No
 
 
 def _draw_accuracy(
-    axes: Axes, panels: Panels, family: str, size: int, *, look: tuple[str, str]
+    axes: Axes, panels: Panels, family: str, size: int, *, style: tuple[str, str]
 ) -> None:
     """Accuracy and mass ratio of one family and N."""
-    colour, marker = look
+    colour, marker = style
     ratios = panels["mass-ratio"]
     for threshold, line in zip(_thresholds(ratios), _THEORY_LINES, strict=False):
         curve = where(ratios, size=size, threshold=threshold)
@@ -126,10 +126,10 @@ def _draw_accuracy(
 
 
 def _draw_family(
-    axes: Axes, panels: Panels, family: str, count: str, *, look: tuple[str, str]
+    axes: Axes, panels: Panels, family: str, count: str, *, style: tuple[str, str]
 ) -> None:
     """Crossings of one family, with their intervals and the fitted power law."""
-    colour, marker = look
+    colour, marker = style
     label = FAMILIES.get(family, family)
     points = where(panels["crossings"], family=family, count=count)
     points = points[points["value"].notna()]
@@ -217,7 +217,7 @@ def _widen(axes: Axes) -> None:
     axes.set_ylim(low / factor, high * factor)
 
 
-def _family_look(index: int) -> tuple[str, str]:
+def _family_style(index: int) -> tuple[str, str]:
     """Colour and marker of the index-th family, from the other end: N has the first colours."""
     return COLOURS[-1 - index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 

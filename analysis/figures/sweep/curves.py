@@ -31,7 +31,7 @@ from analysis.plotting import axis_labels
 from analysis.plotting.axis import Places
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.notes import note, unfinished
-from analysis.plotting.style import GREY, letter, look, title
+from analysis.plotting.style import GREY, letter, line_style, title
 from analysis.tables.selection import over_seeds, require
 from factorlab.config import Settings
 
@@ -175,7 +175,7 @@ def _draw_panel(
     """Draw curves of one metric, dots of single trials, and the ceiling of the reader."""
     scale = 100 if axis_labels.is_share(metric) else 1
     for index, line in enumerate(lines):
-        colour, marker = look(index)
+        colour, marker = line_style(index)
         mean, dot = (t[t["line"] == line] for t in (means, trials))
         x = along.place(dot["x"])
         axes.plot(x, scale * dot["value"], ".", color=colour, alpha=0.4, mew=0, ms=5)

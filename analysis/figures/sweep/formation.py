@@ -18,7 +18,7 @@ from pydantic import Field
 from analysis.errors import NotDrawableError
 from analysis.figures._gallery import COLUMNS, thinned
 from analysis.measures import measurement_cache
-from analysis.measures.measurement_cache import Snapshot
+from analysis.measures.measurement_cache import CachedMeasures
 from analysis.plotting import axis_labels, persistence
 from analysis.plotting.figure_io import COLOURS, Drawing, styled
 from analysis.plotting.notes import note, unfinished
@@ -48,7 +48,7 @@ class _Column:
     step: int
     accuracy: float
     betti: tuple[int, ...]
-    kept: Snapshot
+    kept: CachedMeasures
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:

@@ -17,7 +17,7 @@ from analysis.errors import NotDrawableError
 from analysis.plotting import axis_labels
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.notes import note, unfinished
-from analysis.plotting.style import GREY, LETTERS, look, plain_log, title
+from analysis.plotting.style import GREY, LETTERS, line_style, plain_log, title
 from analysis.scaling.predictions import mass_ratio_table
 from analysis.tables.selection import alike, final, measured, over_seeds, require, single, where
 from factorlab.config import Settings
@@ -128,7 +128,7 @@ def _draw_overlap(
     axes: Axes, overlap: pd.DataFrame, thresholds: Sequence[float], spacing: object
 ) -> None:
     for i, (_, curve) in enumerate(overlap.groupby("sigma")):
-        axes.plot(curve["distance"], curve["overlap"], color=look(i)[0])
+        axes.plot(curve["distance"], curve["overlap"], color=line_style(i)[0])
     for threshold in thresholds:
         axes.axhline(threshold, color=GREY, ls=":", lw=0.8, zorder=0)
     for d in np.unique(np.atleast_1d(np.asarray(spacing, dtype=float))):
@@ -142,7 +142,7 @@ def _draw_overlap(
 
 def _draw_threshold(axes: Axes, panels: dict[str, pd.DataFrame], threshold: float) -> None:
     for i, (sigma, mean) in enumerate(panels["accuracy"].groupby("sigma")):
-        colour, marker = look(i)
+        colour, marker = line_style(i)
         ratio = where(panels["mass-ratio"], sigma=sigma, threshold=threshold)
         axes.plot(ratio["subsample"], 100 * ratio["mass_ratio"], color=colour, lw=0.9)
         axes.errorbar(

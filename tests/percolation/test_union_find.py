@@ -20,8 +20,8 @@ from percolation import (
     neighbours,
     square_links,
 )
-from percolation.growth import Pass, generator_of, realise
 from percolation.links import Stencil
+from percolation.union_find import Workspace, generator_of, realisations_of
 
 steps = st.sampled_from([0.5, 0.7, 1.0, 1.3, 2.0, 50.0])
 shares = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1))
@@ -77,7 +77,7 @@ def test_clusters_are_those_of_networkx(size, spacing, counts, sigma, threshold,
     if len(kept):
         sizes = [len(cluster) for cluster in expected]
         assert passed.largest[len(kept) - 1] == max(sizes)
-        assert passed.squares[len(kept) - 1] == sum(size**2 for size in sizes)
+        assert passed.second_moment[len(kept) - 1] == sum(size**2 for size in sizes)
     assert passed.largest[-1] == len(largest_cluster(reference))
 
 
@@ -159,12 +159,12 @@ def test_a_pass_that_ends_early_gives_what_the_whole_pass_gives(kind, periodic):
     links = lattice_links(size, spacing, Link(sigma=1, threshold=0.05), periodic=periodic)
     if kind == "lists":
         links = neighbours(lattice(size, spacing, periodic=periodic), link)
-    early, whole = Pass(links), Pass(links, early=False)
+    early, whole = Workspace(links), Workspace(links, early=False)
     for realisation in range(3):
         order = generator_of(5, realisation).permutation(links.sites)
         expected, found = whole.run(order), early.run(order)
         np.testing.assert_array_equal(found.largest, expected.largest)
-        np.testing.assert_array_equal(found.squares, expected.squares)
+        np.testing.assert_array_equal(found.second_moment, expected.second_moment)
         assert found.wraps == expected.wraps
         assert (None in found.wraps) == (kind == "lists" or not periodic)
 
@@ -185,7 +185,7 @@ def test_far_reaching_links_against_networkx():
 
 def test_a_drawn_order_is_a_permutation_and_its_growth_is_that_of_the_order():
     links = square_links(9, 2, periodic=False)
-    room = Pass(links)
+    room = Workspace(links)
     drawn = room.run(generator=generator_of(3, 0)).largest.copy()
     order = room._order.copy()
     assert sorted(order) == list(range(81))
@@ -194,7 +194,7 @@ def test_a_drawn_order_is_a_permutation_and_its_growth_is_that_of_the_order():
 
 def test_drawn_orders_are_uniform():
     """All 24 orders of four sites, as often as each other (chi squared, 23 degrees)."""
-    room = Pass(square_links(2, 1, periodic=False), early=False)
+    room = Workspace(square_links(2, 1, periodic=False), early=False)
     counts = dict.fromkeys(itertools.permutations(range(4)), 0)
     generator = generator_of(0, 0)
     for _ in range(4800):
@@ -226,11 +226,11 @@ def test_realisations_are_the_same_for_any_number_of_workers(workers):
         return np.append(passed.largest, generator.random())
 
     told = []
-    found = realise(links, observe, range(7), seed=3, workers=workers, report=told.append)
+    found = realisations_of(links, observe, range(7), seed=3, workers=workers, report=told.append)
     assert sum(told) == 7
     for realisation, row in enumerate(found):
         generator = generator_of(3, realisation)
-        alone = Pass(links).run(generator=generator)
+        alone = Workspace(links).run(generator=generator)
         np.testing.assert_array_equal(row[:-1], alone.largest)
         assert row[-1] == generator.random()
     assert len({tuple(row) for row in found.tolist()}) == 7
@@ -246,13 +246,13 @@ def test_a_failure_in_a_worker_is_raised_and_stops_the_others():
         return passed.largest
 
     with pytest.raises(KeyError, match="lost"):
-        realise(square_links(5, 1), observe, range(100_000), seed=0, workers=2)
+        realisations_of(square_links(5, 1), observe, range(100_000), seed=0, workers=2)
     assert len(seen) < 1000
 
 
 def test_no_realisation_is_refused():
     with pytest.raises(ValueError, match=r"^realisations is 0"):
-        realise(square_links(5, 1), lambda passed, _: passed.largest, [], seed=0)
+        realisations_of(square_links(5, 1), lambda passed, _: passed.largest, [], seed=0)
 
 
 def test_a_pass_without_room_is_refused(monkeypatch):

@@ -29,7 +29,7 @@ class Growth:
     largest: NDArray[np.int32]
     """Size of the largest cluster with 1, 2, ... k sites kept, shape (k,)."""
 
-    squares: NDArray[np.int64]
+    second_moment: NDArray[np.int64]
     """Sum of the squared sizes of all clusters with 1, 2, ... k sites kept, shape (k,)."""
 
     wraps: tuple[int | None, int | None]
@@ -37,7 +37,7 @@ class Growth:
     y; None if none does, or the links are not those of a torus."""
 
 
-class Pass:
+class Workspace:
     """Room for passes over the same links, reused from one to the next by one thread.
 
     The arrays of a `Growth` are the room's own: the next pass writes over them.
@@ -125,7 +125,9 @@ class Pass:
         )
         along_x, along_y = (None if w == _kernels.NEVER else int(w) for w in self._wraps)
         return Growth(
-            largest=self._largest[:kept], squares=self._squares[:kept], wraps=(along_x, along_y)
+            largest=self._largest[:kept],
+            second_moment=self._squares[:kept],
+            wraps=(along_x, along_y),
         )
 
     def roots(self, sites: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -148,7 +150,7 @@ def growth(links: Links, order: ArrayLike) -> Growth:
     Raises:
         ParameterError: `order` names a site twice or one that is not there, or there is no memory.
     """
-    return Pass(links).run(_check_order(links, order))
+    return Workspace(links).run(_check_order(links, order))
 
 
 def labels(links: Links, kept: ArrayLike) -> NDArray[np.int64]:
@@ -169,7 +171,7 @@ def labels(links: Links, kept: ArrayLike) -> NDArray[np.int64]:
     sites = _check_order(links, kept)
     if not len(sites):
         return np.empty(0, dtype=np.int64)
-    room = Pass(links, early=False)
+    room = Workspace(links, early=False)
     room.run(sites)
     _, first, cluster, sizes = np.unique(
         room.roots(sites), return_index=True, return_inverse=True, return_counts=True
@@ -185,7 +187,7 @@ def generator_of(seed: int, realisation: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(realisation,)))
 
 
-def realise(
+def realisations_of(
     links: Links,
     observe: Callable[[Growth, np.random.Generator], NDArray[np.float64]],
     realisations: Iterable[int],
@@ -226,7 +228,9 @@ def realise(
     def work() -> None:
         nonlocal stopped
         try:
-            room = Pass(links, early=not until_wrap)  # a pass winds before it reaches every site
+            room = Workspace(
+                links, early=not until_wrap
+            )  # a pass winds before it reaches every site
             for index, number in todo:
                 generator = generator_of(seed, number)
                 passed = room.run(generator=generator, until_wrap=until_wrap)
@@ -280,5 +284,5 @@ def _cores() -> int:
 
 
 def _room_for(links: Links) -> int:
-    """Passes that fit into memory side by side, at least one (which `Pass` checks itself)."""
+    """Passes that fit into memory side by side, at least one (which `Workspace` checks itself)."""
     return max(1, available() // (links.sites * SITE_BYTES))
