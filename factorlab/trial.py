@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from factorlab.config import RunSettings
-from factorlab.data.dataset import Dataset, build, evaluation_labels
+from factorlab.data.dataset import Dataset, build, evaluation_label_count
 from factorlab.errors import TrialFailed, UserError
 from factorlab.storage import checkpoint
 from factorlab.storage.files import DamagedFile
@@ -53,7 +53,7 @@ class Trial:
     def __init__(self, settings: RunSettings, runs: Path) -> None:
         self.settings = settings
         self.dataset: Dataset = build(settings.data, settings.seed)
-        evaluation_labels(settings, self.dataset)  # refuses a run that could not be tested
+        evaluation_label_count(settings.data, settings.evaluation)  # refuses an untestable run
         self.identity: Identity = identify(settings, self.dataset)
         self.record = Record(runs, self.identity.key)
 

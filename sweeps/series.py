@@ -60,11 +60,11 @@ def run_sweeps(
         checked.result()
     for sweep, found in failed.items():
         show(found, sweep, console)
-    how = How(figures, console, retry_failed, address, plans)
+    how = How(figures, console, retry_failed, address, [plan.state() for plan in plans])
     codes: dict[str, int] = {}
     try:
         for plan in plans:
-            sweep = plan.experiment.sweep
+            sweep = plan.sweep
             try:
                 codes[sweep] = _run(plan, how, failed[sweep], first=not codes)
             finally:
@@ -114,9 +114,9 @@ def _run(plan: Plan, how: How, failed: list[Failure], *, first: bool) -> int:
         OSError: the system refused something, and there is no other sweep.
     """
     try:
-        return run_sweep(planning.refresh(plan), how, failed)
+        return run_sweep(plan, how, failed)
     except Exception as error:
-        alone = len(how.plans) == 1 and user_message(error) is not None
+        alone = len(how.sweeps) == 1 and user_message(error) is not None
         if alone or (first and isinstance(error, UserError)):
             raise
         failed.append(failure("", error))

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from factorlab.config import flatten
 from factorlab.errors import UserError
-from factorlab.storage.record import Record
+from factorlab.storage.files import check_writable
 from sweeps.cli.display import SweepDisplay
 from sweeps.execution import cluster
 from sweeps.execution.measuring import TrialReference, analyse_all
@@ -20,28 +20,27 @@ from sweeps.planning import plan as planning
 from sweeps.planning.estimate import Estimate, begin, estimate
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.figure_checks import check_figures
-from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
 from sweeps.reporting.reports import draw
 from sweeps.reporting.summary import conclude, show_plan
 from sweeps.tracking.sync_thread import START_DELAY, MlflowSync, TrackedTrial
 
 
-def mirror_of(runs: Path, document: planning.SavedPlan) -> MlflowSync:
-    """Return the MLflow mirror of a sweep."""
-    content = document.document
+def mlflow_sync_of(plan: Plan) -> MlflowSync:
+    """Return what keeps MLflow in step with a sweep."""
     return MlflowSync(
-        runs=runs,
-        sweep=document.sweep,
-        experiment=content["experiment"],
-        profile=content["profile"],
+        runs=plan.runs,
+        sweep=plan.sweep,
+        experiment=plan.experiment,
+        profile=plan.profile,
         trials=[
             TrackedTrial(
-                key=trial["key"],
-                name=trial["name"],
-                parameters={k: str(v) for k, v in flatten(trial["settings"]).items()},
+                key=trial.key,
+                name=trial.name,
+                parameters={k: str(v) for k, v in flatten(trial.settings).items()},
             )
-            for trial in content["trials"]
+            for trial in plan.trials
         ],
     )
 
@@ -57,7 +56,8 @@ def price_sweeps(
     for experiment in experiments:
         check_figures(experiment)
     for plan in [planning.make(experiment, runs) for experiment in experiments]:
-        show_plan(plan, estimate(plan, plan.pending(retry_failed=retry_failed)), console)
+        state = plan.state()
+        show_plan(state, estimate(state, state.pending(retry_failed=retry_failed)), console)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class How:
     address: str | None = None
     """Of a Ray cluster."""
 
-    plans: Sequence[Plan] = ()
+    sweeps: Sequence[SweepState] = ()
     """All sweeps; none begins where a machine for the trials of one is missing."""
 
     def say(self, text: str) -> None:
@@ -101,22 +101,22 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
     Raises:
         UserError: a machine is missing or a folder cannot be written.
     """
-    left = _begin(plan, how)
+    state = plan.state()
+    left = _begin(state, how)
     cluster_alike = "on the cluster if its machines are like this one"
-    show_plan(plan, left, how.console, cluster_alike if how.address else "on this machine")
+    show_plan(state, left, how.console, cluster_alike if how.address else "on this machine")
     if (notice := replaced(plan)) is not None:
         how.say(notice)
     planning.save(plan)
     if how.retry_failed:
-        for trial in plan.trials:
-            Record(plan.runs, trial.key).clear_failure()
-    saved = planning.find(plan.runs, plan.experiment.sweep)
-    mirror = _start_mirror(saved, failed)
+        for _, record in plan.records():
+            record.clear_failure()
+    mirror = _start_sync(plan, failed)
     try:
-        outcomes = _train(plan, left, mirror=mirror, how=how)
-        plan = planning.refresh(plan)
+        outcomes = _train(state, left, mirror=mirror, how=how)
+        state = plan.state()
         if not outcomes.interrupted and outcomes.lost is None:
-            _measure(plan, how, failed)
+            _measure(state, how, failed)
         with caught("MLflow", failed):
             if mirror is not None:
                 mirror.refresh()
@@ -124,42 +124,40 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
         with caught("MLflow", failed):
             if mirror is not None:
                 mirror.stop()
-    if plan.experiment.figures and plan.counts()["done"]:
-        _draw(saved, mirror, how, failed)
+    if plan.figures and state.counts()["done"]:
+        _draw(plan, mirror, how, failed)
     if mirror is not None:
         for text in filter(None, (mirror.problem, *mirror.notes())):
             how.say(text)
-    return conclude(plan, outcomes, how.console)
+    return conclude(state, outcomes, how.console)
 
 
-def _start_mirror(saved: planning.SavedPlan, failed: list[Failure]) -> MlflowSync | None:
+def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
     """Follow a sweep in MLflow; None where that fails, which ends no training."""
     mirror = None
     with caught("MLflow", failed):
-        mirror = mirror_of(saved.runs, saved)
+        mirror = mlflow_sync_of(plan)
         mirror.start(START_DELAY)
     return mirror
 
 
-def _measure(plan: Plan, how: How, failed: list[Failure]) -> None:
+def _measure(state: SweepState, how: How, failed: list[Failure]) -> None:
     """Measure the representations that finished trials were to keep."""
     chosen = [
         TrialReference(trial.key, trial.name)
-        for trial in plan.trials
-        if trial.state == "done" and trial.settings.representations.layers
+        for trial in state.select("done")
+        if trial.run.representations.layers
     ]
     with caught("measures", failed):
-        if not analyse_all(chosen, plan.runs, address=how.address, console=how.console):
+        if not analyse_all(chosen, state.plan.runs, address=how.address, console=how.console):
             failed.append(Failure("measures", "some trials lack theirs, as the lines above say"))
 
 
-def _draw(
-    saved: planning.SavedPlan, mirror: MlflowSync | None, how: How, failed: list[Failure]
-) -> None:
+def _draw(plan: Plan, mirror: MlflowSync | None, how: How, failed: list[Failure]) -> None:
     """Draw the figures and send them to MLflow."""
     drawn: list[Path] = []
     with caught("figures", failed):
-        drawn, problems = draw(saved, how.figures)
+        drawn, problems = draw(plan, how.figures)
         failed += problems
     if drawn:
         how.say(f"figures: {drawn[0].parent}")
@@ -168,42 +166,42 @@ def _draw(
             mirror.log_figures(drawn)
 
 
-def _begin(plan: Plan, how: How) -> Estimate:
+def _begin(state: SweepState, how: How) -> Estimate:
     """Start Ray if a trial is left, and return the price of what is; both take seconds.
 
     Raises:
         UserError: a sweep is not allowed, a machine is missing or a folder cannot be written.
     """
-    pending = plan.pending(retry_failed=how.retry_failed)
-    planning.check_writable(plan.runs)
-    planning.check_writable(how.figures)
+    pending = state.pending(retry_failed=how.retry_failed)
+    check_writable(state.plan.runs)
+    check_writable(how.figures)
     # The probe and Ray's start take seconds each, at the same time.
-    with begin(plan, pending) as price:
+    with begin(state, pending) as price:
         if not pending:
             return price(None)
         cluster.connect(how.address)
         from sweeps.execution import tune_runner  # noqa: F401, PLC0415
 
-        for other in how.plans:
+        for other in how.sweeps:
             if other.pending(retry_failed=how.retry_failed):
-                _check_room(other.experiment)
-        return price(cluster.capacity(plan.experiment.resources).slots)
+                _check_capacity(other.plan)
+        return price(cluster.capacity(state.plan.resources).slots)
 
 
-def _check_room(experiment: Experiment) -> None:
+def _check_capacity(plan: Plan) -> None:
     """Refuse trials for which no machine has room.
 
     Raises:
         UserError: none has.
     """
     try:
-        cluster.capacity(experiment.resources)
+        cluster.capacity(plan.resources)
     except UserError as error:
-        raise UserError(f"{experiment.source}: {error}") from None
+        raise UserError(f"{plan.source}: {error}") from None
 
 
 def _train(
-    plan: Plan,
+    state: SweepState,
     left: Estimate,
     *,
     mirror: MlflowSync | None,
@@ -220,10 +218,11 @@ def _train(
         return outcomes
     from sweeps.execution import tune_runner  # noqa: PLC0415 - after `cluster.connect`
 
+    plan = state.plan
     display = SweepDisplay(
-        plan.experiment.sweep,
+        plan.sweep,
         total=len(plan.trials),
-        done=plan.counts()["done"],
+        done=state.counts()["done"],
         seconds=left.seconds,
         slots=left.slots,
         problem=lambda: mirror.problem if mirror is not None else None,
@@ -237,9 +236,8 @@ def _train(
                 cluster.disconnect()  # with it go the workers that still train
                 break
             held = {key for key, end in latest.ended.items() if end == "locked"}
-            plan = planning.refresh(plan)
-            free = {"new", "resumable", "damaged"}
-            packs = [(t,) for t in plan.trials if t.key in held and t.state in free]
+            free = plan.state().select("new", "resumable", "damaged")
+            packs = [(trial,) for trial in free if trial.key in held]
             if latest.interrupted:
                 break
     return outcomes

@@ -1,9 +1,13 @@
 """What all tests share: hypothesis without deadlines, and reproducible on a build machine."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell starts background commands with Ctrl-C ignored, which the processes of tests inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "local", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True

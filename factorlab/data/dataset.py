@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from factorlab import families
-from factorlab.config import DataSettings, RunSettings
+from factorlab.config import DataSettings, EvaluationSettings, RunSettings
 from factorlab.data import lattice
 from factorlab.data.lattice import Labels, Mask
 from factorlab.errors import UserError
@@ -142,18 +143,40 @@ def _interior(settings: RunSettings) -> tuple[float, float]:
     return 2, settings.data.size - 1
 
 
-def _lattice_places(settings: RunSettings, dataset: Dataset) -> NDArray[np.int64]:
-    """Indices of the lattice labels to test, sorted."""
-    size, wanted = settings.data.size, settings.evaluation.samples
-    from_rim = np.minimum(dataset.lattice - 1, size - dataset.lattice).min(axis=1)
-    everywhere = settings.data.periodic or settings.evaluation.labels == "all"
-    chosen = np.flatnonzero((from_rim >= 1) | everywhere)
+@lru_cache(maxsize=1024)
+def evaluation_label_count(data: DataSettings, evaluation: EvaluationSettings) -> int:
+    """Return how many labels an evaluation tests, which no seed changes.
+
+    Raises:
+        UserError: no label of the lattice is a pixel from the rim.
+    """
+    if evaluation.labels == "uniform":
+        return evaluation.samples
+    return min(evaluation.samples, len(_candidates(lattice.frame_labels(data), data, evaluation)))
+
+
+def _candidates(
+    frame: Labels, data: DataSettings, evaluation: EvaluationSettings
+) -> NDArray[np.int64]:
+    """Indices of the lattice labels that may be tested, sorted.
+
+    Raises:
+        UserError: there is none.
+    """
+    from_rim = np.minimum(frame - 1, data.size - frame).min(axis=1)
+    chosen = np.flatnonzero((from_rim >= 1) | data.periodic | (evaluation.labels == "all"))
     if len(chosen) == 0:
         raise UserError(
-            f"evaluation.labels = 'interior': no label of the lattice (size {size}, spacing "
-            f"{settings.data.spacing}) lies a pixel from the rim; allowed: all"
+            f"evaluation.labels = 'interior': no label of the lattice (size {data.size}, spacing "
+            f"{data.spacing}) lies a pixel from the rim; allowed: all"
         )
-    if len(chosen) > wanted:
+    return chosen
+
+
+def _lattice_places(settings: RunSettings, dataset: Dataset) -> NDArray[np.int64]:
+    """Indices of the lattice labels to test, sorted."""
+    chosen = _candidates(dataset.lattice, settings.data, settings.evaluation)
+    if len(chosen) > settings.evaluation.samples:
         rng = np.random.default_rng(sequence(settings.seed, Stream.EVALUATION_LABELS))
-        chosen = np.sort(rng.choice(chosen, wanted, replace=False))
+        chosen = np.sort(rng.choice(chosen, settings.evaluation.samples, replace=False))
     return chosen

@@ -14,6 +14,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from factorlab.errors import UserError
+
 
 class DamagedFile(RuntimeError):  # noqa: N818 - names the finding, like `FileNotFoundError` does not
     """A file is not what was written: its checksum or its form is wrong."""
@@ -67,6 +69,21 @@ def can_write(folder: Path) -> bool:
     """Return whether a folder can be written, or made in the nearest folder that exists."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return os.access(there, os.W_OK)
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and write to it once.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def digest(path: Path) -> str:

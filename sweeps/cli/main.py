@@ -19,6 +19,7 @@ from rich.console import Console
 
 from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.formatting import first_of
+from factorlab.storage.files import check_writable
 from factorlab.system import cache_folder
 from sweeps.cli import percolate
 
@@ -182,7 +183,7 @@ def figures(
     from sweeps.reporting import reports  # noqa: PLC0415
 
     found = plan.find(runs, name, profile)
-    plan.check_writable(folder)
+    check_writable(folder)
     written, failed = reports.draw(found, folder)
     for path in written:
         typer.echo(str(path))

@@ -160,11 +160,9 @@ def run(
     Raises:
         UserError: no machine has what a trial is to occupy.
     """
-    room = cluster.capacity(plan.experiment.resources)
+    room = cluster.capacity(plan.resources)
     runs = str(plan.runs.resolve())
-    tasks = [
-        tuple(Task(t.key, t.settings.model_dump(mode="json"), runs) for t in pack) for pack in packs
-    ]
+    tasks = [tuple(Task(t.key, t.settings, runs) for t in pack) for pack in packs]
     work, name = _serve(tasks)
     outcomes = Outcomes()
     names = {trial.key: trial.name for pack in packs for trial in pack}
@@ -172,10 +170,10 @@ def run(
     # Twice the room where machines may join: the others wait, and find nothing to do in the end.
     workers = min(len(packs), 2 * room.slots if may_grow else room.slots)
     trainable = tune.with_resources(Worker, {k.lower(): v for k, v in room.resources.items()})
-    space = {"work": name, "timeout": plan.experiment.resources.timeout}
+    space = {"work": name, "timeout": plan.resources.timeout}
     how = TuneConfig(num_samples=workers, reuse_actors=True, scheduler=feed)
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
-        where = _stateless(plan.experiment.sweep, scratch)
+        where = _stateless(plan.sweep, scratch)
         tuner = Tuner(trainable, param_space=space, tune_config=how, run_config=where)
         try:
             tuner.fit()

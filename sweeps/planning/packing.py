@@ -31,7 +31,7 @@ def form(
     """
     groups: dict[Shape, list[PlannedTrial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: -seconds[trial.key]):
-        groups[trial.settings.shape].append(trial)
+        groups[trial.run.shape].append(trial)
     load = {shape: sum(seconds[t.key] for t in group) for shape, group in groups.items()}
     fair = FAIR * sum(load.values()) / slots
     packs = []

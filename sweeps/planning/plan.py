@@ -1,69 +1,151 @@
-"""The plan of a sweep: every trial of the grid with its key and how far it is.
+"""The plan of a sweep: every trial of the grid, with its key and its settings.
 
-All trials are validated before any is started. A plan is kept under ``<runs>/sweeps/<sweep>/`` so
-that status, figures and export know which trials belong to a sweep.
+A plan is data. It is made from an experiment, after all its trials were validated, and saved as
+``<runs>/sweeps/<sweep>/plan.json``, so that status, figures and export know which trials belong to
+a sweep. How far its trials are is asked of their records: see `SweepState`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from factorlab.config import RunSettings
-from factorlab.data.dataset import build, evaluation_labels
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from factorlab.config import RunSettings, parse
+from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError
 from factorlab.formatting import listed, named
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.record import Record, State, identify
-from sweeps.planning.experiment import NAME, Experiment
+from sweeps.planning.experiment import Axes, Experiment, FigureEntry, Name, Resources
 
 log = logging.getLogger(__name__)
 
 LONGEST_NAME, LONGEST_VALUE = 200, 40
 """Characters of a trial's name, which MLflow keeps up to 250 of, and of a value in it."""
 
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""Key of a trial; it becomes the name of a folder."""
 
-@dataclass(frozen=True)
-class PlannedTrial:
+
+class _Saved(BaseModel):
+    """Base of what stands in a plan file; fields that later versions add are ignored."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class PlannedTrial(_Saved):
     """One point of the grid."""
 
-    key: str
+    key: Key
+
     name: str
     """Its values on the axes, for people."""
 
-    settings: RunSettings
-    tested: int
-    """Labels of an evaluation."""
+    settings: dict[str, Any]
+    """The run's settings as plain values. They are parsed when they are needed: the data family of
+    an old plan may not exist any more."""
 
-    state: State
-    """How far its record was when the plan was made."""
+    @cached_property
+    def run(self) -> RunSettings:
+        """The run's settings.
+
+        Raises:
+            UserError: they are not allowed in this version.
+        """
+        return parse(self.settings, self.name)
+
+
+class Plan(_Saved):
+    """All trials of a sweep, without duplicates, in the order of the grid."""
+
+    experiment: Name
+
+    profile: Name
+
+    sweep: str
+    """Identifies the sweep: `Experiment.sweep`."""
+
+    source: str = ""
+    """The experiment's name or file."""
+
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Dotted keys that were set on the command line, to their values."""
+
+    figures: list[FigureEntry] = Field(default_factory=list)
+    """Figures to draw when the sweep ends."""
+
+    axes: list[str] = Field(default_factory=list)
+    """Dotted keys of the settings that the sweep varies."""
+
+    values: Axes = Field(default_factory=dict)
+    """The values of each axis in all grids."""
+
+    resources: Resources = Resources()
+    """What one trial, or one pack, occupies."""
+
+    duplicates: int = 0
+    """Points of the grid that have the same key as an earlier one."""
+
+    planned: float = 0.0
+    """When the plan was made, in seconds since the epoch."""
+
+    trials: tuple[PlannedTrial, ...]
+
+    runs: Path = Field(exclude=True)
+    """Folder of all records; it is not part of the file, since folders move."""
+
+    @property
+    def label(self) -> str:
+        """Profile, and digest of overrides if any: tells its files from another sweep's."""
+        return self.sweep.removeprefix(f"{self.experiment}_").replace("_", "-")
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all trials."""
+        return [trial.key for trial in self.trials]
+
+    def record(self, trial: PlannedTrial) -> Record:
+        """Return the record of a trial."""
+        return Record(self.runs, trial.key)
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every trial's name and record."""
+        for trial in self.trials:
+            yield trial.name, self.record(trial)
+
+    def state(self) -> SweepState:
+        """Return the plan with the states that its records have now."""
+        return SweepState(self, {trial.key: self.record(trial).state() for trial in self.trials})
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All trials of a sweep, without duplicates, in the order of the grid."""
+class SweepState:
+    """How far the trials of a plan are, at one time."""
 
-    experiment: Experiment
-    runs: Path
-    trials: tuple[PlannedTrial, ...]
-    duplicates: int
-    """Points of the grid that have the same key as an earlier one."""
+    plan: Plan
+    states: Mapping[str, State]
+    """State of each trial's record, by key."""
 
     def counts(self) -> Counter[State]:
         """Return how many trials are in each state."""
-        return Counter(trial.state for trial in self.trials)
+        return Counter(self.states[trial.key] for trial in self.plan.trials)
+
+    def select(self, *states: State) -> list[PlannedTrial]:
+        """Return the trials in some states, in the order of the grid."""
+        return [trial for trial in self.plan.trials if self.states[trial.key] in states]
 
     def pending(self, *, retry_failed: bool = False) -> list[PlannedTrial]:
         """Return the trials to train: all but the done and, unless asked for, the failed."""
         leave = {"done"} if retry_failed else {"done", "failed"}
-        return [trial for trial in self.trials if trial.state not in leave]
+        return [trial for trial in self.plan.trials if self.states[trial.key] not in leave]
 
 
 def _trial_name(point: Mapping[str, object]) -> str:
@@ -81,7 +163,7 @@ def _shorten(key: str, value: object) -> str:
 
 
 def make(experiment: Experiment, runs: Path) -> Plan:
-    """Expand an experiment's grid and look up every trial's record.
+    """Expand an experiment's grid and validate every trial.
 
     Raises:
         UserError: a point of the grid is not allowed.
@@ -92,133 +174,88 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         points += 1
         try:
             dataset = build(settings.data, settings.seed)
-            tested = len(evaluation_labels(settings, dataset).labels)
+            evaluation_label_count(settings.data, settings.evaluation)
         except UserError as error:
             text = str(error).removeprefix("settings: ")
             raise UserError(f"{experiment.source}: {text}") from None
         key = identify(settings, dataset).key
         if key not in trials:
-            name = _trial_name(point) or experiment.name
-            trials[key] = PlannedTrial(key, name, settings, tested, Record(runs, key).state())
-    return Plan(experiment, runs, tuple(trials.values()), points - len(trials))
+            trials[key] = PlannedTrial(
+                key=key,
+                name=_trial_name(point) or experiment.name,
+                settings=settings.model_dump(mode="json"),
+            )
+    return Plan(
+        experiment=experiment.name,
+        profile=experiment.profile,
+        sweep=experiment.sweep,
+        source=experiment.source,
+        overrides=experiment.overrides,
+        figures=list(experiment.figures),
+        axes=list(experiment.swept),
+        values=experiment.swept,
+        resources=experiment.resources,
+        duplicates=points - len(trials),
+        planned=time.time(),
+        trials=tuple(trials.values()),
+        runs=runs,
+    )
 
 
-def refresh(plan: Plan) -> Plan:
-    """Return the plan with the states that its records have now."""
-    runs = plan.runs
-    trials = (replace(trial, state=Record(runs, trial.key).state()) for trial in plan.trials)
-    return replace(plan, trials=tuple(trials))
+def path_of(runs: Path, sweep: str) -> Path:
+    """Return the file of a sweep's plan."""
+    return runs / "sweeps" / sweep / "plan.json"
 
 
 def save(plan: Plan) -> None:
-    """Keep the plan.
+    """Write the plan into its runs folder.
 
     Raises:
         UserError: the runs folder cannot be written.
     """
-    folder = plan.runs / "sweeps" / plan.experiment.sweep
+    path = path_of(plan.runs, plan.sweep)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(
-            folder / "plan.json",
-            {
-                "experiment": plan.experiment.name,
-                "profile": plan.experiment.profile,
-                "sweep": plan.experiment.sweep,
-                "source": plan.experiment.source,
-                "overrides": plan.experiment.overrides,
-                "figures": [entry.model_dump() for entry in plan.experiment.figures],
-                "axes": list(plan.experiment.swept),
-                "planned": time.time(),
-                "trials": [
-                    {
-                        "key": trial.key,
-                        "name": trial.name,
-                        "settings": trial.settings.model_dump(mode="json"),
-                    }
-                    for trial in plan.trials
-                ],
-            },
-        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, plan.model_dump(mode="json"))
     except OSError as error:
         raise UserError(f"{plan.runs}: cannot be written: {error.strerror}") from None
 
 
-def check_writable(runs: Path) -> None:
-    """Make the runs folder and write to it once.
+def load(path: Path) -> Plan | None:
+    """Return the plan of a file, None where no file is.
 
     Raises:
-        UserError: it cannot be made or written.
+        DamagedFile: it is not a plan that `save` wrote.
     """
+    document = read_json(path)
+    if document is None:
+        return None
     try:
-        runs.mkdir(parents=True, exist_ok=True)
-        probe = runs / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"{runs}: cannot be written: {error.strerror}") from None
+        plan = Plan.model_validate({**document, "runs": path.parents[2]})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DamagedFile(f"{path}: {where}: it is not what a plan has there") from None
+    if plan.sweep != path.parent.name:
+        raise DamagedFile(f"{path}: it is the plan of another sweep")
+    return plan
 
 
-@dataclass(frozen=True)
-class SavedPlan:
-    """A plan as it was kept."""
-
-    document: dict[str, Any]
-    runs: Path
-
-    @property
-    def sweep(self) -> str:
-        """Identifies the sweep."""
-        return str(self.document["sweep"])
-
-    @property
-    def label(self) -> str:
-        """Profile, and digest of overrides if any: what tells its files from another sweep's."""
-        return self.sweep.removeprefix(f"{self.document['experiment']}_").replace("_", "-")
-
-    @property
-    def keys(self) -> list[str]:
-        """Keys of all trials."""
-        return [trial["key"] for trial in self.document["trials"]]
-
-    def records(self) -> Iterator[tuple[str, Record]]:
-        """Yield every trial's name and record."""
-        for trial in self.document["trials"]:
-            yield trial["name"], Record(self.runs, trial["key"])
-
-
-def saved(runs: Path) -> list[SavedPlan]:
-    """Return all plans that were kept, the newest first; a damaged one is named and left out."""
+def saved(runs: Path) -> list[Plan]:
+    """Return all saved plans, the newest first; a damaged one is reported and skipped."""
     plans = []
     for path in (runs / "sweeps").glob("*/plan.json"):
         try:
-            document = read_json(path)
-            if document is not None:
-                _check_names(document, path)
-                plans.append(SavedPlan(document, runs))
+            plan = load(path)
         except DamagedFile as error:
             log.warning("%s; the sweep's own command writes the plan anew", error)
-    return sorted(plans, key=lambda plan: -plan.document["planned"])
+            continue
+        if plan is not None:
+            plans.append(plan)
+    return sorted(plans, key=lambda plan: -plan.planned)
 
 
-def _check_names(document: dict[str, Any], path: Path) -> None:
-    """Refuse a plan whose names, which become paths, are not those that `save` writes.
-
-    Raises:
-        DamagedFile: they are not.
-    """
-    names = [document["experiment"], document["profile"]]
-    names += [entry["name"] for entry in document["figures"] if isinstance(entry, dict)]
-    keys = [trial["key"] for trial in document["trials"]]
-    if (
-        document["sweep"] != path.parent.name
-        or not all(re.fullmatch(NAME, name) for name in names)
-        or not all(re.fullmatch(r"[0-9a-f]{64}", key) for key in keys)
-    ):
-        raise DamagedFile(f"{path}: it has names that no plan has")
-
-
-def find(runs: Path, name: str, profile: str | None = None) -> SavedPlan:
+def find(runs: Path, name: str, profile: str | None = None) -> Plan:
     """Return the newest plan of an experiment, or of a sweep by its full name.
 
     Raises:
@@ -226,7 +263,7 @@ def find(runs: Path, name: str, profile: str | None = None) -> SavedPlan:
     """
     plans = saved(runs)
     for plan in plans:
-        same = plan.document["experiment"] == name and profile in (None, plan.document["profile"])
+        same = plan.experiment == name and profile in (None, plan.profile)
         if same or plan.sweep == name:
             return plan
     known = listed(sorted({plan.sweep for plan in plans})) or "none was started"

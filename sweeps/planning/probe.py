@@ -72,16 +72,16 @@ class MachineProfile:
     """The code that the probe imported."""
 
 
-_QUESTIONS, _FINDINGS = TypeAdapter(list[Question]), TypeAdapter(MachineProfile)
+_QUESTIONS, _PROFILE = TypeAdapter(list[Question]), TypeAdapter(MachineProfile)
 
 
 class Probe:
-    """A probe that runs; ask for its findings once."""
+    """A probe that runs; ask for its profile once."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def findings(self) -> MachineProfile:
+    def profile(self) -> MachineProfile:
         """Wait for the probe and return what it found.
 
         Raises:
@@ -92,7 +92,7 @@ class Probe:
             raise UserError(messages.strip().splitlines()[-1])
         if self._process.returncode != 0:
             raise RuntimeError(f"the probe of this machine failed: {messages.strip()}")
-        found = _FINDINGS.validate_json(output.splitlines()[-1])
+        found = _PROFILE.validate_json(output.splitlines()[-1])
         foreign = explain(found.sources, at_start(), "the process that measures this machine")
         if foreign is not None:
             raise UserError(foreign)
@@ -104,12 +104,8 @@ def start(questions: Sequence[Question]) -> Iterator[Probe]:
     """Measure each shape for about a second, in the background; it ends with the block."""
     asked = _QUESTIONS.dump_json([*questions]).decode()
     with subprocess.Popen(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "sweeps.planning.probe",
-        ],  # -P: no module of the working folder
+        # -P: no module of the working folder
+        [sys.executable, "-P", "-m", "sweeps.planning.probe"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -207,7 +203,7 @@ def _answer() -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(_REFUSED)
-    print(_FINDINGS.dump_json(found).decode())
+    print(_PROFILE.dump_json(found).decode())
 
 
 if __name__ == "__main__":

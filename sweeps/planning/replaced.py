@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from factorlab.storage.files import DamagedFile, read_json
+from factorlab.storage.files import DamagedFile
 from sweeps.planning.experiment import FOLDER, available
-from sweeps.planning.plan import Plan
+from sweeps.planning.plan import Plan, load, path_of
 
 
 def replaced(plan: Plan) -> str | None:
@@ -14,24 +14,23 @@ def replaced(plan: Plan) -> str | None:
 
     Two experiment files with one name are one sweep: the later plan takes the place of the earlier.
     """
-    experiment = plan.experiment
     try:
-        before = read_json(plan.runs / "sweeps" / experiment.sweep / "plan.json")
+        before = load(path_of(plan.runs, plan.sweep))
     except DamagedFile:
         return None
-    if before is None or "source" not in before:
+    if before is None or not before.source:
         return None
-    lost = len({trial["key"] for trial in before["trials"]} - {trial.key for trial in plan.trials})
+    lost = len(set(before.keys) - set(plan.keys))
     runs = f"{lost} runs are" if lost != 1 else "1 run is"
     kept = f"{runs} no longer part of it; records and MLflow runs stay"
-    earlier = _path_of(before["source"])
-    if (lost or earlier.exists()) and not _is_same(earlier, _path_of(experiment.source)):
+    earlier = _path_of(before.source)
+    if (lost or earlier.exists()) and not _is_same(earlier, _path_of(plan.source)):
         return (
-            f"{experiment.source}: its name '{experiment.name}' is that of {before['source']}, "
-            f"whose plan of the sweep {experiment.sweep} this one replaces: {kept}; give one of "
+            f"{plan.source}: its name '{plan.experiment}' is that of {before.source}, "
+            f"whose plan of the sweep {plan.sweep} this one replaces: {kept}; give one of "
             "the files another name to keep both sweeps"
         )
-    return f"{experiment.sweep} was planned otherwise before: {kept}" if lost else None
+    return f"{plan.sweep} was planned otherwise before: {kept}" if lost else None
 
 
 def _path_of(source: str) -> Path:

@@ -15,7 +15,7 @@ from factorlab.formatting import listed
 from factorlab.storage.files import DamagedFile, write_atomically
 from sweeps.failures import Failure, caught, failure
 from sweeps.planning.experiment import Experiment
-from sweeps.planning.plan import SavedPlan, saved
+from sweeps.planning.plan import Plan, saved
 from sweeps.reporting import reports
 
 if TYPE_CHECKING:
@@ -90,13 +90,11 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
     return path
 
 
-def _judged(
-    plan: SavedPlan, folder: Path, counts: Counter[str], failed: list[Failure]
-) -> list[str]:
+def _judged(plan: Plan, folder: Path, counts: Counter[str], failed: list[Failure]) -> list[str]:
     """Return the section of one experiment; its verdicts are counted and its failures kept."""
     from analysis import findings  # noqa: PLC0415
 
-    experiment = plan.document["experiment"]
+    experiment = plan.experiment
     lines = [f"## {experiment}", "", "Not judged: it failed, as the command says."]
     with caught(f"{plan.sweep}: findings", failed):
         found = findings.judge(experiment, reports.evaluations(plan))
@@ -110,18 +108,18 @@ def _judged(
     return lines
 
 
-def _section(plan: SavedPlan, found: Sequence[tuple[Claim, Outcome]], folder: Path) -> list[str]:
+def _section(plan: Plan, found: Sequence[tuple[Claim, Outcome]], folder: Path) -> list[str]:
     """Return the lines of one experiment: how far it is, its findings, its figures."""
-    experiment = plan.document["experiment"]
+    experiment = plan.experiment
     lines = [f"## {experiment}", "", _state(plan), ""]
     lines += ["| finding | source | here | measured | counts as shown |", "|---|---|---|---|---|"]
     for claim, outcome in found:
         cells = (claim.text, claim.source, f"**{outcome.verdict}**", outcome.numbers, claim.rule)
         lines.append(f"| {' | '.join(map(_escaped, cells))} |")
-    for content in plan.document["figures"]:
-        name = f"{experiment}/{content['name']}-{plan.label}.png"
+    for entry in plan.figures:
+        name = f"{experiment}/{entry.name}-{plan.label}.png"
         if (folder / name).exists():
-            lines += ["", f"![{experiment}: {content['name']}]({name})"]
+            lines += ["", f"![{experiment}: {entry.name}]({name})"]
     return lines
 
 
@@ -130,7 +128,7 @@ def _escaped(cell: str) -> str:
     return cell.replace("|", r"\|")
 
 
-def _state(plan: SavedPlan) -> str:
+def _state(plan: Plan) -> str:
     """Return how far a sweep is, where it ran and what it cost, in a sentence."""
     results: list[dict[str, Any]] = []
     for _, record in plan.records():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
 from factorlab.formatting import listed
+from factorlab.storage.files import check_writable
+from factorlab.storage.record import State
 from sweeps.failures import Failure, caught
-from sweeps.planning.experiment import FigureEntry
-from sweeps.planning.plan import SavedPlan, check_writable
+from sweeps.planning.estimate import seconds_left
+from sweeps.planning.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
+
+STATES: tuple[State, ...] = ("done", "running", "resumable", "damaged", "failed", "new")
+"""States in the order in which they are shown."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Status:
     """Trials by state."""
 
     seconds_left: float | None
-    """Estimate for what is left on one core, from finished trials of the same image size; None
-    where no such trial is finished."""
+    """Estimate for what is left on one core, from finished trials of the same shape; None where no
+    such trial is finished."""
 
     failures: dict[str, str]
     """Name of a failed trial to the reason."""
@@ -43,35 +47,19 @@ class Status:
         }
 
 
-def status(plan: SavedPlan) -> Status:
+def status(plan: Plan) -> Status:
     """Return how far a sweep is, from its records."""
-    counts: Counter[str] = Counter(done=0, running=0, resumable=0, damaged=0, failed=0, new=0)
-    failures: dict[str, str] = {}
-    per_step: dict[str, list[float]] = {}
-    left: list[tuple[str, float]] = []
-    for trial, (name, record) in zip(plan.document["trials"], plan.records(), strict=True):
-        state = record.state()
-        counts[state] += 1
-        settings = trial["settings"]
-        shape = str([settings["data"]["size"], settings["model"]])
-        if state == "done":
-            result = record.result()
-            assert result is not None
-            per_step.setdefault(shape, []).append(sum(result["seconds"].values()) / result["steps"])
-        elif state == "failed":
-            failures[name] = record.failure() or "unknown"
-        else:
-            points, _ = record.points()
-            at = points[-1].step if points and state != "damaged" else 0
-            left.append((shape, settings["training"]["steps"] - at))
-    known = all(shape in per_step for shape, _ in left)
-    seconds = sum(
-        steps * sum(per_step[shape]) / len(per_step[shape]) for shape, steps in left if known
+    state = plan.state()
+    counts = state.counts()
+    return Status(
+        plan.sweep,
+        {name: counts[name] for name in STATES},
+        seconds_left(state),
+        {trial.name: plan.record(trial).failure() or "unknown" for trial in state.select("failed")},
     )
-    return Status(plan.sweep, dict(counts), seconds if known else None, failures)
 
 
-def table(plan: SavedPlan) -> pd.DataFrame:
+def table(plan: Plan) -> pd.DataFrame:
     """Return the sweep's table of trials; see `analysis.tables.loading.trials_table`.
 
     Raises:
@@ -85,15 +73,14 @@ def table(plan: SavedPlan) -> pd.DataFrame:
     return rows
 
 
-def evaluations(plan: SavedPlan) -> pd.DataFrame:
+def evaluations(plan: Plan) -> pd.DataFrame:
     """Return the sweep's table of evaluations; see `analysis.tables.loading.steps_table`."""
     from analysis.tables.loading import steps_table  # noqa: PLC0415 - pandas costs half a second
 
-    trials = plan.document["trials"]
-    return steps_table(plan.runs, {trial["key"]: trial["settings"] for trial in trials})
+    return steps_table(plan.runs, {trial.key: trial.settings for trial in plan.trials})
 
 
-def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[Failure]]:
+def draw(plan: Plan, folder: Path) -> tuple[list[Path], list[Failure]]:
     """Draw the sweep's figures from its records, as PNG, PDF and the CSV behind each panel.
 
     A figure that fails, whatever it raises, leaves the others to be drawn.
@@ -118,9 +105,8 @@ def draw(plan: SavedPlan, folder: Path) -> tuple[list[Path], list[Failure]]:
         raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
     written: list[Path] = []
     failed: list[Failure] = []
-    target = folder / plan.document["experiment"]
-    for content in plan.document["figures"]:
-        entry = FigureEntry.model_validate(content)  # older plans have names alone
+    target = folder / plan.experiment
+    for entry in plan.figures:
         with caught(f"figure '{entry.name}'", failed, NotDrawableError, ParameterError):
             module = sweep_figures.load(entry.draw)
             drawn = module.draw(rows, sweep_figures.options_of(module, entry.options))
@@ -158,7 +144,7 @@ def illustrate(names: Sequence[str] | None, folder: Path, failed: list[Failure])
         yield from written
 
 
-def export(plan: SavedPlan, path: Path) -> int:
+def export(plan: Plan, path: Path) -> int:
     """Write the sweep's table of trials to a .parquet or .csv file and return its rows.
 
     Raises:

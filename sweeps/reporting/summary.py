@@ -11,7 +11,7 @@ from rich.text import Text
 from factorlab.errors import INTERRUPTED
 from factorlab.formatting import first_of, listed
 from factorlab.provenance.sources import TRAINING, at_start
-from factorlab.storage.record import Record, State
+from factorlab.storage.record import State
 from sweeps.cli.display import duration
 from sweeps.execution import watchdog
 from sweeps.execution.watchdog import REPORT
@@ -19,7 +19,7 @@ from sweeps.execution.work_queue import Outcomes
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.overrides import single_values
 from sweeps.planning.pack_limits import A100_SUSTAINED
-from sweeps.planning.plan import Plan
+from sweeps.planning.plan import Plan, SweepState
 
 STATES: dict[State, str] = {
     "done": "done before",
@@ -31,32 +31,31 @@ STATES: dict[State, str] = {
 }
 
 
-def show_plan(plan: Plan, left: Estimate, console: Console, where: str = "on this machine") -> None:
+def show_plan(
+    state: SweepState, left: Estimate, console: Console, where: str = "on this machine"
+) -> None:
     """Print the plan and its price.
 
     Args:
-        plan: the sweep.
+        state: the sweep.
         left: its price.
         console: where to print.
         where: it is to run.
     """
-    experiment = plan.experiment
-    counts = plan.counts()
+    plan, counts = state.plan, state.counts()
     table = Table.grid(padding=(0, 2))
-    for key, values in experiment.swept.items():
+    for key, values in plan.values.items():
         table.add_row(key, listed(values))
-    console.print(Text.assemble((experiment.sweep, "bold"), f": {len(plan.trials)} trials from"))
+    console.print(Text.assemble((plan.sweep, "bold"), f": {len(plan.trials)} trials from"))
     console.print(table)
-    for sentence in single_values(experiment.overrides, experiment.swept):
+    for sentence in single_values(plan.overrides, plan.values):
         console.print(sentence, highlight=False, soft_wrap=True)
-    parts = [f"{counts[state]} {text}" for state, text in STATES.items() if counts[state]]
+    parts = [f"{counts[one]} {text}" for one, text in STATES.items() if counts[one]]
     if plan.duplicates:
         parts.append(f"{plan.duplicates} duplicates dropped")
     console.print("trials: " + ", ".join(parts), highlight=False)
     damaged = [
-        f"damaged: {trial.name}: {Record(plan.runs, trial.key).damage()}"
-        for trial in plan.trials
-        if trial.state == "damaged"
+        f"damaged: {trial.name}: {plan.record(trial).damage()}" for trial in state.select("damaged")
     ]
     for line in first_of(damaged):
         console.print(line, highlight=False, soft_wrap=True)
@@ -85,7 +84,7 @@ def _trained_by_other_code(plan: Plan, outcomes: Outcomes) -> list[str]:
     """Return the names of runs that this sweep finished with other code than the driver's."""
     ours = at_start(TRAINING).digest
     ended = [trial for trial in plan.trials if outcomes.ended.get(trial.key) == "done"]
-    code = {trial.name: Record(plan.runs, trial.key).code() for trial in ended}
+    code = {trial.name: plan.record(trial).code() for trial in ended}
     return [
         name for name, entries in code.items() if entries and entries[-1]["sources_sha256"] != ours
     ]
@@ -97,28 +96,30 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
-def _troubles(plan: Plan, outcomes: Outcomes) -> Iterator[str]:
+def _troubles(state: SweepState, outcomes: Outcomes) -> Iterator[str]:
     """Yield a line for each trial that failed or was not trained."""
+    plan = state.plan
     for trial in plan.trials:
-        if trial.state == "failed":
-            yield f"failed: {trial.name}: {Record(plan.runs, trial.key).failure()}"
-        elif trial.state != "done" and trial.key in outcomes.io_errors:
+        now = state.states[trial.key]
+        if now == "failed":
+            yield f"failed: {trial.name}: {plan.record(trial).failure()}"
+        elif now != "done" and trial.key in outcomes.io_errors:
             yield f"not trained: {trial.name}: {outcomes.io_errors[trial.key]}"
-        elif trial.state != "done" and trial.key in outcomes.errors:
-            folder = Record(plan.runs, trial.key).path
-            hung = f"no sign of life for {plan.experiment.resources.timeout:g} s"
+        elif now != "done" and trial.key in outcomes.errors:
+            folder = plan.record(trial).path
+            hung = f"no sign of life for {plan.resources.timeout:g} s"
             reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
             yield f"its workers died: {trial.name}: {reason or outcomes.errors[trial.key]}"
 
 
-def conclude(plan: Plan, outcomes: Outcomes, console: Console) -> int:
+def conclude(state: SweepState, outcomes: Outcomes, console: Console) -> int:
     """Say what became of the trials and return the exit status."""
-    counts = plan.counts()
+    plan, counts = state.plan, state.counts()
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    for line in first_of(list(_troubles(plan, outcomes)), "; factorlab status says which failed"):
+    for line in first_of(list(_troubles(state, outcomes)), "; factorlab status says which failed"):
         say(line)
     changed = _trained_by_other_code(plan, outcomes)
     if changed:

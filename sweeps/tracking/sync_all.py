@@ -15,7 +15,7 @@ from rich.console import Console
 
 from factorlab.errors import UserError
 from sweeps.planning import plan
-from sweeps.sweep import mirror_of
+from sweeps.sweep import mlflow_sync_of
 from sweeps.tracking import stored_runs
 from sweeps.tracking.store import access
 from sweeps.tracking.store.uri import own_database, redact, tracking_uri
@@ -55,7 +55,7 @@ def synchronise(
     plans = plan.saved(runs)
     chosen = [p for p in reversed(plans) if keys is None or set(keys) & set(p.keys)]
     for found in chosen:
-        sent = _bring(found.sweep, partial(mirror_of, runs, found), console)
+        sent = _bring(found.sweep, partial(mlflow_sync_of, found), console)
         total, problems = total + (sent or 0), problems + (sent is None)
     if keys is not None or (chosen and problems == len(chosen)):  # the store is away
         return total, problems

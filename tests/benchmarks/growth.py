@@ -28,7 +28,7 @@ import torch
 from report import HISTORY, Measurement, publish
 from training_step import ensemble, interleaved, settings_of
 
-from sweeps.planning.estimate import flops
+from sweeps.planning.estimate import flops, work_of
 from sweeps.planning.experiment import load
 from sweeps.planning.pack_limits import A100_SUSTAINED, step_flops
 from sweeps.planning.plan import make
@@ -143,7 +143,7 @@ def price_of_grid(file: Path) -> None:
     experiment = load("scaling", "a100")
     with tempfile.TemporaryDirectory(prefix="factorlab-bench-") as runs:
         trials = make(experiment, Path(runs)).trials
-    work = [flops(trial.settings, trial.tested) for trial in trials]
+    work = [flops(trial.run, work_of(trial.run)) for trial in trials]
     share = experiment.resources.gpu
     rate = A100_SUSTAINED * share
     found = []

@@ -80,7 +80,7 @@ def stored(runs):
 def test_plan_finds_earlier_records_by_the_same_keys(shared, profile):
     planned = plan.make(experiment.load(str(FIXTURE / "kinds.yaml"), profile), shared)
     assert [trial.key for trial in planned.trials] == KEYS[profile]
-    assert dict(planned.counts()) == STATES[profile]
+    assert dict(planned.state().counts()) == STATES[profile]
 
 
 @pytest.mark.parametrize("profile", STATES)

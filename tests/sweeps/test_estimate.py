@@ -1,7 +1,5 @@
 """The price of a plan."""
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -24,7 +22,7 @@ def priced(tmp_path_factory):
     path = folder / "priced.yaml"
     path.write_text(FILE)
     made = plan.make(experiment.load(str(path)), folder / "runs")
-    return made, estimate.estimate(made, made.pending())
+    return made, estimate.estimate(made.state(), made.state().pending())
 
 
 def test_a_plan_costs_what_its_trials_cost(priced):
@@ -41,7 +39,8 @@ def test_a_plan_costs_what_its_trials_cost(priced):
 
 def test_operations_are_linear_in_steps_and_in_evaluation():
     def flops(**training):
-        return estimate.flops(parse({"model": {"width": 4}, "training": training}), 100)
+        run = parse({"model": {"width": 4}, "training": training})
+        return estimate.flops(run, estimate.work_of(run))
 
     one, two, three = (flops(steps=steps) for steps in (100, 200, 300))
     assert three - two == pytest.approx(two - one)
@@ -53,23 +52,24 @@ def test_a_shape_that_has_finished_is_priced_by_its_trials_without_a_probe(price
     record = Record(made.runs, first.key)
     record.path.mkdir(parents=True)
     record.write_result({"seconds": {"train": 700.0}, "steps": 100})
-    left = estimate.estimate(plan.refresh(made), made.trials[1:2])
+    left = estimate.estimate(made.state(), made.trials[1:2])
     assert left.basis == "finished trials"
     evaluation = 121 * 10 / (3 * 64)
-    assert left.wall == pytest.approx(7 * (made.trials[1].settings.training.steps + evaluation))
+    assert left.wall == pytest.approx(7 * (made.trials[1].run.training.steps + evaluation))
 
 
 def test_what_a_probe_refuses_is_told_in_a_sentence(priced):
     made, _ = priced
     trial = made.trials[0]
-    absent = trial.settings.model_copy(update={"device": "cuda"})
+    settings = {**trial.settings, "device": "cuda"}
+    absent = plan.PlannedTrial(key=trial.key, name=trial.name, settings=settings)
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(UserError, match="no usable CUDA device"):
-        estimate.estimate(made, [dataclasses.replace(trial, settings=absent)])
+        estimate.estimate(made.state(), [absent])
 
 
 def test_a_finished_plan_costs_nothing(priced):
     made, _ = priced
-    nothing = estimate.estimate(made, [])
+    nothing = estimate.estimate(made.state(), [])
     assert (nothing.seconds, nothing.wall, nothing.steps) == ({}, 0, 0)

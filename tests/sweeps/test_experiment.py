@@ -60,7 +60,7 @@ def test_a_file_without_profiles_is_run_as_it_stands(tmp_path):
 @pytest.mark.parametrize("name", experiment.available())
 def test_every_experiment_of_the_project_plans(name, profile, tmp_path):
     made = plan.make(experiment.load(name, profile), tmp_path)
-    assert len(made.trials) == made.counts()["new"] >= 1
+    assert len(made.trials) == made.state().counts()["new"] >= 1
     assert made.duplicates == 0
 
 

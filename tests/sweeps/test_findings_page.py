@@ -30,7 +30,7 @@ def runs(tmp_path_factory):
         made = plan.make(tiny, runs)
         plan.save(made)
         if name == "interpolation":
-            list(Trial(made.trials[0].settings, runs).run())
+            list(Trial(made.trials[0].run, runs).run())
     return runs
 
 
@@ -83,7 +83,7 @@ def test_an_experiment_whose_judging_fails_leaves_the_others_on_the_page(
     table = reports.evaluations
 
     def broken(plan):
-        if plan.document["experiment"] == "interpolation":
+        if plan.experiment == "interpolation":
             raise KeyError("of ours")
         return table(plan)
 

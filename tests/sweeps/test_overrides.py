@@ -170,7 +170,7 @@ def printed(path, *options):
     """What the plan of a sweep says."""
     made = plan.make(load(path, *options), Path("/nowhere"))
     console = Console(file=io.StringIO(), width=200)
-    summary.show_plan(made, Estimate({}, 0, 1, "nothing", 0, 0, ()), console)
+    summary.show_plan(made.state(), Estimate({}, 0, 1, "nothing", 0, 0, ()), console)
     return console.file.getvalue()
 
 

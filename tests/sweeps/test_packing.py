@@ -26,8 +26,10 @@ SIZES = (6, 8, 13)
 
 
 def trials_of(sizes):
-    runs = {size: parse({"data": {"size": size}}) for size in SIZES}
-    return [PlannedTrial(str(n), str(n), runs[size], 1, "new") for n, size in enumerate(sizes)]
+    return [
+        PlannedTrial(key=f"{n:064x}", name=str(n), settings={"data": {"size": size}})
+        for n, size in enumerate(sizes)
+    ]
 
 
 @given(
@@ -50,10 +52,10 @@ def test_packs_hold_every_trial_once_and_one_shape_each(sizes, room, slots, fewe
     length = [sum(seconds[t.key] for t in pack) for pack in packs]
     assert length == sorted(length, reverse=True)
     for size in set(sizes):
-        mine = [pack for pack in packs if pack[0].settings.data.size == size]
+        mine = [pack for pack in packs if pack[0].run.data.size == size]
         longest = max(map(len, mine))
-        assert all(t.settings.data.size == size for pack in mine for t in pack)
-        assert longest <= allowed[mine[0][0].settings.shape].most
+        assert all(t.run.data.size == size for pack in mine for t in pack)
+        assert longest <= allowed[mine[0][0].run.shape].most
         work = sum(seconds[t.key] for pack in mine for t in pack) / sum(seconds.values())
         assert len(mine) >= min(math.ceil(slots * work / FAIR - 1e-9), sizes.count(size))
         assert min(map(len, mine)) >= fewest or longest == 1
@@ -61,7 +63,7 @@ def test_packs_hold_every_trial_once_and_one_shape_each(sizes, room, slots, fewe
 
 def test_sizes_by_hand():
     trials = trials_of([8] * 20)
-    shape = trials[0].settings.shape
+    shape = trials[0].run.shape
     even = {trial.key: 1.0 for trial in trials}
 
     def lengths(count, slots):
@@ -76,10 +78,10 @@ def test_sizes_by_hand():
 
 def test_shapes_share_the_slots():
     trials = trials_of([8] * 4 + [6] * 4)
-    allowed = {trial.settings.shape: PackLimits(4, 8) for trial in trials}
+    allowed = {trial.run.shape: PackLimits(4, 8) for trial in trials}
 
     def lengths(ratio):
-        seconds = {t.key: ratio if t.settings.data.size == 8 else 1.0 for t in trials}
+        seconds = {t.key: ratio if t.run.data.size == 8 else 1.0 for t in trials}
         return sorted(len(pack) for pack in form(trials, seconds, allowed, slots=2))
 
     assert lengths(1.0) == [4, 4]
@@ -88,8 +90,8 @@ def test_shapes_share_the_slots():
 
 def test_those_that_take_long_train_together_and_start_first():
     trials = trials_of([8] * 8)
-    seconds = {trial.key: float(1 + int(trial.key) % 2 * 9) for trial in trials}
-    first, second = form(trials, seconds, {trials[0].settings.shape: PackLimits(4, 8)}, 2)
+    seconds = {trial.key: float(1 + int(trial.key, 16) % 2 * 9) for trial in trials}
+    first, second = form(trials, seconds, {trials[0].run.shape: PackLimits(4, 8)}, 2)
     assert {seconds[t.key] for t in first} == {10.0}
     assert {seconds[t.key] for t in second} == {1.0}
 
@@ -122,5 +124,5 @@ def test_a_pack_is_a_setting(tmp_path):
     for setting, expected in (("2", [2, 1]), ("auto", [1, 1, 1])):
         path.write_text(f"{text}resources: {{pack: {setting}}}\n")
         made = plan.make(experiment.load(str(path)), tmp_path / "runs")
-        packs = estimate.estimate(made, made.pending()).packs
+        packs = estimate.estimate(made.state(), made.state().pending()).packs
         assert [len(pack) for pack in packs] == expected

@@ -111,7 +111,7 @@ def test_a_plan_or_an_index_with_names_that_leave_their_folder_is_not_read(tmp_p
     ):
         write_json(path, whole | change)
         assert plan.saved(tmp_path / "runs") == []
-        assert f"{path}: it has names" in caplog.text
+        assert f"{path}: " in caplog.text
         caplog.clear()
     write_json(path, whole)
     assert len(plan.saved(tmp_path / "runs")) == 1

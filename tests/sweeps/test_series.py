@@ -49,7 +49,7 @@ def trained(tmp_path_factory, empty_store):
     for name, axes in (("first", "seed: [0, 1]"), ("second", "seed: [2, 3]")):
         path = write(folder, name, axes=axes)
         for trial in plan.make(load(str(path)), folder / "runs").trials:
-            for _ in Trial(trial.settings, folder / "runs").run():
+            for _ in Trial(trial.run, folder / "runs").run():
                 pass
     return folder
 
@@ -164,7 +164,7 @@ def test_mlflow_ends_no_figure_and_no_other_sweep(folder, monkeypatch, attribute
 
 
 def test_a_sweep_without_mlflow_is_drawn(folder, monkeypatch):
-    monkeypatch.setattr(sweep, "mirror_of", broken)
+    monkeypatch.setattr(sweep, "mlflow_sync_of", broken)
     code, said = run("first")
     assert code == 1
     assert drawn() == FIRST
@@ -191,7 +191,7 @@ def test_no_part_of_a_sweep_ends_another_sweep(folder, monkeypatch, attribute, l
 
 
 def test_a_sweep_that_fails_as_a_whole_leaves_the_next(folder, monkeypatch):
-    of_plan = first_alone(sweep.run_sweep, lambda made: made.experiment.sweep)
+    of_plan = first_alone(sweep.run_sweep, lambda made: made.sweep)
     monkeypatch.setattr(series, "run_sweep", of_plan)
     code, said = run("first", "second")
     assert code == 1
@@ -212,10 +212,10 @@ def test_what_the_user_has_to_mend_in_a_later_sweep_leaves_the_next(folder, monk
     refused = UserError("runs: cannot be written: Read-only file system")
     begin = sweep._begin
 
-    def second_refused(made, how):
-        if made.experiment.sweep == "second_default":
+    def second_refused(state, how):
+        if state.plan.sweep == "second_default":
             raise refused
-        return begin(made, how)
+        return begin(state, how)
 
     monkeypatch.setattr(sweep, "_begin", second_refused)
     write(folder, "third", axes="seed: [0]")

@@ -14,7 +14,6 @@ import torch
 from processes import FACTORLAB, running, wait_for
 
 from analysis.tables.loading import trials_table
-from factorlab.config import parse
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
 from sweeps.planning import plan
@@ -109,12 +108,12 @@ def test_a_finished_sweep_trains_nothing(swept):
 
 def test_a_trial_on_a_worker_has_the_bits_of_one_in_this_process(swept, tmp_path):
     torch.set_num_threads(1)
-    document = plan.find(swept["folder"] / "runs", "tiny").document
-    trial = document["trials"][0]
-    alone = Trial(parse(trial["settings"]), tmp_path)
+    planned = plan.find(swept["folder"] / "runs", "tiny")
+    trial = planned.trials[0]
+    alone = Trial(trial.run, tmp_path)
     for _ in alone.run():
         pass
-    swept_result = Record(swept["folder"] / "runs", trial["key"]).result()
+    swept_result = planned.record(trial).result()
     assert alone.record.result()["weights_sha256"] == swept_result["weights_sha256"]
     assert alone.record.result()["metrics"] == swept_result["metrics"]
 

@@ -54,7 +54,7 @@ def swept(tmp_path_factory):
         _, messages = driver.communicate(timeout=240)
     return {
         "runs": runs,
-        "plan": plan.refresh(made),
+        "plan": made.state(),
         "long": long,
         "status": driver.returncode,
         "messages": messages,
@@ -70,7 +70,7 @@ def test_a_killed_worker_is_replaced_and_every_trial_ends(swept):
 
 
 def test_trials_train_together_until_their_worker_dies(swept):
-    records = [Record(swept["runs"], trial.key) for trial in swept["plan"].trials]
+    records = [Record(swept["runs"], trial.key) for trial in swept["plan"].plan.trials]
     together = {r.result()["steps"]: r.result()["trained_together"] for r in records}
     assert together[400] == 1  # it died with two others and began again, alone
     # Longest first, four at most: 400, 10, 9, then 8, 7, 6, then the others.
@@ -80,14 +80,14 @@ def test_trials_train_together_until_their_worker_dies(swept):
 def test_every_trial_is_told_of_once(swept):
     told = [line for line in swept["messages"].splitlines() if line.startswith("steps=")]
     assert sorted(line.partition(":")[0] for line in told) == sorted(
-        trial.name for trial in swept["plan"].trials
+        trial.name for trial in swept["plan"].plan.trials
     )
 
 
 def test_the_longest_trial_is_started_first(swept):
     began = {
         trial.key: (Record(swept["runs"], trial.key).path / "config.json").stat().st_mtime
-        for trial in swept["plan"].trials
+        for trial in swept["plan"].plan.trials
     }
     workers = len(os.sched_getaffinity(0))
     earliest = sorted(began, key=began.get)[:workers]  # the first of each worker

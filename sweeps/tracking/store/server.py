@@ -16,8 +16,8 @@ from typing import NoReturn
 from rich.console import Console
 
 from factorlab.errors import UserError
+from factorlab.storage.files import check_writable
 from factorlab.system import cache_folder
-from sweeps.planning.plan import check_writable
 from sweeps.tracking.store import access, identity
 from sweeps.tracking.store.relocate import InUse, relocate
 from sweeps.tracking.store.uri import (
