@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analysis.figures import checkpoint as checkpoint_figures
-from analysis.measures import measurement_cache
+from analysis.measures import measurement_cache, scalars
 from analysis.measures.checkpoint import measure
 from analysis.measures.phases import PHASES, phase
 from analysis.plotting import figure_io
@@ -101,7 +101,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
                     drawn = checkpoint_figures.load(name).draw(measures)
                     figure_io.save(drawn, record.analysis / layer, name, _KINDS)
             measurement_cache.keep(record, layer, step, measures)
-            written.append(step, measures.numbers)
+            written.append(step, scalars.of(measures))
             yield step
 
 

@@ -4,58 +4,27 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from factorlab.config import RunSettings
-from factorlab.data.dataset import Dataset, build, evaluation_label_count
-from factorlab.errors import TrialFailed, UserError
+from factorlab.device import resolve_device
+from factorlab.errors import TrialFailed
+from factorlab.prepared_trial import PreparedTrial
 from factorlab.storage import checkpoint
 from factorlab.storage.files import DamagedFile
-from factorlab.storage.record import Busy, Identity, Record, identify
+from factorlab.storage.record import Busy
 from factorlab.training.packed import PackedTraining
 from factorlab.trial_runner import ProgressEvent, TrialRunner
 
 log = logging.getLogger(__name__)
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the device of a setting; `auto` is CUDA where there is one, made deterministic.
-
-    Raises:
-        UserError: CUDA is asked for where there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device = 'cuda': this machine has no usable CUDA device; allowed: cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        _make_deterministic()
-    return torch.device(name)
-
-
-def _make_deterministic() -> None:
-    """Let a GPU give the same bits every time, for a few per cent of its speed."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product
-    torch.use_deterministic_algorithms(mode=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-class Trial:
-    """A configuration with its data set, its key and its record."""
-
-    def __init__(self, settings: RunSettings, runs: Path) -> None:
-        self.settings = settings
-        self.dataset: Dataset = build(settings.data, settings.seed)
-        evaluation_label_count(settings.data, settings.evaluation)  # refuses an untestable run
-        self.identity: Identity = identify(settings, self.dataset)
-        self.record = Record(runs, self.identity.key)
+class Trial(PreparedTrial):
+    """A trial that can be trained alone."""
 
     def run(self) -> Generator[ProgressEvent, None, None]:
         """Train from wherever the record stands to the result, yielding after every step.
@@ -82,12 +51,12 @@ class Trial:
 class Ended:
     """A trial needs no more training, or cannot have it here."""
 
-    trial: Trial
+    trial: PreparedTrial
     error: TrialFailed | Busy | None = None
     """Why it has no result: it failed, or another process trains it."""
 
 
-def run_together(trials: Sequence[Trial]) -> Generator[ProgressEvent | Ended, None, None]:
+def run_together(trials: Sequence[PreparedTrial]) -> Generator[ProgressEvent | Ended, None, None]:
     """Train trials of one shape as one batched program, each into its own record.
 
     Each has its own seeds, data, journal, checkpoints and result; the numbers are those of
@@ -106,7 +75,7 @@ def run_together(trials: Sequence[Trial]) -> Generator[ProgressEvent | Ended, No
         raise ValueError("trials that train together have one size, model and batch size")
     device = resolve_device(trials[0].settings.device)
     sessions: list[TrialRunner] = []
-    leases: dict[Trial, ExitStack] = {}
+    leases: dict[PreparedTrial, ExitStack] = {}
     try:
         with ExitStack() as all_leases:
             for trial in trials:
@@ -136,7 +105,7 @@ def run_together(trials: Sequence[Trial]) -> Generator[ProgressEvent | Ended, No
             torch.cuda.empty_cache()
 
 
-def _over(trial: Trial) -> Ended | None:
+def _over(trial: PreparedTrial) -> Ended | None:
     """Return how a trial ended that another process trained since it was planned."""
     try:
         done = trial.record.result() is not None

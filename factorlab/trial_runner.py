@@ -5,33 +5,29 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from factorlab.device import describe_device
 from factorlab.errors import TrialFailed
 from factorlab.evaluation import activations
 from factorlab.evaluation.evaluator import Evaluator, Metrics
 from factorlab.evaluation.sample_grid import sample_grid
 from factorlab.model.diffusion import Diffusion
+from factorlab.prepared_trial import PreparedTrial
 from factorlab.provenance import code_record
 from factorlab.storage import checkpoint
 from factorlab.storage.files import write_atomically
 from factorlab.storage.journal import Journal
 from factorlab.training.optimizer import schedule_values
 from factorlab.training.step import TrainingState, TrainingStep
-
-if TYPE_CHECKING:
-    from factorlab.trial import Trial
-
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +36,7 @@ log = logging.getLogger(__name__)
 class ProgressEvent:
     """How far a trial is, after a step."""
 
-    trial: Trial
+    trial: PreparedTrial
     step: int
     """Optimizer steps done."""
 
@@ -51,20 +47,13 @@ class ProgressEvent:
     """Of the last evaluation, in [0, 1]; None before the first."""
 
 
-def describe_device(device: torch.device) -> str:
-    """Return the name of the hardware that a result was computed on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu {platform.machine()}, {torch.get_num_threads()} threads"
-
-
 class TrialRunner:
     """A trial in memory: what is due between its steps, from its record and into it.
 
     The steps themselves are its learner's, which several sessions may take together.
     """
 
-    def __init__(self, trial: Trial, device: torch.device) -> None:
+    def __init__(self, trial: PreparedTrial, device: torch.device) -> None:
         self.trial, self.over = trial, False
         self.went_back = False  # a recording of its steps does not fit any more
         self.repeated: int | None = None  # the step at which a loss was not finite, and then was

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.measures import embedding, scalars, topology
+from analysis.measures import embedding, topology
 from analysis.measures.embedding import RSquared
 from analysis.measures.factorization import Angles, angles, clifford_torus, score, solid_torus
 from analysis.measures.pca import Principal, principal
@@ -63,11 +63,6 @@ class Measures:
         """Bottleneck distance to an ideal's diagram of a dimension, in shares of the scales."""
         return topology.distance(self.persistence, self.ideals[ideal], dimension)
 
-    @property
-    def numbers(self) -> dict[str, float]:
-        """The measures that are one number each, by the names that tables have."""
-        return scalars.of(self)
-
 
 def measure(
     points: NDArray[np.floating],
@@ -93,10 +88,10 @@ def measure(
     check_labels(labels, len(points))
     _check_grid(labels, sides)
     components = principal(points)
-    scores = components.scores  # keeps all distances and angles, with far fewer features
-    grid = scores.reshape(*sides, -1)
-    persistence = topology.persistence(scores, seed=seed)
-    embedded = embedding.embed(scores, 3, seed)
+    # They keep all distances and angles, with far fewer features.
+    grid = components.scores.reshape(*sides, -1)
+    persistence = topology.persistence(components, seed=seed)
+    embedded = embedding.embed(components, 3, seed)
     periodic, leading = period is not None, 3 if period is None else 4
     return Measures(
         labels=np.asarray(labels, dtype=np.float64),
@@ -111,7 +106,7 @@ def measure(
         embedding=embedded,
         r_squared=embedding.fitted(embedded, labels, period),
         r_squared_pca=embedding.cross_validated(
-            scores, labels, components=leading, seed=seed, period=period
+            components, labels, components=leading, seed=seed, period=period
         ),
     )
 

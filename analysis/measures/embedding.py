@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold, cross_val_predict
 
-from analysis.measures.pca import principal
+from analysis.measures.pca import Principal, decompose
 from analysis.measures.validation import check, check_labels
 from factorlab.system import cache_folder
 
@@ -34,11 +34,11 @@ class RSquared(NamedTuple):
     """Of mu_y."""
 
 
-def embed(points: NDArray[np.floating], dimensions: int = 3, seed: int = 0) -> Floats:
+def embed(points: NDArray[np.floating] | Principal, dimensions: int = 3, seed: int = 0) -> Floats:
     """Embed representations by UMAP, after PCA, on one thread so that a seed decides all bits.
 
     Args:
-        points: Representations, (samples, features).
+        points: Representations, (samples, features), or their principal components.
         dimensions: Of the embedding.
         seed: Of UMAP.
 
@@ -48,8 +48,7 @@ def embed(points: NDArray[np.floating], dimensions: int = 3, seed: int = 0) -> F
     Raises:
         ValueError: Too few samples, all the same, or one that is not finite.
     """
-    check(points, least=dimensions + 2)
-    components = principal(points)
+    components = decompose(points, least=dimensions + 2)
     cache_folder.provide()  # UMAP is compiled by numba
     # Of one size, so that the unit of the representations decides nothing.
     scores = components.scores[:, :LEADING] / np.sqrt(components.variances.sum())
@@ -60,7 +59,7 @@ def embed(points: NDArray[np.floating], dimensions: int = 3, seed: int = 0) -> F
 
         reducer = umap.UMAP(
             n_components=dimensions,
-            n_neighbors=min(15, len(points) - 1),
+            n_neighbors=min(15, len(scores) - 1),
             random_state=seed,
             n_jobs=1,
         )
@@ -110,7 +109,7 @@ def fitted(
 
 
 def cross_validated(
-    points: NDArray[np.floating],
+    points: NDArray[np.floating] | Principal,
     labels: NDArray[np.floating],
     components: int = 3,
     folds: int = 5,
@@ -122,7 +121,7 @@ def cross_validated(
     At most 1, and below 0 where a prediction is worse than the mean.
 
     Args:
-        points: Representations, (samples, features).
+        points: Representations, (samples, features), or their principal components.
         labels: Labels, (samples, 2).
         components: Leading principal components.
         folds: Parts, each predicted from the others.
@@ -133,9 +132,8 @@ def cross_validated(
         ValueError: Fewer samples than components and folds need, shapes that do not match, or a
             number that is not finite.
     """
-    check(points, least=max(components + 1, folds))
-    check_labels(labels, len(points))
-    scores = principal(points).scores[:, :components]
+    scores = decompose(points, least=max(components + 1, folds)).scores[:, :components]
+    check_labels(labels, len(scores))
     parts = KFold(folds, shuffle=True, random_state=seed)
     targets = _targets(labels, period)
     return _explained(targets, cross_val_predict(LinearRegression(), scores, targets, cv=parts))

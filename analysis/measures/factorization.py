@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.measures.pca import principal
+from analysis.measures.validation import centred
 
 Floats = NDArray[np.float64]
 
@@ -68,9 +69,11 @@ def angles(grid: NDArray[np.floating], *, stride: int = 1, periodic: bool = Fals
             same, or one is not finite.
     """
     _check(grid, stride)
-    # Coordinates that keep all angles, as many as there are samples at most.
-    scores = principal(grid.reshape(-1, grid.shape[2])).scores
-    z = scores.reshape(*grid.shape[:2], -1)
+    points = grid.reshape(-1, grid.shape[2])
+    # Both keep all angles; components are no more than samples.
+    wide = points.shape[1] > len(points)
+    z = principal(points).scores if wide else np.concatenate([*centred(points)], axis=1)
+    z = z.reshape(*grid.shape[:2], -1)
     dx = _displacements(z, stride, periodic=periodic)
     dy = _displacements(z.swapaxes(0, 1), stride, periodic=periodic)  # (y, x, features)
     across = np.abs(dx.reshape(-1, dx.shape[2]) @ dy.reshape(-1, dy.shape[2]).T)

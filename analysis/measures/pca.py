@@ -61,6 +61,23 @@ def principal(points: NDArray[np.floating]) -> Principal:
     return Principal(variances=values / (samples - 1), scores=scores)
 
 
+def decompose(points: NDArray[np.floating] | Principal, least: int = 2) -> Principal:
+    """Return the principal components of representations, as they are where they are given.
+
+    Args:
+        points: Representations, (samples, features), or their components.
+        least: Samples that there must be.
+
+    Raises:
+        ValueError: As `principal`, or there are fewer samples.
+    """
+    if isinstance(points, Principal):
+        check(points.scores, least)
+        return points
+    check(points, least)
+    return principal(points)
+
+
 def participation_ratio(points: NDArray[np.floating]) -> float:
     """Effective dimension: (sum of l)^2 / sum of l^2 over the eigenvalues l of the covariance.
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from analysis.measures.pca import principal
-from analysis.measures.validation import check
+from analysis.measures.pca import Principal, decompose
 
 Floats = NDArray[np.float64]
 
@@ -75,7 +74,7 @@ def farthest_points(points: NDArray[np.floating], count: int, seed: int = 0) -> 
 
 
 def persistence(
-    points: NDArray[np.floating],
+    points: NDArray[np.floating] | Principal,
     *,
     max_dim: int = 2,
     seed: int = 0,
@@ -85,7 +84,7 @@ def persistence(
     """Persistent homology of the Rips complexes of a subsample, by ripser.
 
     Args:
-        points: Representations, (samples, features).
+        points: Representations, (samples, features), or their principal components.
         max_dim: Largest dimension of a hole: 0 pieces, 1 loops, 2 voids.
         seed: Of the subsample.
         sample: Points of the subsample.
@@ -96,9 +95,7 @@ def persistence(
     """
     from ripser import ripser  # noqa: PLC0415 - a second that other measures do without
 
-    check(points)
-    # Distances stay as they are, in far fewer features.
-    scores = principal(points).scores
+    scores = decompose(points).scores  # distances stay as they are, in far fewer features
     chosen = farthest_points(scores, sample, seed)
     apart = cdist(scores[chosen], scores[chosen])
     scale = float(apart.max(axis=1).min())

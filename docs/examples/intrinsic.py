@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NEIGHBOURS = 20
 
 
-def numbers(measures: Measures) -> dict[str, float]:
+def scalars(measures: Measures) -> dict[str, float]:
     """Return the intrinsic dimension of all samples."""
     points = measures.principal.scores  # a rotation: distances are those of the representations
     found, _ = NearestNeighbors(n_neighbors=NEIGHBOURS + 1).fit(points).kneighbors(points)

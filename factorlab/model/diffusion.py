@@ -54,6 +54,23 @@ class SampleNoise:
         return noise.to(self._device)
 
 
+def denoising_loss(prediction: Tensor, target: Tensor, *, stacked: bool = False) -> Tensor:
+    """Return the training objective, ``L = E[(eps_theta(x_t, t, c) - eps)^2]`` ([W] eq. 2).
+
+    Training, packed training and the losses of an evaluation all use it. The mean runs over images
+    and pixels; with `prediction: v` the target is v in place of the noise.
+
+    Args:
+        prediction: of the network, (B, 1, N, N); computed in float32 whatever its precision.
+        target: what it is to predict, of the same shape; see `Diffusion.target`.
+        stacked: there is a further dimension of networks in front, (K, B, 1, N, N).
+
+    Returns:
+        A scalar, or (K,) for stacked networks.
+    """
+    return (prediction.float() - target).square().flatten(int(stacked)).mean(dim=-1)
+
+
 class Diffusion:
     """A diffusion process with what the network is to predict."""
 
@@ -74,12 +91,9 @@ class Diffusion:
     def loss(
         self, model: Denoiser, x_0: Tensor, labels: Tensor, t: Tensor, noise: Tensor
     ) -> Tensor:
-        """Return the mean squared error of the prediction, a scalar ([W] eq. 2).
-
-        Arguments as of `target`.
-        """
+        """Return `denoising_loss` of a network on images, a scalar; arguments as of `target`."""
         prediction = model(self.add_noise(x_0, t, noise), t, labels)
-        return torch.nn.functional.mse_loss(prediction.float(), self.target(x_0, t, noise))
+        return denoising_loss(prediction, self.target(x_0, t, noise))
 
     def target(self, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """Return what the network is to predict, (B, 1, N, N).

@@ -17,7 +17,7 @@ from factorlab import heartbeat
 from factorlab.config import RunSettings
 from factorlab.data.dataset import Dataset
 from factorlab.model.cuda_graph import CudaGraph
-from factorlab.model.diffusion import Diffusion
+from factorlab.model.diffusion import Diffusion, denoising_loss
 from factorlab.training.step import TrainingState, TrainingStep
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class PackedTraining:
         predictions: Tensor = vmap(lambda w, *x: functional_call(self._model, w, x))(
             self._weights, *stacked
         )
-        losses = (predictions - torch.stack(targets)).square().mean(dim=(1, 2, 3, 4))
+        losses = denoising_loss(predictions, torch.stack(targets), stacked=True)
         gradients = torch.autograd.grad(losses.sum(), [*self._weights.values()])
         joined = self._layout.join(gradients)
         for learner, gradient in zip(self.learners, joined, strict=True):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from factorlab.config import RunSettings
 from factorlab.data.dataset import Dataset
 from factorlab.data.rendering import render, to_model
-from factorlab.model.diffusion import Diffusion
+from factorlab.model.diffusion import Diffusion, denoising_loss
 from factorlab.model.unet import UNet
 from factorlab.seeding import Stream, generator, integer
 from factorlab.training.flat_parameters import FlatParameters
@@ -195,6 +195,6 @@ class TrainingStep:
         # Weights are used once a step; a recording must not keep their copies for the next.
         with torch.autocast(kind, torch.bfloat16, enabled=self._mixed, cache_enabled=False):
             prediction: Tensor = model(*inputs)
-        loss = (prediction.float() - target).square().mean() * (len(target) / whole)
+        loss = denoising_loss(prediction, target) * (len(target) / whole)
         gradients = torch.autograd.grad(loss, [*model.parameters()])
         return loss.detach(), self.state.layout.join(gradients, out)

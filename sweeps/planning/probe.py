@@ -136,11 +136,11 @@ def time_step(settings: RunSettings, together: int) -> tuple[float, int]:
     import torch  # noqa: PLC0415
 
     from factorlab.data.dataset import build  # noqa: PLC0415
+    from factorlab.device import resolve_device  # noqa: PLC0415
     from factorlab.model.cuda_graph import WARM_UP  # noqa: PLC0415
     from factorlab.model.diffusion import Diffusion  # noqa: PLC0415
     from factorlab.training.packed import PackedTraining  # noqa: PLC0415
     from factorlab.training.step import TrainingState, TrainingStep  # noqa: PLC0415
-    from factorlab.trial import resolve_device  # noqa: PLC0415
 
     device, batch = resolve_device(settings.device), settings.training.batch_size
     image = forward_flops(settings.model, settings.data.size)
@@ -171,7 +171,7 @@ def _speed(question: Question) -> Speed:
     """Answer a question."""
     import torch  # noqa: PLC0415
 
-    from factorlab.trial import resolve_device  # noqa: PLC0415
+    from factorlab.device import resolve_device  # noqa: PLC0415
 
     settings, told = question.settings, question.pack
     device = resolve_device(settings.device)

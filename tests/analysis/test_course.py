@@ -11,6 +11,7 @@ from rounding import EXACT
 
 from analysis import training_dynamics
 from analysis.figures import checkpoint as checkpoint_figures
+from analysis.measures import scalars
 from analysis.measures.checkpoint import measure
 from analysis.measures.factorization import clifford_torus, solid_torus
 from factorlab.config import parse
@@ -50,7 +51,7 @@ def trial(tmp_path_factory):
 
 
 def test_the_factorized_ideal_has_its_measures(clifford):
-    numbers = clifford.numbers
+    numbers = scalars.of(clifford)
     assert numbers["dimension"] == pytest.approx(4)
     assert numbers["variance_top_four"] == pytest.approx(1)
     assert numbers["factorization"] == pytest.approx(1)
@@ -59,7 +60,7 @@ def test_the_factorized_ideal_has_its_measures(clifford):
 
 def test_the_coupled_ideal_has_its_own():
     points = solid_torus(*SIDES).reshape(-1, 3)
-    numbers = measure(points, labels_of(SIDES), SIDES, period=16).numbers
+    numbers = scalars.of(measure(points, labels_of(SIDES), SIDES, period=16))
     assert numbers["factorization"] == pytest.approx(0, abs=EXACT)
     assert 2 < numbers["dimension"] < 3
 

@@ -19,11 +19,11 @@ from report import HISTORY, Measurement, publish
 from training_step import Eager, ensemble, settings_of
 
 from factorlab.data.dataset import build
+from factorlab.device import resolve_device
 from factorlab.errors import UserError
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model import cuda_graph
 from factorlab.model.diffusion import Diffusion
-from factorlab.trial import resolve_device
 from sweeps.planning.pack_limits import step_flops
 
 SHAPES = ((8, 8), (16, 16), (32, 8), (8, 64), (16, 64), (32, 64))

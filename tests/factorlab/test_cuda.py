@@ -8,6 +8,7 @@ import torch
 
 from factorlab.config import parse
 from factorlab.data.dataset import build
+from factorlab.device import resolve_device
 from factorlab.evaluation import evaluator
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model import cuda_graph
@@ -15,7 +16,7 @@ from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import UNet
 from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep
-from factorlab.trial import Trial, resolve_device, run_together
+from factorlab.trial import Trial, run_together
 from factorlab.trial_runner import ProgressEvent, TrialRunner
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

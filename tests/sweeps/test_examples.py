@@ -100,7 +100,7 @@ for dimension in (1, 2, 3):
     angles = rng.uniform(0, 2 * np.pi, size=(3000, dimension))
     torus = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
     measures = SimpleNamespace(principal=SimpleNamespace(scores=torus))
-    print(intrinsic.numbers(measures)["intrinsic_dimension"])
+    print(intrinsic.scalars(measures)["intrinsic_dimension"])
 """
     ended = run(checkout, "-c", code)
     assert ended.returncode == 0, ended.stderr

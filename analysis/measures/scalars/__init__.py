@@ -1,6 +1,6 @@
 """The measures of representations that are one number each: one module a kind, found by its name.
 
-To add a measure, add a module here with `numbers(measures)`, which gets what was measured of one
+To add a measure, add a module here with `scalars(measures)`, which gets what was measured of one
 checkpoint (`analysis.measures.checkpoint.Measures`: principal components, embedding, holes, ...)
 and returns numbers by the names that tables and figures use. Trials that are measured from then on
 have them in their records and MLflow runs, as `<layer>/<name>`. No other file needs a change.
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from analysis.measures.checkpoint import Measures
 
 
-class NumbersModule(Protocol):
+class ScalarsModule(Protocol):
     """What a module of this folder provides."""
 
-    def numbers(self, measures: Measures) -> Mapping[str, float]:
+    def scalars(self, measures: Measures) -> Mapping[str, float]:
         """Return the numbers by name, finite."""
         ...
 
 
-_FOLDER = plugins.Folder[NumbersModule](__name__, __path__, "scalar measures")
+_FOLDER = plugins.Folder[ScalarsModule](__name__, __path__, "scalar measures")
 available = _FOLDER.available
 load = _FOLDER.load
 
@@ -39,7 +39,7 @@ def of(measures: Measures) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for name in available():
-        new = load(name).numbers(measures)
+        new = load(name).scalars(measures)
         if twice := found.keys() & new.keys():
             raise ValueError(
                 f"analysis/measures/scalars/{name}: '{min(twice)}' is another module's too."

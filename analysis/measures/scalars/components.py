@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from analysis.measures.checkpoint import Measures
 
 
-def numbers(measures: Measures) -> dict[str, float]:
+def scalars(measures: Measures) -> dict[str, float]:
     """Return the participation ratio and the share of the variance along four components."""
     return {
         "dimension": measures.principal.dimension,

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from analysis.measures.checkpoint import Measures
 
 
-def numbers(measures: Measures) -> dict[str, float]:
+def scalars(measures: Measures) -> dict[str, float]:
     """Return the factorization score, and the mean of each kind of angle."""
     found = {"factorization": measures.score}
     for kind in ("orthogonality", "parallelism"):

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from analysis.measures.checkpoint import Measures
 
 
-def numbers(measures: Measures) -> dict[str, float]:
+def scalars(measures: Measures) -> dict[str, float]:
     """Return Betti numbers with their confidence, and distances to each ideal's diagrams."""
     found: dict[str, float] = {}
     for k, betti in enumerate(measures.betti):

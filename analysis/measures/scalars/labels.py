@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from analysis.measures.checkpoint import Measures
 
 
-def numbers(measures: Measures) -> dict[str, float]:
+def scalars(measures: Measures) -> dict[str, float]:
     """Return R-squared of x and y, from the embedding and from the leading components."""
     return {
         "r_squared_x": measures.r_squared.x,
