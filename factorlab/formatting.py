@@ -60,3 +60,16 @@ def named(text: str, most: int) -> str:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return f"{text[: most - len(digest) - 3]}...{digest}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: ``45 s``, ``12 min``, ``3.5 h``, ``2.1 days``, ``4 years``."""
+    for unit, size, digits in (
+        ("years", 365.25 * 86400, 1),
+        ("days", 86400, 1),
+        ("h", 3600, 1),
+        ("min", 60, 0),
+    ):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"

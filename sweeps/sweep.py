@@ -11,7 +11,6 @@ from rich.console import Console
 from factorlab.config import flatten
 from factorlab.errors import UserError
 from factorlab.storage.files import check_writable
-from sweeps.cli.display import SweepDisplay
 from sweeps.execution import cluster
 from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.work_queue import Outcomes
@@ -22,6 +21,7 @@ from sweeps.planning.experiment import Experiment
 from sweeps.planning.figure_checks import check_figures
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
+from sweeps.reporting.live_view import SweepDisplay
 from sweeps.reporting.reports import draw
 from sweeps.reporting.summary import conclude, show_plan
 from sweeps.tracking.sync_thread import START_DELAY, MlflowSync, TrackedTrial

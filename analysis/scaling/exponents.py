@@ -7,6 +7,7 @@ For every family and every N the accuracy crosses a level at some number of samp
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,8 @@ from analysis.scaling.thresholds import Crossing, crossing
 from analysis.tables.selection import measured, over_seeds, require
 
 # The two ways of counting samples: 2D examples alone, and the whole data set.
-COUNTS = ("samples_2d", "samples_total")
+Count = Literal["samples_2d", "samples_total"]
+COUNTS: tuple[Count, ...] = get_args(Count)
 
 # Columns that every function of this module needs.
 COLUMNS = ("data.family", "data.size", "data.subsample", "seed", *COUNTS, "accuracy", "ceiling")
@@ -33,8 +35,8 @@ class SizeCrossing:
     size: int
     """Side N of the frame in pixels."""
 
-    count: str
-    """Which samples are counted: a member of `COUNTS`."""
+    count: Count
+    """Which samples are counted."""
 
     crossing: Crossing
     """Where the curve crosses the level."""

@@ -74,6 +74,33 @@ def read(path: Path, offset: int = 0) -> tuple[list[Point], int]:
     return points, offset
 
 
+def read_after(path: Path, offset: int) -> tuple[list[Point], int, bool]:
+    """Return the points that a journal has gained since it was read up to an offset.
+
+    Args:
+        path: of the journal.
+        offset: that an earlier call, or `read`, returned; 0 for all points.
+
+    Returns:
+        The points, the offset after them, and whether the offset belongs to this journal: it does
+        not where another file has taken its place.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    if size == offset:
+        return [], size, True
+    points, after = read(path, offset)
+    return points, after, size > offset and (bool(points) or _ends_line(path, offset))
+
+
+def _ends_line(path: Path, offset: int) -> bool:
+    """Return whether a line of the file ends at an offset."""
+    if offset == 0:
+        return True
+    with path.open("rb") as file:
+        file.seek(offset - 1)
+        return file.read(1) == b"\n"
+
+
 class Journal:
     """A journal that is open for appending; opening it cuts off what is torn or damaged."""
 

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from factorlab.errors import INTERRUPTED, UserError, user_message
-from factorlab.formatting import first_of
+from factorlab.formatting import duration, first_of
 from factorlab.storage.files import check_writable
 from factorlab.system import cache_folder
 from sweeps.cli import percolate
@@ -153,7 +153,6 @@ def status(
     name: Name, profile: Profile = None, as_json: AsJson = False, runs: ExistingRuns = DEFAULT_RUNS
 ) -> None:
     """Say how far a sweep is."""
-    from sweeps.cli.display import duration  # noqa: PLC0415
     from sweeps.planning import plan  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 

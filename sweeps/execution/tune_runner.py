@@ -19,8 +19,8 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from factorlab.provenance import sources
-from sweeps.cli.display import SweepDisplay
 from sweeps.execution import cluster
+from sweeps.execution.listener import SweepListener
 from sweeps.execution.trainable import Worker
 from sweeps.execution.work_queue import Ended, Outcomes, Pack, Task, Work
 from sweeps.planning.plan import Plan, PlannedTrial
@@ -30,7 +30,7 @@ RESTARTS = 3
 
 
 class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
-    """Passes the workers' reports on to the display, and their deaths to the work.
+    """Passes the workers' reports on to the listener, and their deaths to the work.
 
     A scheduler hears of both as a callback does; but for the sake of its statistics Tune imports
     MLflow and others, for seconds, as soon as it has a callback.
@@ -39,18 +39,21 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
     def __init__(
         self,
         work: Any,  # noqa: ANN401 - an actor of `Work`
-        display: SweepDisplay,
+        listener: SweepListener,
         names: dict[str, str],
         outcomes: Outcomes,
     ) -> None:
         super().__init__()
-        self._work, self._display, self._names, self._outcomes = work, display, names, outcomes
+        self._work, self._listener, self._names, self._outcomes = work, listener, names, outcomes
         self.over: set[str] = set()
         """Workers that ended by themselves."""
 
         self._failures: dict[str, int] = {}
         self._shown: dict[str, set[str]] = {}
         """What each worker was said to train."""
+
+        self._started: set[str] = set()
+        """Trials that train, of all workers."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its scheduler for a restore that we never do."""
@@ -72,10 +75,11 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
         self._failures[trial.trial_id] = trial.num_failures  # a preempted machine's do not count
         died = self._work.died.remote(trial.trial_id, counts=trial.num_failures > before)
         for key in self._shown.pop(trial.trial_id, ()):
-            self._display.stopped(key)
+            self._started.discard(key)
+            self._listener.stopped(key)
         for key in ray.get(died):
             self._outcomes.errors[key] = reason
-            self._display.ended(key, "failed")
+            self._listener.ended(key, "failed")
 
     def _hear(self, worker: str, result: dict[str, Any]) -> None:
         if result["broken"]:
@@ -89,7 +93,7 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
         for at in result["at"]:
             self._start(at.key)
             shown.add(at.key)
-            self._display.progressed(at.key, at.step, at.steps, at.accuracy)
+            self._listener.progressed(at.key, at.step, at.steps, at.accuracy)
 
     def end(self, ended: Ended) -> None:
         """Note how a trial ended, once."""
@@ -98,11 +102,12 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
             self._outcomes.ended[ended.key] = ended.outcome
             if ended.reason is not None:
                 self._outcomes.io_errors[ended.key] = ended.reason
-            self._display.ended(ended.key, ended.outcome, ended.accuracy)
+            self._listener.ended(ended.key, ended.outcome, ended.accuracy)
 
     def _start(self, key: str) -> None:
-        if key not in self._display.running:
-            self._display.started(key, self._names[key])
+        if key not in self._started:
+            self._started.add(key)
+            self._listener.started(key, self._names[key])
 
 
 def _reason(trial: Any) -> str:  # noqa: ANN401 - Tune's
@@ -139,7 +144,7 @@ def _stateless(name: str, folder: str) -> RunConfig:
 def run(
     plan: Plan,
     packs: Sequence[Sequence[PlannedTrial]],
-    display: SweepDisplay,
+    listener: SweepListener,
     *,
     may_grow: bool = False,
 ) -> Outcomes:
@@ -151,7 +156,7 @@ def run(
     Args:
         plan: the sweep.
         packs: what to train, in the order to start; the trials of a pack train together.
-        display: where to show progress.
+        listener: hears of progress.
         may_grow: machines may join the cluster.
 
     Returns:
@@ -166,7 +171,7 @@ def run(
     work, name = _serve(tasks)
     outcomes = Outcomes()
     names = {trial.key: trial.name for pack in packs for trial in pack}
-    feed = _Feed(work, display, names, outcomes)
+    feed = _Feed(work, listener, names, outcomes)
     # Twice the room where machines may join: the others wait, and find nothing to do in the end.
     workers = min(len(packs), 2 * room.slots if may_grow else room.slots)
     trainable = tune.with_resources(Worker, {k.lower(): v for k, v in room.resources.items()})

@@ -9,9 +9,13 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from factorlab.provenance.sources import Sources, explain, on_disk
+
+Outcome = Literal["done", "failed", "locked", "io_error"]
+"""How a trial ended in this sweep: `locked` when another process trains it, `io_error` when its
+record cannot be read or written."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,7 @@ class Ended:
     """A trial that needs no more training in this sweep."""
 
     key: str
-    outcome: str
-    """`done`, `failed`, `locked` when another process trains it, or `io_error` when its record
-    cannot be read or written."""
+    outcome: Outcome
 
     accuracy: float | None = None
     reason: str | None = None
@@ -54,8 +56,7 @@ class Ended:
 class Outcomes:
     """How the trials ended, by key."""
 
-    ended: dict[str, str] = field(default_factory=dict)
-    """`done`, `failed`, `locked` or `io_error`."""
+    ended: dict[str, Outcome] = field(default_factory=dict)
 
     io_errors: dict[str, str] = field(default_factory=dict)
     """What of a trial's record cannot be read or written."""

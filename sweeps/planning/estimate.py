@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from factorlab.config import RunSettings, Shape
 from factorlab.data.dataset import evaluation_label_count
@@ -132,7 +133,7 @@ class Estimate:
     """Seconds until all are done, on `slots` at a time."""
 
     slots: int
-    basis: str
+    basis: Literal["nothing", "finished trials", "a probe of this machine"]
     """Where the numbers come from."""
 
     steps: int

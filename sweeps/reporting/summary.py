@@ -9,10 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from factorlab.errors import INTERRUPTED
-from factorlab.formatting import first_of, listed
+from factorlab.formatting import duration, first_of, listed
 from factorlab.provenance.sources import TRAINING, at_start
 from factorlab.storage.record import State
-from sweeps.cli.display import duration
 from sweeps.execution import watchdog
 from sweeps.execution.watchdog import REPORT
 from sweeps.execution.work_queue import Outcomes

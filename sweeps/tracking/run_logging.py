@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from factorlab.storage import journal
 from factorlab.storage.files import read_json
@@ -27,8 +27,16 @@ PARAMETER_LENGTH = 6000
 TAG_LENGTH = 5000
 """MLflow's limits: items of one call, and characters of a parameter and a tag."""
 
-_STATUS = {"result.json": "FINISHED", "failure.json": "FAILED"}
-_STATES = {"FINISHED": "done", "FAILED": "failed", "KILLED": "stopped", "RUNNING": "running"}
+RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+"""Status of an MLflow run."""
+
+_STATUS: dict[str, RunStatus] = {"result.json": "FINISHED", "failure.json": "FAILED"}
+_STATES: dict[RunStatus, str] = {
+    "FINISHED": "done",
+    "FAILED": "failed",
+    "KILLED": "stopped",
+    "RUNNING": "running",
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class RunSyncState:
     """What a trial's run has; kept in the trial's record."""
 
     run: str
-    status: str = "RUNNING"
+    status: RunStatus = "RUNNING"
     offset: int = 0
     """Bytes of the journal that were accepted."""
     outcome: int = 0
@@ -109,7 +117,7 @@ def terminal_file(record: Record) -> Path | None:
     return None
 
 
-def status_of(record: Record) -> str | None:
+def status_of(record: Record) -> RunStatus | None:
     """Return the status that a trial's end gives its run, None while it has not ended."""
     ending = terminal_file(record)
     return None if ending is None else _STATUS[ending.name]
@@ -199,29 +207,16 @@ def read_new_points(path: Path, offset: int, *, may_lack: bool) -> tuple[list[Po
         The points, the offset after them, and whether the run may have some of them: then these
         are all points of the journal.
     """
-    size = path.stat().st_size if path.exists() else 0
-    if size == offset:
-        return [], size, may_lack
-    points, after = journal.read(path, offset)
-    another = size < offset or (not points and not _line_ends(path, offset))
-    if another or (may_lack and points and offset):
+    points, after, continued = journal.read_after(path, offset)
+    if not continued or (may_lack and points and offset):
         return *journal.read(path), True
     return points, after, may_lack
-
-
-def _line_ends(path: Path, offset: int) -> bool:
-    """Return whether a line of the file ends at an offset."""
-    if offset == 0:
-        return True
-    with path.open("rb") as file:
-        file.seek(offset - 1)
-        return file.read(1) == b"\n"
 
 
 def set_status(
     client: MlflowClient,
     run: str,
-    status: str,
+    status: RunStatus,
     when: float,
     tags: Mapping[str, str] | None = None,
 ) -> None:

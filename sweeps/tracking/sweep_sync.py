@@ -17,7 +17,7 @@ from factorlab.provenance import code_record
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record
 from sweeps.tracking import stored_runs
-from sweeps.tracking.run_logging import TrackedTrial, set_status, set_tags, status_of
+from sweeps.tracking.run_logging import RunStatus, TrackedTrial, set_status, set_tags, status_of
 from sweeps.tracking.store.identity import TAG
 from sweeps.tracking.stored_runs import StoredSweep
 from sweeps.tracking.trial_runs import ChildRuns, Connection, Moment
@@ -56,7 +56,7 @@ class SweepRuns:
         self._connection: Connection | None = None
         self._stored: StoredSweep | None = None
         self._is_stale = True  # the store is to be asked again what it holds
-        self._parent_status = ""
+        self._parent_status: RunStatus | None = None
         self._described = ""  # id of the parent that has the tags of the revision
         self._children = ChildRuns(runs, sweep, self._tags)
 
@@ -225,13 +225,14 @@ class SweepRuns:
             if second.info.status == "RUNNING" != status:
                 set_status(client, second.info.run_id, status, time.time())
 
-    def _status(self, found: StoredSweep, moment: Moment) -> str:
+    def _status(self, found: StoredSweep, moment: Moment) -> RunStatus:
         """Return the status that the planned trials add up to."""
         children = self._children.known
         if self._trials is None:  # the plan is gone: nobody knows whether these were all
             trains = any(child.status == "RUNNING" for child in children.values())
-            over = self._parent_status if self._parent_status != "RUNNING" else "KILLED"
-            return "RUNNING" if trains else over
+            if trains:
+                return "RUNNING"
+            return "KILLED" if self._parent_status in (None, "RUNNING") else self._parent_status
         statuses = [
             children[key].status if key in children else status_of(Record(self._runs, key))
             for key in (trial.key for trial in self._trials)

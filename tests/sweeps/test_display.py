@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sweeps.cli.display import SweepDisplay, duration
+from sweeps.reporting.live_view import SweepDisplay, duration
 
 
 def display(terminal, seconds, done=0, problem=None):

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live view in a terminal, plain lines elsewhere."""
+"""What a sweep shows while it runs: a live view in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from factorlab.formatting import duration
+from sweeps.execution.work_queue import Outcome
+
 PLAIN_EVERY = 15.0
 """Seconds between lines where the output is not a terminal."""
 
@@ -23,22 +26,9 @@ class Running:
     """A trial in training."""
 
     name: str
-    at: int = 0
-    of: int = 1
+    step: int = 0
+    steps: int = 1
     accuracy: float | None = None
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people: ``45 s``, ``12 min``, ``3.5 h``, ``2.1 days``, ``4 years``."""
-    for unit, size, digits in (
-        ("years", 365.25 * 86400, 1),
-        ("days", 86400, 1),
-        ("h", 3600, 1),
-        ("min", 60, 0),
-    ):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 class SweepDisplay:
@@ -100,18 +90,18 @@ class SweepDisplay:
             self.message = ""  # the workers are there
         self.running[key] = Running(name)
 
-    def progressed(self, key: str, at: int, of: int, accuracy: float | None) -> None:
+    def progressed(self, key: str, step: int, steps: int, accuracy: float | None) -> None:
         """Note how far a trial is."""
         trial = self.running.get(key)
         if trial is not None:
-            trial.at, trial.of, trial.accuracy = at, of, accuracy
+            trial.step, trial.steps, trial.accuracy = step, steps, accuracy
         self._plain()
 
     def stopped(self, key: str) -> None:
         """Note that a trial does not train any more and waits."""
         self.running.pop(key, None)
 
-    def ended(self, key: str, outcome: str, accuracy: float | None = None) -> None:
+    def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
         """Note that a trial is over: `done`, `failed`, or `locked` when another trains it."""
         trial = self.running.pop(key, None)
         self._seconds.pop(key, None)
@@ -127,7 +117,7 @@ class SweepDisplay:
     def seconds_left(self) -> float:
         """Return the estimate of what is left, corrected by how fast it went so far."""
         left = sum(
-            seconds * (1 - self.running[key].at / self.running[key].of)
+            seconds * (1 - self.running[key].step / self.running[key].steps)
             if key in self.running
             else seconds
             for key, seconds in self._seconds.items()
@@ -163,8 +153,8 @@ class SweepDisplay:
             accuracy = "" if trial.accuracy is None else f"accuracy {trial.accuracy:.0%}"
             table.add_row(
                 trial.name,
-                ProgressBar(total=trial.of, completed=trial.at, width=24),
-                f"step {trial.at} of {trial.of}",
+                ProgressBar(total=trial.steps, completed=trial.step, width=24),
+                f"step {trial.step} of {trial.steps}",
                 accuracy,
             )
         whole = Table.grid()  # a bar alone would not end its line
