@@ -6,15 +6,13 @@ label coordinates start at 1 in the top left pixel, x is the column and y the ro
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from factorlab import families
-from factorlab.errors import UserError, describe, suggestion
+from factorlab.errors import suggestion
 from factorlab.formatting import listed
 
 
@@ -323,44 +321,3 @@ class RunSettings(Settings):
                 f"diffusion.timesteps; allowed: up to {self.diffusion.timesteps - 1}"
             )
         return self
-
-
-def parse(values: dict[str, Any], source: str = "settings") -> RunSettings:
-    """Return the run that nested values describe.
-
-    Args:
-        values: nested settings, as read from YAML or JSON; what is missing takes its default.
-        source: what to name in a complaint: a file or an option.
-
-    Raises:
-        UserError: an unknown key, a wrong type or a value that is not allowed.
-    """
-    try:
-        # Through JSON, so that strict mode takes a list for a pair but no string for a number.
-        return RunSettings.model_validate_json(json.dumps(values))
-    except ValidationError as error:
-        raise UserError(describe(error, RunSettings, source)) from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
-
-
-def setting_keys(model: type[BaseModel] = RunSettings, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys of all settings."""
-    for name, field in model.model_fields.items():
-        kinds = (field.annotation, *get_args(field.annotation))
-        groups = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
-        if groups:
-            yield from setting_keys(groups[0], f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
-
-
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted keys; lists become tuples."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = tuple(value) if isinstance(value, list) else value
-    return flat

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factorlab.config import flatten
 from factorlab.errors import UserError
+from factorlab.parsing import flatten
 from factorlab.storage.files import check_writable
 from sweeps.execution import cluster
 from sweeps.execution.measuring import TrialReference, analyse_all

@@ -10,8 +10,8 @@ from pydantic import AfterValidator
 from analysis.errors import NotDrawableError
 from analysis.plotting import axis_labels
 from analysis.tables.selection import final, require
-from factorlab.config import setting_keys
 from factorlab.errors import suggestion
+from factorlab.parsing import setting_keys
 
 COLUMNS: Sequence[str] = ("key", "seed", "step", "last")
 

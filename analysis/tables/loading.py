@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.measures.phases import phase
-from factorlab.config import flatten
+from factorlab.parsing import flatten
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from factorlab.config import parse
 from factorlab.errors import TrialFailed
+from factorlab.parsing import parse
 from factorlab.provenance import code_record, sources
 from factorlab.provenance.sources import Sources
 from factorlab.storage.record import Busy

@@ -12,8 +12,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from factorlab.config import parse
 from factorlab.errors import TrialFailed, UserError
+from factorlab.parsing import parse
 from factorlab.provenance import sources
 from factorlab.storage.record import Busy
 from factorlab.trial import Trial

@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
-from factorlab.config import RunSettings, Settings, parse
+from factorlab.config import RunSettings, Settings
 from factorlab.errors import UserError, describe, suggestion
 from factorlab.formatting import listed
+from factorlab.parsing import parse
 from sweeps.planning.overrides import apply, assign
 from sweeps.planning.yaml_file import read_yaml
 

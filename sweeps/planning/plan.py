@@ -18,10 +18,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from factorlab.config import RunSettings, parse
+from factorlab.config import RunSettings
 from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError
 from factorlab.formatting import listed, named
+from factorlab.parsing import parse
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.record import Record, State, identify
 from sweeps.planning.experiment import Axes, Experiment, FigureEntry, Name, Resources

@@ -13,7 +13,7 @@ from analysis.figures.sweep import curves, load, maps, phases
 from analysis.plotting import axis_labels, figure_io
 from analysis.plotting.axis import Places
 from analysis.plotting.style import line_style
-from factorlab.config import flatten, setting_keys
+from factorlab.parsing import flatten, setting_keys
 
 KINDS = {
     "missing": ("data.margin", [None, 5.0, 8.0]),

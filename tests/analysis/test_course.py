@@ -14,7 +14,7 @@ from analysis.figures import checkpoint as checkpoint_figures
 from analysis.measures import scalars
 from analysis.measures.checkpoint import measure
 from analysis.measures.factorization import clifford_torus, solid_torus
-from factorlab.config import parse
+from factorlab.parsing import parse
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.journal import Journal

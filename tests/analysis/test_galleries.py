@@ -8,7 +8,7 @@ from analysis import training_dynamics
 from analysis.figures.sweep import available, load, options_of
 from analysis.measures import measurement_cache
 from analysis.tables.loading import steps_table
-from factorlab.config import parse
+from factorlab.parsing import parse
 from factorlab.storage.files import DamagedFile
 from factorlab.trial import Trial
 

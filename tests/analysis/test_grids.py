@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from analysis.figures.sweep import curves, load, maps, options_of
 from analysis.plotting import axis_labels
-from factorlab.config import setting_keys
+from factorlab.parsing import setting_keys
 
 
 def table(*, sigmas=(0.5, 1.0), spacings=(0.5, (0.25, 1.0)), seeds=(0, 1), steps=(0, 10, 30)):

@@ -61,7 +61,7 @@ def run(case: str) -> dict[str, float]:
     import torch
 
     peaks = {"torch": resident()}
-    from factorlab.config import parse
+    from factorlab.parsing import parse
     from factorlab.trial import Trial, run_together
     from factorlab.trial_runner import ProgressEvent
     from sweeps.execution import pack_training, trainable  # noqa: F401 - what a worker of a sweep holds
@@ -106,8 +106,8 @@ def measure_data_set(file: Path) -> None:
     """Publish the size of the papers' largest data set."""
     from report import Measurement, publish
 
-    from factorlab.config import parse
     from factorlab.data.dataset import build
+    from factorlab.parsing import parse
 
     found = []
     for subsample in (1.0, 0.1):

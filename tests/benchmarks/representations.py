@@ -51,7 +51,7 @@ SHOWN = ("accuracy", "dimension", "factorization", "r_squared_x", "betti_1", "be
 
 def trained(runs: Path, steps: int) -> str:
     """Train the trial and return its key."""
-    from factorlab.config import parse
+    from factorlab.parsing import parse
     from factorlab.trial import Trial
 
     training = {**SETTINGS["training"], "steps": steps}

@@ -34,7 +34,7 @@ def train(settings, runs, seed):
     """Train one trial in this process; returns its accuracy."""
     import torch
 
-    from factorlab.config import parse
+    from factorlab.parsing import parse
     from factorlab.trial import Trial
 
     torch.set_num_threads(1)

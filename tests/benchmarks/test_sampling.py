@@ -6,11 +6,11 @@ import torch
 from rounding import in_float64
 from sampling import drawn_right
 
-from factorlab.config import parse
 from factorlab.data.dataset import build
 from factorlab.data.rendering import render, to_model
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model.diffusion import Diffusion
+from factorlab.parsing import parse
 
 
 class Knowing(torch.nn.Module):

@@ -5,8 +5,8 @@ import torch
 from rounding import EXACT, in_float64
 from training_step import eager_unet
 
-from factorlab.config import parse
 from factorlab.model.unet import UNet
+from factorlab.parsing import parse
 
 EAGER_NAMES = {
     "attention.qkv.weight": "attention.attention.in_proj_weight",

@@ -34,10 +34,11 @@ from typing import Any
 import torch
 from report import HISTORY, Measurement, publish
 
-from factorlab.config import RunSettings, parse
+from factorlab.config import RunSettings
 from factorlab.data.dataset import build
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model.diffusion import Diffusion
+from factorlab.parsing import parse
 from factorlab.training.packed import train
 from factorlab.training.step import TrainingState
 

@@ -22,12 +22,13 @@ import torch
 from report import HISTORY, Measurement, publish
 from torch import Tensor, nn
 
-from factorlab.config import ModelSettings, RunSettings, parse
+from factorlab.config import ModelSettings, RunSettings
 from factorlab.data.dataset import build
 from factorlab.data.rendering import render, to_model
 from factorlab.model.attention import WIDEST, fused, with_kernels
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import Block, SelfAttention, UNet
+from factorlab.parsing import parse
 from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep
 from sweeps.planning.pack_limits import step_flops

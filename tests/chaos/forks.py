@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from factorlab.config import RunSettings, parse
+from factorlab.config import RunSettings
+from factorlab.parsing import parse
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
 

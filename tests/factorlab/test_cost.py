@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from factorlab.config import parse
 from factorlab.model.flops import forward_flops
 from factorlab.model.unet import UNet
+from factorlab.parsing import parse
 
 
 def counted(model, size):

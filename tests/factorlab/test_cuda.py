@@ -6,7 +6,6 @@ import warnings
 import pytest
 import torch
 
-from factorlab.config import parse
 from factorlab.data.dataset import build
 from factorlab.device import resolve_device
 from factorlab.evaluation import evaluator
@@ -14,6 +13,7 @@ from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model import cuda_graph
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import UNet
+from factorlab.parsing import parse
 from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep
 from factorlab.trial import Trial, run_together

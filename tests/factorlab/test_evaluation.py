@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rounding import EXACT, in_float64
 from torch import nn
 
-from factorlab.config import parse
 from factorlab.data import lattice
 from factorlab.data.dataset import build, evaluation_labels
 from factorlab.data.rendering import render, to_model
@@ -19,6 +18,7 @@ from factorlab.evaluation.evaluator import Evaluator, score, within_a_pixel
 from factorlab.label_reader import LabelPredictions
 from factorlab.model.diffusion import Diffusion, cumulative_alphas
 from factorlab.model.unet import UNet
+from factorlab.parsing import parse
 
 CPU = torch.device("cpu")
 

@@ -88,7 +88,7 @@ def test_training_does_without_the_compiler():
     # 2.7 s of every worker's start.
     code = (
         "import sys, torch\n"
-        "from factorlab.config import parse; from factorlab.training.step import TrainingState\n"
+        "from factorlab.parsing import parse; from factorlab.training.step import TrainingState\n"
         "TrainingState(parse({'model': {'width': 4}}), torch.device('cpu'))\n"
         "print('torch.optim' in sys.modules, 'torch._dynamo' in sys.modules)\n"
     )

@@ -10,10 +10,10 @@ from rounding import EXACT, in_float64
 from safetensors.torch import load_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from factorlab.config import parse
 from factorlab.data.dataset import build
 from factorlab.errors import TrialFailed
 from factorlab.model.diffusion import Diffusion
+from factorlab.parsing import parse
 from factorlab.storage.record import Busy
 from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from factorlab.config import parse
+from factorlab.parsing import parse
 from factorlab.provenance import code_record, sources
 from factorlab.provenance.sources import Sources, explain, sources_of
 from factorlab.storage.record import Record

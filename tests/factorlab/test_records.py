@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from factorlab.config import parse
 from factorlab.data.dataset import build
 from factorlab.errors import TrialFailed
 from factorlab.evaluation.evaluator import Evaluator
+from factorlab.parsing import parse
 from factorlab.storage import checkpoint
 from factorlab.storage.files import read_json, write_json
 from factorlab.storage.journal import Journal
@@ -68,7 +68,7 @@ def test_a_trial_stopped_between_steps_ends_with_the_same_bits(tmp_path, uninter
 def test_a_trial_killed_at_any_moment_ends_with_the_same_bits(tmp_path, uninterrupted, seconds):
     code = (
         "import sys, json, torch; from pathlib import Path\n"
-        "from factorlab.config import parse; from factorlab.trial import Trial\n"
+        "from factorlab.parsing import parse; from factorlab.trial import Trial\n"
         "torch.set_num_threads(1)\n"
         "for step in Trial(parse(json.loads(sys.argv[1])), Path(sys.argv[2])).run():\n"
         "    print(step.step, flush=True)\n"
@@ -223,7 +223,7 @@ def test_the_device_is_no_part_of_the_key_and_the_seed_is(tmp_path):
 def test_the_key_is_the_same_in_another_process(tmp_path):
     code = (
         "import sys, json; from pathlib import Path\n"
-        "from factorlab.config import parse; from factorlab.trial import Trial\n"
+        "from factorlab.parsing import parse; from factorlab.trial import Trial\n"
         "print(Trial(parse(json.loads(sys.argv[1])), Path('.')).identity.key)"
     )
     key = subprocess.run(

@@ -6,11 +6,11 @@ import torch
 from open_files import open_below
 from rounding import EXACT, HALF, SINGLE, in_float64
 
-from factorlab.config import parse
 from factorlab.errors import UserError
 from factorlab.evaluation.activations import collect, grid_labels, read
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import LAYERS, UNet, capture_activations
+from factorlab.parsing import parse
 from factorlab.seeding import Stream, integer
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record, identify

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from factorlab.config import DataSettings, HeldOut, RunSettings, parse
+from factorlab.config import DataSettings, HeldOut, RunSettings
 from factorlab.errors import UserError, suggestion
+from factorlab.parsing import parse
 
 
 def user_message(values):

@@ -10,11 +10,11 @@ import pytest
 import torch
 from rounding import EXACT, in_float64
 
-from factorlab.config import parse
 from factorlab.data.dataset import build
 from factorlab.data.rendering import render, to_model
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import UNet
+from factorlab.parsing import parse
 from factorlab.training.packed import PackedTraining, train
 from factorlab.training.step import TrainingState, TrainingStep
 

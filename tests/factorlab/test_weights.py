@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from factorlab.config import parse
 from factorlab.model.unet import WIDE, UNet
+from factorlab.parsing import parse
 from factorlab.training.flat_parameters import FlatParameters
 
 

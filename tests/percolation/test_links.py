@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorlab.config import parse
 from factorlab.data.lattice import frame_labels
+from factorlab.parsing import parse
 from percolation import Link, lattice, lattice_links, neighbours, radius, square_links
 from percolation.links import Neighbours, Stencil
 

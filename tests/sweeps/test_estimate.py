@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from factorlab.config import parse
 from factorlab.errors import UserError
+from factorlab.parsing import parse
 from factorlab.storage.record import Record
 from sweeps.planning import estimate, experiment, plan
 

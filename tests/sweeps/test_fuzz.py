@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from factorlab.config import setting_keys
+from factorlab.parsing import setting_keys
 from sweeps import sweep
 from sweeps.cli import main
 from sweeps.planning.experiment import FOLDER

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from factorlab.config import setting_keys
 from factorlab.errors import UserError
+from factorlab.parsing import setting_keys
 from sweeps.planning import experiment, plan
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.overrides import parse_overrides, split_pairs

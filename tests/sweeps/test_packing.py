@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorlab.config import parse
+from factorlab.parsing import parse
 from sweeps.planning import estimate, experiment, plan
 from sweeps.planning.pack_limits import (
     A100_SUSTAINED,

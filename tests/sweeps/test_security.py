@@ -9,8 +9,8 @@ import pytest
 import torch
 from processes import FACTORLAB
 
-from factorlab.config import parse
 from factorlab.errors import UserError
+from factorlab.parsing import parse
 from factorlab.storage import checkpoint
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.record import Record

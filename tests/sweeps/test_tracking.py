@@ -23,7 +23,7 @@ from mirrored import (
 )
 from processes import wait_for
 
-from factorlab.config import parse
+from factorlab.parsing import parse
 from factorlab.provenance import code_record
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record

@@ -13,9 +13,9 @@ from matplotlib.patches import Rectangle
 from analysis.figures._gallery import COLUMNS, Cell, Places, by_cell, cells, gallery
 from analysis.plotting.figure_io import COLOURS, Drawing
 from analysis.tables.selection import labels_of, require
-from factorlab.config import parse
 from factorlab.data.dataset import Dataset, build
 from factorlab.data.lattice import held_out_mask
+from factorlab.parsing import parse
 from factorlab.storage.files import read_json
 
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]

@@ -1,0 +1,53 @@
+"""Run settings from nested plain values, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from factorlab.config import RunSettings
+from factorlab.errors import UserError, describe
+
+
+def parse(values: dict[str, Any], source: str = "settings") -> RunSettings:
+    """Return the run that nested values describe.
+
+    Args:
+        values: nested settings, as read from YAML or JSON; what is missing takes its default.
+        source: what to name in a complaint: a file or an option.
+
+    Raises:
+        UserError: an unknown key, a wrong type or a value that is not allowed.
+    """
+    try:
+        # Through JSON, so that strict mode takes a list for a pair but no string for a number.
+        return RunSettings.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise UserError(describe(error, RunSettings, source)) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
+
+
+def setting_keys(model: type[BaseModel] = RunSettings, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of all settings."""
+    for name, field in model.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        groups = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if groups:
+            yield from setting_keys(groups[0], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted keys; lists become tuples."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = tuple(value) if isinstance(value, list) else value
+    return flat
