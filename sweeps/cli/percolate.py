@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from factorlab.errors import UserError
 from factorlab.system.cores import usable
+from sweeps.cli.options import AsJson
 
 if TYPE_CHECKING:
     from percolation import MassRatio
@@ -35,7 +36,6 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random ord
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Threads; all cores by default.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()

@@ -1,0 +1,31 @@
+"""Commands for the MLflow store: `factorlab sync` and `ui`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.options import DEFAULT_RUNS, ExistingRuns, console, open_store
+
+
+def sync(runs: ExistingRuns = DEFAULT_RUNS) -> None:
+    """Send MLflow whatever it missed, of all sweeps."""
+    from sweeps.tracking import sync_all  # noqa: PLC0415
+
+    sync_all.check_folder(runs)
+    open_store(runs)
+    total, problems = sync_all.synchronise(runs, console)
+    typer.echo(str(total))
+    raise typer.Exit(1 if problems else 0)
+
+
+def ui(
+    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 5000,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    runs: ExistingRuns = DEFAULT_RUNS,
+) -> None:
+    """Serve the MLflow UI over the runs, on this machine alone unless --host says otherwise."""
+    from sweeps.tracking.store.server import serve  # noqa: PLC0415
+
+    serve(runs, host, port, console)

@@ -1,0 +1,120 @@
+"""Commands that read records: `factorlab status`, `figures`, `illustrate`, `analyse`, `export`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from factorlab.formatting import duration, first_of
+from factorlab.storage.files import check_writable
+from sweeps.cli.options import (
+    DEFAULT_FIGURES,
+    DEFAULT_RUNS,
+    Address,
+    AsJson,
+    ExistingRuns,
+    Figures,
+    Name,
+    Profile,
+    console,
+    open_store,
+)
+
+
+def status(
+    name: Name, profile: Profile = None, as_json: AsJson = False, runs: ExistingRuns = DEFAULT_RUNS
+) -> None:
+    """Show how far a sweep is."""
+    from sweeps.planning import plan  # noqa: PLC0415
+    from sweeps.reporting import reports  # noqa: PLC0415
+
+    found = reports.status(plan.find(runs, name, profile))
+    if as_json:
+        typer.echo(json.dumps(found.plain(), indent=2))
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in found.counts.items())
+    typer.echo(f"{found.sweep}: {counts}")
+    if found.seconds_left:
+        typer.echo(f"about {duration(found.seconds_left)} of training left, on one core")
+    failures = [f"failed: {trial}: {reason}" for trial, reason in found.failures.items()]
+    for line in first_of(failures, "; --json has them all"):
+        typer.echo(line)
+
+
+def figures(
+    name: Name,
+    profile: Profile = None,
+    runs: ExistingRuns = DEFAULT_RUNS,
+    folder: Figures = DEFAULT_FIGURES,
+) -> None:
+    """Draw a sweep's figures from its records: PNG, PDF and the CSV behind each panel."""
+    from sweeps.failures import show  # noqa: PLC0415
+    from sweeps.planning import plan  # noqa: PLC0415
+    from sweeps.reporting import reports  # noqa: PLC0415
+
+    found = plan.find(runs, name, profile)
+    check_writable(folder)
+    written, failed = reports.draw(found, folder)
+    for path in written:
+        typer.echo(str(path))
+    show(failed, found.sweep, console)
+    raise typer.Exit(1 if failed else 0)
+
+
+def illustrate(
+    names: Annotated[list[str] | None, typer.Argument(help="Figures; by default all.")] = None,
+    folder: Figures = DEFAULT_FIGURES,
+) -> None:
+    """Draw the figures that need no trial: images, the network, percolation theory."""
+    from sweeps.failures import Failure, show  # noqa: PLC0415
+    from sweeps.reporting import reports  # noqa: PLC0415
+
+    failed: list[Failure] = []
+    for path in reports.illustrate(names, folder, failed):
+        typer.echo(str(path))
+    show(failed, "", console)
+    raise typer.Exit(1 if failed else 0)
+
+
+def analyse(
+    name: Annotated[str, typer.Argument(help="A sweep, or the start of a trial's key.")],
+    profile: Profile = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="A layer that was kept; by default all.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the measures.")] = 0,
+    address: Address = None,
+    runs: ExistingRuns = DEFAULT_RUNS,
+) -> None:
+    """Measure the representations that trials kept, into their records and MLflow runs."""
+    from sweeps.execution import cluster, measuring  # noqa: PLC0415
+    from sweeps.tracking.sync_all import synchronise  # noqa: PLC0415
+
+    open_store(runs)
+    chosen = measuring.subjects(runs, name, profile)
+    try:
+        complete = measuring.analyse_all(
+            chosen, runs, layer=layer, seed=seed, address=address, console=console
+        )
+    finally:
+        cluster.disconnect()
+    total, problems = synchronise(runs, console, {trial.key for trial in chosen})
+    typer.echo(str(total))
+    raise typer.Exit(0 if complete and not problems else 1)
+
+
+def export(
+    name: Name,
+    path: Annotated[Path, typer.Argument(help="A .parquet or .csv file.")],
+    profile: Profile = None,
+    runs: ExistingRuns = DEFAULT_RUNS,
+) -> None:
+    """Write a sweep's trials as a table, one row per trial."""
+    from sweeps.planning import plan  # noqa: PLC0415
+    from sweeps.reporting import reports  # noqa: PLC0415
+
+    count = reports.export(plan.find(runs, name, profile), path)
+    console.print(f"{path}: {count} trials", highlight=False)
