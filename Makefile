@@ -103,13 +103,13 @@ check: $(READY)  ## lint and type-check
 
 .PHONY: chaos
 chaos: $(READY)  ## inject faults into running trials and compare what is left: SHARE= for fewer
-	$(BIN)/python tests/chaos/run.py --share="$$SHARE"
+	$(BIN)/python -m tests.chaos.run --share="$$SHARE"
 
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHMARKS))  ## measure the tables of docs/throughput.md, half an hour on two idle cores
 
 bench-%: $(READY)  ## measure one: training_step, packs, ..., and percolation_peers
-	$(BIN)/python tests/benchmarks/$*.py
+	$(BIN)/python -m tests.benchmarks.$*
 
 .PHONY: lock
 lock: $(READY)  ## bring requirements.lock to the newest versions that pyproject.toml allows

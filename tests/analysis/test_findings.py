@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import trials
 
 from analysis import findings
 from sweeps.planning.experiment import available
+from tests.helpers.synthetic_trials import trials
 
 SEEDS = (0, 1)
 

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from report import HISTORY, Measurement, publish
-from training_step import Eager, ensemble, settings_of
 
 from factorlab.data.dataset import build
 from factorlab.device import resolve_device
@@ -25,6 +23,8 @@ from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model import cuda_graph
 from factorlab.model.diffusion import Diffusion
 from sweeps.planning.pack_limits import step_flops
+from tests.benchmarks.report import HISTORY, Measurement, publish
+from tests.benchmarks.training_step import Eager, ensemble, settings_of
 
 SHAPES = ((8, 8), (16, 16), (32, 8), (8, 64), (16, 64), (32, 64))
 """N, width."""

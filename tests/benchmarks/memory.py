@@ -50,9 +50,9 @@ def resident(key: str = "VmHWM") -> float:
     return int(kib) * 1024 / 1e6
 
 
-def in_child(script: str, *arguments: str) -> Any:
-    """Return what a script of this folder prints as JSON in a process of its own."""
-    command = [sys.executable, script, "--child", *arguments]
+def in_child(module: str, *arguments: str) -> Any:
+    """Return what a module of this folder prints as JSON in a process of its own."""
+    command = [sys.executable, "-m", module, "--child", *arguments]
     return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
@@ -87,12 +87,12 @@ def run(case: str) -> dict[str, float]:
 
 def measure_processes(file: Path) -> None:
     """Publish the peaks of all cases."""
-    from report import Measurement, publish
+    from tests.benchmarks.report import Measurement, publish
 
     found = []
     for case in CASES:
         before = 0.0
-        peaks = in_child(__file__, case)
+        peaks = in_child(__spec__.name, case)
         files = peaks.pop(FILES)
         for phase, peak in peaks.items():
             found.append(Measurement(case, phase, peak - before, "MB"))
@@ -104,10 +104,9 @@ def measure_processes(file: Path) -> None:
 
 def measure_data_set(file: Path) -> None:
     """Publish the size of the papers' largest data set."""
-    from report import Measurement, publish
-
     from factorlab.data.dataset import build
     from factorlab.parsing import parse
+    from tests.benchmarks.report import Measurement, publish
 
     found = []
     for subsample in (1.0, 0.1):
@@ -128,7 +127,7 @@ def measure_data_set(file: Path) -> None:
 
 def main() -> None:
     """Measure and publish."""
-    from report import HISTORY
+    from tests.benchmarks.report import HISTORY
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--history", type=Path, default=HISTORY, help="file to add the numbers to")

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from memory import in_child, resident
-from report import HISTORY, Measurement, publish
-from training_step import ensemble, interleaved, settings_of
 
 from factorlab.training.packed import PackedTraining
 from sweeps.planning.pack_limits import step_flops
+from tests.benchmarks.memory import in_child, resident
+from tests.benchmarks.report import HISTORY, Measurement, publish
+from tests.benchmarks.training_step import ensemble, interleaved, settings_of
 
 SHAPES = ((6, 4, 32), (8, 4, 64), (8, 8, 16), (8, 8, 64), (10, 8, 64), (13, 8, 64), (16, 8, 64))
 """N, width, batch."""
@@ -81,7 +81,7 @@ def measure_memory(shapes: tuple[tuple[int, int, int], ...], file: Path) -> None
     found = []
     for shape in shapes:
         for members in WEIGHED:
-            added = in_child(__file__, *map(str, shape), str(members))
+            added = in_child(__spec__.name, *map(str, shape), str(members))
             name = f"K = {members}"
             found.append(Measurement(case_of(*shape), name, added, "MB", "lower"))
             found.append(Measurement(case_of(*shape), f"{name}, each", added / members, "MB"))

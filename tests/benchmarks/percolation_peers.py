@@ -32,9 +32,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from percolation_idioms import IDIOMS, LIBRARIES, counts_of, pairs_of, serves
 from rich.console import Console
 from rich.table import Table
+
+from tests.benchmarks.percolation_idioms import IDIOMS, LIBRARIES, counts_of, pairs_of, serves
 
 Row = dict[str, Any]
 
@@ -139,7 +140,7 @@ def measure_bandwidth() -> Row:
 def in_child(*what: object) -> Row:
     """Measure something in a process of its own."""
     print("measuring", *what, file=sys.stderr)
-    command = [sys.executable, __file__, "--child", *map(str, what)]
+    command = [sys.executable, "-m", __spec__.name, "--child", *map(str, what)]
     result = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     row: Row = json.loads(result.stdout)
     return row

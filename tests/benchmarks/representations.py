@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from memory import in_child, resident
+from tests.benchmarks.memory import in_child, resident
 
 if TYPE_CHECKING:
     from analysis.measures.checkpoint import Measures
@@ -128,13 +128,13 @@ def parts_of(path: Path) -> dict[str, float]:
 
 def publish_all(steps: int, file: Path) -> None:
     """Measure and publish."""
-    from report import Measurement, publish
+    from tests.benchmarks.report import Measurement, publish
 
     with tempfile.TemporaryDirectory(prefix="factorlab-bench-") as name:
         key = trained(Path(name), steps)
         wide = Path(name) / "wide.npy"
         write_wide(wide)
-        rows, taken = in_child(__file__, name, key, str(wide))
+        rows, taken = in_child(__spec__.name, name, key, str(wide))
         size = wide.stat().st_size / 1e6
     found = []
     for row in rows:
@@ -155,7 +155,7 @@ def publish_all(steps: int, file: Path) -> None:
 
 def main() -> None:
     """Measure and publish."""
-    from report import HISTORY
+    from tests.benchmarks.report import HISTORY
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="to see that it runs")

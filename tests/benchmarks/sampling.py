@@ -24,8 +24,6 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from report import HISTORY, Measurement, publish
-from time_to_accuracy import CPU, settings_of
 
 from analysis.plotting.figure_io import COLOURS, MARKERS, styled
 from factorlab import families, label_reader
@@ -36,6 +34,8 @@ from factorlab.model.diffusion import Diffusion
 from factorlab.storage.files import write_atomically
 from factorlab.training.packed import train
 from factorlab.training.step import TrainingState
+from tests.benchmarks.report import HISTORY, Measurement, publish
+from tests.benchmarks.time_to_accuracy import CPU, settings_of
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 STEPS = (3, 5, 8, 10, 15, 20, 25, 35, 50, 100)
@@ -200,7 +200,7 @@ def measurements(table: pd.DataFrame) -> list[Measurement]:
 def in_child(prediction: str, size: int, images: int) -> list[dict[str, Any]]:
     """Measure a model in a process of its own, on one thread."""
     print(f"predicts {prediction}, N = {size}", file=sys.stderr)
-    command = [sys.executable, __file__, "--child", prediction, str(size), str(images)]
+    command = [sys.executable, "-m", __spec__.name, "--child", prediction, str(size), str(images)]
     result = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     rows: list[dict[str, Any]] = json.loads(result.stdout)
     return rows

@@ -28,8 +28,9 @@ from statistics import mean
 
 import psutil
 import yaml
-from report import HISTORY, Measurement, publish
-from scheduling_peers import CORES, FACTORLAB, PEERS
+
+from tests.benchmarks.report import HISTORY, Measurement, publish
+from tests.benchmarks.scheduling_peers import CORES, FACTORLAB, PEERS
 
 PEER_SCRIPT = Path(__file__).with_name("scheduling_peers.py")
 SECONDS = 5.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("percolation_peers.py")
+ROOT = Path(__file__).parents[2]
 LIBRARIES = {"networkx", "scipy", "igraph", "rustworkx"}
 
 
@@ -16,8 +16,8 @@ LIBRARIES = {"networkx", "scipy", "igraph", "rustworkx"}
 def test_every_library_agrees_with_the_engine(tmp_path):
     file = tmp_path / "peers.json"
     options = ["--sides", "8", "--radii", "1", "--seconds", "0", "--json", str(file)]
-    command = [sys.executable, str(SCRIPT), *options]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.benchmarks.percolation_peers", *options]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
     rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
     measured = {(row["peer"], row["idiom"]) for row in rows}

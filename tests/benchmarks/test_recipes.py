@@ -4,11 +4,10 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-import sampling
-import time_to_accuracy
-from time_to_accuracy import Run
 
 from factorlab.config import RunSettings
+from tests.benchmarks import sampling, time_to_accuracy
+from tests.benchmarks.time_to_accuracy import Run
 
 
 def run_of(recipe, accuracy, train):

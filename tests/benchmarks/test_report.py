@@ -1,7 +1,7 @@
 """The history of benchmarks: what is worse is named, what is noise or better is not."""
 
-import report
-from report import Measurement
+from tests.benchmarks import report
+from tests.benchmarks.report import Measurement
 
 
 def publish(history, value, better):

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from rounding import in_float64
-from sampling import drawn_right
 
 from factorlab.data.dataset import build
 from factorlab.data.rendering import render, to_model
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model.diffusion import Diffusion
 from factorlab.parsing import parse
+from tests.benchmarks.sampling import drawn_right
+from tests.helpers.rounding import in_float64
 
 
 class Knowing(torch.nn.Module):

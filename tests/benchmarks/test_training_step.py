@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from rounding import EXACT, in_float64
-from training_step import eager_unet
 
 from factorlab.model.unet import UNet
 from factorlab.parsing import parse
+from tests.benchmarks.training_step import eager_unet
+from tests.helpers.rounding import EXACT, in_float64
 
 EAGER_NAMES = {
     "attention.qkv.weight": "attention.attention.in_proj_weight",

@@ -32,7 +32,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from report import HISTORY, Measurement, publish
 
 from factorlab.config import RunSettings
 from factorlab.data.dataset import build
@@ -41,6 +40,7 @@ from factorlab.model.diffusion import Diffusion
 from factorlab.parsing import parse
 from factorlab.training.packed import train
 from factorlab.training.step import TrainingState
+from tests.benchmarks.report import HISTORY, Measurement, publish
 
 CPU = torch.device("cpu")
 GOAL = 0.9  # share of the reader's ceiling
@@ -197,7 +197,7 @@ def in_child(recipe: str, size: int, seed: int, seconds: float) -> Run:
     """Run a recipe in a process of its own, on one thread."""
     print(f"{recipe}, N = {size}, seed {seed}", file=sys.stderr)
     what = [recipe, str(size), str(seed), str(seconds)]
-    command = [sys.executable, __file__, "--child", *what]
+    command = [sys.executable, "-m", __spec__.name, "--child", *what]
     result = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return Run(**json.loads(result.stdout))
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from report import HISTORY, Measurement, publish
 from torch import Tensor, nn
 
 from factorlab.config import ModelSettings, RunSettings
@@ -32,6 +31,7 @@ from factorlab.parsing import parse
 from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep
 from sweeps.planning.pack_limits import step_flops
+from tests.benchmarks.report import HISTORY, Measurement, publish
 
 CPU = torch.device("cpu")
 SIZES = (8, 16, 32)

@@ -11,12 +11,12 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import forks
 import torch
 
 from factorlab.storage import checkpoint
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
+from tests.chaos import forks
 
 MIDDLE = 13
 """Step after which the trial is stopped, between two checkpoints."""

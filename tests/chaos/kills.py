@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import forks
+from tests.chaos import forks
 
 _CALLS = ("fsync", "replace", "truncate")
 """That put something on the disk."""

@@ -14,13 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import disk
-import kills
-import stores
 import torch
-import trials
-import whole_sweeps
-from safeguards import SAFEGUARDS
+
+from tests.chaos import disk, kills, stores, trials, whole_sweeps
+from tests.chaos.safeguards import SAFEGUARDS
 
 
 def arguments() -> argparse.Namespace:

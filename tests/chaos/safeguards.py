@@ -1,6 +1,6 @@
 """Safeguards turned off one at a time, to show that the faults would find them missing.
 
-`python tests/chaos/run.py --without NAME` has to end with faults that were not survived.
+`python -m tests.chaos.run --without NAME` has to end with faults that were not survived.
 """
 
 import contextlib

@@ -22,13 +22,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import disk
-import forks
-
 from factorlab.storage.files import write_json
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
 from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial
+from tests.chaos import disk, forks
 
 SWEEP = "chaos_smoke"
 MOOD = "mood"

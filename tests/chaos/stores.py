@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import forks
-import store
-from trials import Outcome
+from tests.chaos import forks, store
+from tests.chaos.trials import Outcome
 
 
 def _outcome(kind: str, fault: str, act: Callable[[], object], after: Callable[[], str]) -> Outcome:

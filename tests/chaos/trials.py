@@ -8,10 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import damage
-import disk
-import forks
-import kills
+from tests.chaos import damage, disk, forks, kills
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-import disk
 import psutil
-from damage import DAMAGES, gone
 
 from factorlab.storage.record import Record
 from sweeps.planning import experiment, plan
+from tests.chaos import disk
+from tests.chaos.damage import DAMAGES, gone
 
 FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 PATIENCE = 150.0

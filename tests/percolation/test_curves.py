@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rounding import DOUBLE, EXACT, gamma
 from scipy import stats
 
 from percolation import Link, continuum, graph, lattice, lattice_links, mass_ratio, square_links
 from percolation.union_find import generator_of
+from tests.helpers.rounding import DOUBLE, EXACT, gamma
 
 # Nearest neighbours of a lattice of increment 1.
 NEAREST = Link(sigma=1, threshold=float(continuum(1.2, 1)))

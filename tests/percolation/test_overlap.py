@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rounding import EXACT
 
 from percolation import continuum, pixel, radius
+from tests.helpers.rounding import EXACT
 
 sizes = st.integers(2, 20)
 sigmas = st.floats(0.15, 5)

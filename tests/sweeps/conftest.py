@@ -1,10 +1,16 @@
 """A store of MLflow, made once for all tests that need one."""
 
 import pytest
-from mirrored import as_earlier_versions_wrote, change, copy_store, mirror, write_record
 
 from sweeps.tracking.store import access
 from sweeps.tracking.store.uri import uri_of
+from tests.helpers.mlflow_runs import (
+    as_earlier_versions_wrote,
+    change,
+    copy_store,
+    mirror,
+    write_record,
+)
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from mirrored import query
-from processes import factorlab
 
 from sweeps.planning import experiment, plan
 from sweeps.tracking.store import access
+from tests.helpers.mlflow_runs import query
+from tests.helpers.processes import factorlab
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "records-0.1"
 STATES = {

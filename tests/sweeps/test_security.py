@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import FACTORLAB
 
 from factorlab.errors import UserError
 from factorlab.parsing import parse
@@ -17,6 +16,7 @@ from factorlab.storage.record import Record
 from factorlab.trial import Trial
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
+from tests.helpers.processes import FACTORLAB
 
 ROOMS = ("factorlab", "sweeps", "analysis", "percolation")
 

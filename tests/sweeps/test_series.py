@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from mirrored import copy_store
-from processes import FACTORLAB
 from rich.console import Console
 
 from analysis.figures import sweep as sweep_figures
@@ -20,6 +18,8 @@ from sweeps.cli import main
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
 from sweeps.planning.figure_checks import check_figures
+from tests.helpers.mlflow_runs import copy_store
+from tests.helpers.processes import FACTORLAB
 
 EXPERIMENT = """
 name: {name}

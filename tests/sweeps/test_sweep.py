@@ -11,13 +11,13 @@ from contextlib import closing
 import pandas as pd
 import pytest
 import torch
-from processes import FACTORLAB, running, wait_for
 
 from analysis.tables.loading import trials_table
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
+from tests.helpers.processes import FACTORLAB, running, wait_for
 
 EXPERIMENT = """
 name: tiny

@@ -1,0 +1,159 @@
+"""Figures: found by name, drawn from any table, saved whole and the same every time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from analysis import Drawing, save
+from analysis.figures.sweep import available, load
+from tests.helpers.synthetic_trials import trials
+
+QUICK = {"resamples": 40, "realisations": 3}
+
+
+def draw(table, **options):
+    module = load("scaling")
+    return module.draw(table, module.Options(**QUICK, **options))
+
+
+def texts(drawing):
+    """Every text in the figure."""
+    return " ".join(artist.get_text() for artist in drawing.figure.findobj(match=_is_text))
+
+
+def _is_text(artist):
+    return hasattr(artist, "get_text")
+
+
+@pytest.mark.parametrize("name", ["scaling", "curves", "maps"])  # others show records
+def test_every_figure_states_its_columns_and_draws(name):
+    module = load(name)
+    assert all(isinstance(column, str) for column in module.COLUMNS)
+    drawing = module.draw(trials(sizes=(8, 12), seeds=(0, 1)))
+    assert isinstance(drawing, Drawing)
+    for column in module.COLUMNS:
+        with pytest.raises(ValueError, match=f"^The table of trials lacks {column}; it has"):
+            module.draw(trials(sizes=(8,)).drop(columns=column))
+
+
+def test_an_unknown_figure_is_refused_with_those_there_are():
+    assert "scaling" in available()
+    assert not any(name.startswith("-") for name in available())
+    with pytest.raises(
+        ValueError, match=r"^There is no 'scalign' among the figures; there are .*scaling"
+    ):
+        load("scalign")
+
+
+def test_saved_files_hold_the_drawing(tmp_path):
+    drawing = draw(trials(sizes=(8, 12), seeds=(0, 1)))
+    paths = save(drawing, tmp_path / "new" / "folder", "scaling")
+    names = {"scaling.png", "scaling.pdf", *(f"scaling-{panel}.csv" for panel in drawing.panels)}
+    assert {path.name for path in paths} == names
+    assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == names
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert paths[1].read_bytes().startswith(b"%PDF")
+    for panel, data in drawing.panels.items():
+        path = tmp_path / "new" / "folder" / f"scaling-{panel}.csv"
+        numbers = data.select_dtypes("number").columns
+        back = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
+        for column in data.columns:
+            if column in numbers:
+                np.testing.assert_array_equal(back[column], data[column])
+            else:
+                assert back[column].astype(str).tolist() == data[column].tolist()
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path):
+    written = []
+    for name in ("first", "second"):
+        drawing = draw(trials(sizes=(8, 12), seeds=(0, 1)))
+        paths = save(drawing, tmp_path / name, "scaling")
+        written.append({path.name: path.read_bytes() for path in paths})
+    assert written[0] == written[1]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    drawing = Drawing(figure=Figure(), panels={"a": pd.DataFrame({"x": [1]})})
+    (tmp_path / "f.png").write_bytes(b"old")
+
+    def fail(_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save(drawing, tmp_path, "f")
+    assert [path.name for path in tmp_path.iterdir()] == ["f.png"]
+    assert (tmp_path / "f.png").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["", "../up", "A", "a b", "-a"])
+def test_names_that_are_no_file_names_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=r"^The name"):
+        save(Drawing(figure=Figure(), panels={}), tmp_path, name)
+    with pytest.raises(ValueError, match=r"^The name"):
+        save(Drawing(figure=Figure(), panels={name: pd.DataFrame()}), tmp_path, "good")
+
+
+def test_the_scaling_figure_holds_the_numbers_behind_it():
+    table = trials(sizes=(8, 12), seeds=(0, 1))
+    panels = draw(table).panels
+    assert len(panels["trials"]) == len(table)
+    assert set(panels["mass-ratio"]["threshold"]) == {0.05, 0.5}
+    assert set(panels["predictions"]["size"]) == {8, 12}
+    assert set(panels["crossings"]["count"]) == {"samples_2d", "samples_total"}
+    exponent = panels["exponents"].set_index(["family", "count"])["exponent"]
+    assert exponent["bump", "samples_2d"] == pytest.approx(2, abs=1)
+
+
+def test_the_scaling_figure_names_its_lines():
+    text = texts(draw(trials(sizes=(8, 12), seeds=(0, 1))))
+    for part in ("Bumps + stripes", "slope 1", "slope 2", "N = 12", "overlap > 0.05", "100.0 %"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (trials(sizes=(8,)), "N = 8 alone, no exponent"),
+        (trials(sizes=(8, 12), seeds=(0,)), "no interval: one trial at every count"),
+        (trials(sizes=(8, 12), lambdas=(0.1, 1.0)), "above 60 % already at the smallest"),
+        (trials(sizes=(8, 12), lambdas=(0.1,)), "Bumps: no crossing"),
+        (trials(sizes=(8,), laws={"bump": (0.1, 2.0)}).head(1), "one trial"),
+        (trials(sizes=(8, 12), laws={"sos": (0.1, 2.0)}), "Sums of stripes"),
+    ],
+)
+def test_half_finished_tables_are_drawn_and_say_what_is_missing(table, said):
+    drawing = draw(table)
+    drawing.figure.draw_without_rendering()  # the layout must not warn either
+    text = texts(drawing).replace("\n", " ")
+    if len(table) > 1:
+        assert said in text
+    else:
+        assert "no crossing" in text
+
+
+def test_trials_without_an_accuracy_are_counted():
+    table = trials(sizes=(8, 12), seeds=(0, 1))
+    table.loc[:4, "accuracy"] = np.nan
+    assert "5 trials without an accuracy" in texts(draw(table)).replace("\n", " ")
+
+
+def test_what_cannot_be_drawn_is_refused():
+    table = trials(sizes=(8,))
+    with pytest.raises(ValueError, match=r"^accuracy was measured in no trial"):
+        draw(table.assign(accuracy=np.nan))
+    with pytest.raises(ValueError, match=r"^accuracy was measured in no trial"):
+        draw(table.head(0))
+    with pytest.raises(ValueError, match=r"^data\.spacing differs between trials"):
+        draw(table.assign(**{"data.spacing": [0.5, 1.0] * 21}))
+    with pytest.raises(ValueError, match="thresholds"):
+        draw(table, thresholds=())
+
+
+def test_trials_that_differ_in_another_setting_are_not_averaged():
+    table = trials(sizes=(8, 12), seeds=(0, 1))
+    table["training.steps"] = np.where(table["seed"] == 0, 100, 200)
+    with pytest.raises(ValueError, match=r"training.steps differs between trials \(100, 200\)"):
+        draw(table)

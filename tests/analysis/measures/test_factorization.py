@@ -1,0 +1,131 @@
+"""Angles between displacements, on the two ideal tori and on what they must not depend on."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ortho_group
+
+from analysis.measures.factorization import angles, clifford_torus, score, solid_torus
+from tests.helpers.rounding import EXACT
+
+
+def turned(grid, seed=0, scale=1.0, noise=0.0, dimensions=64):
+    rng = np.random.default_rng(seed)
+    wide = np.zeros((*grid.shape[:2], dimensions))
+    wide[..., : grid.shape[2]] = grid
+    wide = scale * wide @ ortho_group.rvs(dimensions, random_state=rng)
+    return wide + rng.normal(0, scale * noise / np.sqrt(dimensions), wide.shape)
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("sides", [(16, 16), (12, 20), (9, 8)])
+def test_the_ideals_score_one_and_zero(sides, periodic):
+    assert score(clifford_torus(*sides), periodic=periodic) == pytest.approx(1)
+    for ratio in (0.2, 0.5, 0.9):
+        assert score(solid_torus(*sides, ratio), periodic=periodic) == pytest.approx(0, abs=EXACT)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.1])
+def test_noise_up_to_a_tenth_of_the_radius_leaves_the_ideals_apart(noise, seed):
+    sides = (23, 22)  # 506 points
+    assert score(turned(clifford_torus(*sides), seed, noise=noise), periodic=True) > 0.9
+    assert score(turned(solid_torus(*sides), seed, noise=noise), periodic=True) < 0.1
+
+
+def test_a_representation_without_structure_scores_nothing():
+    for seed in range(10):
+        grid = np.random.default_rng(seed).normal(size=(16, 16, 64))
+        # Without structure it is the mean cosine of 12 * 120 pairs of directions in 64 dimensions.
+        assert score(grid) == pytest.approx(0, abs=4.5 / np.sqrt(64 * 12 * 120))
+
+
+def polar(radius, angle):
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+
+
+def other_grids():
+    """Representations on a grid of labels, and the score that each must have."""
+    x, y = np.meshgrid(np.linspace(-1, 1, 23), np.linspace(-1, 1, 22), indexing="ij")
+    around, down = np.pi * x, np.pi * (y + 1.1) / 2.2
+    return {
+        "circle of one label": (polar(1, around), 0),
+        "sphere": (np.dstack([polar(np.sin(down), around), np.cos(down)]), 0),
+        "disc by radius and angle": (polar(y + 1.2, around), 0),
+        "two sheets": (np.stack([x + 4 * (x > 0), y], axis=-1), 1),
+    }
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("name", other_grids())
+def test_labels_that_bend_each_other_or_are_missing_score_nothing(name, seed):
+    grid, expected = other_grids()[name]
+    found = score(turned(grid, seed, noise=(0.1, 0.05)[seed % 2]))
+    assert found == pytest.approx(expected, abs=0.25)  # a quarter of what tells the ideals apart
+
+
+def test_a_flat_sheet_is_factorized():
+    x, y = np.meshgrid(np.arange(10.0), np.arange(12.0), indexing="ij")
+    assert score(np.stack([x, y], axis=-1)) == pytest.approx(1)
+    # With the axes at an angle a, x-on-y orthogonality is cos(a) everywhere.
+    slanted = angles(np.stack([x + y * np.cos(1.0), y * np.sin(1.0)], axis=-1))
+    np.testing.assert_allclose(slanted.orthogonality["x-on-y"], np.cos(1.0))
+
+
+def test_angles_in_closed_form():
+    n = 16
+    clifford = angles(clifford_torus(n, n), periodic=True)
+    np.testing.assert_allclose(clifford.orthogonality["x-on-y"], 0, atol=EXACT)
+    for name in ("x-on-y", "y-on-x", "x-on-x", "y-on-y"):
+        np.testing.assert_allclose(clifford.parallelism[name], 1)
+    # Directions along a circle turn by 2 pi / n: |cos| of all pairs of different ones.
+    turns = 2 * np.pi * np.arange(1, n) / n
+    mean = np.abs(np.cos(turns)).mean()
+    for name in ("x-on-x", "y-on-y"):
+        assert clifford.orthogonality[name].mean() == pytest.approx(mean)
+    ring = angles(solid_torus(64, 64), periodic=True)
+    # What x does points the same way at every y; what y does turns with x, by half on average.
+    np.testing.assert_allclose(ring.parallelism["x-on-y"], 1)
+    # Over all pairs of 64 places of x; the cosine of two different ones is -1 / 63 on average.
+    assert ring.parallelism["y-on-x"].mean() == pytest.approx((1 - 1 / 63) / 2)
+    # |sin x sin y| half-way between the places: (2 / pi)^2 for ever more of them.
+    mean = 2 / (64 * np.sin(np.pi / 64))
+    assert ring.orthogonality["x-on-y"].mean() == pytest.approx(mean**2)
+
+
+@given(
+    nx=st.integers(3, 7),
+    ny=st.integers(3, 7),
+    seed=st.integers(0, 10**6),
+    scale=st.floats(1e-3, 1e3),
+)
+def test_angles_are_the_same_turned_and_scaled(nx, ny, seed, scale):
+    grid = np.random.default_rng(seed).normal(size=(nx, ny, 5))
+    moved = turned(grid, seed, scale, dimensions=8) + 2.0
+    one, other = angles(grid), angles(moved)
+    for name, values in one.orthogonality.items():
+        np.testing.assert_allclose(other.orthogonality[name], values, rtol=0, atol=EXACT)
+    for name, values in one.parallelism.items():
+        np.testing.assert_allclose(other.parallelism[name], values, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        (np.ones((4, 4)), "needed: "),
+        (np.random.default_rng(0).normal(size=(2, 9, 3)), "2 x 9 labels"),
+        (np.ones((4, 4, 2)), "are the same"),
+        (np.full((4, 4, 2), np.nan), "not finite"),
+    ],
+)
+def test_a_grid_without_angles_is_refused_in_a_sentence(grid, message):
+    with pytest.raises(ValueError, match=message):
+        score(grid)
+
+
+def test_two_labels_of_one_representation_are_refused():
+    grid = np.random.default_rng(0).normal(size=(5, 5, 3))
+    grid[2, 2] = grid[3, 2]
+    with pytest.raises(ValueError, match="the same representation"):
+        angles(grid)

@@ -1,0 +1,92 @@
+"""Principal components against closed forms and scikit-learn."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import ortho_group
+from sklearn.decomposition import PCA
+
+from analysis.measures.pca import participation_ratio, principal
+from tests.helpers.rounding import DOUBLE, EXACT, gamma
+
+shapes = st.tuples(st.integers(2, 12), st.integers(1, 12))
+floats = st.floats(-100, 100).map(lambda value: round(value, 3))
+
+
+def varied(points):
+    """Whether the points differ by more than rounding."""
+    return points.std(axis=0).max() > 1e-2
+
+
+@given(data=st.data(), shape=shapes)
+def test_components_are_those_of_scikit_learn(data, shape):
+    points = data.draw(arrays(float, shape, elements=floats).filter(varied))
+    reference = PCA().fit(points)
+    found = principal(points)
+    count = len(found.variances)
+    assert count == min(shape[0] - 1, shape[1])
+    largest = reference.explained_variance_[0]
+    np.testing.assert_allclose(
+        found.variances, reference.explained_variance_[:count], rtol=0, atol=EXACT * largest
+    )
+    # Of the scores the sign is open, and within equal variances the direction: compare distances.
+    there = reference.transform(points)
+    for one, other in ((found.scores, there), (found.scores[:, :1], None)):
+        if other is not None:
+            np.testing.assert_allclose(
+                one @ one.T, other @ other.T, rtol=0, atol=EXACT * largest * shape[0]
+            )
+    assert found.share(4) == pytest.approx(reference.explained_variance_ratio_[:4].sum())
+    ratio = reference.explained_variance_
+    assert participation_ratio(points) == pytest.approx(ratio.sum() ** 2 / (ratio**2).sum())
+
+
+@given(data=st.data(), shape=shapes, scale=st.floats(1e-3, 1e3))
+def test_the_dimension_is_the_same_turned_moved_and_scaled(data, shape, scale):
+    points = data.draw(arrays(float, shape, elements=floats).filter(varied))
+    turn = ortho_group.rvs(shape[1], random_state=0) if shape[1] > 1 else np.ones((1, 1))
+    moved = scale * points @ turn + 3.0
+    # Numbers are rounded as large as they are, and their spread is what is left of them.
+    size = (np.abs(points).max() + 3 / scale) / points.std(axis=0).max()
+    bound = gamma(100 * size, DOUBLE)
+    assert participation_ratio(moved) == pytest.approx(participation_ratio(points), rel=bound)
+
+
+def test_dimensions_in_closed_form():
+    angle = 2 * np.pi * np.arange(64) / 64
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert participation_ratio(circle) == pytest.approx(2)
+    x, y = (a.ravel() for a in np.meshgrid(angle[::4], angle[::4]))
+    torus = np.stack([np.cos(x), np.sin(x), np.cos(y), np.sin(y)], axis=1)
+    assert participation_ratio(torus) == pytest.approx(4)
+    assert principal(torus).share(4) == pytest.approx(1)
+    assert participation_ratio(np.outer(angle, [1.0, 2.0, 3.0])) == pytest.approx(1)
+    # Simplex: as many equal eigenvalues as there are samples, less one.
+    assert participation_ratio(np.eye(20)) == pytest.approx(19)
+
+
+def test_a_mapped_array_of_half_precision_is_read_by_blocks(tmp_path):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(40, 10_000)).astype(np.float16)
+    np.save(tmp_path / "points.npy", points)
+    mapped = np.load(tmp_path / "points.npy", mmap_mode="r")
+    expected = PCA().fit(points.astype(float)).explained_variance_[:39]
+    np.testing.assert_allclose(principal(mapped).variances, expected, rtol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.ones((5, 3)), "All 5 representations are the same"),
+        (np.ones((1, 3)), "There are 1 representations; needed: at least 2"),
+        (np.array([[1.0, np.nan], [2.0, 3.0]]), "not finite"),
+        (np.ones(4), r"shape \(4,\)"),
+        (np.ones((4, 0)), r"shape \(4, 0\)"),
+    ],
+)
+def test_what_has_no_components_is_refused_in_a_sentence(points, message):
+    for measure in (principal, participation_ratio):
+        with pytest.raises(ValueError, match=message):
+            measure(points)

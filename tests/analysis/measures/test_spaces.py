@@ -1,0 +1,47 @@
+"""The measures on spaces whose shape is known, in many dimensions, turned at random and noisy."""
+
+from itertools import cycle
+
+import numpy as np
+import pytest
+
+from analysis.measures.embedding import cross_validated, r_squared
+from analysis.measures.pca import participation_ratio
+from analysis.measures.topology import betti, persistence
+from tests.helpers.spaces import SPACES, embed
+
+SAMPLES = 512
+SEEDS = range(10)
+
+
+def noisy(name, seed):
+    """Points of a space with noise up to a tenth of its radius, and their labels."""
+    space = SPACES[name]
+    points = space.sample(SAMPLES, seed)
+    wide = embed(points, noise=(0.1, 0.0, 0.05)[seed % 3], seed=seed)
+    return space, wide, space.labels(points)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", SPACES)
+def test_the_holes_are_counted(name, seed):
+    space, points, _ = noisy(name, seed)
+    found = betti(persistence(points, seed=seed))
+    assert tuple(b.number for b in found) == space.betti, found
+    assert all(0 <= b.confidence <= 1 for b in found)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", SPACES)
+def test_dimension_and_regression_are_those_of_the_closed_form(name, seed):
+    space, points, labels = noisy(name, seed)
+    assert participation_ratio(points) == pytest.approx(space.dimension, rel=0.1)
+    found = cross_validated(points, labels, components=4, seed=seed, period=space.period)
+    assert found == pytest.approx(space.r_squared, abs=0.08)
+
+
+@pytest.mark.parametrize(("name", "seed"), list(zip(cycle(SPACES), SEEDS, strict=False)))
+def test_the_embedding_keeps_the_order(name, seed):
+    space, points, labels = noisy(name, seed)
+    found = r_squared(points, labels, seed, space.period)
+    assert all(np.greater_equal(found, space.embedded))

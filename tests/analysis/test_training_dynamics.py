@@ -1,0 +1,145 @@
+"""A whole analysis: of ideals whose measures are known, and of a small trial's record."""
+
+import shutil
+import time
+from threading import Thread
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from analysis import training_dynamics
+from analysis.figures import checkpoint as checkpoint_figures
+from analysis.measures import scalars
+from analysis.measures.checkpoint import measure
+from analysis.measures.factorization import clifford_torus, solid_torus
+from factorlab.parsing import parse
+from factorlab.storage import journal
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.journal import Journal
+from factorlab.storage.record import Record
+from factorlab.trial import Trial
+from tests.helpers.rounding import EXACT
+
+SETTINGS = {
+    "data": {"size": 6, "spacing": 1.0, "periodic": True},
+    "model": {"width": 4, "encoding": 8},
+    "diffusion": {"prediction": "v", "sampling_steps": 2},
+    "training": {"steps": 4, "batch_size": 4},
+    "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0, "at": [0]},
+    "representations": {"layers": ["layer4"], "grid": 8},
+}
+SIDES = (16, 16)
+
+
+def labels_of(sides):
+    nx, ny = sides
+    return np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), -1).reshape(-1, 2)
+
+
+@pytest.fixture(scope="module")
+def clifford():
+    points = clifford_torus(*SIDES).reshape(-1, 4)
+    return measure(points, labels_of(SIDES), SIDES, period=16)
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    made = Trial(parse(SETTINGS), tmp_path_factory.mktemp("course"))
+    list(made.run())
+    return made
+
+
+def test_the_factorized_ideal_has_its_measures(clifford):
+    numbers = scalars.of(clifford)
+    assert numbers["dimension"] == pytest.approx(4)
+    assert numbers["variance_top_four"] == pytest.approx(1)
+    assert numbers["factorization"] == pytest.approx(1)
+    assert [numbers[f"betti_{k}"] for k in range(3)] == [1, 2, 1]
+
+
+def test_the_coupled_ideal_has_its_own():
+    points = solid_torus(*SIDES).reshape(-1, 3)
+    numbers = scalars.of(measure(points, labels_of(SIDES), SIDES, period=16))
+    assert numbers["factorization"] == pytest.approx(0, abs=EXACT)
+    assert 2 < numbers["dimension"] < 3
+
+
+@pytest.mark.parametrize("name", checkpoint_figures.available())
+def test_every_portrait_is_drawn_with_the_numbers_behind_it(clifford, name):
+    drawing = checkpoint_figures.load(name).draw(clifford)
+    assert all(len(table) > 0 for table in drawing.panels.values())
+    assert not plt.get_fignums()  # no window, no figure left in pyplot
+
+
+def test_a_trial_is_measured_once_a_step_and_drawn(trial):
+    assert list(training_dynamics.analyse(trial.record)) == [0, 4]
+    assert list(training_dynamics.analyse(trial.record)) == []
+    table = training_dynamics.table(trial.record)
+    assert table["step"].to_list() == [0, 4]
+    assert {"accuracy", "dimension", "factorization", "betti_1"} <= set(table)
+    folder = trial.record.analysis / "layer4"
+    assert {f"{name}.png" for name in checkpoint_figures.available()} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert {path.name for path in training_dynamics.save(trial.record, "layer4")} == {
+        "course.png",
+        "course-course.csv",
+    }
+
+
+def test_who_measures_what_another_measures_waits_and_measures_nothing(trial, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(trial.record.path, runs / "trials" / trial.record.key)
+    record = Record(runs, trial.record.key)
+    shutil.rmtree(record.analysis, ignore_errors=True)
+    measured = []
+    other = Thread(target=lambda: measured.extend(training_dynamics.analyse(record)))
+    with record.measuring("layer4"):
+        other.start()
+        time.sleep(0.5)
+        book = Journal(record.measures("layer4"))
+        book.append(0, {"dimension": 1.0})
+        book.append(4, {"dimension": 2.0})
+    other.join()
+    assert measured == []
+    points, _ = journal.read(record.measures("layer4"))
+    assert [(point.step, point.metrics["dimension"]) for point in points] == [(0, 1.0), (4, 2.0)]
+
+
+def test_what_cannot_be_analysed_says_why(trial, tmp_path):
+    bare = Trial(parse(SETTINGS | {"representations": {}}), tmp_path)
+    list(bare.run())
+    with pytest.raises(ValueError, match="No representations were kept"):
+        list(training_dynamics.analyse(bare.record))
+    with pytest.raises(ValueError, match="Nothing of layer4 was measured"):
+        training_dynamics.table(bare.record)
+    with pytest.raises(ValueError, match="layer 'layer0' was not kept"):
+        list(training_dynamics.analyse(trial.record, "layer0"))
+    with pytest.raises(ValueError, match=r"No layer is called '\.\./out'; there are layer0, "):
+        list(training_dynamics.analyse(trial.record, "../out"))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    damaged = Trial(parse(SETTINGS), tmp_path)
+    list(damaged.run())
+    path = damaged.record.representations / "step-0000000004" / "layer4.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DamagedFile, match=r"layer4\.npy"):
+        list(training_dynamics.analyse(damaged.record))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda points, labels: (points, labels[::-1]), "do not lie on a grid"),
+        (lambda points, labels: (points, labels[:-1]), "labels have the shape"),
+        (lambda points, labels: (np.ones_like(points), labels), "are the same"),
+    ],
+)
+def test_bad_representations_are_refused_in_a_sentence(change, message):
+    points, labels = change(clifford_torus(*SIDES).reshape(-1, 4), labels_of(SIDES))
+    if message == "do not lie on a grid":
+        labels = np.roll(labels, 1, axis=0)
+    with pytest.raises(ValueError, match=message):
+        measure(points, labels, SIDES)

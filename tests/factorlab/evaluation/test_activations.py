@@ -1,0 +1,164 @@
+"""What is kept of the inner layers: the right call's outputs, whole, beside the labels."""
+
+import numpy as np
+import pytest
+import torch
+
+from factorlab.errors import UserError
+from factorlab.evaluation.activations import collect, grid_labels, read
+from factorlab.model.diffusion import Diffusion
+from factorlab.model.unet import LAYERS, UNet, capture_activations
+from factorlab.parsing import parse
+from factorlab.seeding import Stream, integer
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.record import Record, identify
+from factorlab.trial import Trial
+from tests.helpers.open_files import open_below
+from tests.helpers.rounding import EXACT, HALF, SINGLE, in_float64
+
+
+def settings_of(representations=None, **groups):
+    base = {
+        "data": {"size": 6, "spacing": 1.0},
+        "model": {"width": 4, "encoding": 8},
+        "diffusion": {"prediction": "v", "sampling_steps": 3},
+        "training": {"steps": 4, "batch_size": 4, "checkpoint_every": 1},
+        "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0, "at": [0, 2], "batch_size": 5},
+        "representations": {"layers": ["layer4"], "grid": 3} | (representations or {}),
+    }
+    return parse(base | groups)
+
+
+def model_of(settings):
+    torch.manual_seed(0)
+    return UNet(settings.model)
+
+
+@pytest.mark.parametrize("time", [0, 500])
+@in_float64()
+def test_the_outputs_are_those_of_the_sample_seen_again_in_the_order_of_the_labels(tmp_path, time):
+    settings = settings_of({"layers": ["layer1", "layer4"], "time": time})
+    model, diffusion = model_of(settings), Diffusion(settings.diffusion)
+    record = Record(tmp_path, "k")
+    collect(settings, diffusion, model, record.representations, 7)
+    labels = torch.from_numpy(grid_labels(settings)).float()
+    seeds, others = (
+        [integer(settings.seed, Stream.REPRESENTATIONS, i, k) for i in range(9)] for k in (0, 1)
+    )
+    x_0 = diffusion.sample(model, labels, seeds, 6)  # all in one batch
+    noise = torch.stack([torch.randn(1, 6, 6, generator=seeded(seed)) for seed in others])
+    abar = diffusion.abar[time]
+    outputs = {}
+    with capture_activations(
+        model, ["layer1", "layer4"], lambda name, out: outputs.update({name: out})
+    ):
+        model(abar.sqrt() * x_0 + (1 - abar).sqrt() * noise, torch.full((9,), time), labels)
+    for layer in ("layer1", "layer4"):
+        found = read(record.represented()[7], layer)
+        assert (found.step, found.sides) == (7, (3, 3))
+        np.testing.assert_array_equal(found.labels, grid_labels(settings))
+        # One rounding to float32 and one to float16, whose smallest step is 2^-24.
+        rounded = {"rtol": HALF + SINGLE, "atol": 2**-25 + EXACT}
+        np.testing.assert_allclose(found.points, outputs[layer].flatten(1), **rounded)
+        assert found.points.dtype == np.float16
+        assert isinstance(found.points, np.memmap)
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_trial_keeps_them_at_every_evaluation_and_its_numbers_stay(tmp_path):
+    trial, plain = (
+        Trial(settings_of({"layers": layers}), tmp_path / str(len(layers)))
+        for layers in (["layer4"], [])
+    )
+    for each in (trial, plain):
+        list(each.run())
+    assert trial.identity.key == plain.identity.key  # what is kept decides no result
+    assert trial.record.result()["weights_sha256"] == plain.record.result()["weights_sha256"]
+    assert list(trial.record.represented()) == [0, 2, 4]
+    assert plain.record.represented() == {}
+
+
+def test_an_interrupted_trial_keeps_the_same(tmp_path):
+    straight, stopped = (Trial(settings_of(), tmp_path / name) for name in ("one", "two"))
+    list(straight.run())
+    for _ in range(4):
+        steps = Trial(settings_of(), tmp_path / "two").run()
+        next(steps, None)
+        steps.close()
+    for step, folder in straight.record.represented().items():
+        again = stopped.record.represented()[step]
+        np.testing.assert_array_equal(read(folder).points, read(again).points)
+
+
+def test_a_failure_while_they_are_collected_leaves_no_file_open_and_none_behind(tmp_path):
+    settings = settings_of({"layers": ["layer1", "layer4"]})
+    model, record, calls = model_of(settings), Record(tmp_path, "k"), []
+
+    def fail(*_):
+        calls.append(1)
+        if len(calls) > 4:  # three steps of sampling and one more are the first batch
+            raise KeyError("lost")
+
+    model.layer4.register_forward_pre_hook(fail)
+    with pytest.raises(KeyError, match="lost"):
+        collect(settings, Diffusion(settings.diffusion), model, record.representations, 0)
+    assert open_below(tmp_path) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert record.represented() == {}
+
+
+def test_labels_lie_evenly_where_the_model_is_tested():
+    def axis(**groups):
+        labels = grid_labels(settings_of({"grid": 4}, **groups))
+        return pytest.approx(sorted(set(labels[:, 0])))
+
+    assert axis(data={"size": 8}) == [2, 3 + 2 / 3, 5 + 1 / 3, 7]
+    assert axis(data={"size": 8}, evaluation={"labels": "all"}) == [1, 3 + 1 / 3, 5 + 2 / 3, 8]
+    assert axis(data={"size": 8, "periodic": True}) == [1, 3, 5, 7]
+
+
+def test_x_is_slowest_so_that_a_grid_is_a_reshape():
+    labels = grid_labels(settings_of({"grid": 3})).reshape(3, 3, 2)
+    assert (labels[1, :, 0] == labels[1, 0, 0]).all()
+    assert (labels[:, 1, 1] == labels[0, 1, 1]).all()
+
+
+def test_damage_is_found(tmp_path):
+    settings = settings_of()
+    record = Record(tmp_path, "k")
+    diffusion, model = Diffusion(settings.diffusion), model_of(settings)
+    collect(settings, diffusion, model, record.representations, 0)
+    folder = record.represented()[0]
+    with pytest.raises(ValueError, match="layer 'layer0' was not kept; there are layer4"):
+        read(folder, "layer0")
+    path = folder / "layer4.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFile, match=r"layer4\.npy"):
+        read(folder)
+    path.unlink()
+    with pytest.raises(DamagedFile, match=r"layer4\.npy"):
+        read(folder)
+    (folder / "index.json").unlink()
+    assert record.represented() == {}
+
+
+def test_settings_that_cannot_be_are_refused():
+    for wrong in ({"layers": ["layer9"]}, {"time": 1000}, {"time": -1}, {"grid": 2}):
+        with pytest.raises(UserError, match=r"layer|time|grid"):
+            settings_of(wrong)
+
+
+def test_every_layer_has_a_name_in_the_settings():
+    assert settings_of({"layers": list(LAYERS)}).representations.layers == LAYERS
+
+
+def test_the_key_is_the_same_whatever_is_kept(tmp_path):
+    trial = Trial(settings_of(), tmp_path)
+    other = settings_of({"layers": list(LAYERS), "grid": 9})
+    assert identify(other, trial.dataset).key == trial.identity.key
+    assert isinstance(trial.record, Record)

@@ -1,0 +1,384 @@
+"""Scores, evaluation labels, and an evaluator tested with models whose answers are known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from factorlab.data import lattice
+from factorlab.data.dataset import build, evaluation_labels
+from factorlab.data.rendering import render, to_model
+from factorlab.errors import UserError
+from factorlab.evaluation.evaluator import Evaluator, score, within_a_pixel
+from factorlab.label_reader import LabelPredictions
+from factorlab.model.diffusion import Diffusion, cumulative_alphas
+from factorlab.model.unet import UNet
+from factorlab.parsing import parse
+from tests.helpers.rounding import EXACT, in_float64
+
+CPU = torch.device("cpu")
+
+
+# --- scores -----------------------------------------------------------------------------------
+
+coordinate = st.floats(1, 9) | st.just(math.nan)
+
+
+@st.composite
+def readings_and_labels(draw):
+    count = draw(st.integers(1, 12))
+    labels = draw(st.lists(st.tuples(coordinate, coordinate), min_size=count, max_size=count))
+    objects = draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
+    truth = st.floats(1, 9)
+    true = draw(st.lists(st.tuples(truth, truth), min_size=count, max_size=count))
+    return LabelPredictions(np.array(labels), np.array(objects)), np.array(true)
+
+
+@given(readings_and_labels(), st.sampled_from([None, 8, 9]))
+def test_scores_are_their_definitions_counted_one_by_one(drawn, period):
+    readings, labels = drawn
+    right_x = right_y = right = 0
+    failures = [0, 0, 0]
+    for (x, y), objects, (true_x, true_y) in zip(
+        readings.labels, readings.objects, labels, strict=True
+    ):
+        turns = (0,) if period is None else (-period, 0, period)
+        ok_x = any(abs(x - true_x + k) < 1 for k in turns)
+        ok_y = any(abs(y - true_y + k) < 1 for k in turns)
+        right_x, right_y, right = right_x + ok_x, right_y + ok_y, right + (ok_x and ok_y)
+        failures[objects] += not (ok_x and ok_y)
+    n = len(labels)
+    metrics = score(readings, labels, period)
+    assert metrics == pytest.approx(
+        {
+            "accuracy": right / n,
+            "accuracy_x": right_x / n,
+            "accuracy_y": right_y / n,
+            "share_none": failures[0] / n,
+            "share_misplaced": failures[1] / n,
+            "share_several": failures[2] / n,
+        }
+    )
+
+
+@given(readings_and_labels(), st.sampled_from([None, 8, 9]))
+def test_accuracy_and_failures_add_to_one(drawn, period):
+    metrics = score(*drawn, period)
+    shares = [value for name, value in metrics.items() if name.startswith("share_")]
+    assert len(shares) == 3
+    assert metrics["accuracy"] + sum(shares) == pytest.approx(1)
+    assert metrics["accuracy"] <= min(metrics["accuracy_x"], metrics["accuracy_y"])
+
+
+def test_a_coordinate_that_was_not_read_is_wrong_and_the_other_may_be_right():
+    readings = LabelPredictions(np.array([[math.nan, 3.0], [math.nan, math.nan]]), np.array([0, 0]))
+    right = within_a_pixel(readings, np.full((2, 2), 3.0), None)
+    assert right.tolist() == [[False, True], [False, False]]
+
+
+def test_exactly_one_pixel_off_is_wrong():
+    readings = LabelPredictions(np.array([[4.0, 3.75]]), np.array([1]))
+    assert within_a_pixel(readings, np.array([[3.0, 3.0]]), None).tolist() == [[False, True]]
+
+
+def test_distances_go_round_the_torus_only_where_there_is_one():
+    readings = LabelPredictions(np.array([[8.75, 1.25]]), np.array([1]))
+    labels = np.array([[1.0, 8.5]])
+    assert within_a_pixel(readings, labels, 8).tolist() == [[True, True]]
+    assert within_a_pixel(readings, labels, None).tolist() == [[False, False]]
+
+
+# --- evaluation labels ------------------------------------------------------------------------
+
+
+def settings_of(**groups):
+    defaults = {
+        "data": {"size": 6, "spacing": 0.5, "subsample": 0.5},
+        "model": {"width": 4, "encoding": 8},
+        "diffusion": {"sampling_steps": 3, "prediction": "v"},
+        "evaluation": {"samples": 30, "loss_samples": 20, "keep": 4},
+    }
+    return parse(
+        {k: defaults.get(k, {}) | groups.get(k, {}) for k in defaults}
+        | {k: v for k, v in groups.items() if k not in defaults}
+    )
+
+
+def chosen_labels(settings):
+    dataset = build(settings.data, settings.seed)
+    return evaluation_labels(settings, dataset).places, dataset.lattice
+
+
+@given(st.integers(6, 12), st.floats(0.3, 1.6), st.integers(1, 300), st.integers(0, 99))
+def test_interior_labels_are_a_draw_of_the_lattice_a_pixel_from_the_rim(size, d, samples, seed):
+    settings = settings_of(
+        seed=seed, data={"size": size, "spacing": d}, evaluation={"samples": samples}
+    )
+    chosen, labels = chosen_labels(settings)
+    interior = ((labels >= 2) & (labels <= size - 1)).all(axis=1)
+    assert len(chosen) == min(samples, interior.sum())
+    assert (np.diff(chosen) > 0).all()
+    assert interior[chosen].all()
+    np.testing.assert_array_equal(chosen, chosen_labels(settings)[0])
+
+
+def test_the_draw_of_labels_changes_with_the_seed_and_covers_the_interior():
+    draws = [chosen_labels(settings_of(seed=seed))[0] for seed in range(60)]
+    assert len({tuple(draw) for draw in draws}) > 50
+    assert len(set(np.concatenate(draws))) == 7**2  # 2 to 5 in halves
+
+
+@pytest.mark.parametrize(
+    ("data", "evaluation", "count"),
+    [
+        ({}, {"labels": "all"}, 11**2),
+        ({}, {"labels": "interior"}, 7**2),
+        ({"periodic": True}, {}, 12**2),
+    ],
+)
+def test_all_labels_of_a_frame_or_a_torus_may_be_tested(data, evaluation, count):
+    settings = settings_of(data=data, evaluation={"samples": 10**6} | evaluation)
+    assert len(chosen_labels(settings)[0]) == count
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_labels_from_anywhere_are_a_draw_by_the_seed(periodic):
+    runs = [
+        settings_of(
+            seed=seed,
+            data={"spacing": 2.0, "periodic": periodic},
+            evaluation={"labels": "uniform", "samples": 500},
+        )
+        for seed in (0, 0, 1)
+    ]
+    one, same, other = (evaluation_labels(run, build(run.data, run.seed)) for run in runs)
+    np.testing.assert_array_equal(one.labels, same.labels)
+    assert not np.isin(one.labels, other.labels).any()
+    low, high = (1, 7) if periodic else (2, 5)  # once around the circle, or off the rim
+    assert one.labels.shape == (500, 2)
+    assert low <= one.labels.min() < low + 0.1
+    assert high - 0.1 < one.labels.max() <= high
+    assert not one.seen.any()
+    evaluator = Evaluator(runs[0], build(runs[0].data, 0), Diffusion(runs[0].diffusion), CPU)
+    assert evaluator.ceiling["ceiling_unseen"] == evaluator.ceiling["ceiling"] > 0.95
+    assert "ceiling_seen" not in evaluator.ceiling
+
+
+def test_a_lattice_with_no_label_off_the_rim_is_refused():
+    with pytest.raises(UserError, match=r"evaluation.labels.*interior.*all"):
+        chosen_labels(settings_of(data={"spacing": 5.0}))
+
+
+# --- the evaluator ----------------------------------------------------------------------------
+
+
+class Knowing(nn.Module):
+    """Predicts the v of the clean image of another label, that of `move`."""
+
+    def __init__(self, settings, move=lambda labels: labels):
+        super().__init__()
+        self.data, self.move = settings.data, move
+        self.abar = cumulative_alphas(settings.diffusion).float()  # in float64 where the test is
+        self.seen = []
+
+    def forward(self, x, t, labels):
+        self.seen.append(labels)
+        a = self.abar[t].view(-1, 1, 1, 1)
+        image = to_model(render(self.move(labels), self.data))
+        return (a.sqrt() * x - image) / (1 - a).sqrt()
+
+
+def evaluator_of(settings):
+    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
+    diffusion.abar = cumulative_alphas(settings.diffusion).float()
+    return Evaluator(settings, dataset, diffusion, CPU)
+
+
+DATA = [
+    {"size": 8, "family": "bump"},
+    {"size": 8, "family": "sos+stripes"},
+    {"size": 8, "family": "bump", "periodic": True},
+    {"size": 9, "family": "sos", "periodic": True},
+    {"size": 8, "family": "stripes"},
+    {"size": 8, "family": "bump+stripes", "held_out": {"kind": "cross", "width": 2}},
+]
+
+
+@pytest.mark.parametrize("data", DATA)
+@in_float64()
+def test_a_model_that_knows_every_image_reaches_the_ceiling_with_no_loss(data):
+    settings = settings_of(data=data, evaluation={"samples": 60})
+    metrics = evaluator_of(settings).evaluate(Knowing(settings)).metrics
+    accuracies = {k: v for k, v in metrics.items() if k.startswith("accuracy")}
+    assert {k.replace("accuracy", "ceiling") for k in accuracies} == {
+        k for k in metrics if k.startswith("ceiling")
+    }
+    for name, value in accuracies.items():
+        assert value == metrics[name.replace("accuracy", "ceiling")] == 1
+    assert metrics["train_loss"] < EXACT**2
+    assert metrics["validation_loss"] < EXACT**2
+
+
+def test_on_all_labels_the_ceiling_is_that_of_the_reader():
+    """91 % at N = 8, sigma 1, step 0.5 (PAPERS.md, section 3)."""
+    settings = settings_of(data={"size": 8}, evaluation={"labels": "all", "samples": 225})
+    metrics = evaluator_of(settings).evaluate(Knowing(settings)).metrics
+    assert round(100 * metrics["ceiling"]) == 91
+    # Images of the model are rendered in float32: a pixel on the edge of two grey values may have
+    # the other one, and a label on the edge of being right with it; that of two labels at most.
+    assert metrics["accuracy"] == pytest.approx(metrics["ceiling"], abs=2 / 225)
+
+
+@in_float64()
+def test_each_way_to_fail_has_its_share():
+    settings = settings_of(data={"size": 8})
+    evaluator = evaluator_of(settings)
+
+    def metrics(move):
+        return evaluator.evaluate(Knowing(settings, move)).metrics
+
+    blank = metrics(lambda labels: labels + 100)
+    # Algorithm 1 reads the middle off a blank image, which is right for labels near it.
+    centre = (np.abs(evaluator.labels - 4.5) < 1.5).all(axis=1)
+    assert blank["accuracy"] <= centre.mean()
+    assert blank["share_none"] == pytest.approx(1 - blank["accuracy"])
+    shifted = metrics(lambda labels: torch.stack([9 - labels[:, 0], labels[:, 1]], 1))
+    assert shifted["accuracy_y"] == 1
+    middle = np.abs(2 * evaluator.labels[:, 0] - 9) < 0.6  # mirrored to within a pixel
+    assert shifted["share_misplaced"] == pytest.approx(1 - middle.mean())
+    assert shifted["share_none"] == shifted["share_several"] == 0
+
+
+def untrained():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return UNet(settings_of().model)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@in_float64()
+def test_results_do_not_depend_on_the_batch_size(batch_size, eta):
+    def outcome(size):
+        settings = settings_of(
+            evaluation={"batch_size": size, "keep": 30}, diffusion={"eta": eta, "sampling_steps": 4}
+        )
+        return evaluator_of(settings).evaluate(untrained())
+
+    small, large = outcome(batch_size), outcome(256)
+    np.testing.assert_array_equal(small.images, large.images)
+    np.testing.assert_array_equal(small.labels, large.labels)
+    for name, value in large.metrics.items():
+        if name.endswith("loss"):
+            assert small.metrics[name] == pytest.approx(value, rel=EXACT)
+        else:
+            assert small.metrics[name] == value
+
+
+@in_float64()
+def test_testing_fewer_labels_leaves_the_image_of_each():
+    """A label's noise comes from its place in the lattice."""
+
+    def images(samples):
+        settings = settings_of(evaluation={"samples": samples, "keep": 10**6})
+        outcome = evaluator_of(settings).evaluate(untrained())
+        return dict(zip(map(tuple, outcome.labels), outcome.images, strict=True))
+
+    few, many = images(10), images(49)
+    assert set(few) < set(many)
+    for label, image in few.items():
+        np.testing.assert_array_equal(image, many[label])
+
+
+def test_evaluating_twice_gives_the_same_and_disturbs_nothing():
+    evaluator, model = evaluator_of(settings_of()), untrained().train()
+    before = torch.get_rng_state()
+    first, second = evaluator.evaluate(model), evaluator.evaluate(model)
+    assert first.metrics == second.metrics
+    np.testing.assert_array_equal(first.images, second.images)
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), before)
+    evaluator.evaluate(model.eval())
+    assert not model.training
+
+
+@pytest.mark.parametrize("keep", [0, 1, 4, 30, 100])
+def test_as_many_images_are_kept_as_asked_with_their_labels_and_readings(keep):
+    settings = settings_of(evaluation={"keep": keep})
+    evaluator = evaluator_of(settings)
+    outcome = evaluator.evaluate(Knowing(settings))
+    count = min(keep, 30)
+    assert outcome.images.shape == (count, 6, 6)
+    assert outcome.images.dtype == np.uint8
+    assert outcome.labels.shape == outcome.readings.shape == (count, 2)
+    assert len({tuple(label) for label in outcome.labels}) == count
+    if count:
+        assert np.abs(outcome.readings - outcome.labels).max() < 1
+
+
+@pytest.mark.parametrize(
+    "held_out", [None, {"kind": "cross", "width": 2}, {"kind": "rim", "width": 1}]
+)
+def test_the_parts_are_weighted_back_to_the_whole(held_out):
+    settings = settings_of(data={"size": 8, "held_out": held_out}, evaluation={"samples": 80})
+    evaluator = evaluator_of(settings)
+
+    def wrong_on_the_left(labels):
+        return torch.where(labels[:, :1] < 4, labels + 3, labels)
+
+    metrics = evaluator.evaluate(Knowing(settings, wrong_on_the_left)).metrics
+    assert 0 < metrics["accuracy"] < 1
+
+    def total(*names):
+        return sum(
+            metrics[f"accuracy_{name}"] * evaluator.parts[name].sum()
+            for name in names
+            if name in evaluator.parts
+        )
+
+    whole = pytest.approx(metrics["accuracy"] * len(evaluator.labels))
+    assert total("seen", "unseen") == whole
+    if held_out:
+        assert total("in_distribution", "out_of_distribution") == whole
+        assert not (evaluator.parts["seen"] & evaluator.parts["out_of_distribution"]).any()
+    if held_out and held_out["kind"] == "cross":
+        assert total("arm_vertical", "arm_horizontal", "intersection") == pytest.approx(
+            total("out_of_distribution")
+        )
+
+
+def test_the_losses_are_taken_on_training_labels_and_on_others_outside_the_region():
+    data = {"size": 8, "family": "bump+stripes", "held_out": {"kind": "lesion", "width": 3}}
+    settings = settings_of(data=data, evaluation={"loss_samples": 300})
+    evaluator, model = evaluator_of(settings), Knowing(settings)
+    metrics = evaluator.losses(model)
+    assert set(metrics) == {"train_loss", "validation_loss"}
+    labels = torch.cat(model.seen).double().numpy()
+    assert len(labels) == 600
+    trained_on = {tuple(np.float32(label)) for label in evaluator.dataset.labels}
+    train, validation = labels[:300], labels[300:]
+    assert all(tuple(np.float32(label)) in trained_on for label in train)
+    assert not lattice.held_out_mask(validation, settings.data).any()
+    assert validation.min() >= 2
+    assert validation.max() <= 7
+    assert not any(tuple(np.float32(label)) in trained_on for label in validation)
+
+
+def test_the_loss_of_a_model_that_predicts_nothing_is_the_size_of_the_noise():
+    settings = settings_of(
+        data={"size": 8}, diffusion={"prediction": "noise"}, evaluation={"loss_samples": 500}
+    )
+
+    class Nothing(nn.Module):
+        def forward(self, x, t, labels):
+            return torch.zeros_like(x)
+
+    metrics = evaluator_of(settings).losses(Nothing())
+    # The mean square of 32,000 standard normal numbers, to 4.5 standard errors.
+    bound = 4.5 * math.sqrt(2 / (500 * 64))
+    assert metrics["train_loss"] == pytest.approx(1, abs=bound)
+    assert metrics["validation_loss"] == metrics["train_loss"]

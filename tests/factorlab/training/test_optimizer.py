@@ -1,0 +1,96 @@
+"""AdamW and its rates against PyTorch's."""
+
+import subprocess
+import sys
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factorlab.config import TrainingSettings
+from factorlab.training import optimizer
+from factorlab.training.optimizer import (
+    AdamW,
+    CoefficientTable,
+    adamw_coefficients,
+    schedule_values,
+)
+from tests.helpers.rounding import DOUBLE, EXACT, SINGLE, gamma
+
+
+def reference(weights, settings):
+    """Return PyTorch's optimizer and scheduler."""
+    theirs = torch.optim.AdamW(
+        [weights], lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    if settings.schedule == "constant":
+        return theirs, torch.optim.lr_scheduler.ConstantLR(theirs, factor=1.0)
+    return theirs, torch.optim.lr_scheduler.OneCycleLR(
+        theirs, max_lr=settings.learning_rate, total_steps=settings.steps
+    )
+
+
+@given(
+    steps=st.integers(1, 60),
+    schedule=st.sampled_from(["one_cycle", "constant"]),
+    rate=st.floats(1e-5, 1.0),
+    decay=st.sampled_from([0.0, 0.01, 0.3]),
+    seed=st.integers(0, 2**31),
+)
+def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
+    settings = TrainingSettings(
+        steps=steps, schedule=schedule, learning_rate=rate, weight_decay=decay
+    )
+    g = torch.Generator().manual_seed(seed)
+    weights = torch.randn(11, generator=g, dtype=torch.float64)
+    theirs = weights.clone().requires_grad_()
+    ours, (pytorchs, scheduler) = AdamW(weights), reference(theirs, settings)
+    for step in range(steps):
+        group, now = pytorchs.param_groups[0], schedule_values(settings, step)
+        # The rate is 4e-6 of its peak at last, the difference of numbers as large as the peak.
+        assert now.learning_rate == pytest.approx(group["lr"], rel=gamma(20, DOUBLE) / 4e-6)
+        assert now.beta_1 == pytest.approx(group["betas"][0], rel=gamma(20, DOUBLE))
+        gradient = torch.randn(11, generator=g, dtype=torch.float64)
+        theirs.grad = gradient.clone()
+        pytorchs.step()
+        scheduler.step()
+        ours.update(weights, gradient, adamw_coefficients(settings, step))
+        np.testing.assert_allclose(weights, theirs.detach(), rtol=0, atol=EXACT)
+
+
+def test_how_many_weights_are_updated_at_a_time_changes_no_bit(monkeypatch):
+    settings, ended = TrainingSettings(steps=5), []
+    for at_once in (2**17, 64):
+        monkeypatch.setattr(optimizer, "CACHED", at_once)
+        g = torch.Generator().manual_seed(0)
+        weights = torch.randn(1001, generator=g)
+        ours = AdamW(weights)
+        for step in range(5):
+            ours.update(weights, torch.randn(1001, generator=g), adamw_coefficients(settings, step))
+        ended.append(weights)
+    assert torch.equal(*ended)
+
+
+def test_a_table_holds_the_factors_of_every_step():
+    settings = TrainingSettings(steps=7)
+    table = CoefficientTable(settings, torch.device("cpu"))
+    for step in [*range(7), 3, 4]:
+        if step == 3:
+            table.seek(3)
+        found = [float(value) for value in astuple(table.take())]
+        assert found == pytest.approx(astuple(adamw_coefficients(settings, step)), rel=SINGLE)
+
+
+def test_training_does_without_the_compiler():
+    # 2.7 s of every worker's start.
+    code = (
+        "import sys, torch\n"
+        "from factorlab.parsing import parse; from factorlab.training.step import TrainingState\n"
+        "TrainingState(parse({'model': {'width': 4}}), torch.device('cpu'))\n"
+        "print('torch.optim' in sys.modules, 'torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"]

@@ -1,0 +1,241 @@
+"""Trials that train together: each as if alone, whatever becomes of the others."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from factorlab.data.dataset import build
+from factorlab.errors import TrialFailed
+from factorlab.model.diffusion import Diffusion
+from factorlab.parsing import parse
+from factorlab.storage.record import Busy
+from factorlab.training.packed import PackedTraining
+from factorlab.training.step import TrainingState, TrainingStep
+from factorlab.trial import Ended, Trial, run_together
+from factorlab.trial_runner import ProgressEvent
+from tests.helpers.rounding import EXACT, in_float64
+
+CPU = torch.device("cpu")
+
+MEMBERS = [
+    {"seed": 0},
+    {"seed": 1, "data": {"sigma": 0.7, "subsample": 0.5}},
+    {"seed": 2, "data": {"family": "sos+stripes"}, "training": {"learning_rate": 5e-4}},
+    {"seed": 3, "diffusion": {"prediction": "noise"}, "training": {"ema": 0.9}},
+]
+"""All that trials of one shape may differ in, some of it."""
+
+EVALUATED = {"samples": 4, "loss_samples": 4, "keep": 1}
+
+
+def settings_of(member, **training):
+    groups = {
+        "data": {"size": 6, "spacing": 1.0},
+        "model": {"width": 4, "encoding": 8},
+        "diffusion": {"prediction": "v", "sampling_steps": 2},
+        "training": {"steps": 8, "batch_size": 4, "checkpoint_every": 3, "log_every": 2},
+        "evaluation": EVALUATED,
+    }
+    for name, group in member.items():
+        groups[name] = groups[name] | group if isinstance(group, dict) else group
+    groups["training"] = groups["training"] | training
+    return parse(groups)
+
+
+def learner(member, **training):
+    settings = settings_of(member, **training)
+    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
+    return TrainingStep(TrainingState(settings, CPU), settings, dataset, diffusion, CPU)
+
+
+def trials(runs, members=MEMBERS, **training):
+    return [Trial(settings_of(member, **training), runs) for member in members]
+
+
+def ends(events):
+    """Return how each trial ended, by key."""
+    ended = [event for event in events if isinstance(event, Ended)]
+    return {end.trial.identity.key: end.error for end in ended}
+
+
+def weights_of(trial):
+    tensors = load_file(trial.record.weights)
+    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])
+
+
+# --- the numbers ------------------------------------------------------------------------------
+
+
+@in_float64()
+@sdpa_kernel(SDPBackend.MATH)  # PyTorch batches no other in float64
+def test_a_step_together_is_a_step_alone_within_rounding():
+    together = [learner(member) for member in MEMBERS]
+    alone = [learner(member) for member in MEMBERS]
+    losses = PackedTraining(together).step()
+    for one, other, loss in zip(together, alone, losses, strict=True):
+        (expected,) = PackedTraining([other]).step()
+        assert float(loss) == pytest.approx(float(expected), rel=EXACT)
+        # A gradient that is no more than rounding is far below AdamW's epsilon, and moves nothing.
+        torch.testing.assert_close(one.state.weights, other.state.weights, rtol=0, atol=EXACT)
+        assert torch.equal(one.state.generator.get_state(), other.state.generator.get_state())
+
+
+@in_float64()
+@sdpa_kernel(SDPBackend.MATH)  # PyTorch batches no other in float64
+def test_gradients_together_are_those_of_each_loss():
+    members = [learner(member) for member in MEMBERS]
+    taken = []
+    for one in members:
+        one.state.learn = taken.append
+    PackedTraining(members).step()
+    for member, gradient in zip(MEMBERS, taken, strict=True):
+        one = learner(member)
+        batch, model = one.draw(), one.state.model
+        loss = one.diffusion.loss(model, batch.x_0, batch.labels, batch.t, batch.noise)
+        right = one.state.layout.join(torch.autograd.grad(loss, list(model.parameters())))
+        tolerance = EXACT * float(right.abs().max())
+        np.testing.assert_allclose(gradient, right, rtol=0, atol=tolerance)
+
+
+def test_a_member_does_not_depend_on_who_the_others_are():
+    first = [learner(member) for member in MEMBERS[:3]]
+    second = [
+        learner(MEMBERS[0]),
+        learner({"seed": 9}),
+        learner({"seed": 8, "data": {"sigma": 2.0}}),
+    ]
+    with torch.no_grad():
+        second[1].state.weights.data.fill_(math.nan)
+    ensembles = PackedTraining(first), PackedTraining(second)
+    for _ in range(5):
+        losses = [ensemble.step() for ensemble in ensembles]
+        assert torch.equal(losses[0][0], losses[1][0])
+    assert losses[1][1].isnan()
+    assert torch.equal(first[0].state.weights, second[0].state.weights)
+
+
+# --- the records ------------------------------------------------------------------------------
+
+
+@in_float64()
+@sdpa_kernel(SDPBackend.MATH)
+def test_each_writes_its_own_record(tmp_path):
+    packed, alone = trials(tmp_path / "packed"), trials(tmp_path / "alone")
+    events = list(run_together(packed))
+    assert set(ends(events).values()) == {None}
+    progress = [event for event in events if isinstance(event, ProgressEvent)]
+    assert [p.step for p in progress if p.trial is packed[1]] == list(range(1, 9))
+    for one, other in zip(packed, alone, strict=True):
+        for _ in other.run():
+            pass
+        assert one.identity.key == other.identity.key
+        points, expected = one.record.points()[0], other.record.points()[0]
+        assert [p.step for p in points] == [p.step for p in expected] == [2, 4, 6, 8]
+        assert points[0].metrics["loss"] == pytest.approx(expected[0].metrics["loss"], rel=EXACT)
+        assert one.record.result()["trained_together"] == 4
+        assert other.record.result()["trained_together"] == 1
+        assert not list(one.record.checkpoints.glob("*"))
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5, 8])
+def test_a_pack_that_was_stopped_goes_on_with_the_same_bits(tmp_path, stop):
+    straight, stopped = trials(tmp_path / "straight"), trials(tmp_path / "stopped")
+    list(run_together(straight))
+    events = run_together(stopped)
+    seen = 0
+    for event in events:
+        seen += isinstance(event, ProgressEvent)
+        if seen == stop * len(MEMBERS) - 2:  # two members have not been heard of in this step
+            events.close()
+    list(run_together(trials(tmp_path / "stopped")))
+    for one, other in zip(straight, stopped, strict=True):
+        assert torch.equal(weights_of(one), weights_of(other))
+        points, again = one.record.points()[0], other.record.points()[0]
+        assert [(p.step, p.metrics) for p in points] == [(p.step, p.metrics) for p in again]
+
+
+def test_members_at_different_steps_go_on_together(tmp_path):
+    first, second = trials(tmp_path, MEMBERS[:2])
+    alone = first.run()
+    next(itertools.islice(alone, 4, None))
+    alone.close()
+    list(run_together([first, second]))
+    assert first.record.result()["steps"] == second.record.result()["steps"] == 8
+
+
+def test_members_of_different_lengths(tmp_path):
+    short = Trial(settings_of(MEMBERS[0], steps=3), tmp_path)
+    long = Trial(settings_of(MEMBERS[1]), tmp_path)
+    assert ends(run_together([short, long])) == {
+        short.identity.key: None,
+        long.identity.key: None,
+    }
+
+
+def test_a_failure_is_one_members_alone(tmp_path):
+    members = [MEMBERS[0], MEMBERS[1] | {"training": {"learning_rate": 1e30}}]
+    good, bad = trials(tmp_path / "packed", members, schedule="constant")
+    how = ends(run_together([good, bad]))
+    assert how[good.identity.key] is None
+    assert isinstance(how[bad.identity.key], TrialFailed)
+    assert "loss is" in bad.record.failure()
+    assert good.record.state() == "done"
+
+
+def test_one_that_failed_is_left_alone_until_it_is_forgotten(tmp_path):
+    members = [MEMBERS[0], MEMBERS[1] | {"training": {"learning_rate": 1e30}}]
+    _, bad = trials(tmp_path, members, schedule="constant")
+    list(run_together([bad]))
+    reason = bad.record.failure()
+    good, bad = trials(tmp_path, members, schedule="constant")
+    events = list(run_together([good, bad]))  # as after a death of the worker of both
+    assert not [e for e in events if isinstance(e, ProgressEvent) and e.trial is bad]
+    assert str(ends(events)[bad.identity.key]) == reason
+    bad.record.clear_failure()
+    assert any(isinstance(event, ProgressEvent) for event in run_together([bad]))
+
+
+def test_a_record_that_cannot_be_written_costs_the_others_nothing(tmp_path):
+    bad = Trial(settings_of(MEMBERS[0] | {"evaluation": EVALUATED | {"at": [2]}}), tmp_path)
+    good = Trial(settings_of(MEMBERS[1]), tmp_path)
+    events = run_together([bad, good])
+    assert [next(events).step, next(events).step] == [1, 1]
+    bad.record.samples.rmdir()
+    bad.record.samples.touch()  # a file where a folder is needed
+    told = next(events)
+    assert (told.trial, told.step) == (good, 2)
+    with pytest.raises(OSError, match="samples"):
+        next(events)
+    (saved,) = good.record.checkpoints.iterdir()
+    assert saved.name.startswith("step-0000000002-")
+    assert not list(bad.record.checkpoints.glob("*"))  # it goes on from where it was sure
+
+
+def test_the_lease_of_one_that_ended_is_free(tmp_path):
+    short = Trial(settings_of(MEMBERS[0], steps=3), tmp_path)
+    long = Trial(settings_of(MEMBERS[1]), tmp_path)
+    for event in run_together([short, long]):
+        if isinstance(event, Ended) and event.trial is short:
+            with short.record.lease():
+                assert long.record.state() == "running"
+
+
+def test_one_in_other_hands_is_left_to_them(tmp_path):
+    mine, theirs, done = trials(tmp_path, MEMBERS[:3])
+    list(done.run())
+    with theirs.record.lease():
+        how = ends(run_together([mine, theirs, done]))
+    assert how[mine.identity.key] is how[done.identity.key] is None
+    assert isinstance(how[theirs.identity.key], Busy)
+    assert theirs.record.state() == "new"
+
+
+def test_different_shapes_are_refused(tmp_path):
+    wide = parse({"model": {"width": 8}})
+    with pytest.raises(ValueError, match="one size"):
+        next(run_together([Trial(settings_of(MEMBERS[0]), tmp_path), Trial(wide, tmp_path)]))

@@ -1,0 +1,292 @@
+"""Environments of batch systems and containers: where Ray, numba and files have little room."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+import ray
+
+from factorlab.errors import UserError
+from factorlab.provenance import sources
+from factorlab.storage.record import Record
+from sweeps.execution import cluster
+from sweeps.planning import estimate, plan
+from sweeps.planning.experiment import Resources, load
+from tests.helpers.processes import FACTORLAB
+
+EXPERIMENT = """
+name: small
+base:
+  data: {size: 6, spacing: 1.0}
+  model: {width: 4, encoding: 8}
+  diffusion: {prediction: v, sampling_steps: 2}
+  training: {steps: 6, batch_size: 4}
+  evaluation: {samples: 4, loss_samples: 4, keep: 0}
+axes: {seed: [0, 1]}
+"""
+
+REPRESENTED = (
+    "training: {steps: 6, batch_size: 4}",
+    """\
+training: {steps: 6, batch_size: 4}
+  representations: {layers: [layer4], grid: 6}""",
+)
+
+NO_LOCKS = """
+#include <errno.h>
+int flock(int descriptor, int operation) { errno = ENOSYS; return -1; }
+"""
+
+MOUNT = """
+mount --make-rprivate /
+for folder in "$ROOT" "$PREFIX" "$HOME"; do
+  mount --bind "$folder" "$folder"
+  mount -o remount,bind,ro "$folder"
+done
+exec "$@"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "small.yaml").write_text(EXPERIMENT)
+    return tmp_path
+
+
+def factorlab(folder, *arguments, before=(), **environment):
+    """Run a command in a folder; returns its status and what it printed."""
+    ended = subprocess.run(
+        [*before, FACTORLAB, *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in ended.stdout
+    return ended.returncode, ended.stdout
+
+
+@pytest.fixture
+def represented(folder):
+    """The experiment keeps representations, which are measured when it ends."""
+    (folder / "small.yaml").write_text(EXPERIMENT.replace(*REPRESENTED))
+
+
+def records(folder):
+    planned = plan.make(load(str(folder / "small.yaml")), folder / "runs")
+    return [Record(folder / "runs", trial.key) for trial in planned.trials]
+
+
+def done(folder):
+    return all(record.result() is not None for record in records(folder))
+
+
+def measured(folder):
+    return all(record.measures("layer4").exists() for record in records(folder))
+
+
+def test_sweep_with_a_temporary_folder_too_deep_for_sockets(folder, no_server):
+    deep = folder / ("d" * (127 - len(str(folder)) - 1))
+    deep.mkdir()
+    assert len(str(deep)) == 127
+    status, said = factorlab(folder, "sweep", "small.yaml", TMPDIR=str(deep), RAY_TMPDIR=str(deep))
+    assert status == 0, said
+    assert done(folder)
+
+
+def test_sweep_where_installation_and_home_are_read_only(folder, represented, no_server):
+    mounts = ["unshare", "--mount", "sh", "-e", "-c", MOUNT, "mounts"]
+    home = folder / "home"
+    home.mkdir()
+    where = {"ROOT": str(sources.ROOT), "PREFIX": sys.prefix, "HOME": str(home)}
+    can = subprocess.run(
+        [*mounts, "true"], env={**os.environ, **where}, capture_output=True, check=False
+    )
+    if can.returncode != 0:
+        pytest.skip("no mounts can be made here")
+    where = {**where, "XDG_CACHE_HOME": ""}
+    status, said = factorlab(folder, "sweep", "small.yaml", before=mounts, **where)
+    assert status == 0, said
+    assert done(folder)
+    assert measured(folder)
+    assert "Read-only" not in said
+    assert "cannot cache" not in said
+    assert list(home.iterdir()) == []
+    curve = ["percolate", "curve", "--size", "6", "--spacing", "1", "--sigma", "1"]
+    curve += ["--threshold", "0.5", "--realisations", "2"]
+    for arguments in (curve, ["illustrate", "overlap"], ["status", "small"]):
+        status, said = factorlab(folder, *arguments, before=mounts, **where)
+        assert status == 0, said
+
+
+def test_sweep_by_a_python_whose_path_has_a_space(folder, no_server):
+    """An environment of its own, with the packages of this one."""
+    venv.create(folder / "an environment's" / "venv", with_pip=False)
+    (packages,) = (folder / "an environment's" / "venv" / "lib").glob("*/site-packages")
+    known = [sysconfig.get_path("purelib"), str(sources.ROOT)]
+    (packages / "known.pth").write_text("\n".join(known))
+    python = folder / "an environment's" / "venv" / "bin" / "python"
+    command = [python, "-P", "-m", "sweeps.cli.main", "sweep", "small.yaml"]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert done(folder)
+
+
+def test_sweep_by_a_user_without_name_and_home(folder):
+    unknown = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
+    unknown += ["env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]
+    if subprocess.run([*unknown, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no user namespace can be made here")
+    status, said = factorlab(folder, "sweep", "small.yaml", before=unknown)
+    assert status == 0, said
+    assert done(folder)
+
+
+@pytest.fixture
+def no_locks(tmp_path):
+    """Environment of processes whose disks know no `flock`."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    source, library = tmp_path / "locks.c", tmp_path / "locks.so"
+    source.write_text(
+        "#include <errno.h>\nint flock(int d, int o) { errno = ENOSYS; return -1; }\n"
+    )
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
+def test_commands_on_a_disk_without_locks(folder, represented, no_locks, no_server):
+    train = ["train", "--set", "data.size=6 model.width=4 model.encoding=8 training.steps=2"]
+    train = [train[0], *(word for pair in train[2].split() for word in ("--set", pair))]
+    train += ["--set", "evaluation.samples=4"]
+    commands = (
+        ["sweep", "small.yaml"],
+        ["status", "small"],
+        ["sync"],
+        ["export", "small", "table.csv"],
+        train,
+    )
+    for arguments in commands:
+        status, said = factorlab(folder, *arguments, **no_locks)
+        assert status == 0, said
+        assert "not implemented" not in said
+    assert done(folder)
+    assert measured(folder)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "/tmp/ray"),
+        ({"TMPDIR": "/var/tmp"}, "/var/tmp/ray"),
+        ({"TMPDIR": "/var/tmp", "RAY_TMPDIR": "/dev/shm"}, "/dev/shm/ray"),
+        ({"TMPDIR": ""}, "/tmp/ray"),
+        ({"TMPDIR": "relative"}, "/tmp/ray"),
+        ({"TMPDIR": "/nowhere/at/all"}, "/tmp/ray"),
+        ({"TMPDIR": "/proc/1"}, "/tmp/ray"),
+        ({"RAY_TMPDIR": "/tmp/" + 50 * "x"}, "/tmp/ray"),
+        ({"RAY_TMPDIR": "/tmp/ä"}, "/tmp/ray"),
+    ],
+)
+def test_temporary_folder_is_one_that_ray_can_use(monkeypatch, environment, expected):
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert cluster._temporary_folder() == expected
+
+
+def test_temporary_folder_leaves_room_for_the_sockets(monkeypatch):
+    longest = cluster.SOCKET_PATH - cluster._SESSION - len("/ray")
+    fits = "/" + "x" * (longest - 1)
+    monkeypatch.setattr(Path, "is_dir", lambda path: str(path).startswith("/x"))
+    monkeypatch.setattr(os, "access", lambda _path, _mode: True)
+    monkeypatch.setenv("RAY_TMPDIR", fits)
+    folder = cluster._temporary_folder()
+    assert folder == f"{fits}/ray"
+    assert len(folder) + cluster._SESSION == cluster.SOCKET_PATH
+    monkeypatch.setenv("RAY_TMPDIR", f"{fits}x")
+    with pytest.raises(UserError, match=f"at most {longest} bytes"):
+        cluster._temporary_folder()
+
+
+TRACEBACK = """\
+\x1b[36mray::analyse()\x1b[39m (pid=6417, ip=192.0.2.2)
+
+The above exception was the direct cause of the following exception:
+
+\x1b[36mray::analyse()\x1b[39m (pid=6417, ip=192.0.2.2)
+  File "a.py", line 5, in f
+    g()
+    ^^^
+  File "b.py", line 6, in g
+factorlab.storage.files.DamagedFile: /a/b: torn
+and more of the message"""
+
+DEATH = """\
+The actor died unexpectedly before finishing this task.
+\tclass_name: Worker
+\tpid: 7169
+The actor is dead because its worker process has died."""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TRACEBACK, "factorlab.storage.files.DamagedFile: /a/b: torn"),
+        (DEATH, "The actor died unexpectedly before finishing this task."),
+        (ConnectionError("no answer\nfrom there"), "no answer"),
+        (RuntimeError(), "RuntimeError"),
+        (RuntimeError("  \n "), "RuntimeError"),
+    ],
+)
+def test_reason_is_the_line_that_counts(error, expected):
+    assert cluster.reason(error) == expected
+
+
+def test_reason_of_a_real_task(tmp_path):
+    script = """
+from sweeps.execution import cluster
+cluster.connect(None)
+import ray
+from ray.exceptions import RayError
+
+@ray.remote(max_retries=0)
+def fail(how):
+    if how == "die":
+        import os
+        os._exit(3)
+    raise ValueError(how)
+
+for how in ("told", "die"):
+    try:
+        ray.get(fail.remote(how))
+    except RayError as error:
+        print("reason:", cluster.reason(error))
+cluster.disconnect()
+"""
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    told, died = [line for line in ended.stdout.splitlines() if line.startswith("reason: ")]
+    assert told == "reason: ValueError: told"
+    assert died.startswith("reason: The worker died unexpectedly")
+
+
+def test_cores_of_a_container_are_those_of_its_quota(tmp_path, monkeypatch):
+    """A quota of one core trains one run at a time, whatever the machine has."""
+    monkeypatch.setattr("sweeps.execution.cluster.usable", lambda: 1)
+    monkeypatch.setattr("sweeps.planning.estimate.usable", lambda: 1)
+    assert estimate._slots(Resources(), 0) == 1
+    started = {}
+    monkeypatch.setattr(ray, "init", lambda **options: started.update(options))
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    cluster.connect(None)
+    assert started["num_cpus"] == 1

@@ -1,0 +1,193 @@
+"""Tracking URIs: what MLflow can never use is refused before anything trains."""
+
+import subprocess
+import sys
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from factorlab.errors import UserError
+from factorlab.storage.record import Record
+from sweeps.tracking.store.uri import (
+    check_tracking_uri,
+    own_database,
+    redact,
+    sqlite_file,
+    tracking_uri,
+    uri_of,
+)
+from sweeps.tracking.sync_thread import LONGEST_MESSAGE, sentence
+from tests.helpers.mlflow_runs import (
+    all_runs,
+    assert_same_points,
+    finish,
+    key_of,
+    mirror,
+    write_record,
+)
+from tests.helpers.processes import factorlab
+
+pytestmark = pytest.mark.usefixtures("no_server")
+
+EXPERIMENT = "name: mine\nbase: {data: {size: 6, spacing: 1.0}}\n"
+
+REFUSED = [
+    ("file:./store", "a folder of files"),
+    ("./store", "a folder of files"),
+    ("/tmp/store", "a folder of files"),
+    ("store", "a folder of files"),
+    ("htp://host", "unknown scheme 'htp'; did you mean 'http'?"),
+    ("s3://bucket/x", "unknown scheme 's3'"),
+    ("postgres://u@h/d", "unknown scheme 'postgres'; did you mean 'postgresql'?"),
+    ("localhost:5000", "it has no scheme; did you mean 'http://localhost:5000'?"),
+    ("127.0.0.1:5000", "it has no scheme; did you mean 'http://127.0.0.1:5000'?"),
+    ("http://", "it names no host"),
+    ("http:/127.0.0.1:9", "it names no host"),
+    ("http://host:many", "its port is no number"),
+    ("https://[bad", "not a URI"),
+    ("mysql+missing://u@h/d", "not the URI of a database"),
+    ("postgresql://u:p@h:port/d", "not the URI of a database"),
+    ("sqlite:x.db", "not the URI of a database"),
+    ("sqlite://x.db", "three slashes"),
+    ("sqlite://", "in memory"),
+    ("sqlite:///:memory:", "in memory"),
+]
+
+ALLOWED = [
+    "",
+    " ",
+    "http://127.0.0.1:9",
+    "HTTPS://user:word@host/path",
+    " http://host ",
+    "sqlite:///relative.db",
+    "sqlite:////proc/no/such.db",
+    "sqlite+pysqlite:////tmp/x.db?timeout=5",
+    "databricks",
+    "databricks://profile",
+]
+
+
+@pytest.mark.parametrize(("uri", "why"), REFUSED)
+def test_what_mlflow_can_never_use_is_refused(tmp_path, monkeypatch, uri, why):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(UserError) as told:
+        check_tracking_uri(tmp_path)
+    assert why in str(told.value)
+    assert "allowed: http://HOST:PORT" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("uri", ALLOWED)
+def test_what_may_answer_is_not_refused(tmp_path, monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    check_tracking_uri(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "driver", "package"),
+    [
+        ("postgresql", "psycopg", "psycopg[binary]"),
+        ("postgresql+psycopg2", "psycopg2", "psycopg2-binary"),
+        ("mysql", "MySQLdb", "mysqlclient"),
+        ("mysql+pymysql", "pymysql", "pymysql"),
+        ("mssql", "pyodbc", "pyodbc"),
+    ],
+)
+def test_a_database_without_its_driver_is_refused_with_what_to_install(
+    tmp_path, monkeypatch, scheme, driver, package
+):
+    monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:s3cret@host/db")
+    with pytest.raises(UserError) as told:
+        check_tracking_uri(tmp_path)
+    assert f"'pip install {package}' adds it" in str(told.value)
+    assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sweep", "mine.yaml"], ["reproduce"], ["sync"], ["analyse", "mine"], ["ui"]]
+)
+def test_every_command_that_needs_the_store_refuses_at_once(tmp_path, arguments):
+    (tmp_path / "mine.yaml").write_text(EXPERIMENT)
+    (tmp_path / "runs" / "sweeps").mkdir(parents=True)
+    ended = factorlab(*arguments, cwd=tmp_path, MLFLOW_TRACKING_URI="file:./mlruns")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("factorlab: MLFLOW_TRACKING_URI = file:./mlruns: a folder of files")
+    assert "mlflow migrate-filestore" in line
+    assert {path.name for path in tmp_path.rglob("*")} == {"mine.yaml", "runs", "sweeps"}
+
+
+def test_what_mlflow_says_at_length_keeps_its_remedy():
+    remedy = "set X=true to go on"
+    long = MlflowException("First line.\n" + "word " * LONGEST_MESSAGE + remedy)
+    said = sentence(long, "")
+    assert said.startswith("First line. word")
+    assert said.endswith(remedy)
+    assert len(said) < LONGEST_MESSAGE + 10
+    of_sql = "(sqlite3.OperationalError) database is locked\n[SQL: SELECT 1]\n(Background: ...)"
+    assert sentence(MlflowException(of_sql), "").endswith("database is locked")
+    assert sentence(TimeoutError(), "") == "TimeoutError"
+
+
+def test_a_file_store_that_mlflow_was_told_to_allow_is_filled(tmp_path):
+    code = (
+        "from pathlib import Path\n"
+        "from tests.helpers.mlflow_runs import *\nruns = Path('runs')\n"
+        "write_record(runs, 0, done=True); write_record(runs, 1)\n"
+        "print(mirror(runs, [0, 1]).sync(), mirror(runs, [0, 1]).sync(), len(all_runs(runs)))"
+    )
+    environment = {
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        "MLFLOW_TRACKING_URI": f"file:{tmp_path}/store",
+        "PYTHONPATH": ":".join(filter(None, sys.path)),
+    }
+    check = "from sweeps.tracking.store.uri import check_tracking_uri; check_tracking_uri(runs)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{check}"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["20", "0", "3"], done.stderr
+
+
+def test_the_folders_own_database_by_any_spelling(tmp_path, monkeypatch):
+    runs = tmp_path / "100% of?it"
+    own = runs / "mlflow.db"
+    assert own_database(uri_of(runs), runs) == own
+    assert sqlite_file(uri_of(runs)) == own
+    monkeypatch.chdir(tmp_path)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "runs")
+    for uri in ("sqlite:///runs/mlflow.db", f"sqlite:///{link}/mlflow.db?timeout=3"):
+        assert own_database(uri, tmp_path / "runs") == tmp_path / "runs" / "mlflow.db"
+    for uri in ("sqlite:///mlflow.db", "http://runs/mlflow.db", "sqlite://", "postgresql://h/d"):
+        assert own_database(uri, tmp_path / "runs") is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "secret"),
+    [
+        ("https://user:s3cret@host/path", "s3cret"),
+        ("https://token-of-mine@host", "token-of-mine"),
+        ("postgresql+psycopg://u:p/w%40rd@host:5432/db?sslmode=require", "p/w%40rd"),
+        ("mysql://host/db?user=u&password=s3cret", "s3cret"),
+        ("https://user:s3[cret@host", "s3[cret"),
+    ],
+)
+def test_secrets_are_taken_out_of_texts(uri, secret):
+    assert secret not in redact(f"cannot reach {uri}: {secret} was refused", uri)
+    assert "host" in redact(uri, uri)
+
+
+def test_a_blank_variable_is_none(runs, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "  ")
+    assert tracking_uri(runs) == uri_of(runs)
+    finish(write_record(runs, 0))
+    mirror(runs, [0]).sync()
+    assert assert_same_points(runs, [0]) == 10
+    assert len(all_runs(runs)) == 2
+    assert Record(runs, key_of(0)).state() == "done"

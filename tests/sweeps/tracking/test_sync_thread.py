@@ -1,0 +1,334 @@
+"""The MLflow side against real records and a real SQLite store: both sides are counted."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from factorlab.parsing import parse
+from factorlab.provenance import code_record
+from factorlab.storage.journal import Journal
+from factorlab.storage.record import Record
+from factorlab.trial import Trial
+from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial
+from tests.helpers.mlflow_runs import (
+    EXPERIMENT,
+    PARAMETERS,
+    SWEEP,
+    all_runs,
+    assert_same_points,
+    children,
+    client_of,
+    copy_store,
+    finish,
+    key_of,
+    mirror,
+    parents,
+    state_file,
+    write_record,
+)
+from tests.helpers.processes import wait_for
+
+pytestmark = pytest.mark.usefixtures("no_server")
+
+
+def test_every_point_is_there_once(runs):
+    for number in range(3):
+        write_record(runs, number, range(600 if number == 2 else 5))
+    following = mirror(runs, range(3))
+    sent = following.sync()
+    assert sent == assert_same_points(runs, range(3))
+    assert sent == 1220  # more than one call takes
+    assert following.sync() == 0
+    assert mirror(runs, range(3)).sync() == 0
+    assert assert_same_points(runs, range(3)) == sent
+
+
+def test_a_real_trial_with_its_artifacts(runs, tmp_path):
+    torch.set_num_threads(1)
+    settings = parse(
+        {
+            "data": {"size": 6, "subsample": 0.5},
+            "model": {"width": 4},
+            "device": "cpu",
+            "diffusion": {"timesteps": 10, "sampling_steps": 2},
+            "training": {"steps": 4, "batch_size": 4, "log_every": 2},
+            "evaluation": {"samples": 4, "loss_samples": 4, "keep": 4, "at": [0, 2]},
+        }
+    )
+    trial = Trial(settings, runs)
+    list(trial.run())
+    key = trial.identity.key
+    tracked_trial = TrackedTrial(key, "bump N=6", {"data.size": "6", "long": "x" * 7000})
+    settings = {"sweep": SWEEP, "experiment": EXPERIMENT, "profile": "smoke"}
+    following = MlflowSync(runs=runs, trials=[tracked_trial], **settings)
+    sent = following.sync()
+    assert sent == sum(len(point.metrics) for point in trial.record.points()[0])
+
+    run = children(runs)[key]
+    result = trial.record.result()
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time == int(result["finished"] * 1000)
+    assert run.info.start_time == int(trial.record.points()[0][0].time * 1000)
+    assert run.info.run_name == "bump N=6"
+    assert run.data.params == {"data.size": "6", "long": "x" * 6000}
+    assert run.data.tags["factorlab.device"] == result["device"]
+    (code,) = trial.record.code()
+    assert run.data.tags["factorlab.sources_sha256"] == code["sources_sha256"]
+    assert run.data.tags["factorlab.code_versions"] == "1"
+    for name, value in result["metrics"].items():
+        assert run.data.metrics[name] == value
+
+    client = client_of(runs)
+    root = {item.path for item in client.list_artifacts(run.info.run_id)}
+    samples = {item.path for item in client.list_artifacts(run.info.run_id, "samples")}
+    assert root == {"config.json", "result.json", "samples"}
+    assert samples == {f"samples/step-{step:010d}.png" for step in (0, 2, 4)}
+    local = client.download_artifacts(run.info.run_id, "config.json", str(tmp_path))
+    assert Path(local).read_bytes() == (trial.record.path / "config.json").read_bytes()
+    assert run.info.artifact_uri.startswith((runs / "artifacts").as_uri())
+
+
+def test_children_stand_under_one_parent_however_often_the_sweep_is_run(runs):
+    for number in range(2):
+        write_record(runs, number, done=True)
+    write_record(runs, 2)
+    for _ in range(3):
+        following = mirror(runs, range(4))
+        following.start()
+        following.stop()
+        assert following.problem is None
+    (parent,) = parents(runs)
+    assert parent.info.status == "KILLED"  # trials 2 and 3 are not done
+    assert parent.info.run_name == SWEEP
+    by_key = children(runs)
+    assert by_key.keys() == {key_of(n) for n in range(3)}  # trial 3 was never started
+    assert {run.data.tags["mlflow.parentRunId"] for run in by_key.values()} == {parent.info.run_id}
+    assert [by_key[key_of(n)].info.status for n in range(3)] == ["FINISHED", "FINISHED", "KILLED"]
+    assert mirror(runs, range(4), sweep="another").sync() > 0
+    assert len(parents(runs)) == 2
+
+
+def test_a_finished_sweep_says_so_and_stays_as_it_is(runs):
+    for number in range(2):
+        write_record(runs, number, done=True)
+    mirror(runs, range(2)).sync()
+    (before,) = parents(runs)
+    assert before.info.status == "FINISHED"
+    following = mirror(runs, range(2))
+    following.start()
+    following.stop()
+    (after,) = parents(runs)
+    assert (after.info.end_time, after.data.tags) == (before.info.end_time, before.data.tags)
+
+
+def test_tags_and_parameters(runs):
+    write_record(runs, 0, done=True)
+    mirror(runs, [0]).sync()
+    (parent,) = parents(runs)
+    code = code_record.revision()
+    for run in (parent, children(runs)[key_of(0)]):
+        assert run.data.tags["factorlab.sweep"] == SWEEP
+        assert run.data.tags["factorlab.experiment"] == EXPERIMENT
+        assert run.data.tags["factorlab.profile"] == "smoke"
+        assert run.data.tags["factorlab.state"] == "done"
+        assert {k: v for k, v in run.data.tags.items() if k in code_record.TAGS} == code.tags()
+    child = children(runs)[key_of(0)]
+    assert child.data.tags["factorlab.key"] == key_of(0)
+    assert child.data.params == PARAMETERS
+    if code.diff:
+        paths = [item.path for item in client_of(runs).list_artifacts(parent.info.run_id)]
+        assert paths == ["dirty.diff"]
+
+
+@pytest.mark.parametrize("damage", ["lost", "torn", "rolled back"])
+def test_points_are_not_repeated_when_the_state_is_behind(runs, damage):
+    record = write_record(runs, 0)
+    mirror(runs, [0]).sync()
+    older = state_file(record).read_bytes()
+    write_record(runs, 0, range(50, 90, 10))
+    mirror(runs, [0]).sync()
+    if damage == "lost":
+        state_file(record).unlink()
+    elif damage == "torn":
+        state_file(record).write_bytes(older[:40])
+    else:  # as after a kill between sending and writing the state
+        state_file(record).write_bytes(older)
+    write_record(runs, 0, range(90, 120, 10))
+    again = mirror(runs, [0])
+    assert again.sync() == 2 * 3
+    assert assert_same_points(runs, [0]) == 2 * 12
+
+
+def test_a_kill_after_sending_does_not_repeat_points(runs, monkeypatch):
+    write_record(runs, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "sweeps.tracking.run_state.write_json", lambda *_: (_ for _ in ()).throw(OSError("x"))
+        )
+        with pytest.raises(OSError, match="x"):
+            mirror(runs, [0]).sync()
+    mirror(runs, [0]).sync()
+    assert assert_same_points(runs, [0]) == 10
+    assert len(parents(runs)) == 1
+
+
+def test_a_journal_that_was_rewritten_is_sent_without_repeating_steps(runs):
+    record = write_record(runs, 0)
+    mirror(runs, [0]).sync()
+    record.journal.unlink()
+    journal = Journal(record.journal)
+    for step in range(0, 80, 10):
+        journal.append(step, {"loss": 0.123456, "accuracy": 1.0})
+    assert mirror(runs, [0]).sync() == 2 * 3
+
+
+def test_another_store_gets_everything(runs, tmp_path, empty_store, monkeypatch):
+    write_record(runs, 0, done=True)
+    first = mirror(runs, [0]).sync()
+    copy_store(empty_store, tmp_path / "other.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    assert mirror(runs, [0]).sync() == first
+    assert children(runs)[key_of(0)].info.status == "FINISHED"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert mirror(runs, [0]).sync() == 0
+    assert assert_same_points(runs, [0]) == first
+
+
+def test_growing_journals_are_followed(runs):
+    following = mirror(runs, range(3))
+    following.start()
+    for step in range(40):
+        for number in range(3):
+            write_record(runs, number, [step])
+        time.sleep(0.01)
+    wait_for(lambda: len(all_runs(runs)) == 4)
+    assert {run.info.status for run in all_runs(runs)} == {"RUNNING"}
+    assert following.sync() >= 0  # from another thread than the follower's
+    for number in range(2):
+        finish(Record(runs, key_of(number)))
+    following.stop()
+    assert following.problem is None
+    assert assert_same_points(runs, range(3)) == 3 * 40 * 2
+    by_key = children(runs)
+    assert [by_key[key_of(n)].info.status for n in range(3)] == ["FINISHED", "FINISHED", "KILLED"]
+    assert by_key[key_of(2)].data.tags["factorlab.state"] == "stopped"
+
+
+def test_a_resumed_trial_runs_again(runs):
+    record = write_record(runs, 0)
+    mirror(runs, [0]).sync()
+    assert children(runs)[key_of(0)].info.status == "KILLED"
+    with record.lease():
+        mirror(runs, [0]).sync()
+        assert children(runs)[key_of(0)].info.status == "RUNNING"
+        (parent,) = parents(runs)
+        assert parent.info.status == "RUNNING"
+    following = mirror(runs, [0])
+    following.start()
+    following.stop()
+    assert children(runs)[key_of(0)].info.status == "KILLED"
+    following = mirror(runs, [0])
+    following.start()
+    write_record(runs, 0, [60])
+    wait_for(lambda: children(runs)[key_of(0)].info.status == "RUNNING")
+    finish(record)
+    following.stop()
+    child = children(runs)[key_of(0)]
+    assert (child.info.status, child.info.end_time) == ("FINISHED", 1_700_000_000_250)
+
+
+def test_a_failure_is_shown_and_forgotten_by_another_try(runs):
+    record = write_record(runs, 0)
+    write_record(runs, 1, done=True)
+    record.write_failure("loss is nan at step 7", 7)
+    mirror(runs, [0, 1]).sync()
+    child = children(runs)[key_of(0)]
+    assert child.info.status == "FAILED"
+    assert child.data.tags["factorlab.failure"] == "loss is nan at step 7"
+    assert parents(runs)[0].info.status == "FAILED"
+    record.clear_failure()
+    finish(record)
+    mirror(runs, [0, 1]).sync()
+    child = children(runs)[key_of(0)]
+    assert child.info.status == "FINISHED"
+    assert "factorlab.failure" not in child.data.tags
+    assert parents(runs)[0].info.status == "FINISHED"
+
+
+def test_one_damaged_record_does_not_keep_the_others(runs):
+    record = write_record(runs, 0, done=True)
+    write_record(runs, 1, done=True)
+    (record.path / "result.json").write_text("{")
+    following = mirror(runs, [0, 1])
+    with pytest.raises(RuntimeError):
+        following.sync()
+    assert "result.json" in following.problem
+    assert children(runs)[key_of(1)].info.status == "FINISHED"
+    finish(record)
+    following.sync()
+    assert following.problem is None
+    assert assert_same_points(runs, [0, 1]) == 20
+
+
+def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeypatch):
+    write_record(runs, 0)
+    record = Record(runs, key_of(0))
+    record.analysis.mkdir()
+    measures = Journal(record.measures("layer4"))
+    measures.append(0, {"dimension": 1.0})
+    mirror(runs, [0]).sync()
+    measures.append(10, {"dimension": 2.0})
+    with monkeypatch.context() as patch:
+        away = OSError("away")
+        patch.setattr(
+            "sweeps.tracking.trial_runs.log_artifacts", lambda *_: (_ for _ in ()).throw(away)
+        )
+        with pytest.raises(OSError, match="away"):
+            mirror(runs, [0]).sync()
+    assert mirror(runs, [0]).sync() == 0
+    # Measured anew, in lines of other lengths.
+    record.measures("layer4").write_bytes(b"")
+    again = Journal(record.measures("layer4"))
+    monkeypatch.setattr(time, "time", lambda: 1.5)
+    for step in (0, 10, 20):
+        again.append(step, {"dimension": 1.0 + step})
+    assert mirror(runs, [0]).sync() == 1
+
+
+def test_figures_are_artifacts_of_the_parent(runs, tmp_path):
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "scaling.png").write_bytes(b"png")
+    following = mirror(runs, [])
+    following.log_figures(sorted(folder.iterdir()))
+    assert following.problem is None
+    (parent,) = parents(runs)
+    (item,) = client_of(runs).list_artifacts(parent.info.run_id, "figures")
+    assert item.path == "figures/scaling.png"
+
+
+def test_nothing_is_printed(runs, capfd):
+    write_record(runs, 0, done=True)
+    following = mirror(runs, [0])
+    following.start()
+    following.stop()
+    assert following.problem is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_one_mirror_at_a_time_follows_a_sweep(runs):
+    first, second = mirror(runs, [0]), mirror(runs, [0])
+    first.start()
+    try:
+        wait_for(lambda: len(parents(runs)) == 1)
+        engine = client_of(runs)._tracking_client.store.engine
+        connections = engine.pool
+        with pytest.raises(RuntimeError, match="another process keeps"):
+            second.sync()
+        assert engine.pool is connections  # a pool that is disposed of in use leaves one open
+    finally:
+        first.stop()
+    second.sync()
+    assert len(parents(runs)) == 1
