@@ -15,11 +15,11 @@ from rich.console import Console
 from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.provenance import code_record
 from sweeps.execution import cluster
-from sweeps.failures import Failure, failure, show
 from sweeps.planning import plan as planning
 from sweeps.planning.experiment import Experiment
-from sweeps.planning.figure_checks import check_figures
 from sweeps.planning.plan import Plan
+from sweeps.reporting.failures import Failure, failure, show
+from sweeps.reporting.figure_checks import check_figures
 from sweeps.sweep import How, run_sweep
 
 Failed = Mapping[str, list[Failure]]

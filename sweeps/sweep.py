@@ -9,40 +9,22 @@ from pathlib import Path
 from rich.console import Console
 
 from factorlab.errors import UserError
-from factorlab.parsing import flatten
 from factorlab.storage.files import check_writable
 from sweeps.execution import cluster
 from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.work_queue import Outcomes
-from sweeps.failures import Failure, caught
 from sweeps.planning import plan as planning
 from sweeps.planning.estimate import Estimate, begin, estimate
 from sweeps.planning.experiment import Experiment
-from sweeps.planning.figure_checks import check_figures
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
+from sweeps.reporting.failures import Failure, caught
+from sweeps.reporting.figure_checks import check_figures
 from sweeps.reporting.live_view import SweepDisplay
 from sweeps.reporting.reports import draw
 from sweeps.reporting.summary import conclude, show_plan
-from sweeps.tracking.sync_thread import START_DELAY, MlflowSync, TrackedTrial
-
-
-def mlflow_sync_of(plan: Plan) -> MlflowSync:
-    """Return what keeps MLflow in step with a sweep."""
-    return MlflowSync(
-        runs=plan.runs,
-        sweep=plan.sweep,
-        experiment=plan.experiment,
-        profile=plan.profile,
-        trials=[
-            TrackedTrial(
-                key=trial.key,
-                name=trial.name,
-                parameters={k: str(v) for k, v in flatten(trial.settings).items()},
-            )
-            for trial in plan.trials
-        ],
-    )
+from sweeps.tracking.plan_sync import mlflow_sync_of
+from sweeps.tracking.sync_thread import START_DELAY, MlflowSync
 
 
 def price_sweeps(

@@ -51,9 +51,9 @@ def figures(
     folder: Figures = DEFAULT_FIGURES,
 ) -> None:
     """Draw a sweep's figures from its records: PNG, PDF and the CSV behind each panel."""
-    from sweeps.failures import show  # noqa: PLC0415
     from sweeps.planning import plan  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
+    from sweeps.reporting.failures import show  # noqa: PLC0415
 
     found = plan.find(runs, name, profile)
     check_writable(folder)
@@ -69,8 +69,8 @@ def illustrate(
     folder: Figures = DEFAULT_FIGURES,
 ) -> None:
     """Draw the figures that need no trial: images, the network, percolation theory."""
-    from sweeps.failures import Failure, show  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
+    from sweeps.reporting.failures import Failure, show  # noqa: PLC0415
 
     failed: list[Failure] = []
     for path in reports.illustrate(names, folder, failed):

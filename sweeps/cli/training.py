@@ -64,9 +64,9 @@ def reproduce(
     figures: Figures = DEFAULT_FIGURES,
 ) -> None:
     """Sweep the project's experiments and write a page that compares them with the papers."""
-    from sweeps.failures import Failure, show  # noqa: PLC0415
     from sweeps.planning import experiment as experiments  # noqa: PLC0415
     from sweeps.reporting import replication_report  # noqa: PLC0415
+    from sweeps.reporting.failures import Failure, show  # noqa: PLC0415
     from sweeps.series import run_sweeps  # noqa: PLC0415
 
     known = replication_report.available()

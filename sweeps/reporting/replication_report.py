@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from factorlab.errors import UserError
 from factorlab.formatting import listed
 from factorlab.storage.files import DamagedFile, write_atomically
-from sweeps.failures import Failure, caught, failure
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, saved
 from sweeps.reporting import reports
+from sweeps.reporting.failures import Failure, caught, failure
 
 if TYPE_CHECKING:
     from analysis.findings import Claim, Outcome

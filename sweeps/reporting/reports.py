@@ -11,9 +11,9 @@ from factorlab.errors import UserError
 from factorlab.formatting import listed
 from factorlab.storage.files import check_writable
 from factorlab.storage.record import State
-from sweeps.failures import Failure, caught
 from sweeps.planning.estimate import seconds_left
 from sweeps.planning.plan import Plan
+from sweeps.reporting.failures import Failure, caught
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from factorlab.errors import UserError
 from sweeps.planning import plan
-from sweeps.sweep import mlflow_sync_of
 from sweeps.tracking import stored_runs
+from sweeps.tracking.plan_sync import mlflow_sync_of
 from sweeps.tracking.store import access
 from sweeps.tracking.store.uri import own_database, redact, tracking_uri
 from sweeps.tracking.sync_thread import MlflowSync, connect, sentence

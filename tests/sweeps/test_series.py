@@ -17,7 +17,7 @@ from sweeps import series, sweep
 from sweeps.cli import main
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
-from sweeps.planning.figure_checks import check_figures
+from sweeps.reporting.figure_checks import check_figures
 from tests.helpers.mlflow_runs import copy_store
 from tests.helpers.processes import FACTORLAB
 

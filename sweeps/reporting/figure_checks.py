@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from factorlab.errors import UserError, describe
-from sweeps.failures import failure
 from sweeps.planning.experiment import Experiment, FigureEntry
+from sweeps.reporting.failures import failure
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,26 @@
+"""What keeps MLflow in step with the sweep of a plan."""
+
+from __future__ import annotations
+
+from factorlab.parsing import flatten
+from sweeps.planning.plan import Plan
+from sweeps.tracking.run_logging import TrackedTrial
+from sweeps.tracking.sync_thread import MlflowSync
+
+
+def mlflow_sync_of(plan: Plan) -> MlflowSync:
+    """Return what keeps MLflow in step with a sweep."""
+    return MlflowSync(
+        runs=plan.runs,
+        sweep=plan.sweep,
+        experiment=plan.experiment,
+        profile=plan.profile,
+        trials=[
+            TrackedTrial(
+                key=trial.key,
+                name=trial.name,
+                parameters={k: str(v) for k, v in flatten(trial.settings).items()},
+            )
+            for trial in plan.trials
+        ],
+    )
