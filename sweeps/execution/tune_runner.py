@@ -22,7 +22,7 @@ from factorlab.provenance import sources
 from sweeps.execution import cluster
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.trainable import Worker
-from sweeps.execution.work_queue import Ended, Outcomes, Pack, Task, Work
+from sweeps.execution.work_queue import Ended, Outcomes, Pack, Task, WorkQueue
 from sweeps.planning.plan import Plan, PlannedTrial
 
 RESTARTS = 3
@@ -38,7 +38,7 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
 
     def __init__(
         self,
-        work: Any,  # noqa: ANN401 - an actor of `Work`
+        work: Any,  # noqa: ANN401 - an actor of `WorkQueue`
         listener: SweepListener,
         names: dict[str, str],
         outcomes: Outcomes,
@@ -124,7 +124,7 @@ def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
     name = f"factorlab-{uuid.uuid4()}"
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"name": name, "num_cpus": 0, "scheduling_strategy": here}
-    work = ray.remote(Work).options(**options).remote(packs, RESTARTS, sources.at_start())
+    work = ray.remote(WorkQueue).options(**options).remote(packs, RESTARTS, sources.at_start())
     return work, name
 
 

@@ -89,7 +89,7 @@ Pack = tuple[Task, ...]
 """Trials that a worker takes together."""
 
 
-class Work:
+class WorkQueue:
     """Hands out packs in their order, each until all its trials have ended or it is given up.
 
     Args:

@@ -165,7 +165,7 @@ def _inject(kind: str, driver: subprocess.Popen, rng: random.Random) -> None:
         targets = [process for process in everyone if process.name() == "raylet"]
         assert targets
     elif kind.startswith("queue"):
-        targets = [process for process in everyone if process.name() == "ray::Work"]
+        targets = [process for process in everyone if process.name() == "ray::WorkQueue"]
         assert targets
     elif kind.startswith("driver"):
         targets = [psutil.Process(driver.pid)]

@@ -17,7 +17,6 @@ from sweeps import series, sweep
 from sweeps.cli import main
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
-from sweeps.reporting.figure_checks import check_figures
 from tests.helpers.mlflow_runs import copy_store
 from tests.helpers.processes import FACTORLAB
 
@@ -314,12 +313,6 @@ def test_figures_of_any_file_are_checked_first(tmp_path, monkeypatch, figure, sa
     assert str(error.value).startswith("second.yaml: figures: ")
     assert said in str(error.value)
     assert not Path("runs").exists()
-
-
-def test_a_pair_is_no_axis_of_a_figure_of_round_bumps(tmp_path):
-    with pytest.raises(UserError, match=r"^scaling: data.sigma = \[1.0, 2.0\]: figure 'scaling'"):
-        check_figures(load("scaling", "smoke", {"data.sigma": [1.0, 2.0]}))
-    check_figures(load("scaling", "smoke", {"data.sigma": 2.0}))
 
 
 @pytest.mark.slow

@@ -1,179 +1,22 @@
-"""Scores, evaluation labels, and an evaluator tested with models whose answers are known."""
+"""The evaluator, with models whose answers are known."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from factorlab.data import lattice
-from factorlab.data.dataset import build, evaluation_labels
+from factorlab.data.dataset import build
 from factorlab.data.rendering import render, to_model
-from factorlab.errors import UserError
-from factorlab.evaluation.evaluator import Evaluator, score, within_a_pixel
-from factorlab.label_reader import LabelPredictions
+from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model.diffusion import Diffusion, cumulative_alphas
 from factorlab.model.unet import UNet
-from factorlab.parsing import parse
 from tests.helpers.rounding import EXACT, in_float64
+from tests.helpers.settings import evaluated_run as settings_of
 
 CPU = torch.device("cpu")
-
-
-# --- scores -----------------------------------------------------------------------------------
-
-coordinate = st.floats(1, 9) | st.just(math.nan)
-
-
-@st.composite
-def readings_and_labels(draw):
-    count = draw(st.integers(1, 12))
-    labels = draw(st.lists(st.tuples(coordinate, coordinate), min_size=count, max_size=count))
-    objects = draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
-    truth = st.floats(1, 9)
-    true = draw(st.lists(st.tuples(truth, truth), min_size=count, max_size=count))
-    return LabelPredictions(np.array(labels), np.array(objects)), np.array(true)
-
-
-@given(readings_and_labels(), st.sampled_from([None, 8, 9]))
-def test_scores_are_their_definitions_counted_one_by_one(drawn, period):
-    readings, labels = drawn
-    right_x = right_y = right = 0
-    failures = [0, 0, 0]
-    for (x, y), objects, (true_x, true_y) in zip(
-        readings.labels, readings.objects, labels, strict=True
-    ):
-        turns = (0,) if period is None else (-period, 0, period)
-        ok_x = any(abs(x - true_x + k) < 1 for k in turns)
-        ok_y = any(abs(y - true_y + k) < 1 for k in turns)
-        right_x, right_y, right = right_x + ok_x, right_y + ok_y, right + (ok_x and ok_y)
-        failures[objects] += not (ok_x and ok_y)
-    n = len(labels)
-    metrics = score(readings, labels, period)
-    assert metrics == pytest.approx(
-        {
-            "accuracy": right / n,
-            "accuracy_x": right_x / n,
-            "accuracy_y": right_y / n,
-            "share_none": failures[0] / n,
-            "share_misplaced": failures[1] / n,
-            "share_several": failures[2] / n,
-        }
-    )
-
-
-@given(readings_and_labels(), st.sampled_from([None, 8, 9]))
-def test_accuracy_and_failures_add_to_one(drawn, period):
-    metrics = score(*drawn, period)
-    shares = [value for name, value in metrics.items() if name.startswith("share_")]
-    assert len(shares) == 3
-    assert metrics["accuracy"] + sum(shares) == pytest.approx(1)
-    assert metrics["accuracy"] <= min(metrics["accuracy_x"], metrics["accuracy_y"])
-
-
-def test_a_coordinate_that_was_not_read_is_wrong_and_the_other_may_be_right():
-    readings = LabelPredictions(np.array([[math.nan, 3.0], [math.nan, math.nan]]), np.array([0, 0]))
-    right = within_a_pixel(readings, np.full((2, 2), 3.0), None)
-    assert right.tolist() == [[False, True], [False, False]]
-
-
-def test_exactly_one_pixel_off_is_wrong():
-    readings = LabelPredictions(np.array([[4.0, 3.75]]), np.array([1]))
-    assert within_a_pixel(readings, np.array([[3.0, 3.0]]), None).tolist() == [[False, True]]
-
-
-def test_distances_go_round_the_torus_only_where_there_is_one():
-    readings = LabelPredictions(np.array([[8.75, 1.25]]), np.array([1]))
-    labels = np.array([[1.0, 8.5]])
-    assert within_a_pixel(readings, labels, 8).tolist() == [[True, True]]
-    assert within_a_pixel(readings, labels, None).tolist() == [[False, False]]
-
-
-# --- evaluation labels ------------------------------------------------------------------------
-
-
-def settings_of(**groups):
-    defaults = {
-        "data": {"size": 6, "spacing": 0.5, "subsample": 0.5},
-        "model": {"width": 4, "encoding": 8},
-        "diffusion": {"sampling_steps": 3, "prediction": "v"},
-        "evaluation": {"samples": 30, "loss_samples": 20, "keep": 4},
-    }
-    return parse(
-        {k: defaults.get(k, {}) | groups.get(k, {}) for k in defaults}
-        | {k: v for k, v in groups.items() if k not in defaults}
-    )
-
-
-def chosen_labels(settings):
-    dataset = build(settings.data, settings.seed)
-    return evaluation_labels(settings, dataset).places, dataset.lattice
-
-
-@given(st.integers(6, 12), st.floats(0.3, 1.6), st.integers(1, 300), st.integers(0, 99))
-def test_interior_labels_are_a_draw_of_the_lattice_a_pixel_from_the_rim(size, d, samples, seed):
-    settings = settings_of(
-        seed=seed, data={"size": size, "spacing": d}, evaluation={"samples": samples}
-    )
-    chosen, labels = chosen_labels(settings)
-    interior = ((labels >= 2) & (labels <= size - 1)).all(axis=1)
-    assert len(chosen) == min(samples, interior.sum())
-    assert (np.diff(chosen) > 0).all()
-    assert interior[chosen].all()
-    np.testing.assert_array_equal(chosen, chosen_labels(settings)[0])
-
-
-def test_the_draw_of_labels_changes_with_the_seed_and_covers_the_interior():
-    draws = [chosen_labels(settings_of(seed=seed))[0] for seed in range(60)]
-    assert len({tuple(draw) for draw in draws}) > 50
-    assert len(set(np.concatenate(draws))) == 7**2  # 2 to 5 in halves
-
-
-@pytest.mark.parametrize(
-    ("data", "evaluation", "count"),
-    [
-        ({}, {"labels": "all"}, 11**2),
-        ({}, {"labels": "interior"}, 7**2),
-        ({"periodic": True}, {}, 12**2),
-    ],
-)
-def test_all_labels_of_a_frame_or_a_torus_may_be_tested(data, evaluation, count):
-    settings = settings_of(data=data, evaluation={"samples": 10**6} | evaluation)
-    assert len(chosen_labels(settings)[0]) == count
-
-
-@pytest.mark.parametrize("periodic", [False, True])
-def test_labels_from_anywhere_are_a_draw_by_the_seed(periodic):
-    runs = [
-        settings_of(
-            seed=seed,
-            data={"spacing": 2.0, "periodic": periodic},
-            evaluation={"labels": "uniform", "samples": 500},
-        )
-        for seed in (0, 0, 1)
-    ]
-    one, same, other = (evaluation_labels(run, build(run.data, run.seed)) for run in runs)
-    np.testing.assert_array_equal(one.labels, same.labels)
-    assert not np.isin(one.labels, other.labels).any()
-    low, high = (1, 7) if periodic else (2, 5)  # once around the circle, or off the rim
-    assert one.labels.shape == (500, 2)
-    assert low <= one.labels.min() < low + 0.1
-    assert high - 0.1 < one.labels.max() <= high
-    assert not one.seen.any()
-    evaluator = Evaluator(runs[0], build(runs[0].data, 0), Diffusion(runs[0].diffusion), CPU)
-    assert evaluator.ceiling["ceiling_unseen"] == evaluator.ceiling["ceiling"] > 0.95
-    assert "ceiling_seen" not in evaluator.ceiling
-
-
-def test_a_lattice_with_no_label_off_the_rim_is_refused():
-    with pytest.raises(UserError, match=r"evaluation.labels.*interior.*all"):
-        chosen_labels(settings_of(data={"spacing": 5.0}))
-
-
-# --- the evaluator ----------------------------------------------------------------------------
 
 
 class Knowing(nn.Module):

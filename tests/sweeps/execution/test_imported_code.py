@@ -12,7 +12,7 @@ import pytest
 from factorlab.provenance import sources
 from factorlab.provenance.sources import Sources, at_start
 from factorlab.storage.record import Record
-from sweeps.execution.work_queue import Task, Work
+from sweeps.execution.work_queue import Task, WorkQueue
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
 from tests.helpers.processes import FACTORLAB, trainer, wait_for
@@ -159,7 +159,7 @@ def test_sweep_says_which_runs_saw_the_code_change(tmp_path, project, no_server)
 
 
 def work(ours):
-    return Work([(Task("a", {}, "runs"),), (Task("b", {}, "runs"),)], restarts=0, sources=ours)
+    return WorkQueue([(Task("a", {}, "runs"),), (Task("b", {}, "runs"),)], restarts=0, sources=ours)
 
 
 def test_admit_takes_the_same_code_only_until_training_began():

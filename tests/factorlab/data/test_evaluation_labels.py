@@ -1,0 +1,81 @@
+"""Which labels a model is tested on."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factorlab.data.dataset import build, evaluation_label_count, evaluation_labels
+from factorlab.errors import UserError
+from factorlab.evaluation.evaluator import Evaluator
+from factorlab.model.diffusion import Diffusion
+from tests.helpers.settings import evaluated_run as settings_of
+
+CPU = torch.device("cpu")
+
+
+def chosen_labels(settings):
+    dataset = build(settings.data, settings.seed)
+    return evaluation_labels(settings, dataset).places, dataset.lattice
+
+
+@given(st.integers(6, 12), st.floats(0.3, 1.6), st.integers(1, 300), st.integers(0, 99))
+def test_interior_labels_are_a_draw_of_the_lattice_a_pixel_from_the_rim(size, d, samples, seed):
+    settings = settings_of(
+        seed=seed, data={"size": size, "spacing": d}, evaluation={"samples": samples}
+    )
+    chosen, labels = chosen_labels(settings)
+    assert evaluation_label_count(settings.data, settings.evaluation) == len(chosen)
+    interior = ((labels >= 2) & (labels <= size - 1)).all(axis=1)
+    assert len(chosen) == min(samples, interior.sum())
+    assert (np.diff(chosen) > 0).all()
+    assert interior[chosen].all()
+    np.testing.assert_array_equal(chosen, chosen_labels(settings)[0])
+
+
+def test_the_draw_of_labels_changes_with_the_seed_and_covers_the_interior():
+    draws = [chosen_labels(settings_of(seed=seed))[0] for seed in range(60)]
+    assert len({tuple(draw) for draw in draws}) > 50
+    assert len(set(np.concatenate(draws))) == 7**2  # 2 to 5 in halves
+
+
+@pytest.mark.parametrize(
+    ("data", "evaluation", "count"),
+    [
+        ({}, {"labels": "all"}, 11**2),
+        ({}, {"labels": "interior"}, 7**2),
+        ({"periodic": True}, {}, 12**2),
+    ],
+)
+def test_all_labels_of_a_frame_or_a_torus_may_be_tested(data, evaluation, count):
+    settings = settings_of(data=data, evaluation={"samples": 10**6} | evaluation)
+    assert len(chosen_labels(settings)[0]) == count
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_labels_from_anywhere_are_a_draw_by_the_seed(periodic):
+    runs = [
+        settings_of(
+            seed=seed,
+            data={"spacing": 2.0, "periodic": periodic},
+            evaluation={"labels": "uniform", "samples": 500},
+        )
+        for seed in (0, 0, 1)
+    ]
+    one, same, other = (evaluation_labels(run, build(run.data, run.seed)) for run in runs)
+    np.testing.assert_array_equal(one.labels, same.labels)
+    assert not np.isin(one.labels, other.labels).any()
+    low, high = (1, 7) if periodic else (2, 5)  # once around the circle, or off the rim
+    assert one.labels.shape == (500, 2)
+    assert low <= one.labels.min() < low + 0.1
+    assert high - 0.1 < one.labels.max() <= high
+    assert not one.seen.any()
+    evaluator = Evaluator(runs[0], build(runs[0].data, 0), Diffusion(runs[0].diffusion), CPU)
+    assert evaluator.ceiling["ceiling_unseen"] == evaluator.ceiling["ceiling"] > 0.95
+    assert "ceiling_seen" not in evaluator.ceiling
+
+
+def test_a_lattice_with_no_label_off_the_rim_is_refused():
+    with pytest.raises(UserError, match=r"evaluation.labels.*interior.*all"):
+        chosen_labels(settings_of(data={"spacing": 5.0}))

@@ -1,0 +1,138 @@
+"""The architecture: allowed imports, no circles, and a page of documentation that shows both."""
+
+import ast
+import re
+from collections import defaultdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("factorlab", "percolation", "analysis", "sweeps")
+ALLOWED = {
+    "factorlab": set(),
+    "percolation": set(),
+    "analysis": {"factorlab", "percolation"},
+    "sweeps": {"factorlab", "percolation", "analysis"},
+}
+PLOTTING = {"matplotlib", "pandas", "sklearn", "umap", "ripser", "persim"}
+FOREIGN = {
+    "factorlab": {"ray", "mlflow", *PLOTTING},
+    "percolation": {"torch", "ray", "mlflow", *PLOTTING},
+    "analysis": {"ray", "mlflow"},
+    "sweeps": set(),
+}
+LONGEST = 350
+LONG = {
+    "factorlab/model/attention_kernels.py": "numba keeps machine code by the date of one file",
+}
+MOST_FILES = 12
+FULL = {
+    "percolation": "one flat package of small modules, all public names in its __init__",
+    "tests/benchmarks": "one file per benchmark",
+}
+
+
+def modules(package):
+    """Modules of a package by dotted name."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+OURS = {name: path for package in PACKAGES for name, path in modules(package).items()}
+
+
+def imports(path):
+    """Modules that a file imports anywhere, deferred and for types alone included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module is not None
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in OURS else node.module for name in full}
+    return found
+
+
+IMPORTS = {name: imports(path) for name, path in OURS.items()}
+
+
+def folder_of(module, package):
+    """The folder of a package that a module lies in; None for those beside the folders."""
+    parts = module.split(".")
+    there = parts[0] == package and len(parts) > 1 and (ROOT / package / parts[1]).is_dir()
+    return parts[1] if there else None
+
+
+def diagrams():
+    """The arrows of each diagram of the page, by the heading above it."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    found = {}
+    for heading, body in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", page, re.S | re.M):
+        for diagram in re.findall(r"```mermaid\n(.*?)```", body, re.S):
+            found[heading] = set(re.findall(r"^\s+(\w+) --> (\w+)$", diagram, re.M))
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_what_it_may(package):
+    for name in modules(package):
+        roots = {module.partition(".")[0] for module in IMPORTS[name]}
+        assert roots & set(PACKAGES) <= ALLOWED[package] | {package}, name
+        assert not roots & FOREIGN[package], name
+
+
+def test_no_module_imports_itself_through_others():
+    graph = {name: {m for m in found if m in OURS and m != name} for name, found in IMPORTS.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
+
+
+@pytest.mark.parametrize("package", ["factorlab", "analysis", "sweeps"])
+def test_the_page_shows_how_the_folders_of_a_package_depend(package):
+    edges = set()
+    for name in modules(package):
+        own = folder_of(name, package)
+        others = {folder_of(module, package) for module in IMPORTS[name]}
+        edges |= {(own, other) for other in others if own and other and other != own}
+    assert diagrams()[f"Inside `{package}`"] == edges
+    graph = defaultdict(set)
+    for own, other in edges:
+        graph[own].add(other)
+    TopologicalSorter(graph).prepare()
+
+
+def test_the_page_shows_how_the_packages_depend():
+    edges = {
+        (package, root)
+        for package in PACKAGES
+        for name in modules(package)
+        for root in {module.partition(".")[0] for module in IMPORTS[name]}
+        if root in PACKAGES and root != package
+    }
+    assert diagrams()["Packages"] == edges
+
+
+def test_files_and_functions_that_the_page_names_exist():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:factorlab|analysis|sweeps|tests)/[\w/.]+)`", page):
+        assert (ROOT / path).exists(), path
+    for name, path in re.findall(r"`(\w+)` in `([\w/]+\.py)`", page):
+        assert re.search(rf"def {name}\b", (ROOT / path).read_text(encoding="utf-8")), name
+
+
+@pytest.mark.parametrize("top", [*PACKAGES, "tests"])
+def test_files_and_folders_are_short(top):
+    for path in (ROOT / top).rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert (lines > LONGEST) == (name in LONG), f"{name}: {lines} lines"
+    for folder in [ROOT / top, *(path for path in (ROOT / top).rglob("*") if path.is_dir())]:
+        name = folder.relative_to(ROOT).as_posix()
+        count = len(list(folder.glob("*.py")))
+        assert (count > MOST_FILES) == (name in FULL), f"{name}: {count} files"
