@@ -96,10 +96,20 @@ test-portable: $(READY)  ## run the numerical tests with an older processor's in
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(NUMERICAL)
 
 .PHONY: check
-check: $(READY)  ## lint and type-check
+check: $(READY)  ## lint, type-check, spelling, YAML
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/yamllint --strict .
+
+.PHONY: coverage
+coverage: $(READY)  ## run the whole suite and report line coverage
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered $(TESTS)
+
+.PHONY: release-check
+release-check: $(READY)  ## build the wheel, install it with the lowest dependencies, run a sweep
+	.ci/release-check
 
 .PHONY: chaos
 chaos: $(READY)  ## inject faults into running trials and compare what is left: SHARE= for fewer

@@ -14,7 +14,7 @@ from factorlab.evaluation.evaluator import Outcome
 TILE = 112
 """Side of a tile in pixels of the picture."""
 
-# Vermillion and blue of Okabe and Ito, told apart by the colour-blind; OpenCV's order is BGR.
+# Vermilion and blue of Okabe and Ito, told apart by the colour-blind; OpenCV's order is BGR.
 TRUE_COLOUR, READ_COLOUR = (0, 94, 213), (178, 114, 0)
 GAP = 6
 HEADER = 34

@@ -102,7 +102,10 @@ def finished_costs(state: SweepState) -> dict[Shape, RunCost]:
 
 def remaining_work(state: SweepState, trial: PlannedTrial) -> RunWork:
     """Return the work that a trial has left; one whose record is damaged starts again."""
-    points, _ = state.plan.record(trial).points()
+    try:
+        points, _ = state.plan.record(trial).points()
+    except OSError:  # the worker that takes the trial reports it
+        points = []
     begun = bool(points) and state.states[trial.key] != "damaged"
     return work_of(trial.run, points[-1].step if begun else 0)
 

@@ -73,7 +73,7 @@ def test_every_parameter_is_a_keyword_with_a_default(name):
 
 def test_an_unknown_figure_is_refused_with_those_there_are():
     with pytest.raises(
-        ValueError, match=r"^There is no 'overlpa' among the illustrations; there are .*overlap"
+        ValueError, match=r"^There is no 'overlpa' among the static figures; there are .*overlap"
     ):
         load("overlpa")
     with pytest.raises(ValueError, match="there are architecture, clusters, collapse, critical, "):

@@ -83,7 +83,7 @@ def test_a_trial_that_hangs_each_time_is_named_with_where_to_look(tmp_path):
     report.write_text("Timeout (0:00:10)!")
     console = Console(file=io.StringIO())
     outcomes = work_queue.Outcomes(errors={stuck.key: "The actor died unexpectedly"})
-    assert summary.conclude(made, outcomes, console) == 1
+    assert summary.conclude(made.state(), outcomes, console) == 1
     said = console.file.getvalue()
     assert f"{stuck.name}: no sign of life for 10 s, see {report}" in said
     assert "died unexpectedly" not in said

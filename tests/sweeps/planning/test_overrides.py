@@ -53,11 +53,22 @@ VALUES = st.recursive(
 TRICKY = st.text("ab.= []{}',\"\\:\n", max_size=12)
 
 
+class Quoting(yaml.SafeDumper):
+    """Quotes all texts: some, such as 0E0, are numbers in YAML 1.2 and not in 1.1."""
+
+
+Quoting.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'")
+)
+
+
 def written(value):
     """A value as JSON, or with YAML's other quotes."""
     if isinstance(value, str) and "\n" not in value:
         return st.sampled_from([json.dumps(value), "'" + value.replace("'", "''") + "'"])
-    dumped = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    dumped = yaml.dump(
+        value, Dumper=Quoting, default_flow_style=True, width=10**6, allow_unicode=True
+    )
     json_text = json.dumps(value, ensure_ascii=False).replace("Infinity", "1e999")
     return st.sampled_from([json_text, dumped.removesuffix("...\n").strip()])
 
