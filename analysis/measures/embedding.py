@@ -67,27 +67,6 @@ def embed(points: NDArray[np.floating] | Principal, dimensions: int = 3, seed: i
     return embedded
 
 
-def r_squared(
-    points: NDArray[np.floating],
-    labels: NDArray[np.floating],
-    seed: int = 0,
-    period: float | None = None,
-) -> RSquared:
-    """R-squared of two linear regressions from the 3-D UMAP embedding to the labels ([W] A.3).
-
-    Args:
-        points: Representations, (samples, features).
-        labels: Labels, (samples, 2).
-        seed: Of UMAP.
-        period: Of both labels, where they lie on circles.
-
-    Raises:
-        ValueError: Too few samples, shapes that do not match, or a number that is not finite.
-    """
-    check_labels(labels, len(points))
-    return fitted(embed(points, 3, seed), labels, period)
-
-
 def fitted(
     coordinates: NDArray[np.floating], labels: NDArray[np.floating], period: float | None = None
 ) -> RSquared:

@@ -35,7 +35,10 @@ class Principal:
 
     @property
     def dimension(self) -> float:
-        """The participation ratio of the points; see `participation_ratio`."""
+        """Effective dimension, the participation ratio (sum l)^2 / sum l^2 over the variances l.
+
+        One for a line, F for a ball in F dimensions ([F] Fig 2c).
+        """
         return float(1 / np.square(self.shares).sum())
 
 
@@ -76,22 +79,6 @@ def decompose(points: NDArray[np.floating] | Principal, least: int = 2) -> Princ
         return points
     check(points, least)
     return principal(points)
-
-
-def participation_ratio(points: NDArray[np.floating]) -> float:
-    """Effective dimension: (sum of l)^2 / sum of l^2 over the eigenvalues l of the covariance.
-
-    One for a line, F for a ball in F dimensions ([F] Fig 2c). The sums are traces, so that no
-    eigenvalue is computed.
-
-    Args:
-        points: Representations, (samples, features).
-
-    Raises:
-        ValueError: Fewer than two samples, all the same, or one that is not finite.
-    """
-    products, _ = _products(points)
-    return float(np.trace(products) ** 2 / np.square(products).sum())
 
 
 def _products(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], bool]:

@@ -126,22 +126,6 @@ def betti(found: Persistence) -> tuple[Betti, ...]:
     return tuple(numbers)
 
 
-def betti_numbers(points: NDArray[np.floating], max_dim: int = 2, seed: int = 0) -> tuple[int, ...]:
-    """Betti numbers from dimension 0 to `max_dim`, by the rule of `betti`.
-
-    Args:
-        points: Representations, (samples, features).
-        max_dim: Largest dimension of a hole, at most 2.
-        seed: Of the subsample.
-
-    Raises:
-        ValueError: As `persistence`, or another `max_dim`.
-    """
-    if not 0 <= max_dim <= 2:
-        raise ValueError(f"max_dim is {max_dim}; allowed: 0 to 2.")
-    return tuple(b.number for b in betti(persistence(points, max_dim=max_dim, seed=seed)))
-
-
 def distance(one: Persistence, other: Persistence, dimension: int) -> float:
     """Bottleneck distance of two diagrams of a dimension, in shares of each one's scale.
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
 from factorlab import heartbeat
-from factorlab.config import RunSettings
-from factorlab.data.dataset import Dataset
 from factorlab.model.cuda_graph import CudaGraph
-from factorlab.model.diffusion import Diffusion, denoising_loss
-from factorlab.training.step import TrainingState, TrainingStep
+from factorlab.model.diffusion import denoising_loss
+from factorlab.training.step import TrainingStep
 
 log = logging.getLogger(__name__)
 
@@ -119,20 +117,3 @@ class PackedTraining:
         for learner, gradient in zip(self.learners, joined, strict=True):
             learner.state.learn(gradient)
         return losses.detach()
-
-
-def train(
-    state: TrainingState,
-    settings: RunSettings,
-    dataset: Dataset,
-    diffusion: Diffusion,
-    device: torch.device,
-) -> Iterator[Tensor]:
-    """Train one network until the configured number of steps.
-
-    Yields:
-        The loss after every step, a scalar on the device; `state.step` counts the steps done.
-    """
-    ensemble = PackedTraining([TrainingStep(state, settings, dataset, diffusion, device)])
-    while state.step < settings.training.steps:
-        yield ensemble.step()[0]

@@ -32,10 +32,10 @@ from factorlab.data.dataset import Dataset, build
 from factorlab.evaluation.evaluator import Evaluator, within_a_pixel
 from factorlab.model.diffusion import Diffusion
 from factorlab.storage.files import write_atomically
-from factorlab.training.packed import train
 from factorlab.training.step import TrainingState
 from tests.benchmarks.report import HISTORY, Measurement, publish
 from tests.benchmarks.time_to_accuracy import CPU, settings_of
+from tests.helpers.training import train
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 STEPS = (3, 5, 8, 10, 15, 20, 25, 35, 50, 100)

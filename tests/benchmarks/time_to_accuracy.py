@@ -38,9 +38,9 @@ from factorlab.data.dataset import build
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model.diffusion import Diffusion
 from factorlab.parsing import parse
-from factorlab.training.packed import train
 from factorlab.training.step import TrainingState
 from tests.benchmarks.report import HISTORY, Measurement, publish
+from tests.helpers.training import train
 
 CPU = torch.device("cpu")
 GOAL = 0.9  # share of the reader's ceiling

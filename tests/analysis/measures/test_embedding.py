@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
-from analysis.measures.embedding import cross_validated, embed, fitted, r_squared
+from analysis.measures.embedding import cross_validated, embed, fitted
+from tests.helpers.measures import r_squared
 from tests.helpers.rounding import EXACT
 from tests.helpers.spaces import embed as embed_at_random
 

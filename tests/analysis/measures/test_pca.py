@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import ortho_group
 from sklearn.decomposition import PCA
 
-from analysis.measures.pca import participation_ratio, principal
+from analysis.measures.pca import principal
+from tests.helpers.measures import participation_ratio
 from tests.helpers.rounding import DOUBLE, EXACT, gamma
 
 shapes = st.tuples(st.integers(2, 12), st.integers(1, 12))
@@ -40,7 +41,8 @@ def test_components_are_those_of_scikit_learn(data, shape):
             )
     assert found.share(4) == pytest.approx(reference.explained_variance_ratio_[:4].sum())
     ratio = reference.explained_variance_
-    assert participation_ratio(points) == pytest.approx(ratio.sum() ** 2 / (ratio**2).sum())
+    assert found.dimension == pytest.approx(ratio.sum() ** 2 / (ratio**2).sum())
+    assert found.dimension == pytest.approx(participation_ratio(points))
 
 
 @given(data=st.data(), shape=shapes, scale=st.floats(1e-3, 1e3))
@@ -51,20 +53,20 @@ def test_the_dimension_is_the_same_turned_moved_and_scaled(data, shape, scale):
     # Numbers are rounded as large as they are, and their spread is what is left of them.
     size = (np.abs(points).max() + 3 / scale) / points.std(axis=0).max()
     bound = gamma(100 * size, DOUBLE)
-    assert participation_ratio(moved) == pytest.approx(participation_ratio(points), rel=bound)
+    assert principal(moved).dimension == pytest.approx(principal(points).dimension, rel=bound)
 
 
 def test_dimensions_in_closed_form():
     angle = 2 * np.pi * np.arange(64) / 64
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    assert participation_ratio(circle) == pytest.approx(2)
+    assert principal(circle).dimension == pytest.approx(2)
     x, y = (a.ravel() for a in np.meshgrid(angle[::4], angle[::4]))
     torus = np.stack([np.cos(x), np.sin(x), np.cos(y), np.sin(y)], axis=1)
-    assert participation_ratio(torus) == pytest.approx(4)
+    assert principal(torus).dimension == pytest.approx(4)
     assert principal(torus).share(4) == pytest.approx(1)
-    assert participation_ratio(np.outer(angle, [1.0, 2.0, 3.0])) == pytest.approx(1)
+    assert principal(np.outer(angle, [1.0, 2.0, 3.0])).dimension == pytest.approx(1)
     # Simplex: as many equal eigenvalues as there are samples, less one.
-    assert participation_ratio(np.eye(20)) == pytest.approx(19)
+    assert principal(np.eye(20)).dimension == pytest.approx(19)
 
 
 def test_a_mapped_array_of_half_precision_is_read_by_blocks(tmp_path):
@@ -87,6 +89,5 @@ def test_a_mapped_array_of_half_precision_is_read_by_blocks(tmp_path):
     ],
 )
 def test_what_has_no_components_is_refused_in_a_sentence(points, message):
-    for measure in (principal, participation_ratio):
-        with pytest.raises(ValueError, match=message):
-            measure(points)
+    with pytest.raises(ValueError, match=message):
+        principal(points)

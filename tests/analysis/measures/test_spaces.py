@@ -5,9 +5,10 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from analysis.measures.embedding import cross_validated, r_squared
-from analysis.measures.pca import participation_ratio
+from analysis.measures.embedding import cross_validated
+from analysis.measures.pca import principal
 from analysis.measures.topology import betti, persistence
+from tests.helpers.measures import r_squared
 from tests.helpers.spaces import SPACES, embed
 
 SAMPLES = 512
@@ -35,7 +36,7 @@ def test_the_holes_are_counted(name, seed):
 @pytest.mark.parametrize("name", SPACES)
 def test_dimension_and_regression_are_those_of_the_closed_form(name, seed):
     space, points, labels = noisy(name, seed)
-    assert participation_ratio(points) == pytest.approx(space.dimension, rel=0.1)
+    assert principal(points).dimension == pytest.approx(space.dimension, rel=0.1)
     found = cross_validated(points, labels, components=4, seed=seed, period=space.period)
     assert found == pytest.approx(space.r_squared, abs=0.08)
 

@@ -14,9 +14,10 @@ from factorlab.data.rendering import render, to_model
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import UNet
 from factorlab.parsing import parse
-from factorlab.training.packed import PackedTraining, train
+from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep
 from tests.helpers.rounding import EXACT, in_float64
+from tests.helpers.training import train
 
 CPU = torch.device("cpu")
 
