@@ -1,0 +1,1 @@
+"""Contracts: what every data family, measure, figure and MLflow store has to do."""
