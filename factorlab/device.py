@@ -11,10 +11,16 @@ from factorlab.errors import UserError
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of a setting; `auto` is CUDA where there is one, made deterministic.
+    """Return the device of a setting; `auto` is CUDA if available. CUDA is made deterministic.
+
+    Args:
+        name: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        The device.
 
     Raises:
-        UserError: CUDA is asked for where there is none.
+        UserError: The setting is `cuda` and this machine has no usable CUDA device.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device = 'cuda': this machine has no usable CUDA device; allowed: cpu")
@@ -26,8 +32,8 @@ def resolve_device(name: str) -> torch.device:
 
 
 def _make_deterministic() -> None:
-    """Let a GPU give the same bits every time, for a few per cent of its speed."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product
+    """Make a GPU compute the same bits every time, at a cost of a few per cent of its speed."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first matrix product
     torch.use_deterministic_algorithms(mode=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

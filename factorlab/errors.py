@@ -1,7 +1,7 @@
-"""User mistakes and refusals of the operating system, each reported in one sentence.
+"""User errors and operating-system errors, each reported in one sentence.
 
-The command line turns a `UserError`, and an `OSError` for which `user_message` has a sentence, into
-one line of text and exit status 2. Everything else is a bug of ours and keeps its traceback.
+The command line prints a `UserError`, or an `OSError` for which `user_message` returns a message,
+as one line and exits with status 2. Every other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 LONGEST_MESSAGE = 2000
-"""Characters of a sentence, in which a path or a key may be of any length."""
+"""Largest number of characters of a message. A path or a key in it may be of any length."""
 
 
 class UserError(ValueError):
-    """A mistake of the user's; the message is one sentence that says what is allowed.
+    """A user's mistake; the message is one sentence that says what is allowed.
 
-    It may quote what the user wrote: what is not printable there is escaped, so that it stays one
-    line and moves no cursor.
+    The message may quote user input. Unprintable characters are escaped, so that the message stays
+    on one line and cannot move the cursor.
     """
 
     def __init__(self, message: str) -> None:
@@ -41,7 +41,7 @@ def _escaped(character: str) -> str:
 
 
 def _known(*names: str) -> set[int]:
-    """Return the numbers of errors; not every system knows all."""
+    """Return the error numbers of the names that this system knows."""
     return {getattr(errno, name) for name in names if hasattr(errno, name)}
 
 
@@ -54,26 +54,26 @@ _NO_MEANS = _known("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EFBIG", "EBUSY", "E
 _NO_LOCK = _known("ENOSYS", "EOPNOTSUPP", "ENOLCK")
 _NO_DISK = _known("EIO", "ESTALE", "ENODEV", "ENXIO", "EUCLEAN", "EREMOTEIO", "ENOMEDIUM")
 _REFUSALS = _NO_ROOM | _NO_RIGHT | _NO_WAY | _NO_MEANS | _NO_LOCK | _NO_DISK
-"""What is no mistake of ours, as a missing file is."""
+"""System errors that are not bugs of ours. A missing file is a bug and is not included."""
 
 _AWAY = _known(
     *("ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
     *("ECONNREFUSED", "ECONNRESET", "ESHUTDOWN", "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED"),
 )
-"""What a file on another machine's disk can meet; without a file these are of a connection."""
+"""Errors of files on network disks. Without a file name they are connection errors."""
 
 _REMEDIES = {
-    errno.EDQUOT: "free some of your quota",
-    errno.EMFILE: "raise the limit of open files ('ulimit -n')",
+    errno.EDQUOT: "free some of your disk quota",
+    errno.EMFILE: "raise the limit on open files ('ulimit -n')",
     errno.ENFILE: "the system has too many files open",
-    errno.EFBIG: "raise the limit of a file's size ('ulimit -f')",
+    errno.EFBIG: "raise the limit on file size ('ulimit -f')",
     errno.ENOLCK: "the disk's lock service does not answer; use a runs folder on another disk",
 }
-"""What to do about an error whose own words do not say it."""
+"""Remedies for errors whose own message does not suggest one."""
 
 
 def user_message(error: Exception) -> str | None:
-    """Return in a line what user or system have to mend, None where it is our own mistake."""
+    """Return a one-line message for an error of the user or the system, None for a bug."""
     if isinstance(error, UserError):
         return str(error)
     if not isinstance(error, OSError) or error.errno is None:
@@ -86,28 +86,28 @@ def user_message(error: Exception) -> str | None:
 
 
 def disk_full(error: Exception) -> bool:
-    """Return whether a user_message is that of a full disk."""
+    """Return whether an error says that the disk or the disk quota is full."""
     return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
-class TrialFailed(RuntimeError):  # noqa: N818 - an outcome of a trial, as `optuna.TrialPruned`
-    """A trial ended without a result, for a reason that running it again would repeat."""
+class TrialFailed(RuntimeError):  # noqa: N818 - an outcome of a trial, like `optuna.TrialPruned`
+    """A trial ended without a result, for a reason that would recur if it ran again."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean X?"`` where a known word is close, else nothing."""
+    """Return ``"; did you mean 'X'?"`` if a known word is similar, else an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def describe(error: ValidationError, model: type[BaseModel], source: str, prefix: str = "") -> str:
-    """Return the first problem of a validation as one sentence.
+    """Return the most informative problem of a failed validation as one sentence.
 
     Args:
-        error: what pydantic raised.
-        model: the model that was validated, to list the keys it knows.
-        source: the file or option that the values came from.
-        prefix: dotted key of `model` inside `source`.
+        error: The error that pydantic raised.
+        model: The model that was validated; its keys are listed if a key is unknown.
+        source: The file or option that the values come from.
+        prefix: Dotted key of `model` inside `source`.
 
     Returns:
         ``"<source>: <key> = <value>: <what is allowed>"``.
@@ -132,18 +132,18 @@ def describe(error: ValidationError, model: type[BaseModel], source: str, prefix
 
 
 def _path(problem: ErrorDetails) -> list[str]:
-    """Return where a problem lies, without the names that a union gives its members."""
+    """Return the path of keys to a problem, without pydantic's names of union members."""
     parts = [str(part) for part in problem["loc"]]
-    unknown = parts[-1:] if problem["type"] == "extra_forbidden" else []  # may look like anything
+    unknown = parts[-1:] if problem["type"] == "extra_forbidden" else []  # a user's key: keep it
     groups = parts[: len(parts) - len(unknown)]
     return [p for p in groups if p != "constrained-float" and "[" not in p] + unknown
 
 
 def _foremost(error: ValidationError) -> ErrorDetails:
-    """Return the problem to tell of.
+    """Return the most informative problem.
 
-    An unknown key explains a missing one. Of a union's members the one that got furthest into
-    the value is the one that was meant.
+    An unknown key comes first, since it explains a missing one. Among the members of a union, the
+    intended one is the member whose error lies deepest in the value.
     """
     problems = error.errors()
     unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
@@ -155,7 +155,7 @@ def _foremost(error: ValidationError) -> ErrorDetails:
 
 
 def _keys_at(model: type[BaseModel], where: list[str]) -> list[str]:
-    """Return the field names of the model that the path `where` leads to."""
+    """Return the field names of the model at the path `where`."""
     current: Any = model
     for part in where:
         field = current.model_fields.get(part)

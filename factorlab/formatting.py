@@ -1,4 +1,4 @@
-"""Lists and values for people: cut where they are long, so that a message stays a line."""
+"""Lists and values in messages, shortened so that a message stays on one line."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 MOST_ITEMS = 24
-"""Items of a list that are written out."""
+"""Largest number of items of a list that are written out."""
 
 LONGEST, LONGEST_ITEM = 160, 60
-"""Characters of a value that are written out, alone and in a list."""
+"""Largest number of characters of a value that are written out, alone and in a list."""
 
-_AHEAD = 5  # items of a long list before its last
+_AHEAD = 5  # items of a long list shown before "..."
 
 
 def listed(items: Iterable[object], most: int = MOST_ITEMS) -> str:
-    """Return items joined by commas; of a long list the first, the last and their number.
+    """Return items joined by commas; for a long list the first ones, the last and their number.
 
     >>> listed(range(2000))
     '0, 1, 2, 3, 4, ..., 1999 (2000 in all)'
@@ -27,11 +27,11 @@ def listed(items: Iterable[object], most: int = MOST_ITEMS) -> str:
 
 
 def first_of(lines: Sequence[str], more: str = "") -> list[str]:
-    """Return the first of many lines, and how many there are besides.
+    """Return the first of many lines, and a line with the number of omitted ones.
 
     Args:
-        lines: Any number.
-        more: Where the others are to be found.
+        lines: Any number of lines.
+        more: Text after that number, such as where to find the other lines.
     """
     if len(lines) <= MOST_ITEMS:
         return list(lines)
@@ -39,7 +39,7 @@ def first_of(lines: Sequence[str], more: str = "") -> list[str]:
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
-    """Return a text of at most so many characters; of a longer one its two ends.
+    """Return a text of at most `most` characters, with the middle of a longer text cut out.
 
     >>> shortened("0123456789" * 100, most=20)
     '01234567 ... 3456789'
@@ -51,7 +51,7 @@ def shortened(text: str, most: int = LONGEST) -> str:
 
 
 def named(text: str, most: int) -> str:
-    """Return a name of at most so many characters, different for different texts.
+    """Return a name of at most `most` characters, different for different texts.
 
     >>> named("x" * 100, most=20)
     'xxxxxxxxxxx...09ecb6'
@@ -63,7 +63,7 @@ def named(text: str, most: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration for people: ``45 s``, ``12 min``, ``3.5 h``, ``2.1 days``, ``4 years``."""
+    """Return a readable duration: ``45 s``, ``12 min``, ``3.5 h``, ``2.1 days``, ``4 years``."""
     for unit, size, digits in (
         ("years", 365.25 * 86400, 1),
         ("days", 86400, 1),

@@ -1,7 +1,7 @@
-"""A sign of life: whoever watches over training is told that it goes on.
+"""Heartbeats of training: signals that it makes progress, for a watchdog.
 
-One beat a training step and a network call of sampling, which take seconds at most where an
-evaluation may take hours.
+A heartbeat is sent at every training step and at every network call of sampling. These take seconds
+at most, while an evaluation may take hours.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _listeners: list[Callable[[], None]] = []
 
 
 def beat() -> None:
-    """Tell all listeners."""
+    """Send a heartbeat to all listeners."""
     for listener in _listeners:
         listener()
 
 
 @contextmanager
 def heard(listener: Callable[[], None]) -> Iterator[None]:
-    """Let a function be called at every beat."""
+    """Call a function at every heartbeat inside the `with` block."""
     _listeners.append(listener)
     try:
         yield

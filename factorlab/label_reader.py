@@ -1,6 +1,6 @@
-"""Reading the label off an image: Algorithm 1 of [W], for bumps, stripes and periodic images.
+"""The label reader: Algorithm 1 of [W], for bumps, stripes and periodic images.
 
-Images are 8-bit, (N, N), white = 255; labels are (x, y) in pixels, 1 in the first pixel. A label
+Images are 8-bit, (N, N), white = 255. Labels are (x, y) in pixels, 1 in the first pixel. A label
 that cannot be read is NaN.
 """
 
@@ -17,31 +17,31 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 BLANK_CONTRAST = 51
-"""Range of grey values, of 255, below which an image shows nothing (our definition: a fifth)."""
+"""Range of grey values (of 255) below which an image is blank (our definition: a fifth)."""
 
 
 @dataclass(frozen=True)
 class LabelPredictions:
-    """What was read off a batch of images."""
+    """The labels read off a batch of images."""
 
     labels: Floats
-    """(B, 2), x and y in pixels, NaN where nothing could be read."""
+    """(B, 2), x and y in pixels, NaN if nothing could be read."""
 
     objects: NDArray[np.int64]
-    """(B,), shapes seen: 0 none, 1 as it should be, 2 several. For sums of stripes the two
-    directions are counted together: none if either is missing, several if either is."""
+    """(B,), number of shapes: 0 none, 1 as expected, 2 several. For sums of stripes the two
+    directions count together: none if either is missing, several if either is repeated."""
 
 
 class Reader(Protocol):
-    """Reads the label off one image."""
+    """A function that reads the label off one image."""
 
     def __call__(self, image: Image, *, periodic: bool) -> tuple[tuple[float, float], int]:
-        """Return the label (x, y), NaN where there is none, and the shapes seen: 0, 1, 2 = more.
+        """Return the label (x, y), NaN if there is none, and the number of shapes: 0, 1, 2 = more.
 
         Args:
             image: (N, N), uint8.
-            periodic: the image is a torus; it is rolled, by whole pixels, so that what it shows
-                lies in the middle, read, and rolled back (our extension).
+            periodic: Whether the image is a torus. It is then rolled by whole pixels to move its
+                content to the middle, read, and rolled back (our extension).
         """
         ...
 
@@ -49,10 +49,10 @@ class Reader(Protocol):
 def _contours(image: Image) -> list[tuple[float, float]]:
     """Return the centre (x, y) of every dark shape (Algorithm 1, lines 2, 3 and 8 to 10).
 
-    Line 7, the largest contour, has no choice to make: lines 4 to 6 leave exactly one.
+    Line 7, the choice of the largest contour, is not needed: lines 4 to 6 leave exactly one.
 
-    A bounding box from pixel index x with w pixels is centred at index x + (w - 1) / 2, which is
-    the coordinate x + (w + 1) / 2 where the first pixel is 1.
+    A bounding box of w pixels that starts at pixel index x has its centre at index x + (w - 1) / 2.
+    In coordinates, where the first pixel is 1, that is x + (w + 1) / 2.
     """
     _, mask = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -84,9 +84,10 @@ def _algorithm_1(image: Image) -> tuple[tuple[float, float], int]:
 
 
 def _towards_middle(profile: Floats) -> int:
-    """Return the roll that brings the darkness of a circular profile to the middle.
+    """Return the roll that moves the dark part of a circular profile to the middle.
 
-    The circular mean of the darkness, rounded to a pixel so that rolling moves no grey value.
+    The position is the circular mean of the darkness, rounded to a pixel so that rolling keeps all
+    grey values.
     """
     n = len(profile)
     phase = np.angle((profile * np.exp(2j * np.pi * np.arange(n) / n)).sum())
@@ -94,7 +95,7 @@ def _towards_middle(profile: Floats) -> int:
 
 
 def read_shape(image: Image, *, periodic: bool) -> tuple[tuple[float, float], int]:
-    """Read an image that shows one shape where its label is, by Algorithm 1; see `Reader`."""
+    """Read an image with one shape at its label, by Algorithm 1; see `Reader`."""
     if not periodic:
         return _algorithm_1(image)
     dark = 255.0 - image
@@ -108,15 +109,15 @@ def read_shape(image: Image, *, periodic: bool) -> tuple[tuple[float, float], in
 def read_stripes(image: Image, *, periodic: bool) -> tuple[tuple[float, float], int]:
     """Read a sum of stripes (our extension of Algorithm 1); see `Reader`.
 
-    Each coordinate is read, by the same algorithm, from its own stripe: x from the means of the
-    columns, y from the means of the rows, each as an image one pixel high. The means are spread
-    over the full range of grey first, since a mean halves the contrast.
+    Each coordinate is read from its own stripe by the same algorithm: x from the means of the
+    columns, y from the means of the rows, each as an image one pixel high. The means are first
+    stretched to the full range of grey values, because averaging halves the contrast.
     """
     label, objects = [], []
     for axis in (0, 1):
         means = image.mean(axis=axis)
         contrast = means.max() - means.min()
-        # Half of a stripe's own contrast is left in the mean, hence half of the threshold.
+        # The mean keeps half of a stripe's contrast, hence half of the threshold.
         if contrast < BLANK_CONTRAST / 2:
             return (np.nan, np.nan), 0
         stretched = np.round((means - means.min()) / contrast * 255).astype(np.uint8)[None]
@@ -132,8 +133,11 @@ def read(images: Image, reader: Reader, *, periodic: bool = False) -> LabelPredi
 
     Args:
         images: (B, N, N), uint8.
-        reader: of what the images show.
-        periodic: whether the images are tori.
+        reader: Label reader of the data family.
+        periodic: Whether the images are tori.
+
+    Returns:
+        The B labels and numbers of shapes.
     """
     results = [reader(image, periodic=periodic) for image in images]
     return LabelPredictions(

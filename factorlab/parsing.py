@@ -1,4 +1,4 @@
-"""Run settings from nested plain values, and back."""
+"""Convert nested plain values to run settings and back."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from factorlab.errors import UserError, describe
 
 
 def parse(values: dict[str, Any], source: str = "settings") -> RunSettings:
-    """Return the run that nested values describe.
+    """Return the run settings that nested values describe.
 
     Args:
-        values: nested settings, as read from YAML or JSON; what is missing takes its default.
-        source: what to name in a complaint: a file or an option.
+        values: Nested settings, as read from YAML or JSON. Missing settings take their defaults.
+        source: File or option to name in error messages.
+
+    Returns:
+        The validated settings.
 
     Raises:
-        UserError: an unknown key, a wrong type or a value that is not allowed.
+        UserError: A key is unknown, or a value has the wrong type or is not allowed.
     """
     try:
-        # Through JSON, so that strict mode takes a list for a pair but no string for a number.
+        # Through JSON: strict mode then accepts a list as a pair, but no string as a number.
         return RunSettings.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise UserError(describe(error, RunSettings, source)) from None

@@ -1,4 +1,4 @@
-"""A configuration with its data set, its key and its record: what training starts from."""
+"""A configuration with its data set, its key and its record: the starting point of training."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from factorlab.storage.record import Identity, Record, identify
 
 
 class PreparedTrial:
-    """A trial before it trains.
+    """A trial before training.
 
     Args:
-        settings: of the run.
-        runs: folder of all records.
+        settings: Settings of the run.
+        runs: Folder of all records.
 
     Raises:
-        UserError: nothing is left to train on, or no label to test.
+        UserError: No label remains for training or for evaluation.
     """
 
     def __init__(self, settings: RunSettings, runs: Path) -> None:

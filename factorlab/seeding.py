@@ -1,7 +1,7 @@
-"""Every random number of a run, from one seed, in streams that do not touch each other.
+"""All random numbers of a run, derived from one seed in independent streams.
 
-A stream is named by what it is for. Adding a draw to one stream leaves all others as they were,
-which is what lets evaluation change without changing the weights.
+Each stream has one purpose. An additional draw from one stream does not change the others, so a
+change in evaluation cannot change the weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Stream(IntEnum):
-    """What a random stream is for; the numbers enter the results and never change."""
+    """Purpose of a random stream. The numbers affect results and must never change."""
 
     SUBSAMPLE = 0
     WEIGHTS = 1
@@ -33,12 +33,12 @@ def sequence(seed: int, stream: Stream, *index: int) -> np.random.SeedSequence:
 
 
 def integer(seed: int, stream: Stream, *index: int) -> int:
-    """Return a 63-bit seed for a generator of torch."""
+    """Return a 63-bit seed for a torch generator."""
     return int(sequence(seed, stream, *index).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def generator(seed: int, stream: Stream, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a fresh torch generator of one stream."""
-    import torch  # noqa: PLC0415 - seconds that planning a sweep does without
+    """Return a new torch generator of one stream."""
+    import torch  # noqa: PLC0415 - takes seconds, and planning a sweep does not need it
 
     return torch.Generator(device=device).manual_seed(integer(seed, stream))

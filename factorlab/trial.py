@@ -1,4 +1,4 @@
-"""Trials from their configurations to their records, alone or together, resumable at every step."""
+"""Training of trials from configuration to record, alone or together, resumable at every step."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ class Trial(PreparedTrial):
     """A trial that can be trained alone."""
 
     def run(self) -> Generator[ProgressEvent, None, None]:
-        """Train from wherever the record stands to the result, yielding after every step.
+        """Train from the current state of the record to the result; yield after every step.
 
-        Closing the iterator between steps saves a checkpoint first. Whatever the interruptions,
-        on a CPU the record ends with the same bits on the same machine and number of threads.
+        Closing the generator between steps saves a checkpoint first. On a CPU, an interrupted trial
+        produces results bit-identical to an uninterrupted one on the same machine with the same
+        number of threads.
 
         Raises:
-            Busy: another process trains this trial.
-            TrialFailed: the loss is not finite, now or when it was last trained; the record says
-                at which step (`Record.clear_failure` lets it try again).
-            OSError: the record cannot be written.
-            UserError: the device is not there.
+            Busy: Another process trains this trial.
+            TrialFailed: The loss is not finite, now or in an earlier attempt. The record names the
+                step; `Record.clear_failure` allows another attempt.
+            OSError: The record cannot be written.
+            UserError: The device is not available.
         """
         with closing(run_together([self])) as events:
             for event in events:
@@ -49,30 +50,31 @@ class Trial(PreparedTrial):
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial needs no more training, or cannot have it here."""
+    """The end of a trial in this process: complete, failed, or locked by another process."""
 
     trial: PreparedTrial
     error: TrialFailed | Busy | None = None
-    """Why it has no result: it failed, or another process trains it."""
+    """Why there is no result: the trial failed, or another process is training it."""
 
 
 def run_together(trials: Sequence[PreparedTrial]) -> Generator[ProgressEvent | Ended, None, None]:
-    """Train trials of one shape as one batched program, each into its own record.
+    """Train trials of one shape together, each into its own record.
 
-    Each has its own seeds, data, journal, checkpoints and result; the numbers are those of
-    training alone but for rounding (one trial alone is trained as it always is). One that ends,
-    fails, or is held by another process leaves the others to go on.
+    Each trial has its own seeds, data, journal, checkpoints and result. The numbers are those of
+    training alone, up to rounding; a single trial takes ordinary training steps. If a trial ends,
+    fails, or is held by another process, the others continue.
 
     Yields:
-        In turn: how far each trial is after every step, and each one's end.
+        The progress of each trial after every step, and the end of each trial.
 
     Raises:
-        ValueError: the trials differ in shape (`RunSettings.shape`).
-        Exception: what stopped one of them, such as a full disk; the others are saved first.
-        UserError: the device is not there.
+        ValueError: The trials differ in shape (`RunSettings.shape`).
+        Exception: The error that stopped one of them, such as a full disk; the others are saved
+            first.
+        UserError: The device is not available.
     """
     if len({trial.settings.shape for trial in trials}) > 1:
-        raise ValueError("trials that train together have one size, model and batch size")
+        raise ValueError("packed trials must share size, model, batch size, precision and device")
     device = resolve_device(trials[0].settings.device)
     sessions: list[TrialRunner] = []
     leases: dict[PreparedTrial, ExitStack] = {}
@@ -100,17 +102,20 @@ def run_together(trials: Sequence[PreparedTrial]) -> Generator[ProgressEvent | E
                     yield event
     finally:
         sessions.clear()
-        gc.collect()  # a reused worker hands the memory of these trials back
+        gc.collect()  # free the memory of these trials in a worker that is reused
         if device.type == "cuda":
             torch.cuda.empty_cache()
 
 
 def _over(trial: PreparedTrial) -> Ended | None:
-    """Return how a trial ended that another process trained since it was planned."""
+    """Return the end of a trial that has a result or a failure already, else None.
+
+    Another process may have trained it since it was planned. A damaged result is deleted.
+    """
     try:
         done = trial.record.result() is not None
     except DamagedFile as error:
-        log.warning("%s; the trial is trained again", error)
+        log.warning("%s; training the trial again", error)
         trial.record.clear_result()
         done = False
     if done:
@@ -121,7 +126,7 @@ def _over(trial: PreparedTrial) -> Ended | None:
 
 
 def _advance(sessions: list[TrialRunner]) -> Generator[ProgressEvent | Ended, None, None]:
-    """Train sessions to their ends; a break saves a checkpoint of each that has not ended."""
+    """Train until every trial has ended; closing the generator saves a checkpoint of the others."""
     try:
         yield from _each(sessions, TrialRunner.begin)
         while sessions:
@@ -133,7 +138,7 @@ def _advance(sessions: list[TrialRunner]) -> Generator[ProgressEvent | Ended, No
                 start = time.perf_counter()
                 losses = ensemble.step()
                 if losses.is_cuda and any(session.line_due for session in sessions):
-                    torch.cuda.synchronize()  # what a line waits for is time of its steps
+                    torch.cuda.synchronize()  # count the wait for the device as training time
                 seconds = (time.perf_counter() - start) / count
                 for session, loss in zip(sessions, losses, strict=True):
                     session.learned(loss, seconds)
@@ -144,7 +149,7 @@ def _advance(sessions: list[TrialRunner]) -> Generator[ProgressEvent | Ended, No
 
 
 def _save(sessions: Sequence[TrialRunner]) -> None:
-    """Write a checkpoint of each, also when another's cannot be written."""
+    """Write a checkpoint of each trial, even if that of another cannot be written."""
     with ExitStack() as saves:
         for session in sessions:
             saves.callback(session.save)
@@ -153,10 +158,11 @@ def _save(sessions: Sequence[TrialRunner]) -> None:
 def _each(
     sessions: list[TrialRunner], act: Callable[[TrialRunner], ProgressEvent | None]
 ) -> Iterator[ProgressEvent | Ended]:
-    """Let each session act, drop those that are over, and yield what came of it.
+    """Apply a function to each runner, drop those that have ended, and yield the events.
 
     Raises:
-        Exception: what stopped one, such as a full disk; the others acted and were saved.
+        Exception: The error that stopped one, such as a full disk; the others have acted and been
+            saved.
     """
     events: list[ProgressEvent | Ended] = []
     problem: Exception | None = None
@@ -166,7 +172,7 @@ def _each(
         except Exception as error:
             session.over, problem = True, problem or error
     sessions[:] = [session for session in sessions if not session.over]
-    # Only when all have acted may the caller break off: a checkpoint is of the time between steps.
+    # Yield only after all have acted: the caller may stop here, and checkpoints lie between steps.
     yield from events
     if problem is not None:
         _save(sessions)
@@ -176,10 +182,10 @@ def _each(
 def _act(
     session: TrialRunner, act: Callable[[TrialRunner], ProgressEvent | None]
 ) -> Iterator[ProgressEvent | Ended]:
-    """Let a session act and yield what came of it.
+    """Apply a function to a runner and yield the events.
 
-    A first failure is looked at again from the last checkpoint: the same bits fail again, unless
-    the hardware erred. A second one goes into the record.
+    After a first failure the trial goes back to its last checkpoint. The same bits fail again
+    unless the hardware was at fault. A second failure is written to the record.
     """
     try:
         progress = act(session)

@@ -1,4 +1,4 @@
-"""What is due between the steps of a trial: its journal, evaluations, checkpoints and result."""
+"""The run loop of a trial: journal, evaluations, checkpoints and result between training steps."""
 
 from __future__ import annotations
 
@@ -34,30 +34,31 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ProgressEvent:
-    """How far a trial is, after a step."""
+    """The progress of a trial after a step."""
 
     trial: PreparedTrial
     step: int
     """Optimizer steps done."""
 
     steps: int
-    """Optimizer steps in all."""
+    """Total number of optimizer steps."""
 
     accuracy: float | None
-    """Of the last evaluation, in [0, 1]; None before the first."""
+    """Accuracy of the last evaluation, in [0, 1]; None before the first."""
 
 
 class TrialRunner:
-    """A trial in memory: what is due between its steps, from its record and into it.
+    """A trial in memory: everything that is due between its training steps.
 
-    The steps themselves are its learner's, which several sessions may take together.
+    It starts from the record and writes to it. The training steps themselves are those of its
+    `learner`, which several runners may take together.
     """
 
     def __init__(self, trial: PreparedTrial, device: torch.device) -> None:
         self.trial, self.over = trial, False
-        self.went_back = False  # a recording of its steps does not fit any more
-        self.repeated: int | None = None  # the step at which a loss was not finite, and then was
-        self.together = 1  # the most trials, this one included, that ever took a step together
+        self.went_back = False  # whether CUDA graphs of its steps are outdated
+        self.repeated: int | None = None  # the step of a failure after which the trial went back
+        self.together = 1  # largest number of trials, including this one, that trained together
         self.seconds = {"setup": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
         with self._timed("setup"):
             self.settings, self.record, self.device = trial.settings, trial.record, device
@@ -81,12 +82,12 @@ class TrialRunner:
         self.seconds[phase] += time.perf_counter() - start
 
     def _resume(self) -> None:
-        """Continue from the newest whole checkpoint, if there is one."""
+        """Resume from the newest usable checkpoint, if there is one."""
         folder, device = self.record.checkpoints, self.device.type
         saved = checkpoint.newest(folder, self.journal.length, device)
         known = saved["journal_offset"] if saved is not None else 0
         if self.journal.length > known and checkpoint.elsewhere(folder, device):
-            self.journal.cut(known)  # another device's numbers are not this one's
+            self.journal.cut(known)  # drop numbers computed on another type of device
         if saved is not None:
             self.state.load_state_dict(saved["state"])
             self.losses = [loss.to(self.device) for loss in saved["losses"]]
@@ -97,10 +98,10 @@ class TrialRunner:
             self.repeated = saved["repeated"]
 
     def repeat(self) -> bool:
-        """Go back to the newest checkpoint, or to the start, to see whether a failure stays.
+        """Go back to the newest checkpoint, or to the start, to see whether a failure recurs.
 
         Returns:
-            False where that was done before: what fails twice will fail again.
+            False if the trial went back before or is at step 0; the failure is then final.
         """
         if self.repeated is not None or self.state.step == 0:
             return False
@@ -113,13 +114,16 @@ class TrialRunner:
         return True
 
     def save(self) -> None:
-        """Write a checkpoint of this moment, between two steps, unless a number is not finite.
+        """Write a checkpoint between two steps, unless a weight or loss is not finite.
 
-        Who goes on from the checkpoint before finds out whether it stays so.
+        Resuming from the checkpoint before it then shows whether the failure recurs.
         """
         numbers = torch.cat([self.state.weights, *(loss.reshape(1) for loss in self.losses)])
         if not bool(numbers.isfinite().all()):
-            log.warning("not finite after step %d: no checkpoint is written", self.state.step)
+            log.warning(
+                "weights or losses are not finite at step %d: no checkpoint written",
+                self.state.step,
+            )
             return
         with self._timed("save"):
             saved = {
@@ -146,17 +150,17 @@ class TrialRunner:
         return self.state.step % self.settings.training.log_every == 0 or self._evaluation_due()
 
     def begin(self) -> ProgressEvent | None:
-        """Do what is due before the next step; None, since there is no step to report."""
+        """Evaluate the untrained model if that is due. Return None: there is no step to report."""
         if self.state.step == 0 and self._evaluation_due():
             self.journal.append(0, self._evaluate())
         return None
 
     def learned(self, loss: Tensor, seconds: float) -> None:
-        """Take note of a step that the learner took.
+        """Record that a training step was taken.
 
         Args:
-            loss: a scalar on the device.
-            seconds: that the step took, this trial's share where several trained together.
+            loss: Loss of the step, a scalar on the device.
+            seconds: Duration of the step; this trial's share if several trained together.
         """
         self.losses.append(loss)
         self.seconds["train"] += seconds
@@ -165,7 +169,7 @@ class TrialRunner:
         """Do what is due after a step: journal, evaluation, checkpoint, result.
 
         Raises:
-            TrialFailed: a loss or a metric is not finite.
+            TrialFailed: A loss or a metric is not finite.
         """
         training, step = self.settings.training, self.state.step
         if self.line_due:
@@ -183,9 +187,9 @@ class TrialRunner:
         """Return the mean loss since the last line, and the last step's learning rate.
 
         Raises:
-            TrialFailed: a loss is not finite.
+            TrialFailed: A loss is not finite.
         """
-        losses = torch.stack(self.losses).tolist()  # waits for the device, once a line
+        losses = torch.stack(self.losses).tolist()  # waits for the device once per line
         self.losses = []
         for i, loss in enumerate(losses):
             if not math.isfinite(loss):
@@ -195,7 +199,11 @@ class TrialRunner:
         return {"loss": float(np.mean(losses)), "learning_rate": rate}
 
     def _evaluate(self) -> Metrics:
-        """Evaluate, or return the numbers of this step that an earlier attempt wrote."""
+        """Evaluate, or return the metrics that an earlier attempt wrote for this step.
+
+        Raises:
+            TrialFailed: A metric is not finite.
+        """
         before = self.journal.at(self.state.step)
         if before is not None and "accuracy" in before.metrics:
             self.accuracy = before.metrics["accuracy"]
@@ -217,7 +225,7 @@ class TrialRunner:
         return outcome.metrics
 
     def _finish(self) -> None:
-        """Write the final weights, then the result, then drop the checkpoints."""
+        """Write the final weights, then the result, then delete the checkpoints."""
         last = self.journal.at(self.settings.training.steps)
         assert last is not None
         assert "accuracy" in last.metrics
@@ -225,7 +233,7 @@ class TrialRunner:
             weights = {k: v.contiguous() for k, v in self.state.evaluated.state_dict().items()}
             content = safetensors.torch.save(weights)
             write_atomically(self.record.weights, content)
-        self.journal.repair()  # the result names it by its checksum
+        self.journal.repair()  # the result contains its checksum
         self.record.write_result(
             {
                 "metrics": last.metrics,

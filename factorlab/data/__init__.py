@@ -1,1 +1,1 @@
-"""Data sets: label lattices, what is trained on, and images from labels."""
+"""Data sets: label lattices, training labels, and images rendered from labels."""

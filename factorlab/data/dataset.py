@@ -1,4 +1,4 @@
-"""A data set is its labels: images are drawn from them a batch at a time, never all at once."""
+"""Data sets as arrays of labels; images are rendered from them one batch at a time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from factorlab.seeding import Stream, sequence
 class Dataset:
     """The labels that a model is trained on, and the lattice they were taken from.
 
-    A lattice of 320 x 320 centres is 1.6 MB of labels here, and 420 MB as images at N = 32.
+    A lattice of 320 x 320 centres is 1.6 MB of labels here. As images at N = 32 it would be 420 MB.
     """
 
     data: DataSettings
-    """What the data set was built from."""
+    """Settings that the data set was built from."""
 
     lattice: Labels
     """All lattice labels inside the frame, (L, 2)."""
@@ -49,27 +49,30 @@ class Dataset:
 
     @property
     def samples_total(self) -> int:
-        """Number of examples, stripes included."""
+        """Number of examples, including stripes."""
         return self.samples_2d + len(self.stripes)
 
     @property
     def digest(self) -> str:
-        """sha256 of the labels: two data sets with the same digest train the same model."""
+        """sha256 of the labels. Data sets with the same digest train the same model."""
         digest = hashlib.sha256(f"{self.samples_2d},{self.samples_total};".encode())
         digest.update(np.ascontiguousarray(self.labels, dtype="<f8").tobytes())
         return digest.hexdigest()
 
 
 def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
-    """Return the data set of a description.
+    """Build a data set from its settings.
 
     Args:
-        data: family, lattice, subsampling and held-out region.
-        seed: the run's seed, from which the subsample is drawn.
-        source: what to name in a complaint.
+        data: Family, lattice, subsampling and held-out region.
+        seed: Seed of the run, from which the subsample is drawn.
+        source: File or option to name in error messages.
+
+    Returns:
+        The data set.
 
     Raises:
-        UserError: nothing is left to train on.
+        UserError: No label remains to train on.
     """
     frame = lattice.frame_labels(data)
     seen = np.zeros(len(frame), dtype=bool)
@@ -78,7 +81,7 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
         stripes = lattice.stripe_labels(data)
         if len(stripes) == 0:
             raise UserError(
-                f"{source}: data.margin = {data.canvas_margin} has no room for a stripe; "
+                f"{source}: data.margin = {data.canvas_margin} leaves no room for a stripe; "
                 f"allowed: at least data.stripe_spacing = {data.stripe_spacing}"
             )
     if data.family == families.STRIPES:
@@ -92,12 +95,12 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
         kept = int(seen.sum())
     if candidates == 0:
         raise UserError(
-            f"{source}: data.held_out leaves no label of the lattice (size {data.size}, "
-            f"spacing {data.spacing}) to train on; allowed: a smaller width"
+            f"{source}: data.held_out leaves no lattice label to train on (size {data.size}, "
+            f"spacing {data.spacing}); allowed: a smaller width"
         )
     if kept == 0:
         raise UserError(
-            f"{source}: data.subsample = {data.subsample}: keeps none of {candidates} labels; "
+            f"{source}: data.subsample = {data.subsample} keeps none of {candidates} labels; "
             f"allowed: at least {math.ceil(5e5 / candidates) / 1e6:g}"
         )
     return Dataset(data=data, lattice=frame, seen=seen, stripes=stripes)
@@ -111,22 +114,30 @@ class EvaluationLabels:
     """(T, 2), in pixels."""
 
     seen: Mask
-    """Which of them are trained on, (T,)."""
+    """Which of the labels are trained on, (T,)."""
 
     places: NDArray[np.int64]
-    """Numbers that name the labels, (T,): in the lattice, so that a label's noise does not depend
-    on which others are tested; or in the draw."""
+    """Index of each label, (T,), in the lattice or in the uniform draw. It seeds the noise of the
+    label, which therefore does not depend on which other labels are tested."""
 
 
 def evaluation_labels(settings: RunSettings, dataset: Dataset) -> EvaluationLabels:
     """Return the labels to test.
 
-    Lattice labels, seen and unseen, at least a pixel from the rim (unless `labels` is `all` or the
-    image is periodic), drawn down to `samples` by the run's seed (our choice); or, where `labels`
-    is `uniform`, as many as `samples` from anywhere that far from the rim ([W] section 2).
+    By default these are lattice labels, seen and unseen, at least a pixel from the rim. If there
+    are more than `samples`, the seed of the run draws that many (our choice). With `labels` set to
+    `all`, or on a periodic image, they may lie at the rim. With `uniform`, `samples` labels are
+    drawn uniformly, at least a pixel from the rim unless the image is periodic ([W] section 2).
+
+    Args:
+        settings: Settings of the run.
+        dataset: Data set of the run.
+
+    Returns:
+        The labels with their indices.
 
     Raises:
-        UserError: no label of the lattice is a pixel from the rim.
+        UserError: No lattice label is at least a pixel from the rim.
     """
     if settings.evaluation.labels == "uniform":
         low, high = (1, settings.data.size + 1) if settings.data.periodic else _interior(settings)
@@ -139,16 +150,16 @@ def evaluation_labels(settings: RunSettings, dataset: Dataset) -> EvaluationLabe
 
 
 def _interior(settings: RunSettings) -> tuple[float, float]:
-    """Coordinates between which labels are at least a pixel from the rim."""
+    """Return the lowest and highest coordinates at least a pixel from the rim."""
     return 2, settings.data.size - 1
 
 
 @lru_cache(maxsize=1024)
 def evaluation_label_count(data: DataSettings, evaluation: EvaluationSettings) -> int:
-    """Return how many labels an evaluation tests, which no seed changes.
+    """Return how many labels an evaluation tests; the number does not depend on the seed.
 
     Raises:
-        UserError: no label of the lattice is a pixel from the rim.
+        UserError: No lattice label is at least a pixel from the rim.
     """
     if evaluation.labels == "uniform":
         return evaluation.samples
@@ -158,23 +169,23 @@ def evaluation_label_count(data: DataSettings, evaluation: EvaluationSettings) -
 def _candidates(
     frame: Labels, data: DataSettings, evaluation: EvaluationSettings
 ) -> NDArray[np.int64]:
-    """Indices of the lattice labels that may be tested, sorted.
+    """Return the sorted indices of the lattice labels that may be tested.
 
     Raises:
-        UserError: there is none.
+        UserError: There are none.
     """
     from_rim = np.minimum(frame - 1, data.size - frame).min(axis=1)
     chosen = np.flatnonzero((from_rim >= 1) | data.periodic | (evaluation.labels == "all"))
     if len(chosen) == 0:
         raise UserError(
-            f"evaluation.labels = 'interior': no label of the lattice (size {data.size}, spacing "
-            f"{data.spacing}) lies a pixel from the rim; allowed: all"
+            f"evaluation.labels = 'interior': no lattice label (size {data.size}, spacing "
+            f"{data.spacing}) is at least a pixel from the rim; allowed: 'all', 'uniform'"
         )
     return chosen
 
 
 def _lattice_places(settings: RunSettings, dataset: Dataset) -> NDArray[np.int64]:
-    """Indices of the lattice labels to test, sorted."""
+    """Return the sorted indices of the lattice labels to test."""
     chosen = _candidates(dataset.lattice, settings.data, settings.evaluation)
     if len(chosen) > settings.evaluation.samples:
         rng = np.random.default_rng(sequence(settings.seed, Stream.EVALUATION_LABELS))

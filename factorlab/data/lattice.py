@@ -1,6 +1,6 @@
-"""Label lattices, the held-out regions on them, and seeded nested subsampling.
+"""Label lattices, held-out regions on them, and seeded nested subsampling.
 
-All labels are arrays of shape (n, 2), columns x and y, in pixels, float64.
+All labels are float64 arrays of shape (n, 2), with columns x and y, in pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 def axis(low: float, high: float, spacing: float) -> Labels:
     """Return low, low + spacing, ... up to and including high, shape (n,).
 
-    The last point is `high` itself where rounding would put it beside.
+    If the last point differs from `high` only by rounding, it is set to `high`.
     """
     count = int(np.floor((high - low) / spacing + 1e-9)) + 1
     points = low + spacing * np.arange(count, dtype=np.float64)
@@ -35,7 +35,7 @@ def grid(x: Labels, y: Labels) -> Labels:
 def frame_labels(data: DataSettings) -> Labels:
     """Return the lattice of 2D examples: 1 to N with the increments of `data` [W section 2].
 
-    On a periodic image the labels 1 and N + 1 are the same point, so the lattice ends one
+    On a periodic image the labels 1 and N + 1 are the same point. The lattice therefore ends one
     increment before N + 1 (our definition).
     """
     axes = [axis(1, data.size + 1 - d if data.periodic else data.size, d) for d in data.spacings]
@@ -45,8 +45,8 @@ def frame_labels(data: DataSettings) -> Labels:
 def stripe_labels(data: DataSettings) -> Labels:
     """Return the labels with exactly one coordinate inside the frame [F Fig. 9].
 
-    The other coordinate runs over the margin of the canvas on both sides, at the stripes' own
-    increment, starting one increment outside the frame.
+    The other coordinate covers the margin of the canvas on both sides. It uses the increment of the
+    stripes and starts one increment outside the frame.
     """
     n, d, margin = data.size, data.stripe_spacing, data.canvas_margin
     inside = axis(1, n, d)
@@ -56,7 +56,7 @@ def stripe_labels(data: DataSettings) -> Labels:
 
 
 def _bands(labels: Labels, region: HeldOut, data: DataSettings) -> Mask:
-    """Return which coordinates lie in the region's band, shape (n, 2)."""
+    """Return which coordinates lie in the band of the region, shape (n, 2)."""
     middle = (1 + data.size) / 2
     if region.place == "exterior":
         return np.asarray(labels >= data.size - region.width)
@@ -81,11 +81,11 @@ def held_out_mask(labels: Labels, data: DataSettings) -> Mask:
 
 
 def regions(labels: Labels, data: DataSettings) -> dict[str, Mask]:
-    """Return the named parts of the label plane that a held-out region makes.
+    """Return the named parts of the label plane defined by the held-out region.
 
     Returns:
-        `in_distribution` and `out_of_distribution`; for a cross also `arm_vertical` (x in the
-        band, y not), `arm_horizontal` and `intersection` [F Fig. 4]. Empty without a region.
+        `in_distribution` and `out_of_distribution`; for a cross also `arm_vertical` (x in the band,
+        y not), `arm_horizontal` and `intersection` [F Fig. 4]. Empty without a region.
     """
     region = data.held_out
     if region is None:
@@ -105,8 +105,8 @@ def regions(labels: Labels, data: DataSettings) -> dict[str, Mask]:
 def subsample(count: int, share: float, seed: int) -> NDArray[np.int64]:
     """Return the sorted indices of a seeded random share of `count` items.
 
-    Nested: at the same seed and count, a smaller share gives a subset of a larger one (our
-    definition). Keeps ``floor(share * count + 1/2)`` items, which may be none.
+    The subsets are nested: with the same seed and count, a smaller share gives a subset of a larger
+    one (our definition). ``floor(share * count + 1/2)`` items are kept, which may be none.
     """
     order = np.random.default_rng(sequence(seed, Stream.SUBSAMPLE)).permutation(count)
     return np.sort(order[: int(np.floor(share * count + 0.5))])

@@ -1,7 +1,8 @@
-"""The outputs of the network's inner layers, kept in a record at evaluations ([W], [F]: layer 4).
+"""Activations of the network's inner layers, saved in a record at evaluations ([W], [F]: layer 4).
 
-One step's representations are a folder: `labels.npy` (samples, 2), in pixels, `<layer>.npy`
-(samples, features) in half precision, and `index.json`, written last, with their checksums.
+The representations of one step are a folder. It holds `labels.npy`, (samples, 2), in pixels; one
+`<layer>.npy` per layer, (samples, features), in half precision; and `index.json` with the checksums
+of the other files. `index.json` is written last.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from factorlab.storage.files import DamagedFile, digest, naming, read_json, sync
 
 @dataclass(frozen=True, eq=False)
 class Representations:
-    """What a layer put out for a grid of labels, as it was kept."""
+    """The saved activations of a layer for a grid of labels."""
 
     step: int
     """Optimizer steps done."""
@@ -39,17 +40,17 @@ class Representations:
     """(samples, 2), in pixels, x slowest."""
 
     points: NDArray[np.float16]
-    """(samples, features), mapped from disk."""
+    """(samples, features), memory-mapped from disk."""
 
     sides: tuple[int, int]
-    """Labels along x and along y."""
+    """Number of labels along x and along y."""
 
 
 def grid_labels(settings: RunSettings) -> Labels:
-    """Return the labels to represent, (side^2, 2), x slowest.
+    """Return the labels whose activations are saved, (side^2, 2), x slowest.
 
-    Evenly spaced around the circle of a periodic image, else from rim to rim of the labels that
-    are evaluated (our choice; [F] has 1024 labels on a grid).
+    In a periodic image they are evenly spaced around the circle. Otherwise they span the labels
+    that are evaluated, from rim to rim (our choice; [F] has 1024 labels on a grid).
     """
     data, side = settings.data, settings.representations.grid
     if data.periodic:
@@ -63,22 +64,23 @@ def grid_labels(settings: RunSettings) -> Labels:
 def collect(
     settings: RunSettings, diffusion: Diffusion, model: nn.Module, folder: Path, step: int
 ) -> None:
-    """Sample a grid of labels and write what the layers put out, unless it was written before.
+    """Sample a grid of labels and write the activations of the layers, unless they exist already.
 
-    The sample is noised to `representations.time` and meets the network once more: after few large
-    denoising steps the last of them would see the noise rather than the image (ours; the papers
-    take the last of a thousand steps, which is time 0). Each label's noise is the same at every
-    step of training, so that what changes is the model. Outputs go to disk batch by batch.
+    Each sample is noised to `representations.time` and passed through the network once more. With
+    few, large denoising steps, the last of them would see the noise rather than the image (our
+    choice; the papers use the last of a thousand steps, which is time 0). The noise of each label
+    is the same at every training step, so that only the model changes. Activations are written
+    batch by batch.
 
     Args:
-        settings: the run.
-        diffusion: its process.
-        model: to sample from.
-        folder: of all representations of the record.
-        step: optimizer steps done.
+        settings: Settings of the run.
+        diffusion: Diffusion process of the run.
+        model: Network to sample from.
+        folder: Folder of all representations of the record.
+        step: Optimizer steps done.
 
     Raises:
-        OSError: they cannot be written.
+        OSError: The files cannot be written.
     """
     target, wanted = folder / f"step-{step:010d}", settings.representations
     if not wanted.layers or (target / "index.json").exists():
@@ -104,7 +106,7 @@ def _write(
     diffusion: Diffusion,
     model: nn.Module,
 ) -> None:
-    """Sample all labels and write what the layers put out, batch by batch."""
+    """Sample all labels and write the activations of the layers, batch by batch."""
     wanted = settings.representations
     files["labels"].append(labels)
     device, batch = next(model.parameters()).device, settings.evaluation.batch_size
@@ -127,19 +129,23 @@ def _write(
 
 
 def read(folder: Path, layer: str = "layer4") -> Representations:
-    """Return a layer's representations, as one of the folders of `Record.represented` holds them.
+    """Return the representations of a layer.
+
+    Args:
+        folder: Representations of one step, as listed by `Record.represented`.
+        layer: Layer to read.
 
     Raises:
-        DamagedFile: a file is not what was written.
-        ValueError: the layer was not kept.
+        DamagedFile: A file is missing or its checksum does not match.
+        ValueError: The layer was not saved.
     """
     index = read_json(folder / "index.json")
     if index is None:
-        raise DamagedFile(f"{folder}: not whole")
+        raise DamagedFile(f"{folder}: index.json is missing")
     digests: dict[str, str] = index["sha256s"]
     if layer not in digests:
         known = ", ".join(name for name in digests if name != "labels")
-        raise ValueError(f"{folder}: layer '{layer}' was not kept; there are {known}")
+        raise ValueError(f"{folder}: layer '{layer}' was not saved; available: {known}")
     arrays = {}
     for name in ("labels", layer):
         path = folder / f"{name}.npy"
@@ -155,9 +161,9 @@ def read(folder: Path, layer: str = "layer4") -> Representations:
 
 
 class _File:
-    """An array that is written row by row, and appears under its name when it is whole.
+    """An array that is written row by row and gets its final name once it is complete.
 
-    Leaving its block closes it, and deletes what is not whole.
+    On exit from its `with` block, the file is closed, and deleted if it is incomplete.
     """
 
     def __init__(self, path: Path, rows: int) -> None:
@@ -170,13 +176,13 @@ class _File:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            with suppress(OSError):  # what cannot be written has been raised before
+            with suppress(OSError):  # a failed write has already raised
                 self._file.close()
         self._temporary.unlink(missing_ok=True)
 
     def append(self, rows: NDArray[Any]) -> None:
         """Write the next rows, (R, features)."""
-        with naming(self._path):  # no memory map: on a full disk that kills the process
+        with naming(self._path):  # no memory map: on a full disk it would kill the process
             if self._file is None:
                 self._file = self._temporary.open("wb")
                 shape = (self._rows, rows.shape[1])
@@ -186,7 +192,7 @@ class _File:
         self._done += len(rows)
 
     def finish(self) -> str:
-        """Put the file on the disk and in its place; returns its checksum."""
+        """Sync the file to disk, rename it to its final name, and return its checksum."""
         assert self._file is not None
         assert self._done == self._rows
         with naming(self._path):

@@ -1,7 +1,7 @@
-"""Testing a model: which labels, how accurate, and how it fails.
+"""Evaluation of a model: which labels are tested, how accurate it is, and how it fails.
 
-Accuracy is the share of samples whose label is read within a pixel in x and in y ([W] eq. 1). It
-is reported beside the reader's ceiling: the accuracy on clean images of the same labels.
+Accuracy is the share of samples whose label is read within a pixel in x and in y ([W] eq. 1). It is
+reported together with the ceiling: the label reader's accuracy on clean images of the same labels.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One evaluation."""
+    """The outcome of one evaluation."""
 
     metrics: Metrics
-    """Names as `Evaluator.evaluate` lists them."""
+    """Values by name; see `Evaluator.evaluate` for the names."""
 
     images: NDArray[np.uint8]
-    """Generated images to keep, (K, N, N)."""
+    """Generated images to save, (K, N, N)."""
 
     labels: Labels
     """Their true labels, (K, 2), in pixels."""
 
     readings: Labels
-    """The labels read off them, (K, 2), NaN where none."""
+    """Labels read off these images, (K, 2), NaN if none could be read."""
 
 
 def within_a_pixel(readings: LabelPredictions, labels: Labels, period: int | None) -> Mask:
-    """Return which coordinates are read right, (B, 2) ([W] eq. 1, its two factors).
+    """Return which coordinates are read correctly, (B, 2) (the two factors of [W] eq. 1).
 
     Args:
-        readings: what was read.
-        labels: the truth, (B, 2), in pixels.
-        period: N where distances are taken modulo N, else None.
+        readings: Labels read off the images.
+        labels: True labels, (B, 2), in pixels.
+        period: N if distances are taken modulo N, else None.
     """
     distance = np.abs(readings.labels - labels)
     if period is not None:
@@ -63,10 +63,15 @@ def within_a_pixel(readings: LabelPredictions, labels: Labels, period: int | Non
 def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Metrics:
     """Return accuracy and failure modes.
 
+    Args:
+        readings: Labels read off the images.
+        labels: True labels, (B, 2), in pixels.
+        period: N if distances are taken modulo N, else None.
+
     Returns:
-        `accuracy`, `accuracy_x`, `accuracy_y`, and the failures of [W] section 3 as shares that
-        add to one with the accuracy: `share_none` (nothing drawn), `share_misplaced` (one shape
-        in the wrong place), `share_several`.
+        `accuracy`, `accuracy_x`, `accuracy_y`, and the failures of [W] section 3 as shares:
+        `share_none` (nothing drawn), `share_misplaced` (one shape in the wrong place) and
+        `share_several`. These shares and the accuracy add up to one.
     """
     right = within_a_pixel(readings, labels, period)
     correct = right.all(axis=1)
@@ -82,7 +87,7 @@ def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Met
 
 
 class Evaluator:
-    """Tests models of one run; labels, seeds and the ceiling are fixed when it is made."""
+    """Evaluates models of one run with fixed labels, seeds and ceiling."""
 
     def __init__(
         self,
@@ -106,7 +111,7 @@ class Evaluator:
         return self.settings.data.size if self.settings.data.periodic else None
 
     def _scores(self, images: NDArray[np.uint8]) -> tuple[Metrics, LabelPredictions]:
-        """Return the metrics of images of the evaluation labels, whole and by part."""
+        """Return the metrics of images of the evaluation labels, overall and by part."""
         data = self.settings.data
         readings = label_reader.read(images, families.of(data.family).READ, periodic=data.periodic)
         metrics = score(readings, self.labels, self._period)
@@ -117,9 +122,9 @@ class Evaluator:
 
     @cached_property
     def ceiling(self) -> Metrics:
-        """The reader's accuracy on clean images of the same labels, whole and by part.
+        """The label reader's accuracy on clean images of the same labels, overall and by part.
 
-        Names are those of the accuracies with `ceiling` in place of `accuracy`.
+        The names are those of the accuracies, with `ceiling` in place of `accuracy`.
         """
         clean = render(torch.from_numpy(self.labels), self.settings.data)
         metrics, _ = self._scores(to_8_bit(to_model(clean)).numpy())
@@ -149,9 +154,10 @@ class Evaluator:
     def losses(self, model: nn.Module) -> Metrics:
         """Return `train_loss` and `validation_loss` [F Fig. 14c].
 
-        The same times and noise for both and at every call: `train_loss` on a seeded draw of the
-        training set, `validation_loss` on labels drawn uniformly over the frame, at least a pixel
-        from the rim and outside any held-out region (our choice), missing where no label is left.
+        Both use the same time steps and noise, and so does every call. `train_loss` uses a seeded
+        draw from the training set. `validation_loss` uses labels drawn uniformly over the frame, at
+        least a pixel from the rim and outside any held-out region (our choice). It is missing if no
+        such label exists.
         """
         data, count = self.settings.data, self.settings.evaluation.loss_samples
         rng = np.random.default_rng(sequence(self.settings.seed, Stream.LOSS_ESTIMATES))
@@ -164,7 +170,7 @@ class Evaluator:
         return metrics
 
     def _loss(self, model: nn.Module, labels: Labels) -> float:
-        """Return the mean loss on labels, with times and noise that depend on the seed alone."""
+        """Return the mean loss on labels; time steps and noise depend only on the seed."""
         g = generator(self.settings.seed, Stream.LOSS_ESTIMATES)
         size, batch = self.settings.data.size, self.settings.evaluation.batch_size
         t = torch.randint(self.settings.diffusion.timesteps, (len(labels),), generator=g)
@@ -180,8 +186,8 @@ class Evaluator:
     def evaluate(self, model: nn.Module) -> Outcome:
         """Return accuracy, ceiling and losses of a model, and some of its images.
 
-        Metrics: those of `score`; `accuracy_<part>` for `seen`, `unseen` and the parts of
-        `lattice.regions`; every accuracy's `ceiling`; `train_loss` and `validation_loss`.
+        The metrics are those of `score`; `accuracy_<part>` for `seen`, `unseen` and the parts of
+        `lattice.regions`; the `ceiling` of every accuracy; `train_loss` and `validation_loss`.
         """
         training = model.training
         model.eval()
@@ -189,7 +195,7 @@ class Evaluator:
         metrics, readings = self._scores(images)
         losses = self.losses(model)
         model.train(training)
-        # Evenly over the label plane, so that a few images stand for all.
+        # Evenly over the label plane, so that a few images represent all of it.
         count = min(self.settings.evaluation.keep, len(images))
         kept = np.linspace(0, len(images) - 1, count).astype(int)
         return Outcome(

@@ -1,4 +1,4 @@
-"""The sample grid of an evaluation: each generated image beside the true one."""
+"""The sample grid of an evaluation: each generated image next to the true one."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from factorlab.evaluation.evaluator import Outcome
 TILE = 112
 """Side of a tile in pixels of the picture."""
 
-# Vermilion and blue of Okabe and Ito, told apart by the colour-blind; OpenCV's order is BGR.
+# Vermilion and blue of Okabe and Ito, safe for the colour-blind; OpenCV's order is BGR.
 TRUE_COLOUR, READ_COLOUR = (0, 94, 213), (178, 114, 0)
 GAP = 6
 HEADER = 34
-"""Height of the line above the grid that says what the marks mean, in pixels."""
+"""Height of the legend above the grid, in pixels."""
 
 
 def _tile(image: NDArray[np.uint8], label: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return an upsample image with a ring at the true label."""
+    """Return an enlarged image with a ring at the true label."""
     n = len(image)
     large = cv2.resize(image, (TILE, TILE), interpolation=cv2.INTER_NEAREST)
     colour = cv2.cvtColor(large, cv2.COLOR_GRAY2BGR)
@@ -31,13 +31,13 @@ def _tile(image: NDArray[np.uint8], label: NDArray[np.float64]) -> NDArray[np.ui
 
 
 def _place(label: NDArray[np.float64], n: int) -> tuple[int, int]:
-    """Return where a label lies in a tile."""
+    """Return the position of a label in a tile, in pixels of the picture."""
     x, y = ((label - 0.5) / n * TILE).astype(int).tolist()
     return x, y
 
 
 def _explain(canvas: NDArray[np.uint8]) -> None:
-    """Write what the marks mean above the grid."""
+    """Draw the legend above the grid."""
     middle = HEADER // 2 + 5
 
     def write(text: str, x: int) -> None:
@@ -53,15 +53,15 @@ def _explain(canvas: NDArray[np.uint8]) -> None:
 
 
 def sample_grid(outcome: Outcome, data: DataSettings, columns: int = 5) -> NDArray[np.uint8]:
-    """Return a picture of pairs, true on the left and generated on the right.
+    """Return a picture of pairs, true image on the left and generated image on the right.
 
-    A ring marks the true label, a cross on the generated image the label that was read off it;
-    no cross where none could be read.
+    A ring marks the true label. A cross on the generated image marks the label read off it; the
+    cross is missing if none could be read.
 
     Args:
-        outcome: an evaluation with K kept images.
-        data: how true images look.
-        columns: pairs in a row.
+        outcome: An evaluation with K saved images.
+        data: Settings of the true images.
+        columns: Pairs per row.
 
     Returns:
         (height, width, 3), BGR.

@@ -24,26 +24,27 @@ if TYPE_CHECKING:
     from factorlab.label_reader import Reader
 
 STRIPES = "stripes"
-"""The family of 1D stripes alone, and its suffix beside another family: `bump+stripes`."""
+"""The family of 1D stripes alone, and the suffix after another family: `bump+stripes`."""
 
 _ALONE = "sos"
 """The family on which a model of stripes alone is tested ([F] Fig. 4)."""
 
 
 class DataFamily(Protocol):
-    """What a module of this folder provides."""
+    """Names that every module of this folder provides."""
 
     TITLE: str
-    """What legends call it."""
+    """Name of the family in legends."""
 
     VERSION: int
-    """Part of the keys of its trials from 2 up: those of another version are not the same."""
+    """Version of the family. From 2 up it is part of the keys of its trials, so trials of different
+    versions have different keys."""
 
     STRIPE: float
-    """Darkness of a single stripe in its middle, in (0, 1]."""
+    """Intensity at the centre of a single stripe, in (0, 1]."""
 
     READ: Reader
-    """Reads the label off an 8-bit image."""
+    """Label reader for 8-bit images of this family."""
 
     def intensity(self, along_x: Tensor, along_y: Tensor) -> Tensor:
         """Draw 2D examples.
@@ -51,34 +52,35 @@ class DataFamily(Protocol):
         Args:
             along_x: Squared distances of the pixels' columns from the label, in units of
                 4 sigma_x^2, (B, 1, N).
-            along_y: Those of the rows, (B, N, 1).
+            along_y: Squared distances of the pixels' rows from the label, in units of 4 sigma_y^2,
+                (B, N, 1).
 
         Returns:
-            Darkness of each pixel in [0, 1], (B, N, N).
+            Intensity of each pixel, from 0 (white) to 1 (black), (B, N, N).
         """
         ...
 
 
 def available() -> tuple[str, ...]:
-    """Return the names of all families of 2D examples, sorted; none is imported."""
+    """Return the sorted names of all families of 2D examples, without importing them."""
     modules = pkgutil.iter_modules(__path__)
     return tuple(sorted(m.name for m in modules if not m.name.startswith("_")))
 
 
 def families() -> tuple[str, ...]:
-    """Return the values that `data.family` can have."""
+    """Return the allowed values of `data.family`."""
     names = available()
     return (*names, *(f"{name}+{STRIPES}" for name in names), STRIPES)
 
 
 def of(family: str) -> DataFamily:
-    """Return the module of a family; stripes alone are tested on sums of stripes."""
+    """Return the module of a family; for stripes alone, that of the family they are tested on."""
     name = _ALONE if family == STRIPES else family.removesuffix(f"+{STRIPES}")
     return cast("DataFamily", importlib.import_module(f"{__name__}.{name}"))
 
 
 def titles() -> dict[str, str]:
-    """Return what legends call each family."""
+    """Return the name of each family in legends."""
     plain = {name: of(name).TITLE for name in available()}
     beside = {f"{name}+{STRIPES}": f"{title} + {STRIPES}" for name, title in plain.items()}
     return plain | beside | {STRIPES: STRIPES.capitalize()}

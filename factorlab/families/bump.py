@@ -1,6 +1,6 @@
 """Gaussian bumps, dark on white ([W] section 2): ``v = 1 - g_x g_y``.
 
-A stripe beside bumps is ``1 - g``, a bump without its other factor (our choice).
+A single stripe beside bumps is ``1 - g``, a bump without its other factor (our choice).
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ READ = read_shape
 
 
 def intensity(along_x: Tensor, along_y: Tensor) -> Tensor:
-    """The product of both profiles."""
+    """Return the product of both profiles."""
     return (-along_x).exp() * (-along_y).exp()

@@ -1,6 +1,7 @@
 """Sums of two perpendicular stripes ([F] Fig. 1): ``v = 1 - (g_x + g_y) / 2``.
 
-The half is ours and keeps v in [0, 1]. A stripe beside them is ``1 - g / 2``, what the sum leaves.
+The factor 1/2 is our choice and keeps v in [0, 1]. A single stripe beside them is ``1 - g / 2``,
+the sum without its other stripe.
 """
 
 from __future__ import annotations
@@ -19,5 +20,5 @@ READ = read_stripes
 
 
 def intensity(along_x: Tensor, along_y: Tensor) -> Tensor:
-    """The mean of both profiles."""
+    """Return the mean of both profiles."""
     return ((-along_x).exp() + (-along_y).exp()) / 2

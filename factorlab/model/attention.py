@@ -1,9 +1,9 @@
-"""Self-attention over pixels, in the fastest way for its shape and device.
+"""Self-attention over pixels, with the fastest implementation for its shape and device.
 
-A network of width 8 has heads of 2 to 8 channels over up to 1024 pixels: nearly all of its time
-goes into exponentials, where general kernels are made for wide heads. On a CPU such heads go
-through `kernels`, which never hold the matrix of weights and take four pixels through each pass;
-all others go through PyTorch's fused attention. `make bench-training_step` measures both.
+A network of width 8 has heads of 2 to 8 channels over up to 1024 pixels. Nearly all of its time
+goes into exponentials, while general kernels are optimised for wide heads. On a CPU, such heads use
+`attention_kernels`, which never store the matrix of weights and process four pixels per pass. All
+other heads use PyTorch's fused attention. `make bench-training_step` measures both.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch.autograd.function import once_differentiable
 from factorlab.model import attention_kernels
 
 WIDEST = 8
-"""Channels a head up to which the kernels are faster than PyTorch's; from 16 on they are not."""
+"""Most channels per head at which the kernels are faster than PyTorch; from 16 on they are not."""
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
     """Return softmax(q k / sqrt(D)) v of every head, (B, L, C).
 
     Args:
-        qkv: (B, L, 3 C): the queries, the keys, the values, each with its heads side by side.
-        heads: H; C is H D.
+        qkv: (B, L, 3 C), the queries, keys and values, each with its heads side by side.
+        heads: Number of heads H; C = H D.
     """
     channels = qkv.shape[2] // (3 * heads)
     narrow = channels <= WIDEST and qkv.dtype == torch.float32
@@ -34,24 +34,24 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
 
 
 def with_kernels(qkv: Tensor, heads: int) -> Tensor:
-    """Return what `attend` does, of float32 on a CPU, by the compiled kernels."""
+    """Return the result of `attend`, computed by the compiled kernels for float32 on a CPU."""
     out: Tensor = _Narrow.apply(qkv, heads)[0]
     return out
 
 
 def fused(qkv: Tensor, heads: int) -> Tensor:
-    """Return what `attend` does, by PyTorch's fused attention."""
+    """Return the result of `attend`, computed by PyTorch's fused attention."""
     channels = qkv.shape[2] // (3 * heads)
     q, k, v = qkv.unflatten(2, (3, heads, channels)).permute(2, 0, 3, 1, 4)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 class _Narrow(torch.autograd.Function):
-    """The compiled kernels, as a function that PyTorch differentiates and batches."""
+    """The compiled kernels as a PyTorch function with a gradient and a batching rule."""
 
     @staticmethod
     def forward(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
-        """Return the output, (B, L, C), and what the backward pass needs of it, (B, H, L)."""
+        """Return the output, (B, L, C), and the data for the backward pass, (B, H, L)."""
         B, L, W = qkv.shape
         qkv = qkv.contiguous()
         out, log_totals = qkv.new_empty(B, L, W // 3), qkv.new_empty(B, heads, L)
@@ -61,7 +61,7 @@ class _Narrow(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ANN401 - PyTorch's
-        """Keep what the backward pass needs."""
+        """Save the tensors for the backward pass."""
         qkv, _ = inputs
         out, log_totals = output
         ctx.mark_non_differentiable(log_totals)
@@ -89,7 +89,7 @@ class _Narrow(torch.autograd.Function):
     def vmap(
         _info: object, in_dims: tuple[int, None], qkv: Tensor, heads: int
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        """Attend in several batches at once, which are one larger batch."""
+        """Attend to several batches at once by joining them into one larger batch."""
         members = qkv.movedim(in_dims[0], 0)
         out, log_totals = _Narrow.apply(members.flatten(0, 1), heads)
         sizes = members.shape[:2]

@@ -1,12 +1,13 @@
 """Compiled kernels of self-attention with narrow heads, forward and backward, on one CPU thread.
 
-LLVM's own vectorizer gives up on loops that hold several sums or write what they also read. So the
-inner loops are written as expressions over `Vectors`, which emit LLVM instructions on 16 floats at
-once; a processor with narrower registers runs them in halves or quarters. All is in one file,
-since numba finds out by the file's date that machine code it kept is old.
+LLVM's auto-vectorizer does not handle loops that keep several sums, or that write to memory they
+also read. The inner loops are therefore written as expressions over `Vectors`, which emit LLVM
+instructions on 16 floats at once. A processor with narrower registers runs each instruction in
+halves or quarters. Everything is in one file because numba detects outdated cached machine code by
+the date of that file.
 
-Shapes: B images, L pixels, H heads, D channels a head, C = H D. Keys, values and their gradients
-lie in blocks of (channels, LANES) pixels, so that a pass reads memory in one stream.
+Shapes: B images, L pixels, H heads, D channels per head, C = H D. Keys, values and their gradients
+are stored in blocks of (channels, LANES) pixels, so that a pass reads memory sequentially.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from numpy.typing import NDArray
 
 from factorlab.system import cache_folder
 
-cache_folder.provide()  # numba looks for it when the first function is compiled
+cache_folder.provide()  # numba reads the location when it compiles the first function
 
 LANES = 16
 """Floats in a vector; AVX-512 holds them in one register."""
 
 ROWS = 4
-"""Query pixels a pass over the keys: they share what it loads and hide each other's latencies."""
+"""Query pixels per pass over the keys. They share the loaded keys and values and hide each other's
+latencies."""
 
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
@@ -40,7 +42,8 @@ _EXP2 = (1.3398874e-3, 9.6184370e-3, 5.5503324e-2, 2.4022648e-1, 6.9314720e-1, 1
 """Polynomial of 2^f for f in [-1/2, 1/2], highest power first; relative error up to 3.4e-6."""
 
 _ROUNDS = 1.5 * 2**23
-"""Added to a float it leaves, in the lowest bits of the sum, the nearest integer."""
+"""Constant that rounds: adding it to a float leaves the nearest integer in the lowest bits of the
+sum."""
 
 Floats = NDArray[np.float32]
 
@@ -49,7 +52,7 @@ Value = Any
 
 
 class Vectors:
-    """Emits code for one kernel. Pointers are to floats, indices count floats."""
+    """Emitter of vector code for one kernel. Pointers point to floats and indices count floats."""
 
     def __init__(self, builder: Value, index_type: Value) -> None:
         self.builder = builder
@@ -60,11 +63,11 @@ class Vectors:
         return ir.Constant(self.index_type, n)
 
     def constant(self, x: float) -> Value:
-        """Return a vector of one number."""
+        """Return a vector whose lanes all hold one number."""
         return ir.Constant(_VECTOR, [float(np.float32(x))] * LANES)
 
     def spread(self, pointer: Value, index: Value) -> Value:
-        """Return a vector of one number in memory."""
+        """Return a vector whose lanes all hold one number from memory."""
         b = self.builder
         undefined = ir.Constant(_VECTOR, ir.Undefined)
         number = b.load(b.gep(pointer, [index]))
@@ -79,15 +82,15 @@ class Vectors:
         return self.builder.load(self._at(pointer, index), align=4)
 
     def store(self, x: Value, pointer: Value, index: Value) -> None:
-        """Write a vector from an index on."""
+        """Write a vector to memory, starting at an index."""
         self.builder.store(x, self._at(pointer, index), align=4)
 
     def store_sum(self, x: Value, pointer: Value, index: Value) -> None:
-        """Write the sum over a vector's lanes to one place in memory."""
+        """Write the sum over the lanes of a vector to one place in memory."""
         kind = ir.FunctionType(_FLOAT, [_FLOAT, _VECTOR])
         name = f"llvm.vector.reduce.fadd.v{LANES}f32"
         reduce = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        # In pairs instead of one after the other.
+        # "reassoc" lets the lanes be summed in pairs instead of one after the other.
         total = self.builder.call(reduce, [ir.Constant(_FLOAT, 0.0), x], fastmath=("reassoc",))
         self.builder.store(total, self.builder.gep(pointer, [index]))
 
@@ -104,14 +107,14 @@ class Vectors:
         return self.builder.fmul(x, y)
 
     def multiply_add(self, x: Value, y: Value, z: Value) -> Value:
-        """Return x y + z, rounded once where the processor can."""
+        """Return x y + z, rounded once if the processor supports it."""
         kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
         name = f"llvm.fmuladd.v{LANES}f32"
         fused = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(fused, [x, y, z])
 
     def exp2(self, x: Value) -> Value:
-        """Return 2^x for x up to 127, with 2^-126 for whatever is smaller, and NaN for NaN."""
+        """Return 2^x for x up to 127; any x below -126 gives 2^-126, and NaN gives NaN."""
         b, lowest = self.builder, self.constant(-126)
         x = b.select(b.fcmp_ordered("<", x, lowest), lowest, x)
         rounded = b.fadd(x, self.constant(_ROUNDS))
@@ -131,12 +134,12 @@ class Vectors:
         """Emit a loop over the indices 0, LANES, 2 LANES, ... below a length.
 
         Args:
-            length: a multiple of LANES.
-            sums: vectors to start from, which live in registers.
-            body: (index, sums) -> the sums after this round.
+            length: Upper bound of the indices, a multiple of LANES.
+            sums: Initial vectors, which are kept in registers.
+            body: Function (index, sums) -> sums after this iteration.
 
         Returns:
-            The sums after the last round.
+            The sums after the last iteration.
         """
         b = self.builder
         places = [cgutils.alloca_once_value(b, total) for total in sums]
@@ -148,14 +151,14 @@ class Vectors:
 
 
 Emit = Callable[[Vectors, int, Sequence[Value], Value, Value], None]
-"""(vectors, D, pointers, first query, padded number of keys) emits the code of a pass."""
+"""A function (vectors, D, pointers, first query, padded number of keys) that emits one pass."""
 
 
 def _kernel(emit: Emit) -> Callable[..., None]:
-    """Return a function for numba code: ``pass_(channels, arrays, first, padded)``.
+    """Return a function for use in numba code: ``pass_(channels, arrays, first, padded)``.
 
-    `channels` is any tuple of length D: the length is known when the code is compiled, so that
-    the channels of a head are unrolled and stay in registers.
+    `channels` is any tuple of length D. Its length is known at compile time, so the loops over the
+    channels of a head are unrolled and the channels stay in registers.
     """
 
     def typed(_: Value, channels: Value, arrays: Value, first: Value, padded: Value) -> Value:
@@ -176,7 +179,7 @@ def _kernel(emit: Emit) -> Callable[..., None]:
 
 
 def _rows(e: Vectors, pointer: Value, first: Value, width: int) -> list[list[Value]]:
-    """Return ROWS rows of `width` numbers from memory, every number spread over a vector."""
+    """Return ROWS rows of `width` numbers from memory, each number broadcast to a vector."""
     start = e.builder.mul(first, e.index(width))
     return [
         [e.spread(pointer, e.builder.add(start, e.index(r * width + c))) for c in range(width)]
@@ -185,18 +188,18 @@ def _rows(e: Vectors, pointer: Value, first: Value, width: int) -> list[list[Val
 
 
 def _negative(e: Vectors, pointer: Value, first: Value) -> list[Value]:
-    """Return ROWS numbers from memory with their signs turned."""
+    """Return ROWS numbers from memory, negated and broadcast to vectors."""
     return [e.subtract(e.constant(0), row[0]) for row in _rows(e, pointer, first, 1)]
 
 
 def _block(e: Vectors, at: Value, width: int) -> list[Value]:
-    """Return where the `width` channels of the pixels from `at` on lie."""
+    """Return the indices of the `width` channels of the block of pixels that starts at `at`."""
     start = e.builder.mul(at, e.index(width))
     return [e.builder.add(start, e.index(c * LANES)) for c in range(width)]
 
 
 def _forward(e: Vectors, D: int, pointers: Sequence[Value], first: Value, padded: Value) -> None:
-    """Emit: sums over the keys of weight times value and of weight, (ROWS, D + 1)."""
+    """Emit the sums over the keys of weight times value and of the weights, (ROWS, D + 1)."""
     queries, keys, values, shifts, sums = pointers
     q, minus_shift = _rows(e, queries, first, D), _negative(e, shifts, first)
 
@@ -220,7 +223,7 @@ def _forward(e: Vectors, D: int, pointers: Sequence[Value], first: Value, padded
 
 
 def _backward(e: Vectors, D: int, pointers: Sequence[Value], first: Value, padded: Value) -> None:
-    """Emit: gradients of ROWS queries, (ROWS, D), and their share of those of all keys."""
+    """Emit the gradients of ROWS queries, (ROWS, D), and their share of all key gradients."""
     queries, keys, values, outputs, log_totals, deltas, key_slopes, value_slopes, sums = pointers
     q, o = _rows(e, queries, first, D), _rows(e, outputs, first, D)
     minus_log, minus_delta = _negative(e, log_totals, first), _negative(e, deltas, first)
@@ -255,10 +258,10 @@ _forward_pass = _kernel(_forward)
 _backward_pass = _kernel(_backward)
 
 _SAFE = 50.0
-"""Bound of a logit's size, in powers of two, within which a row needs no exact maximum."""
+"""Largest bound on a row's logits, in powers of two, for which the exact maximum is not needed."""
 
 _NEVER = np.float32(-np.inf)
-"""Logit of what fills up the last vector."""
+"""Logit of the padding in the last vector of keys."""
 
 _LOG2_E = 1 / math.log(2)
 _LN_2 = np.float32(math.log(2))
@@ -266,10 +269,10 @@ _LN_2 = np.float32(math.log(2))
 
 @njit(error_model="numpy", cache=True)
 def _shift(q: Floats, k: Floats, L: int, shift: Floats) -> None:
-    """Write what is taken off each query's logits so that no power of two overflows.
+    """Write the shift subtracted from each query's logits, so that no power of two overflows.
 
-    A bound of the row's maximum, |q| max |k|, does unless it is so loose that all weights could
-    vanish; then it is the maximum.
+    The shift is |q| max |k|, an upper bound of the row's logits. If the bound is so large that all
+    weights could vanish, the shift is the exact maximum.
     """
     D = q.shape[1]
     longest = np.float32(0)
@@ -294,7 +297,7 @@ def _shift(q: Floats, k: Floats, L: int, shift: Floats) -> None:
 
 @njit(error_model="numpy", cache=True)
 def _gather(qkv: Floats, b: int, h: int, q: Floats, k: Floats, v: Floats) -> None:
-    """Take the queries, in powers of two, the keys and the values of one head."""
+    """Copy the queries, scaled for powers of two, the keys and the values of one head."""
     L, D, C = qkv.shape[1], q.shape[1], qkv.shape[2] // 3
     scale = np.float32(_LOG2_E / math.sqrt(D))
     for c in range(D):
@@ -307,7 +310,7 @@ def _gather(qkv: Floats, b: int, h: int, q: Floats, k: Floats, v: Floats) -> Non
 
 @njit(error_model="numpy", cache=True)
 def _room(L: int, D: int) -> tuple[int, Floats, Floats, Floats]:
-    """Return the padded number of keys, and room for queries, keys and values of a head."""
+    """Return the padded number of keys, and arrays for the queries, keys and values of a head."""
     blocks = -(-L // LANES)
     q = np.zeros((-(-L // ROWS) * ROWS, D), np.float32)
     k = np.zeros((blocks, D + 1, LANES), np.float32)
@@ -318,13 +321,13 @@ def _room(L: int, D: int) -> tuple[int, Floats, Floats, Floats]:
 
 @njit(error_model="numpy", cache=True)
 def forward(qkv: Floats, out: Floats, log_totals: Floats, channels: tuple[float, ...]) -> None:
-    """Attend: softmax of q k / sqrt(D), times v.
+    """Write softmax(q k / sqrt(D)) times v.
 
     Args:
         qkv: (B, L, 3 C), queries, keys and values.
-        out: (B, L, C), written.
-        log_totals: (B, H, L), written: the logarithm to base 2 of each query's sum of weights.
-        channels: any tuple of length D.
+        out: Output, (B, L, C), written.
+        log_totals: (B, H, L), written: base-2 logarithm of each query's sum of weights.
+        channels: Any tuple of length D.
     """
     B, L, _ = qkv.shape
     D = len(channels)
@@ -352,15 +355,15 @@ def backward(
     qkv_slopes: Floats,
     channels: tuple[float, ...],
 ) -> None:
-    """Write the gradient with respect to `qkv`; weights are computed again, not kept.
+    """Write the gradient with respect to `qkv`; weights are recomputed, not stored.
 
     Args:
-        qkv: as in `forward`, as are `out`, `log_totals` and `channels`.
-        out: what `forward` wrote.
-        log_totals: what `forward` wrote.
-        grad_out: (B, L, C), the gradient with respect to `out`.
-        qkv_slopes: (B, L, 3 C), written.
-        channels: any tuple of length D.
+        qkv: Input of `forward`, (B, L, 3 C).
+        out: Output of `forward`, (B, L, C).
+        log_totals: Written by `forward`, (B, H, L).
+        grad_out: Gradient with respect to `out`, (B, L, C).
+        qkv_slopes: Gradient with respect to `qkv`, (B, L, 3 C), written.
+        channels: Any tuple of length D.
     """
     B, L, C = out.shape
     D = len(channels)

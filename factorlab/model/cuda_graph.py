@@ -1,7 +1,8 @@
-"""Work on a GPU that is recorded once and replayed from then on: CUDA graphs.
+"""CUDA graphs: record work on a GPU once and replay it on later calls.
 
-A step of a small network is over a thousand kernels of a few microseconds. Launched one by one
-from Python they keep a GPU idle for most of the time; recorded, they follow one another.
+A training step of a small network consists of over a thousand kernels of a few microseconds each.
+Launched one by one from Python, they leave the GPU idle most of the time. Recorded as a graph, they
+run back to back.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import torch
 from torch import Tensor
 
 WARM_UP = 2
-"""Calls of a kind that are not recorded: the first ones load kernels and choose algorithms."""
+"""Calls per input shape before recording. The first calls load kernels and choose algorithms."""
 
 
 @dataclass
 class _Recording:
-    """What is known of calls with inputs of certain shapes."""
+    """State of the calls with inputs of certain shapes."""
 
     calls: int = 0
     graph: torch.cuda.CUDAGraph | None = None
@@ -27,15 +28,16 @@ class _Recording:
 
 
 class CudaGraph:
-    """A function of tensors on a GPU that is replayed once it is known.
+    """A function of GPU tensors that is recorded as a CUDA graph and then replayed.
 
-    It must do the same whenever it is called, whatever the numbers in its inputs, with no number
-    from the host that changes and none read back; what else it reads and writes has to stay in
-    place. Each shape of inputs is recorded on its own.
+    The function must do the same work on every call, whatever the values of its inputs. It must not
+    depend on changing host values and must not copy values to the host. All other tensors that it
+    reads or writes must keep their memory addresses. Each combination of input shapes is recorded
+    separately.
 
     Args:
-        work: the function.
-        generators: on the GPU, those that it draws from.
+        work: The function to record.
+        generators: GPU generators that the function draws from.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class CudaGraph:
         self._recordings: dict[tuple[torch.Size, ...], _Recording] = {}
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Return what the function returns."""
+        """Return the output of the function."""
         shapes = tuple(tensor.shape for tensor in inputs)
         known = self._recordings.setdefault(shapes, _Recording())
         known.calls += 1
@@ -61,7 +63,7 @@ class CudaGraph:
         return known.output.clone()
 
     def _record(self, known: _Recording, inputs: Sequence[Tensor]) -> None:
-        """Record a call; recording computes nothing."""
+        """Record a call without computing its output."""
         known.inputs = tuple(tensor.clone() for tensor in inputs)
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
@@ -71,12 +73,12 @@ class CudaGraph:
             try:
                 known.output = self._work(*known.inputs)
             except torch.OutOfMemoryError as error:
-                problem = error  # the recording has to be ended in order
+                problem = error  # end the recording before raising
         if problem is not None:
             raise problem
         known.graph = graph
 
 
 def with_cuda_graph(work: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
-    """Return a function that does the same, replayed where the device is a GPU."""
+    """Return a function that does the same work, as a CUDA graph if the device is a GPU."""
     return CudaGraph(work) if device.type == "cuda" else work

@@ -1,7 +1,7 @@
 """The forward process, the training target, and one sampler for DDPM and DDIM.
 
-Symbols as in Ho et al. 2020 and Song et al. 2021: ``abar[t]`` is the product of ``1 - beta`` up
-to t, and ``x_t = sqrt(abar[t]) x_0 + sqrt(1 - abar[t]) eps``. t runs from 0 to T - 1.
+Symbols are those of Ho et al. 2020 and Song et al. 2021. ``abar[t]`` is the product of ``1 - beta``
+up to t, and ``x_t = sqrt(abar[t]) x_0 + sqrt(1 - abar[t]) eps``. t runs from 0 to T - 1.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from factorlab import heartbeat
 from factorlab.config import DiffusionSettings
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(x_t, t, labels) -> prediction of noise or v."""
+"""A function (x_t, t, labels) -> prediction of the noise or of v."""
 
 
 def cumulative_alphas(settings: DiffusionSettings) -> Tensor:
     """Return ``abar``, shape (T,), float64.
 
-    Linear: beta from 1e-4 to 0.02 (Ho et al. 2020, section 4), the same for every T. Cosine:
-    Nichol and Dhariwal 2021, eq. 17, with beta clipped at 0.999.
+    The linear schedule takes beta from 1e-4 to 0.02 (Ho et al. 2020, section 4), whatever T is. The
+    cosine schedule is eq. 17 of Nichol and Dhariwal 2021, with beta clipped at 0.999.
     """
     T = settings.timesteps
     if settings.schedule == "linear":
@@ -36,9 +36,9 @@ def cumulative_alphas(settings: DiffusionSettings) -> Tensor:
 
 
 class SampleNoise:
-    """Standard normal noise in which every sample draws from a seed of its own.
+    """Standard normal noise with a separate seed for every sample.
 
-    A sample's noise therefore depends neither on the batch size nor on its neighbours.
+    The noise of a sample therefore does not depend on the batch size or on the other samples.
     """
 
     def __init__(self, seeds: Sequence[int], side: int, device: torch.device | str) -> None:
@@ -57,13 +57,13 @@ class SampleNoise:
 def denoising_loss(prediction: Tensor, target: Tensor, *, stacked: bool = False) -> Tensor:
     """Return the training objective, ``L = E[(eps_theta(x_t, t, c) - eps)^2]`` ([W] eq. 2).
 
-    Training, packed training and the losses of an evaluation all use it. The mean runs over images
-    and pixels; with `prediction: v` the target is v in place of the noise.
+    Training, packed training and the losses of an evaluation all use this function. The mean runs
+    over images and pixels. With `prediction: v` the target is v instead of the noise.
 
     Args:
-        prediction: of the network, (B, 1, N, N); computed in float32 whatever its precision.
-        target: what it is to predict, of the same shape; see `Diffusion.target`.
-        stacked: there is a further dimension of networks in front, (K, B, 1, N, N).
+        prediction: Output of the network, (B, 1, N, N). It is converted to float32 first.
+        target: What the network should predict, of the same shape; see `Diffusion.target`.
+        stacked: Whether a leading dimension of K networks is present, (K, B, 1, N, N).
 
     Returns:
         A scalar, or (K,) for stacked networks.
@@ -72,7 +72,7 @@ def denoising_loss(prediction: Tensor, target: Tensor, *, stacked: bool = False)
 
 
 class Diffusion:
-    """A diffusion process with what the network is to predict."""
+    """A diffusion process and its prediction target."""
 
     def __init__(self, settings: DiffusionSettings, device: torch.device | str = "cpu") -> None:
         self.settings = settings
@@ -84,27 +84,35 @@ class Diffusion:
         return abar.sqrt(), (1 - abar).sqrt()
 
     def add_noise(self, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Return x_t from x_0 (B, 1, N, N), t (B,) and noise of x_0's shape."""
+        """Return x_t from x_0 (B, 1, N, N), t (B,) and noise of the shape of x_0."""
         signal, spread = self._coefficients(t)
         return signal * x_0 + spread * noise
 
     def loss(
         self, model: Denoiser, x_0: Tensor, labels: Tensor, t: Tensor, noise: Tensor
     ) -> Tensor:
-        """Return `denoising_loss` of a network on images, a scalar; arguments as of `target`."""
+        """Return the `denoising_loss` of a network on images, a scalar.
+
+        Args:
+            model: Predicts the noise or v.
+            x_0: Clean images, (B, 1, N, N).
+            labels: (B, 2), x and y in pixels.
+            t: Time steps, (B,).
+            noise: Noise of the shape of x_0.
+        """
         prediction = model(self.add_noise(x_0, t, noise), t, labels)
         return denoising_loss(prediction, self.target(x_0, t, noise))
 
     def target(self, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Return what the network is to predict, (B, 1, N, N).
+        """Return the prediction target, (B, 1, N, N).
 
-        The noise, or ``v = sqrt(abar) noise - sqrt(1 - abar) x_0`` (Salimans and Ho 2022,
-        section 4 and appendix D).
+        The target is the noise, or ``v = sqrt(abar) noise - sqrt(1 - abar) x_0`` (Salimans and Ho
+        2022, section 4 and appendix D).
 
         Args:
-            x_0: clean images, (B, 1, N, N).
-            t: time steps, (B,).
-            noise: of x_0's shape.
+            x_0: Clean images, (B, 1, N, N).
+            t: Time steps, (B,).
+            noise: Noise of the shape of x_0.
         """
         if self.settings.prediction == "noise":
             return noise
@@ -112,7 +120,7 @@ class Diffusion:
         return signal * noise - spread * x_0
 
     def _denoised(self, x_t: Tensor, t: Tensor, prediction: Tensor) -> Tensor:
-        """Return the x_0 that a prediction stands for, clipped to [-1, 1] where images live."""
+        """Return the x_0 implied by a prediction, clipped to [-1, 1], the range of the images."""
         signal, spread = self._coefficients(t)
         if self.settings.prediction == "v":
             x_0 = signal * x_t - spread * prediction
@@ -123,7 +131,7 @@ class Diffusion:
     def sampling_times(self) -> list[int]:
         """Return the time steps that sampling visits, from T - 1 down.
 
-        "Trailing" spacing (Lin et al. 2024, table 2), which always starts from pure noise.
+        The spacing is "trailing" (Lin et al. 2024, table 2), which always starts from pure noise.
         """
         T, steps = self.settings.timesteps, self.settings.sampling_steps
         times: list[int] = (np.round(T - T * np.arange(steps) / steps).astype(int) - 1).tolist()
@@ -131,17 +139,17 @@ class Diffusion:
 
     @torch.no_grad()
     def sample(self, model: Denoiser, labels: Tensor, seeds: Sequence[int], side: int) -> Tensor:
-        """Return generated images, (B, 1, N, N), in the model's range [-1, 1].
+        """Return generated images, (B, 1, N, N), in the range of the model, [-1, 1].
 
-        One rule for all samplers (Song et al. 2021, eqs. 12 and 16): with ``eta`` 0 it is DDIM,
-        with ``eta`` 1 and all T steps it is DDPM with its small variance. The noise direction is
-        taken from the clipped x_0, as DDPM's posterior mean implies.
+        All samplers follow one rule (Song et al. 2021, eqs. 12 and 16). ``eta`` 0 gives DDIM.
+        ``eta`` 1 with all T steps gives DDPM with its smaller variance. The noise direction is
+        computed from the clipped x_0, as the posterior mean of DDPM implies.
 
         Args:
-            model: predicts noise or v.
-            labels: (B, 2), in pixels.
-            seeds: B seeds, one a sample.
-            side: N.
+            model: Predicts the noise or v.
+            labels: (B, 2), x and y in pixels.
+            seeds: B seeds, one per sample.
+            side: Side N of the images in pixels.
         """
         noise = SampleNoise(seeds, side, labels.device)
         x = noise.draw()

@@ -1,4 +1,4 @@
-"""What a forward pass costs, in closed form, so that a sweep is planned without PyTorch."""
+"""Cost of a forward pass in closed form, so that sweeps can be planned without PyTorch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from factorlab.config import ModelSettings
 def forward_flops(model: ModelSettings, size: int) -> int:
     """Return the floating-point operations of one forward pass of one image.
 
-    Two for each product of a convolution, a linear map or attention, as is usual; norms,
-    nonlinearities and pooling are left out. The network is `factorlab.model.unet.UNet`.
+    Each multiplication in a convolution, a linear map or attention counts as two operations, as is
+    usual. Norms, nonlinearities and pooling are not counted. The network is
+    `factorlab.model.unet.UNet`.
 
     Args:
-        model: the network.
-        size: side N of the image in pixels.
+        model: Settings of the network.
+        size: Side N of the image in pixels.
     """
     w, condition = model.width, 3 * model.encoding
     full, half = size**2, (-(-size // 2)) ** 2
@@ -34,13 +35,13 @@ def forward_flops(model: ModelSettings, size: int) -> int:
 
 
 def _double(inputs: int, outputs: int, hidden: int) -> int:
-    """Return the products of a double convolution, 3 x 3 each, at one pixel."""
+    """Return the multiplications per pixel of a double convolution with 3 x 3 kernels."""
     return 9 * (inputs * hidden + hidden * outputs)
 
 
 def _block(inputs: int, outputs: int, hidden: int, condition: int, pixels: int) -> int:
-    """Return the products of a block whose output has so many pixels."""
+    """Return the multiplications of a block with `pixels` output pixels."""
     convolutions = _double(inputs, inputs, inputs) + _double(inputs, outputs, hidden)
-    # Queries, keys, values, output and feed-forward are 3 + 1 + 2 maps; two products of each pair.
+    # 3 + 1 + 2 linear maps (q k v, output, feed-forward); two products for each pair of pixels.
     attention = 6 * outputs**2 + 2 * pixels * outputs
     return pixels * (convolutions + attention) + condition * outputs

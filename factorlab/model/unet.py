@@ -1,9 +1,11 @@
 """The conditional UNet of [W] Fig. 6 and [F] Fig. 7, for square images of any side from 6 up.
 
-Three down and three up blocks with self-attention after each and skips between them. With a
-width of 64 the channels are the papers': stem 64; layer 0 Down(64, 128); 1 Down(128, 256);
-2 Down(256, 256); bottleneck 256-512-512-256; 3 Up(512, 128); 4 Up(256, 64); 5 Up(128, 64);
-23.3 million parameters. Shapes: B images, C channels, H x W pixels, L = H W, E encoding length.
+The network has three down and three up blocks, each followed by self-attention, and skips between
+them. With a width of 64 the channels are those of the papers: stem 64; layer 0 Down(64, 128);
+1 Down(128, 256); 2 Down(256, 256); bottleneck 256-512-512-256; 3 Up(512, 128); 4 Up(256, 64);
+5 Up(128, 64); 23.3 million parameters.
+
+Shapes: B images, C channels, H x W pixels, L = H W, E encoding length.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from factorlab.config import Layer, ModelSettings
 from factorlab.model.attention import attend
 
 WIDE = 32
-"""Width from which channels come first in memory: a CPU then steps 10 to 20 % faster at N = 8 and
-16, and as much slower below; at N = 32 there is no clear difference."""
+"""Smallest width with channels-first memory; narrower networks are channels-last. On a CPU,
+channels-first makes a step 10 to 20 % faster from this width up at N = 8 and 16, and as much slower
+below it. At N = 32 there is no clear difference."""
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
-"""Named outputs that `capture_activations` can read; `layer4` is the papers' representation."""
+"""Layers whose outputs `capture_activations` can read; `layer4` is the papers' representation."""
 
 
 def sinusoidal(position: Tensor, length: int) -> Tensor:
@@ -35,7 +38,7 @@ def sinusoidal(position: Tensor, length: int) -> Tensor:
 
     Args:
         position: (B,), real.
-        length: an even number.
+        length: Length of the encoding, an even number.
 
     Returns:
         (B, length).
@@ -46,13 +49,18 @@ def sinusoidal(position: Tensor, length: int) -> Tensor:
 
 
 def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return images (B, C, h, w) in another size, bilinear with corners on corners.
+    """Return images (B, C, h, w) resized bilinearly with aligned corners.
 
-    On a GPU as two matrix products: PyTorch's own adds up its gradient in any order.
+    On a GPU this is done by two matrix products, because the backward pass of PyTorch's own
+    interpolation sums in a nondeterministic order.
+
+    Args:
+        x: Images, (B, C, h, w).
+        size: New height and width in pixels.
     """
     if x.device.type != "cuda":
         return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
-    for _ in range(2):  # along the last axis, which then takes the other's place
+    for _ in range(2):  # resize the last axis, then swap the axes
         side, new = x.shape[-1], size[1]
         basis = torch.eye(side, device=x.device)[None]
         matrix = F.interpolate(basis, size=new, mode="linear", align_corners=True)[0]
@@ -61,10 +69,10 @@ def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def max_pool(x: Tensor) -> Tensor:
-    """Return images (B, C, H, W) at half their side, rounded up, each pixel the largest of four.
+    """Return images (B, C, H, W) at half their side, rounded up: the maximum of 2 x 2 pixels.
 
-    On a GPU not by PyTorch's own, whose gradient has no deterministic form there; equal pixels
-    share the gradient.
+    On a GPU this does not use PyTorch's max pooling, whose gradient has no deterministic form
+    there. Pixels of equal value share the gradient.
     """
     if x.device.type != "cuda":
         return F.max_pool2d(x, 2, ceil_mode=True)
@@ -121,7 +129,7 @@ class SelfAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Two double convolutions, the conditioning added to every pixel, and self-attention."""
+    """Two double convolutions, the condition added to every pixel, and self-attention."""
 
     def __init__(self, inputs: int, outputs: int, hidden: int, condition: int) -> None:
         super().__init__()
@@ -138,7 +146,7 @@ class Block(nn.Module):
 
 
 class Down(Block):
-    """Max-pool to half the side, rounded up, then a block."""
+    """Max pooling to half the side, rounded up, followed by a block."""
 
     def __init__(self, inputs: int, outputs: int, condition: int) -> None:
         super().__init__(inputs, outputs, outputs, condition)
@@ -149,7 +157,7 @@ class Down(Block):
 
 
 class Up(Block):
-    """Upsample to the skip's side, join it, then a block."""
+    """Upsampling to the side of the skip, concatenation with it, and a block."""
 
     def __init__(self, inputs: int, outputs: int, condition: int) -> None:
         super().__init__(inputs, outputs, inputs // 2, condition)
@@ -162,7 +170,7 @@ class Up(Block):
 
 
 class UNet(nn.Module):
-    """Predicts noise (or v) from a noisy image, its time step and its label."""
+    """A network that predicts the noise (or v) from a noisy image, its time step and its label."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -185,11 +193,11 @@ class UNet(nn.Module):
             self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        """Return the prediction, of x's shape.
+        """Return the prediction, of the shape of x.
 
         Args:
-            x: noisy images (B, 1, N, N).
-            t: time steps (B,), integers from 0.
+            x: Noisy images, (B, 1, N, N).
+            t: Time steps, (B,), integers from 0.
             labels: (B, 2), x and y in pixels.
         """
         condition = torch.cat(
@@ -215,14 +223,15 @@ class UNet(nn.Module):
 def capture_activations(
     model: nn.Module, layers: Iterable[str], callback: Callable[[str, Tensor], None]
 ) -> Iterator[None]:
-    """Tell a function what named layers put out, at every call of the model.
+    """Pass the outputs of named layers to a callback, at every call of the model.
 
     The representation of the papers is the output of layer 4 ([W] Fig. 6, [F] Fig. 7).
 
     Args:
-        model: a UNet.
-        layers: members of `LAYERS`.
-        callback: gets a layer's name and its output, (B, C, H, W), without its history.
+        model: A UNet.
+        layers: Members of `LAYERS`.
+        callback: Called with the name of a layer and its output, (B, C, H, W), which is detached
+            from the autograd graph.
     """
 
     def hook_of(layer: str) -> Callable[[nn.Module, Any, Tensor], None]:

@@ -1,1 +1,1 @@
-"""Which source files and which commit trained a run."""
+"""Provenance: the source files and the commit that trained a run."""

@@ -1,9 +1,9 @@
-"""Which code trained a run: its source files, the git commit and the difference from it.
+"""The code that trained a run: its source files, the git commit and the difference from it.
 
-``<runs>/code/`` keeps what restores the code of every result: ``<digest>.zip`` holds the source
-files, ``<digest>.patch`` the difference from the commit, for `git apply`.
+``<runs>/code/`` holds everything needed to restore the code of a result. ``<digest>.zip`` holds the
+source files. ``<digest>.patch`` holds the difference from the commit, for `git apply`.
 
-Only the repository that holds this package counts: where factorlab is installed inside some other
+Only the repository that holds this package counts. If factorlab is installed inside another
 project's tree, or git is missing, no commit is recorded rather than a wrong one.
 """
 
@@ -40,7 +40,7 @@ _NEUTRAL = (
     "core.quotePath=true",
     "diff.suppressBlankEmpty=false",
 )
-"""Settings that `git diff` has no option for."""
+"""Settings that have no option in `git diff`."""
 
 _DIFF = (
     "diff",
@@ -58,12 +58,12 @@ _DIFF = (
     "--dst-prefix=b/",
     f"-O{os.devnull}",
 )
-"""A difference that `git apply` takes, whatever the user's configuration says."""
+"""Arguments for a difference that `git apply` accepts, whatever the user's configuration."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """The state of the code; what is unknown is None or empty."""
+    """The state of the code; unknown values are None or empty."""
 
     commit: str | None
     """Full hash of the commit that is checked out."""
@@ -75,18 +75,18 @@ class Revision:
     """sha256 of requirements.lock."""
 
     def tags(self) -> dict[str, str]:
-        """Return what is known as MLflow tags; `git_dirty_diff` is there if files differ."""
+        """Return the known values as MLflow tags; `git_dirty_diff` is present if files differ."""
         known = zip(TAGS, (self.commit, self.diff_sha256, self.lock_sha256), strict=True)
         return {name: value for name, value in known if value is not None}
 
     @property
     def diff_sha256(self) -> str | None:
-        """sha256 of the difference, None where there is none."""
+        """sha256 of the difference, None if there is none."""
         return hashlib.sha256(self.diff).hexdigest() if self.diff else None
 
 
 def revision(root: Path = ROOT) -> Revision:
-    """Return the revision of the code in a folder as it is now; never raises."""
+    """Return the current revision of the code in a folder; never raises."""
     top = _git(root, "rev-parse", "--show-toplevel")
     ours = top is not None and Path(os.fsdecode(top.rstrip(b"\n"))).resolve() == root.resolve()
     commit = _git(root, "rev-parse", "--verify", "HEAD") if ours else None
@@ -95,13 +95,13 @@ def revision(root: Path = ROOT) -> Revision:
         lock = hashlib.sha256((root / "requirements.lock").read_bytes()).hexdigest()
     except OSError:
         lock = None
-    if commit is None or diff is None:  # a commit without its difference would be a wrong one
+    if commit is None or diff is None:  # a commit without its difference would be misleading
         return Revision(None, b"", lock)
     return Revision(commit.decode("ascii").strip(), diff, lock)
 
 
 def _difference(root: Path) -> bytes | None:
-    """Return what tracked files and untracked sources differ by from the commit."""
+    """Return the difference of tracked files and untracked sources from the commit."""
     tracked = _git(root, *_DIFF, "HEAD", "--")
     listed = _git(root, "ls-files", "-z")
     if tracked is None or listed is None:
@@ -113,7 +113,7 @@ def _difference(root: Path) -> bytes | None:
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """Return what a git command prints, None where it fails or there is no git."""
+    """Return the output of a git command, None if it fails or git is missing."""
     program = shutil.which("git")
     if program is None:
         return None
@@ -130,14 +130,14 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    # Comparing two files ends with 1 where they differ.
+    # `git diff --no-index` exits with 1 if the files differ.
     allowed = {0, 1} if "--no-index" in arguments else {0}
     return done.stdout if done.returncode in allowed else None
 
 
 @dataclass(frozen=True)
 class Code:
-    """The code of this process, as far as it trains."""
+    """The training code of this process."""
 
     content: Mapping[str, bytes]
     """Source files by path."""
@@ -157,10 +157,10 @@ class Code:
 
 
 def code() -> Code:
-    """Return the code that this process imported to train; git is asked once.
+    """Return the code that this process imported to train; git is called once.
 
     Raises:
-        UserError: a module of the project was imported from elsewhere.
+        UserError: A module of the project was imported from another folder.
     """
     return _code(tuple(sorted(sources.content(TRAINING).items())))
 
@@ -168,7 +168,7 @@ def code() -> Code:
 @cache
 def _code(content: tuple[tuple[str, bytes], ...]) -> Code:
     found, digest = revision(), sources_of(dict(content)).digest
-    # Git sees the disk: where that has changed since the import, the commit is another code's.
+    # Git sees the files on disk: if they changed since the import, its commit does not apply.
     if sources_of(sources.read(packages=TRAINING)).digest != digest:
         found = Revision(None, b"", found.lock_sha256)
     return Code(dict(content), digest, found)
@@ -176,7 +176,7 @@ def _code(content: tuple[tuple[str, bytes], ...]) -> Code:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of what a result depends on besides the project's own code."""
+    """Return the versions that a result depends on, apart from the project's own code."""
     packages = {name: version(name) for name in ("factorlab", "torch", "numpy")}
     opencv = version("opencv-python-headless")
     return {
@@ -190,12 +190,12 @@ def versions() -> dict[str, str]:
 def note(record: Record, step: int) -> None:
     """Record that this process trains a run from a step on.
 
-    A run that one code trained from start to end has one entry; a further entry is added
-    whenever training continues with other source files or other versions of its libraries.
+    A run trained by one version of the code has one entry. Another entry is added whenever training
+    continues with other source files or other library versions.
 
     Args:
-        record: of the run.
-        step: optimizer steps done before.
+        record: Record of the run.
+        step: Optimizer steps done before.
     """
     now, before = code(), record.code()
     same = {"sources_sha256": now.sources_sha256, "versions": versions()}
@@ -213,7 +213,7 @@ def note(record: Record, step: int) -> None:
 
 
 def save(now: Code, runs: Path) -> None:
-    """Keep the source files and the difference in the runs folder, once each."""
+    """Save the source files and the difference in the runs folder, once each."""
     folder = runs / "code"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{now.sources_sha256}.zip"
@@ -225,7 +225,7 @@ def save(now: Code, runs: Path) -> None:
 
 
 def tags(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the MLflow tags of a run's code: those of the newest entry, and how many there are."""
+    """Return the MLflow tags of a run's code: the newest entry, and the number of entries."""
     if not entries:
         return {}
     names = (*TAGS, "factorlab.sources_sha256")

@@ -1,7 +1,7 @@
 """The project's source files, as this process imported them.
 
 All files are read when this module is first imported, which is when a process starts. A module
-that is imported later counts with the content that its file has when it is first noticed.
+imported later is recorded with the content of its file when the import is first noticed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from factorlab.errors import UserError
 from factorlab.storage.files import canonical
 
 PACKAGES = ("analysis", "factorlab", "percolation", "sweeps")
-"""All packages of the project; they lie side by side."""
+"""All packages of the project, in one folder."""
 
 TRAINING = ("factorlab", "sweeps")
-"""The packages that a process which trains may import."""
+"""The packages that a training process may import."""
 
 ROOT = Path(__file__).resolve().parents[2]
 """Folder that holds the packages."""
@@ -39,7 +39,7 @@ class Sources:
     """Folder that they were read from."""
 
     files: Mapping[str, str]
-    """Path below `root` to the sha256 of the content."""
+    """sha256 of the content of each file, by its path below `root`."""
 
     @property
     def digest(self) -> str:
@@ -47,7 +47,7 @@ class Sources:
         return hashlib.sha256(canonical(dict(self.files))).hexdigest()
 
     def differences(self, other: Sources) -> list[str]:
-        """Return the paths of files that are not the same in both, sorted."""
+        """Return the sorted paths of files that differ."""
         paths = self.files.keys() | other.files.keys()
         return sorted(p for p in paths if self.files.get(p) != other.files.get(p))
 
@@ -59,7 +59,7 @@ def read(root: Path = ROOT, packages: Iterable[str] = PACKAGES) -> dict[str, byt
 
 
 def sources_of(content: Mapping[str, bytes], root: Path = ROOT) -> Sources:
-    """Return the sources that have this content."""
+    """Return the sources with this content."""
     digests = {path: hashlib.sha256(text).hexdigest() for path, text in content.items()}
     return Sources(str(root), digests)
 
@@ -71,24 +71,24 @@ _noticed: set[str] = set()
 
 
 def at_start(packages: Iterable[str] = PACKAGES) -> Sources:
-    """Return the sources that were on the disk when this process started."""
+    """Return the sources that were on disk when this process started."""
     return sources_of(_of(packages, _at_start))
 
 
 def on_disk(root: Path = ROOT) -> Sources:
-    """Return the sources that are on the disk now."""
+    """Return the sources that are on disk now."""
     return sources_of(read(root), root)
 
 
 def settle() -> Sources:
-    """Import all of `factorlab`, so that no later change on the disk can reach this process.
+    """Import all of `factorlab`, so that later changes on disk cannot affect this process.
 
     Returns:
         The sources of this process.
 
     Raises:
-        SourcesChangedError: a file changed since the process started.
-        UserError: a module of the project was imported from elsewhere.
+        SourcesChangedError: A file changed since the process started.
+        UserError: A module of the project was imported from another folder.
     """
     package = importlib.import_module("factorlab")
     for module in pkgutil.walk_packages(package.__path__, "factorlab."):
@@ -106,7 +106,7 @@ def content(packages: Iterable[str] = PACKAGES) -> dict[str, bytes]:
     """Return the source files of packages as this process imported them, by path.
 
     Raises:
-        UserError: a module of the project was imported from elsewhere.
+        UserError: A module of the project was imported from another folder.
     """
     ours = {name for name in sys.modules if name.partition(".")[0] in PACKAGES}
     for name in ours - _noticed:
@@ -125,20 +125,20 @@ def _of(packages: Iterable[str], content: Mapping[str, bytes]) -> dict[str, byte
 def _notice(module: str, path: Path) -> None:
     if not path.is_relative_to(ROOT):
         raise UserError(
-            f"{path}: module {module} does not belong to the factorlab in {ROOT}; take its folder "
-            "out of PYTHONPATH"
+            f"{path}: module {module} does not belong to the factorlab in {ROOT}; remove its "
+            "folder from PYTHONPATH"
         )
     if path.suffix == ".py" and path.exists():
         _content[path.relative_to(ROOT).as_posix()] = path.read_bytes()
 
 
 def explain(theirs: Sources, ours: Sources, who: str) -> str | None:
-    """Return in a sentence how another process's sources differ; None if they do not.
+    """Return a sentence on how another process's sources differ, None if they do not.
 
     Args:
-        theirs: sources of the other process.
-        ours: sources of the process that started it.
-        who: the other process, e.g. "a worker on host a1".
+        theirs: Sources of the other process.
+        ours: Sources of the process that started it.
+        who: The other process, for example "a worker on host a1".
     """
     different = theirs.differences(ours)
     if not different:

@@ -1,4 +1,4 @@
-"""Checkpoints: whole, checked, two at a time, loaded without pickle."""
+"""Checkpoints: written atomically with a checksum, the two newest kept, loaded without pickle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT = 2
 """The newest, and the one before it in case the newest is damaged."""
 
 FORMAT = 3
-"""Version of what a checkpoint holds; one of another version is passed over."""
+"""Version of the content of a checkpoint; checkpoints of other versions are skipped."""
 
 _NAME = re.compile(r"step-(\d{10})-([0-9a-f]{32})\.pt")
 
@@ -31,14 +31,14 @@ def _digest(content: bytes) -> str:
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write a checkpoint and drop all but the two newest.
+    """Write a checkpoint and delete all but the two newest.
 
-    Its name carries its checksum, so that one rename puts both in place.
+    The file name contains the checksum, so one rename puts both in place.
 
     Args:
-        folder: where checkpoints are; made if missing.
-        step: optimizer steps done.
-        state: tensors and plain values.
+        folder: Folder of the checkpoints; created if missing.
+        step: Optimizer steps done.
+        state: Tensors and plain values.
     """
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
@@ -54,29 +54,30 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path, journal_length: int, device: str) -> dict[str, Any] | None:
-    """Return the newest checkpoint that is whole, None where there is none.
+    """Return the newest usable checkpoint, None if there is none.
 
-    A damaged one is named in the log and passed over, and so is one of another `FORMAT`, and one
-    that was written after journal lines that are lost (its `journal_offset` lies beyond them).
+    Unusable checkpoints are reported in the log and skipped. These are damaged ones, those of
+    another `FORMAT` or another type of device, and those ahead of the journal: their
+    `journal_offset` lies beyond its intact lines.
 
     Args:
-        folder: where checkpoints are.
-        journal_length: bytes of the journal that are whole.
-        device: type of the device to go on; random states of another do not fit.
+        folder: Folder of the checkpoints.
+        journal_length: Bytes of the journal up to its last intact line.
+        device: Type of the device that resumes. Random states of other device types do not fit.
     """
     for path, state in _whole(folder):
         if state["journal_offset"] > journal_length:
             log.warning("%s is ahead of its journal; going back to an older checkpoint", path)
             continue
         if state["device"] != device:
-            log.warning("%s was written on %s; it does not go on here", path, state["device"])
+            log.warning("%s was written on %s; skipping it on this device", path, state["device"])
             continue
         return state
     return None
 
 
 def _whole(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the checkpoints that are whole and of this format, the newest first."""
+    """Yield the intact checkpoints of this format, newest first."""
     for path in _newest_first(folder):
         with naming(path):
             content = path.read_bytes()
@@ -85,13 +86,13 @@ def _whole(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         if state.get("format") != FORMAT:
-            log.warning("%s is of another version of factorlab; it does not go on here", path)
+            log.warning("%s was written by another version of factorlab; skipping it", path)
             continue
         yield path, state
 
 
 def elsewhere(folder: Path, device: str) -> bool:
-    """Return whether the newest whole checkpoint was written on another type of device."""
+    """Return whether the newest intact checkpoint was written on another type of device."""
     return any(state["device"] != device for _, state in islice(_whole(folder), 1))
 
 

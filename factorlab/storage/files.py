@@ -1,4 +1,4 @@
-"""Writing files that are either whole or absent, and JSON that knows when it was damaged."""
+"""Atomic writing of files, and JSON documents with a checksum."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ import numpy as np
 from factorlab.errors import UserError
 
 
-class DamagedFile(RuntimeError):  # noqa: N818 - names the finding, like `FileNotFoundError` does not
-    """A file is not what was written: its checksum or its form is wrong."""
+class DamagedFile(RuntimeError):  # noqa: N818 - the name says what was found
+    """A file is not what was written: its checksum or its format is wrong."""
 
 
 def canonical(value: object) -> bytes:
-    """Return the one JSON text of a value: sorted keys, no spaces, ASCII, no NaN."""
+    """Return the canonical JSON of a value: sorted keys, no spaces, ASCII, no NaN."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode("ascii")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a crash at any moment leaves the old one or the new one.
+    """Write a file so that a crash at any moment leaves either the old or the new content.
 
-    The content is on the disk before the name points to it, and the name before this returns.
+    The content is synced to disk before the file is renamed, and the new name is synced before this
+    function returns.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -46,7 +47,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error of the system name a file, which one of reading or writing does not."""
+    """Add a file name to operating-system errors raised inside; reads and writes omit it."""
     try:
         yield
     except OSError as error:
@@ -56,7 +57,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Put a file's content, or the names in a folder, on the disk."""
+    """Sync the content of a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with naming(path):
@@ -66,16 +67,16 @@ def sync(path: Path) -> None:
 
 
 def can_write(folder: Path) -> bool:
-    """Return whether a folder can be written, or made in the nearest folder that exists."""
+    """Return whether a folder is writable, or can be created in its nearest existing parent."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return os.access(there, os.W_OK)
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder and write to it once.
+    """Create a folder and check that it is writable.
 
     Raises:
-        UserError: it cannot be made or written.
+        UserError: It cannot be created or is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,16 +88,16 @@ def check_writable(folder: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a file's content, of 64 hexadecimal digits."""
+    """Return the sha256 of the content of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_arrays(path: Path) -> dict[str, Any] | None:
-    """Return the arrays of a compressed file by name; None where no file is.
+    """Return the arrays of a compressed file by name, None if the file does not exist.
 
     Raises:
-        DamagedFile: the content is not what was written.
+        DamagedFile: The file is damaged or cannot be read.
     """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
@@ -108,16 +109,16 @@ def read_arrays(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a document with its own checksum under `sha256`, readable and atomic."""
+    """Write a document as readable JSON with its checksum under `sha256`, atomically."""
     checked = {**document, "sha256": hashlib.sha256(canonical(document)).hexdigest()}
     write_atomically(path, (json.dumps(checked, indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a document that `write_json` wrote, without its checksum; None where no file is.
+    """Return a document written by `write_json`, without its checksum; None if there is no file.
 
     Raises:
-        DamagedFile: the content is not what was written.
+        DamagedFile: The content is incomplete or its checksum does not match.
     """
     try:
         with naming(path):
@@ -128,7 +129,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         document = json.loads(content)
         checksum = document.pop("sha256")
     except (ValueError, KeyError, AttributeError, TypeError):
-        raise DamagedFile(f"{path}: not a whole record") from None
+        raise DamagedFile(f"{path}: incomplete, or not a JSON document with a checksum") from None
     if checksum != hashlib.sha256(canonical(document)).hexdigest():
         raise DamagedFile(f"{path}: its checksum does not match its content")
     return dict(document)

@@ -1,8 +1,8 @@
-"""The metrics of a run over its steps: lines of JSON, only ever appended.
+"""The journal: metrics of a run over its steps, as lines of JSON that are only appended.
 
-Every line carries a checksum. A step is written once: a run that was resumed from an older
-checkpoint computes the same numbers again and leaves the lines that are there, so that whoever
-reads along never sees a point twice.
+Every line has a checksum, and every step is written once. A run resumed from an older checkpoint
+computes the same numbers again and keeps the existing lines. Concurrent readers therefore never see
+a point twice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Point:
     """Optimizer steps done."""
 
     time: float
-    """When it was written, in seconds since the epoch."""
+    """Time of writing, in seconds since the epoch."""
 
     metrics: dict[str, float]
     """Values by name."""
@@ -42,7 +42,7 @@ def _encode(point: Point) -> bytes:
 
 
 def _decode(line: bytes) -> Point | None:
-    """Return the point of a line, None where the line is damaged."""
+    """Return the point of a line, None if the line is damaged."""
     try:
         body = json.loads(line)
         checksum = body.pop("crc32")
@@ -54,9 +54,9 @@ def _decode(line: bytes) -> Point | None:
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[Point], int]:
-    """Return the whole, undamaged lines from a byte offset on, and the offset after them.
+    """Return the points of the intact lines from a byte offset on, and the offset after them.
 
-    Reading stops at the first line that is torn or damaged, or whose step does not grow.
+    Reading stops at the first line that is incomplete or damaged, or whose step does not increase.
     """
     try:
         with path.open("rb") as file, naming(path):
@@ -75,15 +75,15 @@ def read(path: Path, offset: int = 0) -> tuple[list[Point], int]:
 
 
 def read_after(path: Path, offset: int) -> tuple[list[Point], int, bool]:
-    """Return the points that a journal has gained since it was read up to an offset.
+    """Return the points that were added to a journal since it was read up to an offset.
 
     Args:
-        path: of the journal.
-        offset: that an earlier call, or `read`, returned; 0 for all points.
+        path: Path of the journal.
+        offset: Offset returned by an earlier call, or by `read`; 0 for all points.
 
     Returns:
-        The points, the offset after them, and whether the offset belongs to this journal: it does
-        not where another file has taken its place.
+        The points, the offset after them, and whether the given offset belongs to this journal. It
+        does not if another file has replaced the journal.
     """
     size = path.stat().st_size if path.exists() else 0
     if size == offset:
@@ -102,7 +102,7 @@ def _ends_line(path: Path, offset: int) -> bool:
 
 
 class Journal:
-    """A journal that is open for appending; opening it cuts off what is torn or damaged."""
+    """A journal open for appending. Opening it cuts off everything from the first bad line on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -117,11 +117,11 @@ class Journal:
         return max(self._points, default=-1)
 
     def at(self, step: int) -> Point | None:
-        """Return the line of a step."""
+        """Return the point of a step, None if there is none."""
         return self._points.get(step)
 
     def append(self, step: int, metrics: dict[str, float]) -> None:
-        """Write the metrics of a step and put them on the disk; nothing if it is there already."""
+        """Write the metrics of a step and sync them to disk, unless the step was written before."""
         if step <= self.last_step:
             return
         point = Point(step, time.time(), metrics)
@@ -134,15 +134,15 @@ class Journal:
         self.length += len(line)
 
     def cut(self, offset: int) -> None:
-        """Drop what lies beyond an offset."""
+        """Delete everything beyond an offset."""
         os.truncate(self.path, offset)
         points, self.length = read(self.path)
         self._points = {point.step: point for point in points}
 
     def repair(self) -> None:
-        """Write the file anew if it is not what was read and appended, as a worn disk has it."""
+        """Rewrite the file if a faulty disk changed what was read or appended."""
         content = b"".join(_encode(self._points[step]) for step in sorted(self._points))
         if not self.path.exists() or self.path.read_bytes() != content:
-            log.warning("%s was damaged while it was written; it is written anew", self.path)
+            log.warning("%s was damaged during training; rewriting it", self.path)
             write_atomically(self.path, content)
             self.length = len(content)

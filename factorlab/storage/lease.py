@@ -1,18 +1,19 @@
-"""Leases on files: one process at a time holds one, until it lets go or dies.
+"""Leases on files: one process at a time holds a lease, until it releases it or dies.
 
-A lease is a lock of the file system (`flock`), which the system frees when the process dies. Some
-disks have no locks, such as Lustre mounted without `-o flock`. There a lease is a chain of numbered
-claim files beside the file:
+A lease is a lock of the file system (`flock`), which the operating system frees when the process
+dies. Some disks do not support locks, such as Lustre mounted without `-o flock`. There a lease is a
+chain of numbered claim files next to the file:
 
-- Whoever creates the claim with the next number holds the lease; creation is exclusive.
-- The holder touches its claim every `TOUCH` seconds, and writes into it when it lets go.
-- A claim is over when it was let go, when its process is dead on this machine, or when nobody
-  touched it for `STALE` seconds by the disk's own clock.
+- The process that creates the claim with the next number holds the lease. Creation is exclusive.
+- The holder touches its claim every `TOUCH` seconds, and writes into it to release the lease.
+- A claim has ended if it was released, if its process is dead on this machine, or if nobody touched
+  it for `STALE` seconds by the clock of the disk.
 
-What claims promise: as long as a holder reaches the disk at least every `STALE` seconds, no other
-process gets its lease. A holder that is suspended for longer loses it, and ends when it wakes up
-and finds a newer claim. After the death of a machine its leases are free in `STALE` seconds. All
-machines have to mount the disk alike: a lock and a claim do not see each other.
+Claims guarantee the following: as long as a holder reaches the disk at least every `STALE` seconds,
+no other process gets its lease. A holder that is suspended for longer loses the lease. Its process
+exits when it wakes up and finds a newer claim. After a machine dies, its leases are free within
+`STALE` seconds. All machines must mount the disk in the same way, because locks and claims do not
+see each other.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ TOUCH = 10.0
 """Seconds between two touches of a claim."""
 
 STALE = 120.0
-"""Seconds without a touch after which a claim is over."""
+"""Seconds without a touch after which a claim has ended."""
 
-_FREE = "free"  # content of a claim that was let go
-_RETRIES = 3  # a reader's shared lock lasts for an instant
+_FREE = "free"  # content of a released claim
+_RETRIES = 3  # `is_held` takes a shared lock for an instant
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -51,14 +52,14 @@ class Held(RuntimeError):  # noqa: N818 - a state, not an error of either proces
 
 @contextmanager
 def hold(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lease on a file, which is made if missing.
+    """Hold the lease on a file, which is created if missing.
 
     Args:
-        path: of the file; its folder exists.
-        wait: until the lease is free.
+        path: Path of the file, in an existing folder.
+        wait: Whether to wait until the lease is free.
 
     Raises:
-        Held: another process holds it.
+        Held: Another process holds it.
     """
     with path.open("a") as file:
         try:
@@ -75,7 +76,7 @@ def hold(path: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds the lease on a file; changes nothing on the disk."""
+    """Return whether a process holds the lease on a file, without changing anything on disk."""
     try:
         with path.open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -93,11 +94,11 @@ def is_held(path: Path) -> bool:
 
 
 def _lock(file: IO[str], *, wait: bool) -> None:
-    """Lock a file that is open.
+    """Lock an open file.
 
     Raises:
-        Held: another process has locked it.
-        OSError: the disk has no locks, or refuses this one.
+        Held: Another process has locked it.
+        OSError: The disk does not support locks, or refuses this one.
     """
     if wait:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -113,21 +114,21 @@ def _lock(file: IO[str], *, wait: bool) -> None:
 
 
 def _machine() -> str:
-    """Return what tells this machine's processes from those of others."""
+    """Return an identifier that distinguishes this machine's processes from those of others."""
     namespace, boot = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
     try:
         return f"{platform.node()} {boot.read_text().strip()} {namespace.readlink()}"
-    except OSError:  # another system than Linux
+    except OSError:  # not Linux
         return platform.node()
 
 
 def _runs(process: int) -> bool:
-    """Return whether a process of this machine runs."""
+    """Return whether a process of this machine is running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         return True
     return True
 
@@ -135,50 +136,50 @@ def _runs(process: int) -> bool:
 @cache
 def _warn(disk: int) -> None:
     log.warning(
-        "disk %d has no file locks: leases are kept by claim files, and those of a machine that "
-        "dies are free after %.0f s",
+        "disk %d does not support file locks: leases use claim files, and the leases of a machine "
+        "that dies are free after %.0f s",
         disk,
         STALE,
     )
 
 
 class _Claim:
-    """The claims on one file, and this process's own."""
+    """The claims on one file, including the one of this process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._name = re.compile(rf"{re.escape(path.name)}\.claim\.(\d+)")
 
     def newest(self) -> tuple[int, Path] | None:
-        """Return number and path of the newest claim."""
+        """Return number and path of the newest claim, None if there is none."""
         found = ((self._name.fullmatch(path.name), path) for path in self._path.parent.iterdir())
         return max(((int(match[1]), path) for match, path in found if match), default=None)
 
     def live(self, claim: tuple[int, Path] | None, now: float) -> bool:
-        """Return whether a claim's holder still holds the lease.
+        """Return whether the holder of a claim still holds the lease.
 
         Args:
-            claim: the newest.
-            now: in seconds since the epoch, by the clock of the disk.
+            claim: The newest claim.
+            now: Time of the disk's clock, in seconds since the epoch.
         """
         if claim is None:
             return False
         try:
             content = claim[1].read_text(encoding="utf-8")
             age = now - claim[1].stat().st_mtime
-        except FileNotFoundError:  # a newer one took its place
+        except FileNotFoundError:  # a newer claim replaced it
             return True
         machine, _, process = content.rpartition(" ")
         if content == _FREE or (machine == _machine() and not _runs(int(process))):
             return False
-        return age < STALE  # one without content was created this instant
+        return age < STALE  # a claim without content has just been created
 
     @contextmanager
     def held(self, *, wait: bool) -> Iterator[None]:
         """Hold the lease by a claim.
 
         Raises:
-            Held: another process holds it.
+            Held: Another process holds it.
         """
         _warn(self._path.parent.stat().st_dev)
         pause = 0.02
@@ -198,7 +199,7 @@ class _Claim:
             own.write_text(_FREE, encoding="utf-8")
 
     def _take(self) -> Path | None:
-        """Create the next claim and return its path; None where the lease is held."""
+        """Create the next claim and return its path; None if the lease is held."""
         newest = self.newest()
         if newest is not None and self.live(newest, self._now()):
             return None
@@ -209,7 +210,7 @@ class _Claim:
                 file.write(f"{_machine()} {os.getpid()}")
         except FileExistsError:
             return None
-        if self.newest() != (number, own):  # others took and let go meanwhile
+        if self.newest() != (number, own):  # others took and released the lease meanwhile
             own.unlink(missing_ok=True)
             return None
         if newest is not None:
@@ -217,22 +218,22 @@ class _Claim:
         return own
 
     def _now(self) -> float:
-        """Return the time by the clock of the disk."""
+        """Return the time of the disk's clock, in seconds since the epoch."""
         with tempfile.TemporaryFile(dir=self._path.parent) as file:
             file.write(b"now")
             file.flush()
             return os.fstat(file.fileno()).st_mtime
 
     def _keep(self, own: Path, ended: threading.Event) -> None:
-        """Touch a claim until it is let go; end this process if it was taken over."""
+        """Touch a claim until it is released; exit this process if another one took it over."""
         while not ended.wait(TOUCH):
             try:
                 os.utime(own)
                 newest = self.newest()
             except FileNotFoundError:
                 newest = None
-            except OSError:  # the disk is away; it may come back in time
+            except OSError:  # the disk is unreachable; it may come back in time
                 continue
             if newest is None or newest[1] != own:
-                log.critical("%s was taken over: this process was suspended for too long", own)
+                log.critical("%s was taken over: this process was suspended too long; exiting", own)
                 os._exit(1)

@@ -1,8 +1,9 @@
-"""The record of a trial on disk, which is the truth about it, and the key that names it.
+"""The record of a trial on disk, and the key that names it.
 
-``<runs>/trials/<key>/`` holds `config.json`, `code.json`, `metrics.jsonl`, `checkpoints/` while it
-trains, `samples/` and `representations/`, and at the end `weights.safetensors` and, last,
-`result.json`; or `failure.json`.
+The record is the authoritative source about a trial. ``<runs>/trials/<key>/`` holds `config.json`,
+`code.json`, `metrics.jsonl`, `samples/`, `representations/`, and `checkpoints/` during training. A
+finished trial also has `weights.safetensors` and `result.json`, which is written last. A failed
+trial has `failure.json` instead.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ from factorlab.storage.journal import Point
 log = logging.getLogger(__name__)
 
 NUMERICS = 2
-"""Version of everything that computes a result; to be raised when a change alters any number."""
+"""Version of the numerical code. Raise it when a change alters any number in a result."""
 
 State = Literal["done", "failed", "running", "damaged", "resumable", "new"]
 
 _OF_JOURNAL = "journal_sha256"
-"""Key of a result: the checksum of the journal that led to it."""
+"""Key in `result.json`: checksum of the journal of the run."""
 
 _NO_INFLUENCE: dict[str, Any] = {
     "device": True,
@@ -57,25 +58,26 @@ class Busy(RuntimeError):  # noqa: N818 - a state, not an error of either proces
 
 @dataclass(frozen=True)
 class Identity:
-    """What decides a result, and its key."""
+    """Everything that determines a result, and its key."""
 
     document: dict[str, Any]
     """Configuration, data-set digest and version of the numerics, as plain JSON values."""
 
     @property
     def key(self) -> str:
-        """sha256 of the document's canonical JSON: the same key means the same result."""
+        """sha256 of the canonical JSON of the document. The same key means the same result."""
         return hashlib.sha256(canonical(self.document)).hexdigest()
 
 
 def identify(settings: RunSettings, dataset: Dataset) -> Identity:
-    """Return the identity of a run; devices and logging cadence are no part of it."""
+    """Return the identity of a run, without the settings that do not affect its result."""
     document = {
         "config": settings.model_dump(mode="json", exclude=_NO_INFLUENCE),
         "dataset": dataset.digest,
         "numerics": NUMERICS,
     }
     version = families.of(settings.data.family).VERSION
+    # "look" is the name of a data family in existing keys.
     return Identity(document if version == 1 else document | {"look": version})
 
 
@@ -93,7 +95,7 @@ class Record:
         self.weights = self.path / "weights.safetensors"
 
     def create(self, identity: Identity, dataset: Dataset) -> None:
-        """Make the folder and write what will be trained."""
+        """Create the folder and write the configuration."""
         self.samples.mkdir(parents=True, exist_ok=True)
         sizes = {
             "samples_2d": dataset.samples_2d,
@@ -109,23 +111,23 @@ class Record:
             write_json(self.path / "config.json", document)
 
     def remove_temporary_files(self) -> None:
-        """Delete what a process that was killed while it wrote has left."""
+        """Delete temporary files that killed processes left behind."""
         for leftover in self.path.rglob(".*.tmp"):
             leftover.unlink(missing_ok=True)
 
     def config(self) -> dict[str, Any] | None:
-        """Return what `create` wrote, None before that."""
+        """Return the document written by `create`, None if there is none yet."""
         return read_json(self.path / "config.json")
 
     def code(self) -> list[dict[str, Any]]:
         """Return which code trained the run, from which step on; see `provenance.code_record`.
 
-        Empty where that is unknown: records of earlier versions do not say it.
+        The list is empty if this is unknown, as in records of earlier versions.
         """
         try:
             document = read_json(self.path / "code.json")
         except DamagedFile as error:
-            log.warning("%s; which code trained before is unknown", error)
+            log.warning("%s; the code of earlier training steps is unknown", error)
             return []
         return list(document["code"]) if document is not None else []
 
@@ -137,16 +139,16 @@ class Record:
         """Return the result, None while there is none.
 
         Raises:
-            DamagedFile: the file or the journal is not what was written.
+            DamagedFile: The checksum of the file or of the journal does not match.
         """
         result = read_json(self.path / "result.json")
-        # Results of earlier versions do not name their journal.
+        # Results of earlier versions have no checksum of their journal.
         if result is not None and result.get(_OF_JOURNAL) not in (None, self._journal_digest()):
-            raise DamagedFile(f"{self.journal}: it is not the journal of the result")
+            raise DamagedFile(f"{self.journal}: its checksum does not match the one in result.json")
         return result
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Write the result, the last act of a trial."""
+        """Write the result, which completes a trial."""
         document = {"key": self.key, **result, _OF_JOURNAL: self._journal_digest()}
         write_json(self.path / "result.json", document)
 
@@ -154,11 +156,11 @@ class Record:
         return digest(self.journal) if self.journal.exists() else None
 
     def clear_result(self) -> None:
-        """Let a trial be trained whose result is damaged."""
+        """Delete a damaged result, so that the trial can be trained again."""
         (self.path / "result.json").unlink(missing_ok=True)
 
     def damage(self) -> str | None:
-        """Return what is wrong with the files of a finished trial, in a line; None if nothing."""
+        """Return a one-line description of damage to a finished trial's files, None if intact."""
         try:
             self.result()
         except DamagedFile as error:
@@ -166,7 +168,7 @@ class Record:
         return None
 
     def failure(self) -> str | None:
-        """Return why the trial failed, None if it did not."""
+        """Return why the trial failed, None if it did not, or "unknown" if the file is damaged."""
         try:
             document = read_json(self.path / "failure.json")
         except DamagedFile:
@@ -174,12 +176,12 @@ class Record:
         return str(document["reason"]) if document is not None else None
 
     def write_failure(self, reason: str, step: int) -> None:
-        """Write why the trial failed; it is left alone until someone asks for another try."""
+        """Write why the trial failed. It is then skipped until a retry is requested."""
         document = {"key": self.key, "reason": reason, "step": step, "time": time.time()}
         write_json(self.path / "failure.json", document)
 
     def clear_failure(self) -> None:
-        """Let a failed trial be tried again."""
+        """Delete the failure, so that the trial can be tried again."""
         (self.path / "failure.json").unlink(missing_ok=True)
 
     def points(self, offset: int = 0) -> tuple[list[Point], int]:
@@ -189,8 +191,8 @@ class Record:
     def write_samples(
         self, step: int, *, picture: np.ndarray, arrays: dict[str, np.ndarray]
     ) -> None:
-        """Write the kept samples of an evaluation: a PNG to look at and arrays to compute with."""
-        import cv2  # noqa: PLC0415 - 0.2 s that most readers of records do without
+        """Write the saved samples of an evaluation: a PNG to look at and arrays for analysis."""
+        import cv2  # noqa: PLC0415 - takes 0.2 s, and most readers of records do not need it
 
         whole, png = cv2.imencode(".png", picture)
         assert whole
@@ -203,41 +205,41 @@ class Record:
         return self.samples / f"step-{step:010d}.npz"
 
     def read_samples(self, step: int) -> dict[str, np.ndarray] | None:
-        """Return the arrays that an evaluation kept, None where it kept none.
+        """Return the arrays that an evaluation saved, None if it saved none.
 
         Raises:
-            DamagedFile: the file is not what was written.
+            DamagedFile: The file is damaged or cannot be read.
         """
         return read_arrays(self._kept(step))
 
     def represented(self) -> dict[int, Path]:
-        """Return the folders of the steps whose representations are whole, by step, in order."""
+        """Return the folders of the steps with complete representations, by step, in order."""
         found = sorted(path.parent for path in self.representations.glob("step-*/index.json"))
         return {int(path.name.removeprefix("step-")): path for path in found}
 
     def layers(self) -> tuple[str, ...]:
-        """Return the layers whose representations were kept, at the last of these steps.
+        """Return the layers whose representations were saved, at the last step that has any.
 
         Raises:
-            DamagedFile: the index is not what was written.
+            DamagedFile: The index is damaged or names unknown layers.
         """
         folders = list(self.represented().values())
         index = read_json(folders[-1] / "index.json") if folders else None
         names = tuple(name for name in index["sha256s"] if name != "labels") if index else ()
         if not set(names) <= set(get_args(Layer)):
-            raise DamagedFile(f"{folders[-1]}: it names layers that no network has")
+            raise DamagedFile(f"{folders[-1]}: index.json names unknown layers")
         return names
 
     def measures(self, layer: str) -> Path:
-        """Return the journal of what was measured of a layer's representations."""
+        """Return the path of the journal with the measures of a layer's representations."""
         return self.analysis / f"{layer}.jsonl"
 
     @contextmanager
     def lease(self) -> Iterator[None]:
-        """Hold the right to train this trial; the system frees it when the process dies.
+        """Hold the lease on this trial; the operating system frees it if the process dies.
 
         Raises:
-            Busy: another process holds it.
+            Busy: Another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
@@ -249,13 +251,13 @@ class Record:
 
     @contextmanager
     def measuring(self, layer: str) -> Iterator[None]:
-        """Hold the right to measure a layer's representations; waits for whoever has it."""
+        """Hold the lease on the measures of a layer; wait until it is free."""
         self.analysis.mkdir(exist_ok=True)
         with lease.hold(self.analysis / f"{layer}.lock", wait=True):
             yield
 
     def state(self) -> State:
-        """Return how far the trial is; one whose result or journal is damaged is not done."""
+        """Return the state of the trial. A trial with a damaged result or journal is not done."""
         damaged = False
         try:
             if self.result() is not None:

@@ -1,1 +1,1 @@
-"""What this machine provides: cores, and a folder for caches."""
+"""Resources of this machine: usable cores, and a folder for caches."""

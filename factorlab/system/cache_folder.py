@@ -1,8 +1,8 @@
-"""A folder for what libraries keep between runs, where the home folder cannot be written.
+"""A cache folder for libraries if the home folder is not writable.
 
-Numba keeps machine code and matplotlib its list of fonts. Where neither the installation nor the
-home folder can be written, numba refuses to compile and matplotlib begins anew in each process. In
-a container that runs as a user it does not know there is no home folder at all.
+Numba caches machine code and matplotlib caches its list of fonts. If neither the installation nor
+the home folder is writable, numba refuses to compile, and matplotlib rebuilds its list in every
+process. In a container whose user is not registered there is no home folder at all.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 from factorlab.storage.files import can_write
 
 _FOLDERS = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib"}
-"""Environment variables that name folders of libraries."""
+"""Environment variables with the cache folders of libraries, and the names of our subfolders."""
 
 
 def provide() -> None:
-    """Give libraries a private temporary folder, and a home, where they have none to write to.
+    """Give libraries a private temporary cache folder, and a home folder, if they have none.
 
-    Call it before numba compiles. Processes that this one starts share the folder; it is deleted
-    when this process ends.
+    Call this before numba compiles. Child processes share the folder. It is deleted when this
+    process ends.
     """
     try:
         home = Path.home()
@@ -51,17 +51,17 @@ def provide() -> None:
 
 @cache
 def _folder() -> Path:
-    """Return a folder that nobody else may read or write, which is made once a process."""
+    """Create a folder that only this user can read or write, once per process, and return it."""
     folder = Path(tempfile.mkdtemp(prefix="factorlab-"))
     atexit.register(_delete, folder, os.getpid())
     return folder
 
 
 def made() -> Path | None:
-    """Return the folder that this process made, None where it needed none."""
+    """Return the folder that this process created, None if it needed none."""
     return _folder() if _folder.cache_info().currsize else None
 
 
 def _delete(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # not in a child that was forked
+    if os.getpid() == process:  # not in a forked child
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""How many cores this process may use: its affinity, and the CPU quota of its container."""
+"""Number of cores this process may use: its affinity and the CPU quota of its container."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 
 
 def usable(proc: Path = Path("/proc/self")) -> int:
-    """Return the cores that this process may use, at least 1.
+    """Return the number of cores this process may use, at least 1.
 
-    A quota of 1.5 cores counts as 2: two runs then share what one would leave idle.
+    A quota of 1.5 cores counts as 2, because two runs can then share what one would leave idle.
 
     Args:
-        proc: the process's folder in the proc file system.
+        proc: Folder of the process in the proc file system.
     """
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -22,10 +22,10 @@ def usable(proc: Path = Path("/proc/self")) -> int:
 
 
 def quota(proc: Path = Path("/proc/self")) -> float:
-    """Return the smallest CPU quota of the control groups of a process in cores; inf without one.
+    """Return the smallest CPU quota of a process's control groups in cores, inf without one.
 
     Args:
-        proc: the process's folder in the proc file system.
+        proc: Folder of the process in the proc file system.
     """
     return min((_quota_of(folder) for folder in _groups(proc)), default=math.inf)
 
@@ -37,7 +37,7 @@ def _groups(proc: Path) -> Iterator[Path]:
         mounts = (proc / "mountinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
         return
-    # By controllers; version 2 has one hierarchy, whose list is empty.
+    # Keyed by controllers; version 2 has a single hierarchy with an empty list of controllers.
     split = (line.split(":", 2) for line in members)
     paths = {controllers: PurePosixPath(path) for _, controllers, path in split}
     for line in mounts:
@@ -48,7 +48,7 @@ def _groups(proc: Path) -> Iterator[Path]:
             continue
         root, point = (_unescaped(field) for field in before.split(" ")[3:5])
         path = paths[controllers]
-        # In a container the path may be the host's, of which only the mounted part is there.
+        # In a container the path may be that of the host; only the mounted part exists here.
         inner = path.relative_to(root) if path.is_relative_to(root) else PurePosixPath()
         folder = Path(point) / inner
         yield folder
@@ -56,19 +56,19 @@ def _groups(proc: Path) -> Iterator[Path]:
 
 
 def _with_cpu(kind: str, options: str, paths: dict[str, PurePosixPath]) -> str | None:
-    """Return the name of the mounted hierarchy of version 1 that limits CPU time, if it is one."""
+    """Return the name of a mounted version 1 hierarchy if it limits CPU time, else None."""
     if kind != "cgroup" or "cpu" not in options.rsplit(" ", maxsplit=1)[-1].split(","):
         return None
     return next((name for name in paths if "cpu" in name.split(",")), None)
 
 
 def _unescaped(field: str) -> str:
-    """Return a path of mountinfo, where spaces and the like are octal."""
+    """Return a path of mountinfo with its octal escapes (of spaces, for example) decoded."""
     return field.encode("ascii", "backslashreplace").decode("unicode_escape")
 
 
 def _quota_of(folder: Path) -> float:
-    """Return the quota of one control group in cores."""
+    """Return the quota of one control group in cores, inf if it has none."""
     try:
         if (folder / "cpu.max").exists():
             time, period = (folder / "cpu.max").read_text(encoding="ascii").split()

@@ -1,7 +1,8 @@
 """All weights of a network as one vector, so that an optimizer step is one operation.
 
-A network has some 180 tensors. Updating them one by one costs a tenth of a small network's step;
-as one vector it costs next to nothing, and vectors of several networks stack into a matrix.
+A network has about 180 weight tensors. Updating them one by one takes a tenth of the step time of a
+small network. Updating one vector takes almost no time, and the vectors of several networks can be
+stacked into a matrix.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from torch import Tensor, nn
 
 
 class FlatParameters:
-    """Where each weight of a network lies in the vector.
+    """The layout of a network's weights in the vector.
 
-    Kernels of convolutions keep their order in memory, with the channels first or last: it decides
-    that of the features. P is the number of weights; leading dimensions (...) are those of stacked
-    networks.
+    Convolution kernels keep their memory order, with channels first or last, because it determines
+    the memory order of the features. P is the number of weights. Leading dimensions (...) are those
+    of stacked networks.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -51,7 +52,7 @@ class FlatParameters:
         return torch.cat(parts, dim=-1, out=out)
 
     def attach(self, model: nn.Module, vector: Tensor) -> None:
-        """Let a network's weights be views of a vector (P,)."""
+        """Replace the weights of a network by views of a vector (P,)."""
         views = self.views(vector)
         for name, weight in model.named_parameters():
             weight.data = views[name]

@@ -1,8 +1,9 @@
-"""AdamW on all weights as one vector, and its rates over a run.
+"""AdamW on all weights as one vector, and its schedule.
 
-The formulas of `torch.optim.AdamW` and `OneCycleLR` (tested against both), written out because
-their constructors import PyTorch's compiler: 2.7 s of every worker's start, as long as PyTorch.
-On a GPU, where a step is recorded once and replayed, its factors wait there in a table.
+The formulas are those of `torch.optim.AdamW` and `OneCycleLR` (tested against both). They are
+written out here because the constructors in PyTorch import its compiler, which adds 2.7 s to the
+start of every worker, as long as importing PyTorch itself. On a GPU, where a step is a CUDA graph,
+the coefficients of all steps are stored in a table on the device.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Kingma and Ba 2015, Algorithm 1."""
 
 CACHED = 2**17
-"""Weights that a CPU updates at a time: what it computes with stays in its cache."""
+"""Weights that a CPU updates at a time, so that the operands stay in its cache."""
 
 RISING = 0.3
-"""Share of a one-cycle run in which the learning rate rises."""
+"""Share of a one-cycle run during which the learning rate rises."""
 
 LOWEST_BETA_1, HIGHEST_BETA_1 = 0.85, 0.95
-"""Of the first moment's decay, which falls while the learning rate rises."""
+"""Range of the decay of the first moment, which falls while the learning rate rises."""
 
 
 @dataclass(frozen=True)
 class ScheduleValues:
-    """What changes from step to step."""
+    """The schedule's values at one step."""
 
     learning_rate: float
     beta_1: float
@@ -38,10 +39,10 @@ class ScheduleValues:
 
 
 def schedule_values(settings: TrainingSettings, step: int) -> ScheduleValues:
-    """Return the rates of an optimizer step, counted from 0.
+    """Return the schedule's values at an optimizer step, counted from 0.
 
-    Constant, or one cycle (Smith and Topin 2018): along half a cosine from a 25th of the peak up
-    to it, then down to a ten-thousandth of where it began.
+    The learning rate is constant or follows one cycle (Smith and Topin 2018). The cycle rises along
+    half a cosine from 1/25 of the peak to the peak, then falls to 1/10000 of its initial value.
     """
     peak = settings.learning_rate
     if settings.schedule == "constant":
@@ -60,23 +61,23 @@ def schedule_values(settings: TrainingSettings, step: int) -> ScheduleValues:
 
 @dataclass(frozen=True)
 class AdamWCoefficients:
-    """What an optimizer step multiplies with: numbers, or tensors without dimensions on a GPU."""
+    """Coefficients of an optimizer step: numbers, or zero-dimensional tensors on a GPU."""
 
     gradient: float | Tensor
     """Share of the gradient in the first moment."""
 
     spread: float | Tensor
-    """What the root of the second moment is divided by."""
+    """Divisor of the root of the second moment."""
 
     keep: float | Tensor
-    """What weight decay leaves of the weights."""
+    """Factor that weight decay applies to the weights."""
 
     move: float | Tensor
-    """Of the moments' quotient, what is added to the weights."""
+    """Factor of the quotient of the moments, which is added to the weights."""
 
 
 def adamw_coefficients(settings: TrainingSettings, step: int) -> AdamWCoefficients:
-    """Return the factors of an optimizer step, counted from 0, as numbers."""
+    """Return the coefficients of an optimizer step, counted from 0, as numbers."""
     now = schedule_values(settings, step)
     first_share, second_share = (1 - beta ** (step + 1) for beta in (now.beta_1, BETA_2))
     return AdamWCoefficients(
@@ -88,7 +89,7 @@ def adamw_coefficients(settings: TrainingSettings, step: int) -> AdamWCoefficien
 
 
 class CoefficientTable:
-    """The factors of all steps of a run, on its device, and how many were taken."""
+    """The coefficients of all steps of a run, on its device, with the index of the next step."""
 
     def __init__(self, settings: TrainingSettings, device: torch.device) -> None:
         rows = [astuple(adamw_coefficients(settings, step)) for step in range(settings.steps)]
@@ -96,7 +97,7 @@ class CoefficientTable:
         self._next = torch.zeros(1, dtype=torch.int64, device=device)
 
     def take(self) -> AdamWCoefficients:
-        """Return the factors of the next step."""
+        """Return the coefficients of the next step and advance to the one after it."""
         row = self._rows[self._next][0]
         self._next += 1
         return AdamWCoefficients(*row.unbind())
@@ -107,13 +108,13 @@ class CoefficientTable:
 
 
 class AdamW:
-    """The moments of the gradient, and what a step makes of them (Loshchilov and Hutter 2019)."""
+    """The moments of the gradient and their update of the weights (Loshchilov and Hutter 2019)."""
 
     def __init__(self, weights: Tensor) -> None:
         self.first, self.second = torch.zeros_like(weights), torch.zeros_like(weights)
 
     def update(self, weights: Tensor, gradient: Tensor, now: AdamWCoefficients) -> None:
-        """Change weights (P,) in place by a step along a gradient (P,)."""
+        """Update weights (P,) in place by one step along a gradient (P,)."""
         vectors = (weights, gradient, self.first, self.second)
         at_once = len(weights) if weights.is_cuda else CACHED
         for w, g, first, second in zip(*(v.split(at_once) for v in vectors), strict=True):
@@ -128,6 +129,6 @@ class AdamW:
         return {"first": self.first, "second": self.second}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from moments that `state_dict` returned."""
+        """Restore moments that `state_dict` returned."""
         self.first.copy_(state["first"])
         self.second.copy_(state["second"])

@@ -1,6 +1,6 @@
-"""Steps of training: of one network, or of several of one shape at once.
+"""Packed training: steps of one network, or of several networks of one shape at once.
 
-All else of a run (batches, optimizer, schedule, randomness) stays its own.
+Everything else of a run (batches, optimizer, schedule, randomness) stays separate.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class PackedTraining:
-    """Networks of one shape that take their steps together.
+    """Networks of one shape that take their training steps together.
 
-    On a CPU as one batched program, forward and backward, where there are several. On a GPU as
-    recordings that run side by side, each on a stream of its own: a small network's kernels leave
-    most of a GPU idle, and each computes the same bits as alone.
+    On a CPU, several networks run as one batched program, forward and backward. On a GPU, each
+    network runs on its own stream, and all streams are recorded in one CUDA graph: the kernels of a
+    small network leave most of a GPU idle. On a GPU each network computes the same bits as alone.
     """
 
     def __init__(self, learners: Sequence[TrainingStep]) -> None:
@@ -48,20 +48,20 @@ class PackedTraining:
             self._learn = self._batched
 
     def step(self) -> Tensor:
-        """Train every network by a step.
+        """Train every network by one step.
 
-        Where memory is short for one network alone, its batch goes through it in parts from then
-        on: the same total batch, the same gradient but for rounding.
+        If memory is too short for a single network, its batches are split into parts from then on.
+        The total batch is the same, and so is the gradient up to rounding.
 
         Returns:
-            Their losses, (K,), on the device; reading them waits for the device.
+            The losses, (K,), on the device; reading them waits for the device.
 
         Raises:
-            torch.OutOfMemoryError: memory is short for several, or for one image.
+            torch.OutOfMemoryError: Memory is too short for several networks, or for a single image.
         """
         heartbeat.beat()
         generator = self.learners[0].state.generator
-        before = generator.get_state()  # for one network alone, which may begin the step again
+        before = generator.get_state()  # a single network may repeat the step in smaller parts
         while True:
             try:
                 losses = self._learn()
@@ -69,7 +69,7 @@ class PackedTraining:
             except torch.OutOfMemoryError:
                 if not self._split_further():
                     raise
-            gc.collect()  # only now that the error holds nothing any more
+            gc.collect()  # outside the handler, where the error no longer holds tensors
             torch.cuda.empty_cache()
             generator.set_state(before)
         for learner in self.learners:
@@ -77,22 +77,22 @@ class PackedTraining:
         return losses
 
     def _split_further(self) -> bool:
-        """Compute batches in twice as many parts; False where that cannot help."""
+        """Split batches into twice as many parts; return False if that cannot help."""
         first = self.learners[0]
         if len(self.learners) > 1 or first.parts >= first.settings.training.batch_size:
             return False
         first.parts *= 2
         if first.state.weights.is_cuda:
             self._learn = self._recorded()
-        log.warning("memory is short: batches go through the network in %d parts", first.parts)
+        log.warning("out of memory: each batch is now split into %d parts", first.parts)
         return True
 
     def _recorded(self) -> Callable[[], Tensor]:
-        """Return the way to learn on a GPU, to be recorded anew."""
+        """Return a step on a GPU that will be recorded as a new CUDA graph."""
         return CudaGraph(self._side_by_side, [learner.state.generator for learner in self.learners])
 
     def _side_by_side(self) -> Tensor:
-        """Learn on as many streams as networks; returns the losses, (K,)."""
+        """Train each network on its own stream; return the losses, (K,)."""
         now, losses = torch.cuda.current_stream(), []
         try:
             for learner, stream in zip(self.learners, self._streams, strict=True):
@@ -105,7 +105,7 @@ class PackedTraining:
         return torch.stack(losses)
 
     def _batched(self) -> Tensor:
-        """Learn as one program; returns the losses, (K,)."""
+        """Train all networks as one batched program; return the losses, (K,)."""
         inputs, targets = zip(*(learner.make_batch() for learner in self.learners), strict=True)
         stacked = [torch.stack(tensors) for tensors in zip(*inputs, strict=True)]
         predictions: Tensor = vmap(lambda w, *x: functional_call(self._model, w, x))(

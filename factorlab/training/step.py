@@ -1,7 +1,8 @@
-"""Training: what a step of one network does, with a state that can be saved.
+"""Training: the state of one network and its training step.
 
-The caller owns logging, evaluation and checkpoints. Every random number is drawn from the
-generator of its run's state, so a state saved after any step continues with the same bits.
+The caller is responsible for logging, evaluation and checkpoints. Every random number is drawn from
+the generator in the run's state, so training resumed from a state saved after any step is
+bit-identical to uninterrupted training.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from factorlab.training.optimizer import AdamW, CoefficientTable, adamw_coeffici
 
 
 class TrainingState:
-    """Everything that decides how training goes on: weights, optimizer, schedule, randomness."""
+    """Everything that determines the rest of training: weights, optimizer, schedule, randomness."""
 
     def __init__(self, settings: RunSettings, device: torch.device) -> None:
-        # The constructors of torch draw from the global generator; it is put back after.
+        # torch's constructors draw from the global generator; its state is restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(integer(settings.seed, Stream.WEIGHTS))
             self.model = UNet(settings.model).to(device)
         if device.type == "cuda":
-            self.model.to(memory_format=torch.channels_last)  # as tensor cores want them
+            self.model.to(memory_format=torch.channels_last)  # the layout tensor cores need
         self.layout = FlatParameters(self.model)
         self.weights = self.layout.join([*self.model.parameters()]).detach()
         self.layout.attach(self.model, self.weights)
         self.optimizer, self._training = AdamW(self.weights), settings.training
-        # A recorded step can take no number from the host.
+        # A CUDA graph cannot read host values, so its coefficients are stored on the device.
         self._table = CoefficientTable(self._training, device) if device.type == "cuda" else None
         self.ema = settings.training.ema
         self.average = self.weights.clone() if self.ema > 0 else None
@@ -47,7 +48,7 @@ class TrainingState:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model to evaluate: one with the averaged weights where there are any."""
+        """The model to evaluate: with averaged weights if there are any."""
         if self.average is None:
             return self.model
         model = copy.deepcopy(self.model)
@@ -55,16 +56,16 @@ class TrainingState:
         return model
 
     def move(self, weights: Tensor) -> None:
-        """Keep the weights in another place, (P,), from now on."""
+        """Move the weights to another tensor, (P,), and use it from now on."""
         weights.copy_(self.weights)
         self.weights = weights
         self.layout.attach(self.model, weights)
 
     def learn(self, gradient: Tensor) -> None:
-        """Take an optimizer step; who calls it counts it.
+        """Take an optimizer step. The caller increments the step count.
 
         Args:
-            gradient: of the loss with respect to the weights, (P,).
+            gradient: Gradient of the loss with respect to the weights, (P,).
         """
         now = self._table.take() if self._table else adamw_coefficients(self._training, self.step)
         self.optimizer.update(self.weights, gradient, now)
@@ -82,7 +83,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state that `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         self.weights.copy_(state["weights"])
         if self.average is not None:
             self.average.copy_(state["average"])
@@ -95,7 +96,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the loss of a step is computed on."""
+    """The inputs of the loss of one step."""
 
     x_0: Tensor
     """Clean images, (B, 1, N, N)."""
@@ -107,14 +108,14 @@ class Batch:
     """Time steps, (B,)."""
 
     noise: Tensor
-    """Of x_0's shape."""
+    """Noise of the shape of x_0."""
 
 
 class TrainingStep:
-    """One run that trains: its state, and where its batches come from.
+    """The training step of one run: its state and the source of its batches.
 
-    A batch is labels drawn with replacement, uniformly unless `stripe_share` says otherwise, each
-    with a uniform time step and normal noise ([W] eq. 2; the drawing is ours).
+    The labels of a batch are drawn with replacement, uniformly unless `stripe_share` is set. Each
+    gets a uniform time step and normal noise ([W] eq. 2; the way of drawing is our choice).
     """
 
     def __init__(
@@ -127,11 +128,11 @@ class TrainingStep:
     ) -> None:
         self.state, self.settings = state, settings
         self.parts = 1
-        """In how many parts a batch goes through the network: more where memory is short."""
+        """Parts into which a batch is split to save memory."""
         self._mixed = settings.training.mixed_precision and device.type == "cuda"
         self.diffusion, self._dataset = diffusion, dataset
         self._labels = torch.from_numpy(dataset.labels).to(device, torch.float32)
-        self._gradient = torch.empty_like(state.weights)  # to ask for it anew costs page faults
+        self._gradient = torch.empty_like(state.weights)  # reused: allocating costs page faults
 
     def _indices(self, draw: dict[str, Any]) -> Tensor:
         """Return the indices of a batch, (B,), drawn with replacement."""
@@ -155,17 +156,22 @@ class TrainingStep:
         return Batch(to_model(render(c, settings.data)), c, t, noise)
 
     def make_batch(self) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-        """Return the next batch as the network meets it, ((x_t, t, labels), target)."""
+        """Return the next batch as network inputs and target, ((x_t, t, labels), target)."""
         batch, diffusion = self.draw(), self.diffusion
         x_t = diffusion.add_noise(batch.x_0, batch.t, batch.noise)
         target = diffusion.target(batch.x_0, batch.t, batch.noise)
         return (x_t, batch.t, batch.labels), target
 
     def learn(self) -> Tensor:
-        """Do all of a step alone that happens on the device.
+        """Run the device part of a training step: batch, loss, gradient and optimizer step.
 
         Returns:
             The loss, a scalar.
+
+        Raises:
+            torch.OutOfMemoryError: Memory ran out before the optimizer step. Only the generator of
+                the state has changed.
+            RuntimeError: Memory ran out during the optimizer step. The state is partly updated.
         """
         inputs, target = self.make_batch()
         size = -(-len(target) // self.parts)
@@ -176,23 +182,23 @@ class TrainingStep:
             loss, slope = loss + more_loss, slope.add_(more_slope)
         try:
             self.state.learn(slope)
-        except torch.OutOfMemoryError as error:  # some of the state has changed
-            raise RuntimeError(f"no memory within an optimizer step: {error}") from None
+        except torch.OutOfMemoryError as error:  # the state is partly updated: no retry
+            raise RuntimeError(f"out of memory during an optimizer step: {error}") from None
         return loss
 
     def _loss_and_grad(
         self, part: Sequence[Tensor], whole: int, out: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss of a part of a batch and its gradient, (P,), as shares of the whole's.
+        """Return loss and gradient, (P,), of a part of a batch, weighted by its share of the batch.
 
         Args:
             part: x_t, t, labels and target.
-            whole: images of the batch.
-            out: where the gradient goes.
+            whole: Number of images in the full batch.
+            out: Tensor to write the gradient to.
         """
         *inputs, target = part
         kind, model = target.device.type, self.state.model
-        # Weights are used once a step; a recording must not keep their copies for the next.
+        # No cache of cast weights: each is used once per step, and a CUDA graph would keep it.
         with torch.autocast(kind, torch.bfloat16, enabled=self._mixed, cache_enabled=False):
             prediction: Tensor = model(*inputs)
         loss = denoising_loss(prediction, target) * (len(target) / whole)

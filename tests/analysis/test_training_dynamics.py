@@ -114,7 +114,7 @@ def test_what_cannot_be_analysed_says_why(trial, tmp_path):
         list(training_dynamics.analyse(bare.record))
     with pytest.raises(ValueError, match="Nothing of layer4 was measured"):
         training_dynamics.table(bare.record)
-    with pytest.raises(ValueError, match="layer 'layer0' was not kept"):
+    with pytest.raises(ValueError, match="layer 'layer0' was not saved"):
         list(training_dynamics.analyse(trial.record, "layer0"))
     with pytest.raises(ValueError, match=r"No layer is called '\.\./out'; there are layer0, "):
         list(training_dynamics.analyse(trial.record, "../out"))

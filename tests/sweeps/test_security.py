@@ -119,7 +119,7 @@ def test_a_plan_or_an_index_with_names_that_leave_their_folder_is_not_read(tmp_p
     index = record.representations / "step-0000000001" / "index.json"
     index.parent.mkdir(parents=True)
     write_json(index, {"step": 1, "sides": [1, 1], "sha256s": {"/tmp/notes": "0"}})
-    with pytest.raises(DamagedFile, match="layers that no network has"):
+    with pytest.raises(DamagedFile, match="names unknown layers"):
         record.layers()
 
 

@@ -166,7 +166,7 @@ def test_a_damaged_file_is_named_in_a_line(swept, tmp_path):
     plan_file.write_bytes(plan_file.read_bytes()[:-50])
     status, _, complaint = said("status", "tiny")
     assert status == 2
-    assert f"{plan_file.relative_to(folder)}: not a whole record" in complaint
+    assert f"{plan_file.relative_to(folder)}: incomplete, or not a JSON document" in complaint
 
 
 def test_the_table_and_its_exports_hold_every_trial(swept):

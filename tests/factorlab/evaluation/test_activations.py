@@ -132,7 +132,7 @@ def test_damage_is_found(tmp_path):
     diffusion, model = Diffusion(settings.diffusion), model_of(settings)
     collect(settings, diffusion, model, record.representations, 0)
     folder = record.represented()[0]
-    with pytest.raises(ValueError, match="layer 'layer0' was not kept; there are layer4"):
+    with pytest.raises(ValueError, match="layer 'layer0' was not saved; available: layer4"):
         read(folder, "layer0")
     path = folder / "layer4.npy"
     content = bytearray(path.read_bytes())

@@ -237,5 +237,5 @@ def test_one_in_other_hands_is_left_to_them(tmp_path):
 
 def test_different_shapes_are_refused(tmp_path):
     wide = parse({"model": {"width": 8}})
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(ValueError, match="must share size"):
         next(run_together([Trial(settings_of(MEMBERS[0]), tmp_path), Trial(wide, tmp_path)]))

@@ -107,7 +107,7 @@ def test_duplicates_of_a_grid_are_dropped(tmp_path):
             ("size: 8", "size: 8, family: bump+stripes, stripe_spacing: 1.0e-5"),
             "stripes; allowed: up to",
         ),
-        (("steps: 5}", "steps: 5}, evaluation: {at: [6]}"), "evaluation.at 6 lies beyond"),
+        (("steps: 5}", "steps: 5}, evaluation: {at: [6]}"), "evaluation.at 6 exceeds"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path, change, expected):
