@@ -14,7 +14,7 @@ from percolation.union_find import Growth, realisations_of, standard_error
 
 @dataclass(frozen=True, kw_only=True)
 class CriticalCount:
-    """Number of kept sites from which on the largest cluster holds a given share of them."""
+    """Number of kept sites at which the largest cluster permanently reaches a share of them."""
 
     value: float | None
     """Mean over realisations; None if even the whole lattice is below the level."""
@@ -32,13 +32,13 @@ class CriticalCount:
 def critical_count(
     links: Links, *, level: float = 0.6, realisations: int = 50, seed: int = 0
 ) -> CriticalCount:
-    """Count the sites from which on the largest cluster holds a given share of them.
+    """Find the number of sites at which the largest cluster permanently reaches a share of them.
 
     A single site is a cluster, so the mass ratio (over kept sites) starts at 1. It falls while
     unconnected sites are added and rises again once they connect. The crossing of a realisation is
-    therefore the smallest count, at least 2, from which on the ratio never falls below the level
-    again (our definition). A count of 2 means that the ratio never fell below the level: the bumps
-    overlap almost everywhere in the frame, and percolation sets no threshold.
+    therefore the smallest count of at least 2 such that the ratio is not below the level at this
+    count or any larger one (our definition). A count of 2 means that the ratio never fell below the
+    level: the bumps overlap almost everywhere in the frame, and percolation sets no threshold.
 
     Args:
         links: Links between the sites.
