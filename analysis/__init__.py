@@ -1,7 +1,7 @@
-"""Reads tables of finished trials and turns them into thresholds, exponents and figures.
+"""Compute thresholds, exponents and figures from tables of finished trials.
 
 A table is a pandas DataFrame with one row per finished trial. Its columns are dotted
-configuration keys (`data.size`) and names of metrics (`accuracy`).
+configuration keys (`data.size`) and metric names (`accuracy`).
 
 Sources: [F] is arXiv 2408.13256, [W] is arXiv 2402.03305.
 """

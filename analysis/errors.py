@@ -1,8 +1,8 @@
-"""What a figure says where its table holds nothing that it can show."""
+"""The exception for tables that a figure cannot show."""
 
 
 class NotDrawableError(ValueError):
-    """A table that a figure cannot show, half-finished or of other settings.
+    """A figure cannot show a table, because trials are unfinished or settings do not fit.
 
-    The message is a sentence for the user; every other exception of a figure is our own mistake.
+    The message is a sentence for the user. Any other exception from a figure is a bug.
     """

@@ -1,7 +1,7 @@
-"""Packages whose modules are found by their name: what the folders of figures have in common.
+"""Packages whose modules are discovered by name, such as the folders of figures.
 
-A hyphen stands for the underscore of a module's name. Names that start with an underscore are
-helpers, and not listed.
+A public name has hyphens in place of the underscores of the module name. Modules whose names start
+with an underscore are helpers and are not listed.
 """
 
 import importlib
@@ -15,19 +15,19 @@ Module = TypeVar("Module")
 
 
 class Folder(Generic[Module]):
-    """The modules of a package, each of which provides what `Module` says.
+    """The modules of a package, which share the interface `Module`.
 
     Args:
         package: The package's `__name__`.
         path: The package's `__path__`.
-        kind: What its modules are, for messages.
+        kind: Plural noun for the modules, for messages.
     """
 
     def __init__(self, package: str, path: Iterable[str], kind: str) -> None:
         self._package, self._path, self._kind = package, path, kind
 
     def available(self) -> list[str]:
-        """Names of all modules, sorted; a hyphen stands for the underscore of a name."""
+        """Return the names of all modules, sorted, with hyphens for underscores."""
         return sorted(
             module.name.replace("_", "-")
             for module in pkgutil.iter_modules(self._path)
@@ -35,14 +35,14 @@ class Folder(Generic[Module]):
         )
 
     def unknown(self, name: str) -> str:
-        """What to say of a name that no module has."""
-        return f"There is no {name!r} among the {self._kind}; there are {listed(self.available())}."
+        """Return the error message for a name that no module has."""
+        return f"There is no {name!r} among the {self._kind}: {listed(self.available())}."
 
     def load(self, name: str) -> Module:
-        """The module of a name.
+        """Import and return the module of a name.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is no module of this name.
         """
         if name not in self.available():
             raise ValueError(self.unknown(name))

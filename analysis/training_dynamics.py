@@ -1,8 +1,8 @@
-"""How the representations of one trial change while it trains: measured, kept, and drawn.
+"""Training dynamics: measure and plot how the representations of a trial change during training.
 
-The measures of a layer stand in the trial's record as a journal, `analysis/<layer>.jsonl`, with a
-line for each step whose representations were kept; in `analysis/<layer>/` what figures need of each
-step, and figures of the last one.
+The scalar measures of a layer are stored in the trial's record as a journal,
+`analysis/<layer>.jsonl`, with one line per step with saved representations. The folder
+`analysis/<layer>/` holds the measurement cache of each step and the figures of the last step.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from factorlab.storage import journal
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
 
-# Panels of the figure: what is drawn against the step, by name of the measure.
+# Panels of the figure: title, and a legend label for each measure plotted against the step.
 _PANELS = (
     ("Accuracy", {"accuracy": "model", "ceiling": "label reader's ceiling"}),
     ("Effective dimension", {"dimension": "participation ratio"}),
@@ -52,38 +52,44 @@ _PANELS = (
     ),
 )
 
-# A sweep has hundreds of trials; PDFs would take longer than the measures.
+# A sweep has hundreds of trials; writing PDFs would take longer than measuring.
 _KINDS = ("png",)
 
-# Behind each phase, lighter as order grows.
+# Background grey level of each phase, lighter with increasing order.
 _SHADES = {"A": "0.82", "B": "0.92", "C": "1.0"}
 
 
 def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator[int]:
-    """Measure the kept representations of a trial that were not measured yet.
+    """Measure the saved representations of a trial that are not measured yet.
+
+    Args:
+        record: Record of the trial.
+        layer: Name of the layer.
+        seed: Seed of the subsample, the embedding and the cross-validation.
 
     Yields:
-        Each step, after its measures were written.
+        Each step, after its measures are written.
 
     Raises:
-        ValueError: None was kept, or those of a step cannot be measured.
-        DamagedFile: A file of the record is not what was written.
+        ValueError: The record has no representations or no `config.json`, there is no such layer,
+            or the representations of a step cannot be measured.
+        DamagedFile: A file of the record is corrupt.
     """
     folders = record.represented()
     if not folders:
         raise ValueError(
-            "No representations were kept; representations.layers says which are to be."
+            "The trial saved no representations; set representations.layers to save them."
         )
     config = record.config()
     if config is None:
-        raise ValueError("There is no config.json.")
+        raise ValueError("The record has no config.json.")
     if layer not in LAYERS:
-        raise ValueError(f"No layer is called '{layer}'; there are {', '.join(LAYERS)}.")
+        raise ValueError(f"There is no layer '{layer}'; the layers are {', '.join(LAYERS)}.")
     data, last = config["config"]["data"], max(folders)
     with record.measuring(layer):
         written = Journal(record.measures(layer))
         for step, path in folders.items():
-            if written.at(step) is not None:  # the last step's figures are drawn before its line
+            if written.at(step) is not None:  # its figures are complete: the line is written last
                 continue
             found = activations.read(path, layer)
             try:
@@ -106,12 +112,12 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
 
 
 def table(record: Record, layer: str = "layer4") -> pd.DataFrame:
-    """What was measured of a trial by step: one row for each, with the metrics of its evaluation.
+    """Load the measures of a trial, one row per step, with the metrics of the evaluations.
 
-    Where those are known, `phase` is the phase of manifold formation.
+    The column `phase` holds the phase of manifold formation; None if the step was not evaluated.
 
     Raises:
-        ValueError: Nothing was measured.
+        ValueError: The layer has not been measured.
     """
     measured, _ = journal.read(record.measures(layer))
     points = {point.step: point.metrics for point in record.points()[0]}
@@ -119,17 +125,17 @@ def table(record: Record, layer: str = "layer4") -> pd.DataFrame:
         {"step": point.step, **points.get(point.step, {}), **point.metrics} for point in measured
     ]
     if not rows:
-        raise ValueError(f"Nothing of {layer} was measured; factorlab analyse does.")
-    for row in rows:  # a trial that runs may not have written its evaluation yet
+        raise ValueError(f"{layer} has not been measured; run `factorlab analyse`.")
+    for row in rows:  # a running trial may not have written its evaluation yet
         row["phase"] = phase(row) if "accuracy" in row else None
     return pd.DataFrame(rows)
 
 
 def draw(course: pd.DataFrame) -> Drawing:
-    """Draw a trial's measures against the optimizer step.
+    """Plot the measures of a trial against the optimizer step.
 
     Args:
-        course: As `table` returns it.
+        course: A table returned by `table`.
     """
     with styled():
         figure = Figure(figsize=(9.6, 5.4), layout="constrained")
@@ -142,7 +148,7 @@ def draw(course: pd.DataFrame) -> Drawing:
                     style = {"color": colour, "marker": marker, "label": label}
                     axes.plot(course["step"], course[column], **style)
             low, high = axes.get_ylim()
-            axes.set_ylim(min(low, 0), 1.35 * high)  # room for the legend
+            axes.set_ylim(min(low, 0), 1.35 * high)  # leave space for the legend
             axes.legend(fontsize=7, ncols=2 if len(lines) > 3 else 1)
         for axes in places[1]:
             axes.set_xlabel("Optimizer step")
@@ -152,7 +158,7 @@ def draw(course: pd.DataFrame) -> Drawing:
 
 
 def _shade_phases(figure: Figure, course: pd.DataFrame) -> None:
-    """Shade the phases behind all panels, each step's up to halfway to the next."""
+    """Shade the phases in the background of all panels; each extends halfway to the next step."""
     known = course.dropna(subset="phase")
     steps = known["step"].to_list()
     edges = [*steps[:1], *((a + b) / 2 for a, b in pairwise(steps)), *steps[-1:]]
@@ -171,5 +177,5 @@ def _shade_phases(figure: Figure, course: pd.DataFrame) -> None:
 
 
 def save(record: Record, layer: str) -> list[Path]:
-    """Draw a trial's course into its record; returns the paths."""
+    """Write the figure of the training dynamics into the trial's record and return the paths."""
     return figure_io.save(draw(table(record, layer)), record.analysis / layer, "course", _KINDS)

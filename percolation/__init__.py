@@ -1,10 +1,10 @@
 """Percolation theory of bump data sets: overlap, linked sites, clusters, critical points.
 
-Bumps that overlap are joined; a data set whose bumps form one large cluster lets a model carry
-what it learns about one of them to the others ([F] = arXiv 2408.13256, Figs 6, 13 and 14).
+Bumps that overlap are linked. If the bumps of a data set form one large cluster, a model can
+transfer what it learns about one bump to the others ([F] = arXiv 2408.13256, Figs 6, 13 and 14).
 
-`graph` is the plain way in, a networkx graph. `lattice_links`, `mass_ratio` and `critical_point`
-lead to the compiled engine, which is tested against it.
+Start with `graph`, which returns a networkx graph. `lattice_links`, `mass_ratio` and
+`critical_point` use a compiled engine, which is tested against `graph`.
 """
 
 from percolation.critical import CriticalPoint, critical_fraction, critical_point

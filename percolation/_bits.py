@@ -1,6 +1,6 @@
-"""Rows of bits in 64-bit words, for compiled loops: is any of a run set, set a run (numba)."""
+"""Bit rows packed into 64-bit words: find a set bit in a range, set a range (numba)."""
 
-# Numba compiles these functions; their types are those of the arrays they are called with.
+# Numba infers the types from the arguments of each call.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, call-arg"
 # ruff: noqa: ANN001, ANN003, ANN202
 
@@ -15,24 +15,24 @@ ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 def compiled(**options):
-    """Compile a function without lock and division checks, and keep its machine code on disk."""
+    """Compile a function without the GIL and division checks; cache its machine code on disk."""
 
     def compile_(function):
         try:
             return njit(nogil=True, error_model="numpy", cache=True, **options)(function)
-        except RuntimeError:  # neither the package nor the home folder can be written
+        except RuntimeError:  # neither the package folder nor the home folder is writable
             return njit(nogil=True, error_model="numpy", **options)(function)
 
     return compile_
 
 
-# Inlined by the compiler: a call for every arrival would cost as much as its work.
+# A function call for every added site would cost as much as the work itself.
 inlined = partial(compiled, forceinline=True)
 
 
 @intrinsic
 def _trailing_zeros(_context, word):
-    """Zeros below the lowest set bit of a word that is not 0: one machine instruction."""
+    """Count the zeros below the lowest set bit of a nonzero word (one machine instruction)."""
 
     def generate(_context, builder, _signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -42,7 +42,10 @@ def _trailing_zeros(_context, word):
 
 @inlined()
 def any_set(words, base, first, last):
-    """Position of a set bit among first..last of the row that begins at a word, or -1."""
+    """Return the lowest set bit among first..last (inclusive) of a row, or -1 if none is set.
+
+    The row starts at `words[base]`.
+    """
     index = base + (first >> 6)
     end = base + (last >> 6)
     word = words[index] >> np.uint64(first & 63)
@@ -63,7 +66,7 @@ def any_set(words, base, first, last):
 
 @inlined()
 def set_run(words, base, first, last):
-    """Set the bits first..last of the row that begins at a word."""
+    """Set the bits first..last (inclusive) of the row that starts at `words[base]`."""
     index = base + (first >> 6)
     end = base + (last >> 6)
     low = ALL << np.uint64(first & 63)

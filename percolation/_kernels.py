@@ -1,11 +1,12 @@
-"""Compiled loops of the percolation engine: one random pass of union-find (numba).
+"""Compiled loops of the percolation engine: one random union-find pass (numba).
 
-A site's kept bit lives in a row of 64-bit words, one row for each step of the first axis, so that
-a few instructions ask whether any of a run of sites is kept. `parent[site]` is the site's parent
-in its cluster's tree or, at a root, minus the cluster's size.
+One bit per site records whether the site is kept. The bits are packed into rows of 64-bit words,
+one row per index of the first axis. A few instructions then test a whole run of sites.
+`parent[site]` is the site's parent in the tree of its cluster. At a root it is minus the size of
+the cluster.
 """
 
-# Numba compiles these functions; their types are those of the arrays they are called with.
+# Numba infers the types from the arguments of each call.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 # ruff: noqa: ANN001, ANN202
 
@@ -15,16 +16,20 @@ from percolation._bits import ALL, any_set, compiled, inlined, set_run
 
 NEVER = np.iinfo(np.int64).max
 
-# Sites that are drawn at once.
+# Number of sites drawn in one batch.
 _DRAWN = 128
 
-# What a pass keeps count of.
+# Indices of the running totals of a pass.
 _KEPT, _CLUSTERS, _SQUARES, _LARGEST, _WRAP_X, _WRAP_Y = range(6)
 
 
 @inlined()
 def _find(parent, shift, site):
-    """Root of a site; afterwards the site hangs on its root, `shift[site]` away from it."""
+    """Return the root of a site and compress the path to it.
+
+    With `shift`, the root becomes the parent of `site` and of every site on the path, and
+    `shift[site]` the offset from `site` to the root. Without `shift`, the path is halved.
+    """
     root = site
     if shift is None:
         while parent[root] >= 0:
@@ -45,25 +50,28 @@ def _find(parent, shift, site):
 
 @inlined()
 def _draw(order, generator, first):
-    """Draw the next sites of the order from those that are left (Fisher and Yates).
+    """Draw the next batch of sites from the remaining ones (Fisher-Yates shuffle).
 
-    A handful at a time takes half as long as one between any two arrivals.
+    Drawing in batches takes half as long as drawing a single site before each addition.
     """
     for count in range(first, min(first + _DRAWN, len(order))):
-        # Chances differ by less than 2^-22 of themselves; integers() takes ten times longer.
+        # The relative bias is below 2^-22; generator.integers() takes ten times longer.
         other = count + np.int64(generator.random() * (len(order) - count))
         order[count], order[other] = order[other], order[count]
 
 
 @inlined()
 def _join(parent, shift, totals, root, site, other, step):
-    """Join a site's cluster, with its root, to another site's, `step` away; the common root."""
+    """Join the cluster of a site to that of another site and return the common root.
+
+    `root` is the root of `site`. `step` is the offset from `site` to `other`.
+    """
     other_root = _find(parent, shift, other)
     if shift is not None:
         _find(parent, shift, site)
-        step += shift[other] - shift[site]  # from root to root
+        step += shift[other] - shift[site]  # from one root to the other
     if root == other_root:
-        if shift is not None and step != 0:  # the link closes a loop around the torus
+        if shift is not None and step != 0:  # the link closes a loop that wraps around the torus
             along_y = np.int64(np.int32(step & 0xFFFFFFFF))
             if along_y != 0 and totals[_WRAP_Y] == NEVER:
                 totals[_WRAP_Y] = totals[_KEPT]
@@ -85,7 +93,7 @@ def _join(parent, shift, totals, root, site, other, step):
 
 @inlined()
 def _row_of(x, offset, rows, periodic):
-    """The row at an offset from another, or -1 beyond an open edge."""
+    """Return the row at an offset from row `x`, or -1 beyond an open edge."""
     row = x + offset
     if row < 0 or row >= rows:
         if not periodic:
@@ -96,7 +104,7 @@ def _row_of(x, offset, rows, periodic):
 
 @inlined()
 def _column_of(column, length):
-    """The column of a site or, on a torus, of its copy beyond an edge."""
+    """Return a column wrapped into 0..length - 1, at most one period away."""
     if column < 0:
         return column + length
     return column - length if column >= length else column
@@ -104,7 +112,7 @@ def _column_of(column, length):
 
 @inlined()
 def _link_runs(site, shape, periodic, runs, pad, words, parent, shift, totals):
-    """Join a site of a lattice to one kept site of every run that has one."""
+    """Join a lattice site to one kept site of every run that contains one."""
     rows, length = shape
     x, y = site // length, site % length
     stride = len(words) // rows
@@ -119,12 +127,12 @@ def _link_runs(site, shape, periodic, runs, pad, words, parent, shift, totals):
             step = (runs[k, 0] << 32) + found - pad - y
             root = _join(parent, shift, totals, root, site, other, step)
             if shift is None and totals[_CLUSTERS] == 1:
-                return  # nothing is left to join
+                return  # all kept sites form one cluster
 
 
 @inlined()
 def _link_window(site, shape, periodic, groups, pad, words, parent, shift, totals):
-    """Join a site of a lattice to one kept site of every group among the eight around it."""
+    """Join a lattice site to one site of every group of kept sites among its eight neighbours."""
     rows, length = shape
     x, y = site // length, site % length
     stride = len(words) // rows
@@ -137,7 +145,7 @@ def _link_window(site, shape, periodic, groups, pad, words, parent, shift, total
             continue
         index = row * stride + (first >> 6)
         window = words[index] >> low
-        if low > 61:  # the window reaches into the next word
+        if low > 61:  # the three bits extend into the next word
             window |= words[index + 1] << (np.uint64(64) - low)
         pattern |= (window & np.uint64(7)) << np.uint64(3 * k)
     root = site
@@ -151,7 +159,7 @@ def _link_window(site, shape, periodic, groups, pad, words, parent, shift, total
 
 @inlined()
 def _keep(site, shape, periodic, pad, words):
-    """Set the bit of a site, and on a torus those of its copies beyond the edges."""
+    """Set the bit of a site and, on a torus, those of its copies in the padding of the row."""
     rows, length = shape
     base, at = site // length * (len(words) // rows), pad + site % length
     set_run(words, base, at, at)
@@ -164,19 +172,19 @@ def _keep(site, shape, periodic, pad, words):
 
 @inlined()
 def _link_lists(site, starts, partners, words, parent, totals):
-    """Join a site to the kept ones of its list."""
+    """Join a site to the kept sites of its neighbour list."""
     root = site
     for k in range(starts[site], starts[site + 1]):
         other = np.int64(partners[k])
         if words[other >> 6] >> np.uint64(other & 63) & np.uint64(1):
             root = _join(parent, None, totals, root, site, other, 0)
             if totals[_CLUSTERS] == 1:
-                return  # nothing is left to join
+                return  # all kept sites form one cluster
 
 
 @inlined()
 def _cover(site, shape, periodic, reach, starts, partners, covered):
-    """Mark a site and all sites within reach of it."""
+    """Mark a site and all sites linked to it."""
     rows, length = shape
     x, y = site // length, site % length
     stride = len(covered) // rows
@@ -200,7 +208,7 @@ def _cover(site, shape, periodic, reach, starts, partners, covered):
 
 @inlined()
 def _first_uncovered(covered, front):
-    """Index of the first word, at or after one, that has a site not yet reached."""
+    """Return the index of the first word, from `front` on, with a site that is not covered."""
     while front < len(covered) and covered[front] == ALL:
         front += 1
     return front
@@ -211,38 +219,42 @@ def grow(
     order, generator, shape, periodic, groups, runs, reach, pad, starts, partners,
     words, covered, parent, shift, largest, second_moment, wraps, until_wrap,
 ):  # fmt: skip
-    """Keep sites one after the other and follow the clusters.
+    """Add sites one at a time and track the clusters.
 
-    Links come from the one of `groups`, `runs` and `starts` that is not None.
+    Exactly one of `groups`, `runs` and `starts` is not None. It defines the links.
 
-    Once the kept sites are one cluster that reaches every site (and winds around a torus both
-    ways), each site that comes later joins it: the rest of the pass is known, exactly.
+    A pass ends early once all kept sites form one cluster that every other site is linked to (and
+    that wraps around both axes of a torus). Each later site joins this cluster, so the remaining
+    values are known exactly.
 
     Args:
-        order: Sites in order of arrival, or all sites to draw them from; shape (k,), integers.
-        generator: Where the sites are drawn from `order` by it (Fisher and Yates), in place, as
-            far as the pass has to go; else None.
-        shape: Sites along both axes of the lattice, the second fastest; (1, n) for lists.
-        periodic: Whether the lattice closes on itself.
-        groups: Links of a lattice among the 3 x 3 sites around a site: for each pattern of kept
-            ones, bit `3 row + column`, how many groups of them hang together and are linked to
-            the site, and one site of each. Shape (512, 5), or None.
-        runs: Links of a lattice as (row, first, last) relative to a site; any two sites of one
-            run are linked. Shape (r, 3), or None.
-        reach: All links of a lattice, (row, half width). Shape (r, 2), or None.
-        pad: Room left and right of a row for what reaches beyond it, in sites.
-        starts: Where a site's list begins in `partners`, shape (n + 1,), or None.
-        partners: The lists, one after the other, or None.
-        words: Room for the kept bits, all zero.
-        covered: Room for the bits of the sites within reach, with those beyond a row's end set;
-            None if the pass is not to end early.
-        parent: Room for the trees, shape (n,).
-        shift: Room for the way from a site to its parent, `(x << 32) + y`, shape (n,); None
-            where loops do not count.
-        largest: Size of the largest cluster after each arrival, shape (k,), written.
-        second_moment: Sum of the squared cluster sizes after each arrival, shape (k,), written.
-        wraps: Count at which a cluster first winds around each axis, or `NEVER`; shape (2,).
-        until_wrap: Whether the pass may end, with the rest unwritten, once both are known.
+        order: Sites in the order in which they are added, or the sites to draw from, integers of
+            shape (k,).
+        generator: Shuffles `order` in place (Fisher-Yates), only as far as the pass runs. None
+            uses `order` as given.
+        shape: Sites along both axes of the lattice, the second axis fastest; (1, n) for lists.
+        periodic: Whether the lattice is a torus.
+        groups: Links of a lattice within the 3 x 3 window around a site, shape (512, 5), or None.
+            The row index is the pattern of kept sites, bit `3 row + column`. A row holds the
+            number of connected groups linked to the site, then one site of each group.
+        runs: Links of a lattice as (row, first, last) relative to a site, shape (r, 3), or None.
+            Any two sites of one run are linked.
+        reach: All links of a lattice as (row, half width), shape (r, 2), or None.
+        pad: Padding on both sides of a row, in sites, for links that reach beyond its ends.
+        starts: Start of each site's list in `partners`, shape (n + 1,), or None.
+        partners: The concatenated neighbour lists, or None.
+        words: Workspace for the bits of kept sites, all zero.
+        covered: Workspace for the bits of sites linked to a kept site, with the bits beyond the
+            end of each row set. None disables early termination.
+        parent: Workspace for the trees, shape (n,).
+        shift: Workspace for the offset from a site to its parent, `(x << 32) + y`, shape (n,).
+            None if wrapping is not tracked.
+        largest: Output: size of the largest cluster after each addition, shape (k,).
+        second_moment: Output: sum of the squared cluster sizes after each addition, shape (k,).
+        wraps: Output: number of kept sites at which a cluster first wraps around each axis, or
+            `NEVER`, shape (2,).
+        until_wrap: Whether to stop once both wraps are known. Later entries of `largest` and
+            `second_moment` are then not written.
     """
     totals = np.zeros(6, dtype=np.int64)
     totals[_WRAP_X] = totals[_WRAP_Y] = NEVER

@@ -1,4 +1,4 @@
-"""Critical points: the share of sites at which clusters begin to wind around a large torus."""
+"""Critical points: the fraction of sites at which clusters start to wrap around a large torus."""
 
 import math
 import time
@@ -13,39 +13,39 @@ from percolation.links import MAX_SITES, Stencil, square_links
 from percolation.overlap import reach
 from percolation.union_find import Growth, Report, realisations_of
 
-# Probability that a cluster winds around a given axis of a large square torus at the critical
-# point, of any lattice with the symmetry of the square (Pinson 1994; the number as in Newman and
+# Probability that a cluster wraps around a given axis of a large square torus at the critical
+# point, for any lattice with the symmetry of the square (Pinson 1994; value from Newman and
 # Ziff 2001, table I).
 WRAPPING = 0.521058290
 
 SECONDS = 10.0
-"""Seconds that a critical point is simulated for unless something else is asked."""
+"""Default time to simulate one critical point, in seconds."""
 
-# Realisations, and sites of them, between two looks at the clock. The result depends on the number
-# of realisations alone.
+# Maximum number of realisations per batch, and of sites in them. The time limit is checked between
+# batches. The result depends only on the number of realisations.
 _BATCH, _BATCH_SITES = 200, 20_000_000
-# Sides of the torus that are used unless one is asked for, and in units of the links' reach.
+# Default side of the torus: `_SIDE`, or `_SIDE_PER_REACH` times the reach of a link if larger.
 _SIDE, _SIDE_PER_REACH = 96, 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class CriticalPoint:
-    """Estimate of a critical share of sites."""
+    """Estimate of a critical fraction of sites."""
 
     value: float
-    """Share lambda_c of the sites of an endless lattice."""
+    """Critical fraction lambda_c of the sites of an infinite lattice."""
 
     error: float
     """Standard error of `value` over realisations."""
 
     neighbours: int
-    """Links of every site."""
+    """Number of links of every site."""
 
     side: int
     """Sites along each axis of the torus."""
 
     realisations: int
-    """Number of realisations; with them and the seed the estimate can be had again."""
+    """Number of realisations; together with the seed it reproduces the estimate."""
 
 
 def critical_point(
@@ -58,32 +58,36 @@ def critical_point(
     workers: int | None = None,
     report: Report | None = None,
 ) -> CriticalPoint:
-    """Critical share of sites of a square lattice with links up to a distance.
+    """Estimate the critical fraction of sites of a square lattice with links up to a distance.
 
-    The probability that a cluster winds around a given axis of a torus, kept at a share lambda,
-    is computed from passes of the engine for every lambda at once (binomial weights), and solved
-    for the value that it has at the critical point of every large square torus. On a side of L that
-    is off by about `L^(-11/4)` for short links (Newman and Ziff 2001), far below the noise.
+    Each pass of the engine gives the probability that a cluster wraps around a given axis of a
+    torus, for every lambda at once (binomial weights). At the critical point this probability has
+    the same known value on every large square torus. The estimate is the lambda at which the mean
+    over passes reaches it. For short links and a torus of side L, the finite-size error is about
+    `L^(-11/4)` (Newman and Ziff 2001), far below the noise.
 
     Args:
         radius2: Squared distance up to which two sites of a unit square lattice are linked.
-        side: Side L of the torus; by default 96, or 24 times the reach of a link.
-        seconds: Go on for about this long; by default 10, if `realisations` is None too.
-        realisations: Stop after this many.
+        side: Side L of the torus, in sites. The default is 96, or 24 times the reach of a link if
+            that is larger.
+        seconds: Approximate time limit in seconds. The default is 10 if `realisations` is None,
+            else no limit.
+        realisations: Maximum number of realisations.
         seed: Seed of the realisations.
-        workers: Threads; the result does not depend on it. By default as many as cores.
-        report: Told how many realisations are done since it was told last.
+        workers: Number of threads, by default the number of cores. The result does not depend on
+            it.
+        report: Called with the number of realisations completed since its previous call.
 
     Returns:
         The estimate and its standard error, to first order in the noise of the probability.
 
     Raises:
-        ParameterError: `radius2` is below 1 (no site has a neighbour), or another parameter is out
-            of its range, or there is no memory.
+        ParameterError: `radius2` is below 1 (no site has a neighbour), another parameter is out of
+            its range, or memory does not suffice.
     """
     if not (math.isfinite(radius2) and radius2 >= 1):
         raise ParameterError(
-            f"radius2 is {radius2}, but it must be at least 1, the distance of next sites."
+            f"radius2 is {radius2}, but it must be at least 1, the distance of nearest neighbours."
         )
     check_reach(radius2, f"radius2 = {radius2:g}")
     farthest = math.isqrt(math.floor(radius2))
@@ -120,21 +124,21 @@ def critical_fraction(
     seed: int = 0,
     workers: int | None = None,
 ) -> CriticalPoint | None:
-    """Critical share lambda_c of a lattice of bumps, endless and with the continuum overlap.
+    """Estimate lambda_c of an infinite lattice of bumps with the continuum overlap.
 
     Args:
         sigma: Spread of the bumps in pixels.
-        threshold: Overlap above which two bumps are joined.
+        threshold: Overlap above which two bumps are linked.
         spacing: Lattice increment d in pixels, the same on both axes.
-        realisations: Passes to estimate it from.
+        realisations: Number of passes.
         seed: Seed of the realisations.
-        workers: Threads; the result does not depend on it.
+        workers: Number of threads. The result does not depend on it.
 
     Returns:
-        The estimate, or None where a bump overlaps with no other of the lattice.
+        The estimate, or None if no two bumps of the lattice are linked.
 
     Raises:
-        ParameterError: A parameter is out of its range, or there is no memory.
+        ParameterError: A parameter is out of its range, or memory does not suffice.
     """
     if not (math.isfinite(spacing) and spacing > 0):
         raise ParameterError(f"spacing is {spacing}, but it must be a positive number.")
@@ -146,10 +150,14 @@ def critical_fraction(
 
 
 def check_reach(radius2: float, source: str) -> None:
-    """Refuse links that reach so far that no torus is wide enough for them.
+    """Check that a torus can be wide enough for links of this reach.
+
+    Args:
+        radius2: Squared reach of a link, in lattice increments.
+        source: The parameters that determine `radius2`, for the message.
 
     Raises:
-        ParameterError: The default torus would have more sites than can be numbered.
+        ParameterError: The default torus would have more than `MAX_SITES` sites.
     """
     most = (math.isqrt(MAX_SITES) // _SIDE_PER_REACH) ** 2
     if radius2 > most:
@@ -168,9 +176,11 @@ def _wrapping_counts(
     workers: int | None,
     report: Report | None,
 ) -> NDArray[np.float64]:
-    """Counts of sites at which clusters first wind around both axes, shape (realisations, 2)."""
+    """Numbers of sites at which clusters first wrap around each axis, shape (realisations, 2)."""
     if realisations is not None and realisations < 2:
-        raise ParameterError(f"realisations is {realisations}, but an error needs at least 2.")
+        raise ParameterError(
+            f"realisations is {realisations}, but a standard error needs at least 2."
+        )
     if seconds is not None and not 0 < seconds < math.inf:
         raise ParameterError(f"seconds is {seconds}, but it must be a positive number.")
     if seconds is None:
@@ -191,18 +201,26 @@ def _wrapping_counts(
 
 
 def _wraps(passed: Growth, _: np.random.Generator) -> NDArray[np.float64]:
-    """Counts of sites at which clusters first wind around both axes, shape (2,)."""
+    """Numbers of sites at which clusters first wrap around each axis, shape (2,)."""
     along_x, along_y = passed.wraps
-    assert along_x is not None  # a full torus winds around both axes
+    assert along_x is not None  # the cluster of all sites wraps around both axes
     assert along_y is not None
     return np.array([along_x, along_y], dtype=np.float64)
 
 
 def _solve(counts: NDArray[np.float64], sites: int) -> tuple[float, float]:
-    """Share at which the mean wrapping probability has its critical value, and its error.
+    """Solve for the fraction at which the mean wrapping probability has its critical value.
 
-    With `m` sites needed, a lattice kept at a share p wraps with the probability that a binomial
-    number is at least m; its derivative by p is n times a binomial probability.
+    If a realisation wraps from m kept sites on, its wrapping probability at a fraction p is the
+    probability that a binomial(n, p) number is at least m. The derivative with respect to p is n
+    times a binomial probability.
+
+    Args:
+        counts: Numbers of sites at which clusters first wrap, shape (realisations, 2).
+        sites: Number of sites n of the torus.
+
+    Returns:
+        The fraction and its standard error.
     """
 
     def excess(share: float) -> float:

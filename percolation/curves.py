@@ -17,38 +17,41 @@ Occupation = Literal["exact", "probability", "smoothed"]
 
 # Binomial weights beyond this many standard deviations are below 1e-30.
 _TAIL = 12
-# Below this share no site is ever kept, and SciPy's binomial overflows.
+# Below this fraction no site is ever kept, and SciPy's binomial distribution overflows.
 _NONE = 1e-100
 
 
 @dataclass(frozen=True, kw_only=True)
 class MassRatio:
-    """Clusters against lambda, averaged over realisations; all arrays of shape (lambdas,).
+    """Cluster sizes against lambda, averaged over realisations; all arrays of shape (lambdas,).
 
-    Standard errors are those of the average over realisations; NaN for one realisation.
+    Standard errors are those of the mean over realisations. They are NaN for one realisation.
     """
 
     fraction: NDArray[np.float64]
-    """Share lambda of the lattice that is kept, as asked for."""
+    """Fraction lambda of the lattice that is kept, as given by the caller."""
 
     sites_kept: NDArray[np.float64]
-    """Number of sites kept: `floor(lambda n + 1/2)` exactly, else `lambda n` on average."""
+    """Number of kept sites: `floor(lambda n + 1/2)` for `exact` occupation, else the mean
+    `lambda n`."""
 
     mass_ratio_kept: NDArray[np.float64]
-    """Size of the largest cluster over the sites kept; 0 where none is kept (our definition)."""
+    """Size of the largest cluster over the number of kept sites; 0 if no site is kept (our
+    definition)."""
 
     kept_error: NDArray[np.float64]
     """Standard error of `mass_ratio_kept`."""
 
     mass_ratio_all: NDArray[np.float64]
-    """Size of the largest cluster over all sites of the lattice."""
+    """Size of the largest cluster over the number of all sites of the lattice."""
 
     all_error: NDArray[np.float64]
     """Standard error of `mass_ratio_all`."""
 
     mean_size: NDArray[np.float64]
-    """Mean cluster size (susceptibility): sum of the squared sizes of all clusters but the
-    largest, over the sites kept; 0 where none is kept (our definition; it peaks at lambda_c)."""
+    """Mean cluster size (susceptibility): sum of the squared sizes of all clusters except the
+    largest, over the number of kept sites; 0 if no site is kept (our definition). It peaks at
+    lambda_c."""
 
     size_error: NDArray[np.float64]
     """Standard error of `mean_size`."""
@@ -64,28 +67,29 @@ def mass_ratio(
     workers: int | None = None,
     report: Report | None = None,
 ) -> MassRatio:
-    """Largest connected mass ratio of a randomly thinned lattice, against the share kept.
+    """Compute the largest-cluster mass ratio of a randomly thinned lattice against lambda.
 
-    A realisation draws one random order of all sites; the sites kept at a smaller lambda are
-    a subset of those kept at a larger one.
+    Each realisation draws one random order of all sites. The sites kept at a smaller lambda are
+    therefore a subset of those kept at a larger one.
 
     Args:
-        links: Which sites are linked.
-        fractions: Shares lambda of the sites to keep, each in [0, 1].
+        links: Links between the sites.
+        fractions: Fractions lambda of the sites to keep, each in [0, 1].
         occupation: `exact` keeps `floor(lambda n + 1/2)` sites. `probability` keeps each site with
-            probability lambda. `smoothed` is the mean of `probability` over how many sites are
-            kept, computed from the whole pass (the canonical average of Newman and Ziff 2001,
-            eq 2): as if it were drawn endlessly often from each order of the sites.
-        realisations: Random orders to average over.
-        seed: Seed of the random orders; realisation i is the same however many there are.
-        workers: Threads; the result does not depend on it. By default as many as cores.
-        report: Told how many realisations are done since it was told last.
+            probability lambda. `smoothed` is the expectation of `probability` over the number of
+            kept sites for a given order of the sites. It is computed from the whole pass
+            (canonical average of Newman and Ziff 2001, eq 2).
+        realisations: Number of random orders to average over.
+        seed: Seed of the random orders. Realisation i does not depend on their number.
+        workers: Number of threads, by default the number of cores. The result does not depend on
+            it.
+        report: Called with the number of realisations completed since its previous call.
 
     Returns:
-        Averages and their standard errors.
+        Means over realisations and their standard errors.
 
     Raises:
-        ParameterError: A parameter is out of its range, or there is no memory for a pass.
+        ParameterError: A parameter is out of its range, or memory does not suffice.
     """
     shares = np.array(fractions, dtype=np.float64)
     if not ((shares >= 0) & (shares <= 1)).all():
@@ -121,20 +125,21 @@ def mass_ratio(
 
 
 def even_fractions(sites: int, points: int) -> list[float]:
-    """Shares lambda for a curve: from two sites to all, evenly spaced in their logarithm.
+    """Return logarithmically spaced fractions lambda for a curve, from two sites to all.
 
-    A single site is a cluster of its own, and its ratio of 1 means nothing.
+    One site is left out: it always forms a cluster with a meaningless mass ratio of 1.
 
     Args:
         sites: Number of sites n of the lattice.
-        points: Number of shares, at most: each stands for another whole number of sites.
+        points: Maximum number of fractions. Fractions that round to the same number of sites are
+            merged.
     """
     kept = np.unique(np.round(np.geomspace(min(2, sites), sites, points)))
     return [float(count) / sites for count in kept]
 
 
 class _Reader(Protocol):
-    """Reads kept ratio, whole ratio and mean size off a pass, shape (3, lambdas)."""
+    """Computes both mass ratios and the mean cluster size from a pass, shape (3, lambdas)."""
 
     def __call__(
         self, passed: Growth, generator: np.random.Generator, /
@@ -147,13 +152,13 @@ def _at(
     kept: NDArray[np.int64],
     sites: int,
 ) -> NDArray[np.float64]:
-    """The three observables with these numbers of sites kept, at least one; shape (3, counts)."""
+    """Compute the three observables for numbers of kept sites of at least 1, shape (3, counts)."""
     size = largest.astype(np.float64)
     return np.stack([size / kept, size / sites, (second_moment - size**2) / kept])
 
 
 def _read(passed: Growth, kept: NDArray[np.int64], sites: int) -> NDArray[np.float64]:
-    """The three observables with these numbers of sites kept; 0 where there are none."""
+    """Compute the three observables for numbers of kept sites; 0 where no site is kept."""
     some = np.maximum(kept, 1)
     values = _at(passed.largest[some - 1], passed.second_moment[some - 1], some, sites)
     values[:, kept == 0] = 0
@@ -161,7 +166,7 @@ def _read(passed: Growth, kept: NDArray[np.int64], sites: int) -> NDArray[np.flo
 
 
 def _rounded(shares: NDArray[np.float64], sites: int) -> NDArray[np.int64]:
-    """Numbers of sites kept, with halves rounded up as in the data sets."""
+    """Return the numbers of kept sites, with halves rounded up as in the data sets."""
     return np.floor(shares * sites + 0.5).astype(np.int64)
 
 
@@ -171,7 +176,7 @@ def _exact(shares: NDArray[np.float64], sites: int) -> _Reader:
 
 
 def _probability(shares: NDArray[np.float64], sites: int) -> _Reader:
-    """Binomial numbers, jointly: the sites kept at each lambda are among those kept at the next."""
+    """Draw binomial numbers of kept sites jointly, so that they do not decrease with lambda."""
     ascending = np.argsort(shares, kind="stable")
     below = np.concatenate([[0.0], shares[ascending][:-1]])
     added = (shares[ascending] - below) / np.maximum(1 - below, np.finfo(float).tiny)
@@ -188,7 +193,7 @@ def _probability(shares: NDArray[np.float64], sites: int) -> _Reader:
 
 
 def _smoothed(shares: NDArray[np.float64], sites: int) -> _Reader:
-    """Binomial weights over the numbers of sites that matter; with none kept all is 0."""
+    """Average with binomial weights over the relevant numbers of sites; no site contributes 0."""
     windows = []
     for asked in shares.tolist():
         share = asked if asked > _NONE else 0.0

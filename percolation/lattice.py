@@ -1,6 +1,6 @@
-"""Lattices of bump centres, and the rule that joins two of them.
+"""Lattices of bump centres, and the rule that links two bumps.
 
-Two bumps are joined where their overlap exceeds a threshold ([F] Figs 6, 13, 14).
+Two bumps are linked if their overlap exceeds a threshold ([F] Figs 6, 13, 14).
 """
 
 import math
@@ -27,41 +27,42 @@ from percolation.overlap import (
 
 Overlap = Literal["continuum", "pixel"]
 
-# Memory that a pair of near sites takes while its overlap is computed, in bytes: measured.
+# Bytes per candidate pair while its overlap is computed (measured).
 PAIR_BYTES = 190
-# Steps of an axis that can be counted without rounding.
+# Largest number of steps along an axis that floats count exactly.
 _MAX_SIZE = 10**15
-# Memory that a centre takes while a lattice is laid out, in bytes: three arrays of two numbers.
+# Bytes per centre while a lattice is built: three arrays of two floats.
 _CENTRE_BYTES = 48
 
-# Room for rounding when a search radius is computed; the exact test follows on every pair.
+# Tolerance of the search radius for rounding; every candidate pair is then tested exactly.
 _SLACK = 1 + 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """The rule that joins two bumps: their overlap strictly exceeds a threshold.
+    """The rule that links two bumps: their overlap strictly exceeds a threshold.
 
     Raises:
-        ParameterError: A field is out of its range, or `size` is missing for the pixel overlap,
-            or `period` is another number there.
+        ParameterError: A field is out of its range, `size` is missing for the pixel overlap, or
+            `period` differs from `size` for the pixel overlap.
     """
 
     sigma: float
     """Spread of the bumps in pixels, positive."""
 
     threshold: float
-    """Overlap that must be exceeded, strictly between 0 and 1."""
+    """Overlap that a linked pair must exceed, strictly between 0 and 1."""
 
     overlap: Overlap = "continuum"
-    """How overlap is measured: see `percolation.overlap`."""
+    """Definition of the overlap; see `percolation.overlap`."""
 
     size: int | None = None
-    """Side N of the frame in pixels; only the pixel overlap needs it."""
+    """Side N of the frame in pixels; required for the pixel overlap only."""
 
     period: float | tuple[float, float] | None = None
-    """Circumference in pixels, of both axes or of each, if the canvas closes on itself, else
-    None; N for the pixel overlap. The nearest copy of the partner counts (our definition)."""
+    """Period of a periodic canvas in pixels, one number for both axes or one for each; None for
+    an open canvas. For the pixel overlap it must be N. Distances are to the nearest periodic copy
+    (our definition)."""
 
     def __post_init__(self) -> None:
         check_sigma(self.sigma)
@@ -78,8 +79,8 @@ class Link:
             check_size(self.size)
             if self.period not in (None, self.size):
                 raise ParameterError(
-                    f"period is {self.period}, but images of {self.size} pixels close after as "
-                    "many, or not at all."
+                    f"period is {self.period}, but for the pixel overlap it must be None or the "
+                    f"size, {self.size}."
                 )
         if self.period is not None:
             box = np.atleast_1d(self.period)
@@ -90,7 +91,7 @@ class Link:
                 )
 
     def pairs(self, centres: ArrayLike) -> NDArray[np.int64]:
-        """All joined pairs, found with a k-d tree.
+        """Find all linked pairs with a k-d tree.
 
         Args:
             centres: Bump centres (x, y) in pixels, shape (n, 2).
@@ -99,7 +100,7 @@ class Link:
             Index pairs (i, j) with i < j, each once, shape (m, 2).
 
         Raises:
-            ParameterError: `centres` is not of shape (n, 2), or there is no memory for the pairs.
+            ParameterError: `centres` is not of shape (n, 2), or memory does not suffice.
         """
         points = check_centres(centres)
         if len(points) < 2:
@@ -126,7 +127,15 @@ class Link:
         return cKDTree(wrapped, boxsize=self.period)  # type: ignore[arg-type]
 
     def distance(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distance of centres of shape (n, 2), to the nearest copy on a periodic canvas."""
+        """Return the distances of paired centres in pixels, to the nearest copy if periodic.
+
+        Args:
+            a: Centres (x, y) in pixels, shape (n, 2).
+            b: Centres of the partners in pixels, shape (n, 2).
+
+        Returns:
+            Distances in pixels, shape (n,).
+        """
         difference = a - b
         if self.period is not None:
             box = np.asarray(self.period, dtype=np.float64)
@@ -134,13 +143,13 @@ class Link:
         return np.hypot(difference[:, 0], difference[:, 1])
 
     def _reach(self, points: NDArray[np.float64]) -> float:
-        """Distance in pixels beyond which no pair of `points` can be joined.
+        """Return a distance in pixels beyond which no pair of `points` can be linked.
 
-        On pixels the overlap is the continuum's times, for each axis,
-        `sqrt(S(middle) / sqrt(S(u) S(v)))`. A sum over integers of a Gaussian is at most its
-        integral plus its peak, so S(middle) <= 1 + sqrt(2 pi) sigma; the smallest S of the given
-        centres bounds the denominator. On a circle each of its N terms is at most 1 (parallelogram
-        law).
+        The pixel overlap is the continuum overlap times one factor per axis,
+        `sqrt(S(middle) / sqrt(S(u) S(v)))`, with S of `log_pixel_sum`. The sum of a Gaussian over
+        the integers is at most its integral plus its peak, so S(middle) <= 1 + sqrt(2 pi) sigma.
+        The smallest S of the given centres bounds the denominator. On periodic images S(middle)
+        is replaced by a sum of N terms, each at most 1 (parallelogram law).
         """
         reach = radius(self.sigma, self.threshold)
         if self.overlap == "pixel":
@@ -154,12 +163,12 @@ class Link:
 
     def _check_room(self, tree: cKDTree, reach: float) -> None:
         most = tree.n * (tree.n - 1) // 2
-        if most * PAIR_BYTES < 100e6:  # not worth the count
+        if most * PAIR_BYTES < 100e6:  # too little memory to be worth counting the pairs
             return
         pairs = (int(tree.count_neighbors(tree, reach)) - tree.n) // 2
         check_memory(
             pairs * PAIR_BYTES,
-            f"sigma = {self.sigma} and threshold = {self.threshold} join {pairs:,} pairs of "
+            f"sigma = {self.sigma} and threshold = {self.threshold} link {pairs:,} pairs of "
             f"{tree.n:,} sites, which",
             "take a larger threshold or spacing, or a smaller sigma",
         )
@@ -168,21 +177,21 @@ class Link:
 def lattice(
     size: int, spacing: float | Sequence[float], *, periodic: bool = False
 ) -> NDArray[np.float64]:
-    """Centres from 1 to N in steps of the spacing, in x and in y.
+    """Build a lattice of centres from 1 to N in steps of the spacing, along x and y.
 
     Args:
         size: Side N of the frame in pixels.
         spacing: Increment d in pixels, or the two increments (d_x, d_y).
-        periodic: Whether the frame closes on itself, with period N; the last centre of an axis is
-            then N + 1 - d.
+        periodic: Whether the frame is periodic, with period N. The last centre of an axis is then
+            N + 1 - d.
 
     Returns:
-        Centres (x, y) in pixels, shape (n_x * n_y, 2), with y running fastest. The last centre
-        of an axis is N where d divides N - 1, else the last step that stays below N.
+        Centres (x, y) in pixels, shape (n_x * n_y, 2), with y running fastest. In an open frame
+        the last centre of an axis is N if d divides N - 1, else the last step below N.
 
     Raises:
         ParameterError: `size` is below 1, `spacing` is not one or two positive numbers (that
-            divide N, if the frame closes), or there is no memory for the lattice.
+            divide N in a periodic frame), or memory does not suffice.
     """
     counts, steps = lattice_shape(size, spacing, periodic=periodic), increments(spacing)
     sites = counts[0] * counts[1]
@@ -199,11 +208,16 @@ def lattice(
 def lattice_shape(
     size: int, spacing: float | Sequence[float], *, periodic: bool = False
 ) -> tuple[int, int]:
-    """Number of centres (n_x, n_y) along both axes of `lattice`.
+    """Return the numbers of centres (n_x, n_y) along both axes of `lattice`.
+
+    Args:
+        size: Side N of the frame in pixels.
+        spacing: Increment d in pixels, or the two increments (d_x, d_y).
+        periodic: Whether the frame is periodic, with period N.
 
     Raises:
-        ParameterError: `size` is below 1, or `spacing` is not one or two positive numbers, or
-            does not divide N on a frame that closes on itself.
+        ParameterError: `size` is below 1, `spacing` is not one or two positive numbers, or
+            `spacing` does not divide N in a periodic frame.
     """
     check_size(size)
     if size > _MAX_SIZE:
@@ -224,7 +238,7 @@ def lattice_shape(
 
 
 def increments(spacing: float | Sequence[float]) -> tuple[float, float]:
-    """The two increments (d_x, d_y) in pixels.
+    """Return the two increments (d_x, d_y) in pixels.
 
     Raises:
         ParameterError: `spacing` is not one or two positive numbers.
@@ -236,10 +250,10 @@ def increments(spacing: float | Sequence[float]) -> tuple[float, float]:
 
 
 def check_centres(centres: ArrayLike) -> NDArray[np.float64]:
-    """Centres as floats of shape (n, 2).
+    """Convert centres to floats of shape (n, 2).
 
     Raises:
-        ParameterError: The shape is another one, or a coordinate is not finite.
+        ParameterError: The shape is not (n, 2), or a coordinate is not finite.
     """
     points = np.asarray(centres, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():

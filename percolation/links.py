@@ -1,8 +1,8 @@
-"""Which sites are linked, in the two forms that the engine walks.
+"""Links between sites, in the two forms that the engine accepts.
 
-On a lattice with the continuum overlap the links around every site are the same: a `Stencil`. On
-pixels a link depends on where in their pixels both centres lie, and among arbitrary centres on
-everything: `Neighbours` lists them.
+On a lattice with the continuum overlap, the links are the same around every site and form a
+`Stencil`. With the pixel overlap a link depends on the sub-pixel positions of both centres, and
+arbitrary centres have no regular pattern at all. `Neighbours` lists the links of each site.
 """
 
 import math
@@ -20,23 +20,23 @@ from percolation.lattice import Link, check_centres, increments, lattice, lattic
 from percolation.memory import check_memory
 from percolation.overlap import continuum, exceeds, radius
 
-# Sites are numbered in 32 bits.
+# Site numbers have 32 bits.
 MAX_SITES = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stencil:
-    """Links of a lattice, the same around every site; open at its edges, or a torus."""
+    """Links of a lattice that are the same around every site, with open or periodic edges."""
 
     shape: tuple[int, int]
     """Sites (n_x, n_y) along both axes; site (i, j) has number `i n_y + j`."""
 
     half_widths: NDArray[np.int64]
-    """Site (i, j) is linked to (i + a, j + b) where `|b| <= half_widths[|a|]`; shape (rows,),
+    """Site (i, j) is linked to (i + a, j + b) if `|b| <= half_widths[|a|]`; shape (rows,),
     not increasing."""
 
     periodic: bool = False
-    """Whether both axes close on themselves."""
+    """Whether both axes are periodic (a torus)."""
 
     @property
     def sites(self) -> int:
@@ -45,7 +45,7 @@ class Stencil:
 
     @cached_property
     def neighbours(self) -> int:
-        """Links of the site that has most: one in the middle."""
+        """Largest number of links of a site; a site in the middle has it."""
         rows, length = self.shape
         columns = np.minimum(self.half_widths, length // 2) + np.minimum(
             self.half_widths, (length - 1) // 2
@@ -56,18 +56,19 @@ class Stencil:
 
     @cached_property
     def reach(self) -> NDArray[np.int64]:
-        """Rows of the stencil as the engine takes them, (row, half width), shape (r, 2)."""
+        """Rows of the stencil as (row, half width), shape (r, 2)."""
         above = np.arange(len(self.half_widths), dtype=np.int64)
         rows = np.concatenate([-above[:0:-1], above])
         return np.stack([rows, self.half_widths[np.abs(rows)]], axis=1)
 
     @cached_property
     def runs(self) -> NDArray[np.int64]:
-        """The stencil cut into runs (row, first, last) of mutually linked sites, shape (r, 3).
+        """The stencil split into runs (row, first, last) of mutually linked sites, shape (r, 3).
 
-        Two sites of one row are linked up to the half width of the stencil's own row, so that
-        half a row is such a run: of the kept sites of a run it is enough to meet one. These are
-        the cells of mutually linked sites, as long as a link reaches.
+        Two sites of one row are linked if they are at most `half_widths[0]` apart, so all sites
+        of half a stencil row are linked to each other. Joining a site to one kept site of a run
+        is therefore enough. Runs act as the cells of a cell list whose cell length is the reach
+        of a link.
         """
         own = int(self.half_widths[0])
         runs = []
@@ -82,16 +83,17 @@ class Stencil:
 
     @cached_property
     def groups(self) -> NDArray[np.int8] | None:
-        """For a stencil within the eight sites around: which of them to join, by which are kept.
+        """Table of the neighbours to join for each pattern of kept sites in the 3 x 3 window.
 
-        Neighbours that hang together through other kept sites among the eight need to be met
-        once. That saves more than half of the joins, but holds only where the eight are as far
-        apart as on a plane, that is not on a torus of less than four sites a side.
+        Neighbours that are already connected through other kept sites of the window form a group
+        and need to be joined only once. This saves more than half of the joins. It does not apply
+        to a torus with fewer than four sites on a side, where the window overlaps itself.
 
         Returns:
-            For each pattern of kept sites, bit `3 (a + 1) + b + 1` standing for the site at
-            (a, b): the number of groups, and the place of one site of each. Shape (512, 5), or
-            None where the stencil reaches further.
+            Shape (512, 5), or None if the stencil exceeds the window or the torus is too small.
+            The row index is the pattern of kept sites: bit `3 (a + 1) + b + 1` stands for the
+            site at (a, b). A row holds the number of groups, then the position of one site of
+            each group.
         """
         if len(self.half_widths) > 2 or self.half_widths[0] > 1:
             return None
@@ -108,10 +110,11 @@ class Neighbours:
     """Shape (n + 1,)."""
 
     partners: NDArray[np.int32]
-    """Each link stands in the lists of both its sites; shape (links,)."""
+    """The concatenated lists. Each link appears twice, once for each of its sites; shape
+    (2 m,) for m links."""
 
     longest: float
-    """Distance of the two linked sites that are farthest apart, in pixels; 0 without links."""
+    """Length of the longest link in pixels; 0 without links."""
 
     @property
     def sites(self) -> int:
@@ -120,7 +123,7 @@ class Neighbours:
 
     @property
     def neighbours(self) -> int:
-        """Links of the site that has most."""
+        """Largest number of links of a site."""
         return int(np.diff(self.starts).max(initial=0))
 
 
@@ -130,21 +133,20 @@ Links = Stencil | Neighbours
 def lattice_links(
     size: int, spacing: float | Sequence[float], link: Link, *, periodic: bool = False
 ) -> Links:
-    """Links of `lattice(size, spacing, periodic=periodic)`, in the form that is walked fastest.
+    """Compute the links of `lattice(size, spacing, periodic=periodic)` in the fastest form.
 
     Args:
         size: Side N of the frame in pixels.
         spacing: Increment d in pixels, or (d_x, d_y).
-        link: The rule that joins two sites. It may have another period than N only where the
-            lattice itself is open.
-        periodic: Whether the lattice closes on itself, with period N, as those of periodic images.
+        link: The rule that links two sites. On a periodic lattice its period is set to N.
+        periodic: Whether the lattice is periodic with period N, as for periodic images.
 
     Returns:
-        A `Stencil` for the continuum overlap (unless the rule's period puts a seam into an open
-        lattice), else `Neighbours`.
+        A `Stencil` for the continuum overlap, else `Neighbours`. An open lattice whose rule has a
+        period also gets `Neighbours`, since its links differ at the edges.
 
     Raises:
-        ParameterError: A parameter is out of its range, or there is no memory for the lattice.
+        ParameterError: A parameter is out of its range, or memory does not suffice.
     """
     shape, steps = lattice_shape(size, spacing, periodic=periodic), increments(spacing)
     if periodic:
@@ -156,7 +158,7 @@ def lattice_links(
         np.arange(count // 2 + 1 if periodic else count) * step
         for count, step in zip(shape, steps, strict=True)
     )
-    limit = radius(link.sigma, link.threshold)  # the exact test follows
+    limit = radius(link.sigma, link.threshold)  # an upper bound; `exceeds` is the exact test
     rows, columns = rows[rows <= limit], columns[columns <= limit]
     distance = np.hypot(rows[:, None], columns[None, :])
     linked = exceeds(continuum(distance, link.sigma), link.threshold)  # (rows, columns)
@@ -164,11 +166,11 @@ def lattice_links(
 
 
 def square_links(side: int, radius2: float, *, periodic: bool = True) -> Stencil:
-    """Links of a square lattice of increment 1, between sites up to a distance.
+    """Link the sites of a square lattice of increment 1 up to a distance.
 
     Args:
         side: Sites L along each axis.
-        radius2: Squared distance up to which two sites are linked, that distance included.
+        radius2: Squared distance up to which two sites are linked (inclusive).
         periodic: Whether the lattice is a torus.
 
     Raises:
@@ -188,14 +190,14 @@ def square_links(side: int, radius2: float, *, periodic: bool = True) -> Stencil
 
 
 def neighbours(centres: ArrayLike, link: Link) -> Neighbours:
-    """Links among arbitrary centres, as lists.
+    """List the links between arbitrary centres.
 
     Args:
         centres: Bump centres (x, y) in pixels, shape (n, 2).
-        link: The rule that joins two of them.
+        link: The rule that links two of them.
 
     Raises:
-        ParameterError: `centres` is not of shape (n, 2), or there is no memory for the pairs.
+        ParameterError: `centres` is not of shape (n, 2), or memory does not suffice.
     """
     points = check_centres(centres)
     pairs = link.pairs(points)
@@ -210,10 +212,14 @@ def neighbours(centres: ArrayLike, link: Link) -> Neighbours:
 
 
 def check_sites(shape: tuple[int, int], source: str) -> None:
-    """Refuse a lattice that a pass of the engine has no room for.
+    """Check that the engine can run a pass over a lattice.
+
+    Args:
+        shape: Sites along both axes.
+        source: The parameters that determine the shape; the subject of the message.
 
     Raises:
-        ParameterError: There are too many sites for their numbers, or for memory.
+        ParameterError: There are more sites than 32-bit numbers or memory allow.
     """
     sites = shape[0] * shape[1]
     remedy = "take a smaller lattice"
@@ -226,20 +232,24 @@ def check_sites(shape: tuple[int, int], source: str) -> None:
         )
 
 
-# Memory that a pass takes for a site, in bytes: order twice, tree, ways on a torus, two results,
-# bits. A lattice of narrow rows takes some 20 more.
+# Bytes per site that a pass needs: order twice, tree, offsets on a torus, two results, bits. A
+# lattice of short rows needs about 20 more.
 SITE_BYTES = 4 + 4 + 4 + 8 + 4 + 8 + 1
 
 
 def _half_widths(linked: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Half width of every row that has a link, from which offsets (row, column) are linked."""
-    counts = linked.sum(axis=1, dtype=np.int64)  # the linked columns of a row begin at 0
+    """Return the half width of every row with a link.
+
+    Args:
+        linked: Whether the offset (row, column) is a link, shape (rows, columns).
+    """
+    counts = linked.sum(axis=1, dtype=np.int64)  # the linked columns of a row start at 0
     return np.asarray(counts[counts > 0] - 1)
 
 
 @lru_cache
 def _groups(half_widths: tuple[int, ...]) -> NDArray[np.int8]:
-    """The table of `Stencil.groups`."""
+    """Build the table of `Stencil.groups`."""
     center = 4
     window: nx.Graph[int] = nx.empty_graph(9)
     for one, other in combinations(range(9), 2):

@@ -1,4 +1,4 @@
-"""What fits into memory, asked before it is taken."""
+"""Memory checks before large allocations."""
 
 import psutil
 
@@ -6,20 +6,20 @@ from percolation.errors import ParameterError
 
 
 def available() -> int:
-    """Bytes of memory that can be taken without swapping."""
+    """Return the bytes of memory available without swapping."""
     return int(psutil.virtual_memory().available)
 
 
 def check_memory(needed: float, what: str, remedy: str) -> None:
-    """Refuse what would not fit into the memory that is free.
+    """Check that an allocation fits into the available memory.
 
     Args:
-        needed: Bytes.
-        what: What would take them, the subject of the sentence.
-        remedy: What the user can do.
+        needed: Size of the allocation in bytes.
+        what: What needs the memory; the subject of the message.
+        remedy: What the user can change; the end of the message.
 
     Raises:
-        ParameterError: More is needed than is available.
+        ParameterError: The allocation exceeds the available memory.
     """
     needed, free = float(needed), available()
     if needed > free:

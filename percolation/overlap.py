@@ -1,17 +1,19 @@
 """Overlap of two bumps, in the continuum and on pixels.
 
-With `a` and `b` the inverted images of two bumps (dark turned to bright, so that the
-background is 0) their overlap is `||sqrt(a * b)||_2 / ||a||_2` ([W] A.5; the text is garbled
-there, so this reading of it is our definition). It is 1 for equal images and falls to 0 as the
-bumps part.
+Let `a` and `b` be the inverted images of two bumps (dark turned to bright, so the background is
+0). Their overlap is `||sqrt(a * b)||_2 / ||a||_2` ([W] A.5; the text there is garbled, so this
+reading is our definition). It is 1 for equal images and falls to 0 as the bumps move apart.
 
-Where the two kinds differ. Five sigma and more from the border they agree within 1e-7 for sigma of
-at least a pixel, and within 3 % at half a pixel. Below that a bump is a handful of pixels, and the
-overlap depends on where in their pixels the centres lie: it falls in steps, and the two bumps of
-a pair have different norms (`pixel` says how that is made symmetric). At the border the frame cuts
-off the outer part of both bumps, and what is left of them is more alike: two bumps 2 sigma apart,
-the outer one on the outermost pixels, overlap by 6 % (sigma = 1) and 8 % (sigma = 2) more than in
-the middle, in a corner by 8 and 10 % (`factorlab illustrate overlap`).
+The continuum and pixel overlaps differ in two cases:
+
+- Narrow bumps. At least five sigma from the border, both agree within 1e-7 if sigma is at least
+  one pixel, and within 3 % at half a pixel. A narrower bump covers only a few pixels. The pixel
+  overlap then depends on the sub-pixel positions of the centres and decreases in steps, and the
+  two bumps of a pair have different norms (`pixel` symmetrises this).
+- Bumps at the border. The frame cuts off the outer parts of both bumps; the remaining parts are
+  more alike. For two bumps 2 sigma apart, the outer one on the outermost pixels, the overlap is 6 %
+  (sigma = 1) and 8 % (sigma = 2) larger than in the middle; in a corner it is 8 % and 10 % larger
+  (`factorlab illustrate overlap`).
 
 [W] is arXiv 2402.03305, [F] is arXiv 2408.13256.
 """
@@ -24,19 +26,19 @@ from scipy.special import logsumexp
 
 from percolation.errors import ParameterError
 
-# Terms of pixel sums that are held at once: bounds the memory of `pixel`, whatever is asked.
+# Terms of pixel sums held in memory at once; bounds the memory of `pixel`.
 _CHUNK = 4_000_000
-# An overlap exceeds a threshold if it is larger by this factor.
+# An overlap exceeds a threshold if it is larger by more than this factor.
 _CLEARLY = 1 + 1e-9
-# Spreads in pixels whose squares are numbers.
+# Range of spreads in pixels whose squares neither overflow nor underflow.
 _SIGMAS = (1e-100, 1e100)
 
 
 def check_sigma(sigma: float) -> None:
-    """Refuse a spread that is not a positive number of pixels.
+    """Check that a spread is a positive number of pixels.
 
     Raises:
-        ParameterError: `sigma` is not positive and finite.
+        ParameterError: `sigma` is outside [1e-100, 1e100].
     """
     low, high = _SIGMAS
     if not low <= sigma <= high:
@@ -46,7 +48,7 @@ def check_sigma(sigma: float) -> None:
 
 
 def check_threshold(threshold: float) -> None:
-    """Refuse an overlap threshold that would join all bumps, or none.
+    """Check that an overlap threshold links neither all bumps nor none.
 
     Raises:
         ParameterError: `threshold` is not strictly between 0 and 1.
@@ -56,25 +58,25 @@ def check_threshold(threshold: float) -> None:
 
 
 def exceeds(overlap: ArrayLike, threshold: float) -> NDArray[np.bool_]:
-    """Whether overlaps exceed a threshold, clearly.
+    """Test whether overlaps exceed a threshold, with a tolerance for rounding.
 
     An overlap within one part in 10^9 of the threshold counts as equal to it, so that the
-    rounding of coordinates never decides which sites of a lattice are joined.
+    rounding of coordinates never decides which sites of a lattice are linked.
 
     Args:
         overlap: Overlaps, any shape.
         threshold: Overlap, strictly between 0 and 1.
 
     Returns:
-        In the shape of `overlap`.
+        Booleans, in the shape of `overlap`.
     """
     return np.asarray(np.asarray(overlap) > threshold * _CLEARLY)
 
 
 def reach(sigma: float, threshold: float) -> float:
-    """Distance in pixels below which the continuum overlap `exceeds` a threshold.
+    """Return the distance in pixels below which the continuum overlap `exceeds` a threshold.
 
-    It is `radius`, less what the rounding of coordinates may add.
+    It is `radius` with the rounding tolerance of `exceeds`.
 
     Raises:
         ParameterError: `sigma` or `threshold` is out of its range.
@@ -83,9 +85,9 @@ def reach(sigma: float, threshold: float) -> float:
 
 
 def continuum(distance: ArrayLike, sigma: float) -> NDArray[np.float64]:
-    """Overlap of two bumps on an endless canvas without pixels: `exp(-D^2 / (16 sigma^2))`.
+    """Compute the overlap on an infinite canvas without pixels, `exp(-D^2 / (16 sigma^2))`.
 
-    It is what the definition gives when its sums over pixels become integrals.
+    This is the definition with integrals in place of sums over pixels.
 
     Args:
         distance: Distance D of the two centres in pixels, any shape.
@@ -102,9 +104,9 @@ def continuum(distance: ArrayLike, sigma: float) -> NDArray[np.float64]:
 
 
 def radius(sigma: float, threshold: float) -> float:
-    """Distance at which the continuum overlap falls to a threshold.
+    """Return the distance at which the continuum overlap equals a threshold.
 
-    Two bumps nearer than `R = 4 sigma sqrt(ln(1 / threshold))` overlap by more than `threshold`.
+    Two bumps closer than `R = 4 sigma sqrt(ln(1 / threshold))` overlap by more than `threshold`.
 
     Args:
         sigma: Spread of both bumps in pixels.
@@ -124,16 +126,16 @@ def radius(sigma: float, threshold: float) -> float:
 def log_pixel_sum(
     coordinate: ArrayLike, size: int, sigma: float, *, periodic: bool = False
 ) -> NDArray[np.float64]:
-    """Logarithm of `S(u) = sum_x exp(-(x - u)^2 / (2 sigma^2))` over the pixels x = 1..N.
+    """Compute `log S(u)`, `S(u) = sum_x exp(-(x - u)^2 / (2 sigma^2))` over pixels x = 1..N.
 
-    `S(u_x) S(u_y)` is the squared norm of the bump at u. The logarithm is kept because S itself
-    underflows for a narrow bump that lies between two pixels.
+    `S(u_x) S(u_y)` is the squared norm of the bump at u. The logarithm is returned because S
+    itself underflows for a narrow bump between two pixels.
 
     Args:
         coordinate: One coordinate u of a centre in pixels, any shape.
         size: Side N of the frame in pixels.
         sigma: Spread in pixels.
-        periodic: Whether distances are taken to the nearest copy, modulo N.
+        periodic: Whether distances are to the nearest periodic copy, modulo N.
 
     Returns:
         `log S(u)`, in the shape of `coordinate`.
@@ -147,7 +149,7 @@ def log_pixel_sum(
 def _log_product(
     u: NDArray[np.float64], v: NDArray[np.float64], size: int, sigma: float, *, periodic: bool
 ) -> NDArray[np.float64]:
-    """Logarithm of the sum over pixels of two bumps' factors along one axis; all shapes (n,)."""
+    """Compute the log of the sum over pixels of two bumps' factors along one axis; shapes (n,)."""
     pixels = np.arange(1, size + 1, dtype=np.float64)
     sums = np.empty_like(u)
     chunk = max(1, _CHUNK // size)
@@ -167,31 +169,32 @@ def pixel(
     *,
     periodic: bool = False,
 ) -> NDArray[np.float64]:
-    """Overlap of two bumps as their N x N images have it.
+    """Compute the overlap of two bumps as N x N images.
 
-    Divided by the norm of one image the overlap of narrow bumps depends on which of the two is
-    named first. We divide by the geometric mean of both norms (our definition), so that
+    With the norm of one image as denominator, the overlap of narrow bumps would depend on their
+    order. We divide by the geometric mean of both norms (our definition):
 
-        overlap = sqrt(<a, b> / (||a|| ||b||)),
+        overlap = sqrt(<a, b> / (||a|| ||b||)).
 
-    which is symmetric, 1 for equal images and never more than 1 (Cauchy-Schwarz).
+    This is symmetric, 1 for equal images and at most 1 (Cauchy-Schwarz).
 
-    No image is ever built. The images are products of a factor in x and a factor in y, and
-    `(x - u)^2 + (x - v)^2 = 2 (x - (u + v)/2)^2 + (u - v)^2 / 2`, so that along each axis
+    No image is built. An image is the product of a factor in x and a factor in y, and
+    `(x - u)^2 + (x - v)^2 = 2 (x - (u + v)/2)^2 + (u - v)^2 / 2`. Along each axis, therefore,
 
         <a, b> = exp(-(u - v)^2 / (8 sigma^2)) S((u + v) / 2),    ||a||^2 = S(u),
 
-    with S of `log_pixel_sum`: the pixel overlap is the continuum overlap times a factor that
-    compares the pixels' share of the midpoint with that of the two centres. The cost is
-    O(N) for every distinct coordinate and O(1) for every pair. On periodic images, where distances
-    are taken modulo N, the sums over the pixels are taken for every pair.
+    with S of `log_pixel_sum`. The pixel overlap is the continuum overlap times a factor that
+    compares S at the midpoint with S at both centres. The cost is O(N) per distinct coordinate
+    and O(1) per pair. For periodic images distances are modulo N, and the sum over the pixels is
+    computed for every pair.
 
     Args:
-        a_center: Centres (x, y) in pixels, shape (..., 2); the first pixel's centre is (1, 1).
+        a_center: Centres (x, y) in pixels, shape (..., 2). The first pixel has its centre at
+            (1, 1).
         b_center: Centres of the partners, of a shape that broadcasts with `a_center`.
         size: Side N of the frame in pixels.
         sigma: Spread of both bumps in pixels.
-        periodic: Whether the images close on themselves, with period N.
+        periodic: Whether the images are periodic, with period N.
 
     Returns:
         The overlap in [0, 1] of every pair, shape (...).
@@ -213,12 +216,12 @@ def pixel(
         inner = -squared / (8 * sigma**2) + log_pixel_sum((a + b) / 2, size, sigma).sum(axis=-1)
     norms = sum(log_pixel_sum(c, size, sigma, periodic=periodic).sum(axis=-1) for c in (a, b))
     logarithm = inner / 2 - norms / 4
-    # Rounding may leave 1 + 1e-16 for equal images.
+    # Rounding may give 1 + 1e-16 for equal images.
     return np.asarray(np.exp(np.minimum(logarithm, 0.0)), dtype=np.float64)
 
 
 def check_size(size: int) -> None:
-    """Refuse a frame without pixels.
+    """Check that a frame has at least one pixel.
 
     Raises:
         ParameterError: `size` is below 1.
@@ -228,7 +231,7 @@ def check_size(size: int) -> None:
 
 
 def _centres(value: ArrayLike, name: str) -> NDArray[np.float64]:
-    """Centres as floats of shape (..., 2)."""
+    """Convert centres to floats of shape (..., 2)."""
     centres = np.asarray(value, dtype=np.float64)
     if centres.ndim == 0 or centres.shape[-1] != 2 or not np.isfinite(centres).all():
         raise ParameterError(

@@ -1,4 +1,4 @@
-"""The reference implementation: percolation as a networkx graph.
+"""Reference implementation of percolation, as a networkx graph.
 
 Every node and edge can be inspected. The engine (`percolation.union_find`) is tested against it.
 """
@@ -18,23 +18,23 @@ def graph(
     size: int | None = None,
     period: float | tuple[float, float] | None = None,
 ) -> "nx.Graph[int]":
-    """The graph of joined bumps: one node per centre, an edge where the overlap is large enough.
+    """Build the graph of linked bumps: one node per centre, one edge per linked pair.
 
     Args:
         centres: Bump centres (x, y) in pixels, shape (n, 2).
         sigma: Spread of the bumps in pixels.
-        threshold: An edge needs an overlap strictly above it.
-        overlap: How overlap is measured, `continuum` or `pixel`.
+        threshold: Overlap that a linked pair strictly exceeds.
+        overlap: Definition of the overlap, `continuum` or `pixel`.
         size: Side N of the frame in pixels, for the pixel overlap.
-        period: Circumference in pixels, of both axes or of each, if the canvas closes on itself.
+        period: Period of a periodic canvas in pixels, one number for both axes or one for each;
+            None for an open canvas.
 
     Returns:
-        A graph on the nodes 0 to n - 1, in the order of `centres`; the node attribute
-        `position` holds (x, y).
+        A graph on the nodes 0 to n - 1, in the order of `centres`. The node attribute `position`
+        holds (x, y) in pixels.
 
     Raises:
-        ParameterError: A parameter is out of its range (see `Link`), or there is no
-            memory for the pairs.
+        ParameterError: A parameter is out of its range (see `Link`), or memory does not suffice.
 
     Example:
         >>> graph([(1, 1), (2, 1), (9, 9)], sigma=1, threshold=0.5).number_of_edges()
@@ -50,9 +50,9 @@ def graph(
 
 
 def largest_cluster(graph: "nx.Graph[int]") -> frozenset[int]:
-    """Nodes of the largest connected component; the empty set for an empty graph.
+    """Return the nodes of the largest connected component; the empty set for an empty graph.
 
-    Among components of equal size the first in node order is taken. The cost is O(V + E).
+    Ties go to the component that comes first in node order. The cost is O(V + E).
 
     Example:
         >>> sorted(largest_cluster(nx.Graph([(0, 1), (1, 2), (3, 4)])))

@@ -1,4 +1,4 @@
-"""How many bumps it takes to connect them: percolation's prediction of the data set needed."""
+"""Number of bumps needed to connect a data set, as predicted by percolation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from percolation.union_find import Growth, realisations_of, standard_error
 
 @dataclass(frozen=True, kw_only=True)
 class CriticalCount:
-    """Number of sites at which the largest cluster comes to hold a given share of them."""
+    """Number of kept sites at which the largest cluster permanently reaches a share of them."""
 
     value: float | None
-    """Mean over realisations, or None if even the whole lattice stays below the level."""
+    """Mean over realisations; None if even the whole lattice is below the level."""
 
     error: float | None
     """Standard error of `value` over realisations; None for one realisation or no value."""
@@ -26,24 +26,24 @@ class CriticalCount:
     """Number of sites of the whole lattice."""
 
     counts: NDArray[np.int64]
-    """The count of every realisation, shape (realisations,), or (0,) if there is none."""
+    """Count of every realisation, shape (realisations,); shape (0,) if `value` is None."""
 
 
 def critical_count(
     links: Links, *, level: float = 0.6, realisations: int = 50, seed: int = 0
 ) -> CriticalCount:
-    """Number of sites from which on the largest cluster holds a given share of them.
+    """Find the number of sites at which the largest cluster permanently reaches a share of them.
 
-    A single site is a cluster of its own: the mass ratio (over kept sites) starts at 1, dips as
-    unconnected sites arrive, and rises again when they connect. The crossing of a realisation is
-    therefore the smallest count, at least 2, from which on the ratio never falls below the level
-    again (our definition). A count of 2 means that the ratio never dipped: the bumps overlap
-    almost everywhere in the frame and percolation sets no threshold.
+    A single site is a cluster, so the mass ratio (over kept sites) starts at 1. It falls while
+    unconnected sites are added and rises again once they connect. The crossing of a realisation is
+    therefore the smallest count of at least 2 such that the ratio is not below the level at this
+    count or any larger one (our definition). A count of 2 means that the ratio never fell below the
+    level: the bumps overlap almost everywhere in the frame, and percolation sets no threshold.
 
     Args:
-        links: Which sites are linked.
+        links: Links between the sites.
         level: Share of the kept sites in the largest cluster, in (0, 1].
-        realisations: Random orders to average over.
+        realisations: Number of random orders to average over.
         seed: Seed of the random orders.
 
     Returns:
@@ -87,18 +87,18 @@ def predict_samples(
     realisations: int = 50,
     seed: int = 0,
 ) -> CriticalCount:
-    """Percolation's prediction of how many bumps a data set needs.
+    """Predict how many bumps a data set needs to be connected.
 
-    The `critical_count` of the lattice of bump centres in an N x N frame, with the continuum
-    overlap.
+    The prediction is the `critical_count` of the lattice of bump centres in an N x N frame, with
+    the continuum overlap.
 
     Args:
         size: Side N of the frame in pixels.
         spacing: Lattice increment d in pixels, or (d_x, d_y).
         sigma: Spread of the bumps in pixels.
-        threshold: Overlap above which two bumps are joined.
+        threshold: Overlap above which two bumps are linked.
         level: Share of the kept bumps that the largest cluster must hold.
-        realisations: Random orders to average over.
+        realisations: Number of random orders to average over.
         seed: Seed of the random orders.
 
     Returns:

@@ -1,8 +1,8 @@
-"""The engine: one pass over randomly ordered sites gives the clusters at every lambda.
+"""The percolation engine: one union-find pass gives the cluster sizes at every lambda.
 
-Sites are kept one after the other, each is joined to the kept ones it is linked to, and what
-changed is noted (Newman and Ziff, Phys. Rev. E 64, 016706, 2001). The sites kept at a smaller
-lambda are so a subset of those kept at a larger one.
+A pass adds sites in random order and joins each new site to the kept sites that it is linked to
+(Newman and Ziff, Phys. Rev. E 64, 016706, 2001). The sites kept at a smaller lambda are therefore
+a subset of those kept at a larger one.
 """
 
 import os
@@ -19,36 +19,36 @@ from percolation.links import SITE_BYTES, Links, Neighbours, Stencil
 from percolation.memory import available, check_memory
 
 Report = Callable[[int], None]
-"""Called with the number of realisations that are done since it was called last."""
+"""Callback that receives the number of realisations completed since its previous call."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Growth:
-    """Clusters after each arrival of a pass over k sites."""
+    """Cluster sizes after each addition of a pass over k sites."""
 
     largest: NDArray[np.int32]
-    """Size of the largest cluster with 1, 2, ... k sites kept, shape (k,)."""
+    """Size of the largest cluster with 1, 2, ... k kept sites, shape (k,)."""
 
     second_moment: NDArray[np.int64]
-    """Sum of the squared sizes of all clusters with 1, 2, ... k sites kept, shape (k,)."""
+    """Sum of the squared sizes of all clusters with 1, 2, ... k kept sites, shape (k,)."""
 
     wraps: tuple[int | None, int | None]
-    """Number of kept sites with which a cluster first winds around the torus along x, and along
-    y; None if none does, or the links are not those of a torus."""
+    """Number of kept sites at which a cluster first wraps around the torus along x, and along y;
+    None if no cluster does or the links are not those of a torus."""
 
 
 class Workspace:
-    """Room for passes over the same links, reused from one to the next by one thread.
+    """Arrays for repeated passes over the same links; for use by one thread.
 
-    The arrays of a `Growth` are the room's own: the next pass writes over them.
+    The arrays of a returned `Growth` belong to the workspace: the next pass overwrites them.
 
     Args:
-        links: Which sites are linked.
-        early: Whether a pass may end as soon as the rest of it is known. It changes no `Growth`,
-            but draws and joins no more sites than it needs.
+        links: Links between the sites.
+        early: Whether a pass ends as soon as the remaining values are known. The returned `Growth`
+            is the same; fewer sites are drawn and joined.
 
     Raises:
-        ParameterError: There is no memory for it.
+        ParameterError: Memory does not suffice.
     """
 
     def __init__(self, links: Links, *, early: bool = True) -> None:
@@ -66,7 +66,8 @@ class Workspace:
         self._largest = np.empty(sites, dtype=np.int32)
         self._squares = np.empty(sites, dtype=np.int64)
         self._wraps = np.empty(2, dtype=np.int64)
-        # All sites are reached when about ln(n) / k of them are kept: not early for few links.
+        # With k links per site, all sites are covered once about ln(n) / k of them are kept. With
+        # few links that is too late for the check to pay off.
         self._covered = self._beyond = None
         if early and links.neighbours > 2 * np.log(max(sites, 2)):
             row = np.zeros(_words(length), dtype=np.uint64)
@@ -82,12 +83,13 @@ class Workspace:
         generator: np.random.Generator | None = None,
         until_wrap: bool = False,
     ) -> Growth:
-        """Keep sites one after the other.
+        """Run one pass.
 
         Args:
-            order: The sites to keep, in this order, each at most once; all sites if None.
-            generator: Draws the sites from `order` at random; None takes them as they stand.
-            until_wrap: End once clusters wind around both axes; what comes after is not written.
+            order: Sites to add, in this order, each at most once, shape (k,); None for all sites.
+            generator: Shuffles the sites of `order`. None keeps their order.
+            until_wrap: Whether to stop once clusters wrap around both axes. Later entries of the
+                result are then not written.
         """
         kept = len(self._order)
         if order is None:
@@ -131,7 +133,7 @@ class Workspace:
         )
 
     def roots(self, sites: NDArray[np.int64]) -> NDArray[np.int64]:
-        """A site of its cluster, the same for all of them, for kept sites of the last pass."""
+        """Return the root of each kept site of the last pass; sites of a cluster share one root."""
         roots = sites.copy()
         while True:
             above = self._parent[roots].astype(np.int64)
@@ -141,32 +143,35 @@ class Workspace:
 
 
 def growth(links: Links, order: ArrayLike) -> Growth:
-    """Clusters while sites are kept in a given order.
+    """Compute the cluster sizes while sites are added in a given order.
 
     Args:
-        links: Which sites are linked.
-        order: Sites to keep, each at most once, shape (k,).
+        links: Links between the sites.
+        order: Sites to add, each at most once, shape (k,).
 
     Raises:
-        ParameterError: `order` names a site twice or one that is not there, or there is no memory.
+        ParameterError: `order` contains a site twice or a site that does not exist, or memory does
+            not suffice.
     """
     return Workspace(links).run(_check_order(links, order))
 
 
 def labels(links: Links, kept: ArrayLike) -> NDArray[np.int64]:
-    """Cluster of every kept site: 0 for the largest, and so on by size.
+    """Label the cluster of every kept site; 0 is the largest cluster.
 
-    Clusters of equal size are numbered by the first of their sites in `kept`.
+    Labels follow decreasing cluster size. Clusters of equal size are ordered by the position of
+    their first site in `kept`.
 
     Args:
-        links: Which sites are linked.
-        kept: Sites that are kept, each once, shape (k,).
+        links: Links between the sites.
+        kept: The kept sites, each once, shape (k,).
 
     Returns:
         Labels from 0, shape (k,).
 
     Raises:
-        ParameterError: `kept` names a site twice or one that is not there, or there is no memory.
+        ParameterError: `kept` contains a site twice or a site that does not exist, or memory does
+            not suffice.
     """
     sites = _check_order(links, kept)
     if not len(sites):
@@ -183,7 +188,7 @@ def labels(links: Links, kept: ArrayLike) -> NDArray[np.int64]:
 
 
 def generator_of(seed: int, realisation: int) -> np.random.Generator:
-    """Random numbers of one realisation: the same however many realisations there are."""
+    """Return the random generator of one realisation, independent of the number of realisations."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(realisation,)))
 
 
@@ -197,40 +202,39 @@ def realisations_of(
     workers: int | None = None,
     report: Report | None = None,
 ) -> NDArray[np.float64]:
-    """What is observed in random realisations, each a pass over all sites.
+    """Compute an observable for random realisations, each a pass over all sites.
 
-    The compiled pass holds no lock, so that threads share the cores. A realisation draws from
-    its own seed: the result is the same for any number of workers.
+    The compiled pass releases the GIL, so threads run in parallel. Each realisation has its own
+    seed, so the result does not depend on the number of threads.
 
     Args:
-        links: Which sites are linked.
-        observe: Makes an array of a pass and of the realisation's generator.
-        realisations: Numbers of the realisations, at least one.
+        links: Links between the sites.
+        observe: Computes an array from a pass and the random generator of the realisation.
+        realisations: Indices of the realisations, at least one.
         seed: Any non-negative integer.
-        until_wrap: End a pass once clusters wind around both axes of the torus.
-        workers: Threads; by default as many as cores, and as there is memory for.
-        report: Told about progress, by any of the threads.
+        until_wrap: Whether to stop a pass once clusters wrap around both axes of the torus.
+        workers: Number of threads, by default the number of cores; limited by memory.
+        report: Progress callback; any of the threads may call it.
 
     Returns:
-        What was observed, one row for each realisation, in their order.
+        The observables, one row per realisation, in the given order.
 
     Raises:
-        ParameterError: There is no realisation, or no memory for one.
+        ParameterError: There is no realisation, or memory does not suffice for one.
     """
     numbers = list(realisations)
     if not numbers:
         raise ParameterError("realisations is 0, but it must be at least 1.")
     threads = min(len(numbers), workers or _cores(), _room_for(links))
-    todo = iter(enumerate(numbers))  # shared: each thread takes the next one
+    todo = iter(enumerate(numbers))  # shared: each thread takes the next realisation
     results: list[NDArray[np.float64] | None] = [None] * len(numbers)
     stopped = False
 
     def work() -> None:
         nonlocal stopped
         try:
-            room = Workspace(
-                links, early=not until_wrap
-            )  # a pass winds before it reaches every site
+            # Clusters wrap before they cover every site, so `until_wrap` needs no `early`.
+            room = Workspace(links, early=not until_wrap)
             for index, number in todo:
                 generator = generator_of(seed, number)
                 passed = room.run(generator=generator, until_wrap=until_wrap)
@@ -255,7 +259,7 @@ def realisations_of(
 
 
 def standard_error(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard error of the mean over the first axis; NaN where there is only one value."""
+    """Return the standard error of the mean over the first axis; NaN for a single value."""
     count = len(values)
     if count < 2:
         return np.full(values.shape[1:], np.nan)
@@ -265,24 +269,24 @@ def standard_error(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _check_order(links: Links, order: ArrayLike) -> NDArray[np.int64]:
     sites = np.asarray(order, dtype=np.int64)
     if sites.ndim != 1 or len(np.unique(sites)) != sites.size:
-        raise ParameterError("The sites to keep must be a list that names each of them once.")
+        raise ParameterError("The sites to keep must be a list that contains each site once.")
     if sites.size and not (sites.min() >= 0 and sites.max() < links.sites):
         raise ParameterError(f"The sites to keep must lie between 0 and {links.sites - 1}.")
     return sites
 
 
 def _words(bits: int) -> int:
-    """Words of 64 bits that hold a row."""
+    """Return the number of 64-bit words that hold a row."""
     return -(-bits // 64)
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _room_for(links: Links) -> int:
-    """Passes that fit into memory side by side, at least one (which `Workspace` checks itself)."""
+    """Return how many passes fit into memory at once, at least 1 (`Workspace` checks that one)."""
     return max(1, available() // (links.sites * SITE_BYTES))

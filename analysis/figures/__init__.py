@@ -1,1 +1,1 @@
-"""Figures of a sweep, of one checkpoint, and static ones. One module each."""
+"""Figures of a sweep, figures of one checkpoint, and static figures. One module each."""

@@ -1,4 +1,4 @@
-"""A grid of pictures, one trial and step in each: what figures of views and samples share."""
+"""A grid of pictures, one trial and step per cell; shared by figures of views and samples."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,46 +23,67 @@ COLUMNS: Sequence[str] = (
 
 
 MOST = 24
-"""Rows, and columns, of a figure."""
+"""Maximum number of rows and of columns of a figure."""
 
-_LINE = 24  # characters beside and above a picture
+_LINE = 24  # characters per line of a row or column name
 
 Word = TypeVar("Word")
 
 
 class Places(Settings):
-    """Which trial stands where; of several for a place, the first of the experiment is shown."""
+    """Settings that place trials in the grid.
+
+    If several trials share a cell, the first one of the experiment is shown.
+    """
 
     rows: Setting | None = None
-    """Setting of the rows of pictures, or `step`; one row by default."""
+    """Setting of the rows, or `step`; by default there is one row."""
 
     columns: Setting | None = None
-    """Setting of the columns of pictures, or `step`; by default the one with most values."""
+    """Setting of the columns, or `step`; by default the setting with most values."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A place of the grid."""
+    """A cell of the grid."""
 
     row: str
+    """Name of the row."""
+
     column: str
+    """Name of the column."""
+
     record: Path
+    """Folder of the trial's record."""
+
     step: int
+    """Optimizer step."""
+
     accuracy: float
+    """Accuracy at the step, in [0, 1]."""
+
     periodic: bool
+    """Whether the labels are periodic."""
 
 
 def cells(table: pd.DataFrame, places: Places) -> tuple[list[Cell], list[str]]:
-    """Return what is to be shown, row by row, and what to note of it.
+    """Choose the cells to show.
+
+    Args:
+        table: One row per trial and step.
+        places: Settings that place trials in the grid.
+
+    Returns:
+        The cells row by row, and notes for the small print.
 
     Raises:
-        NotDrawableError: A column is missing, or nothing was evaluated.
+        NotDrawableError: A column is missing, or no trial was evaluated.
     """
     left = [key for key in axis_labels.varying(table) if key != places.rows]
     column = places.columns or next(iter(left), "step")
     keys = [key for key in (places.rows, column) if key is not None]
     rows = chosen_rows(table, ["record", *keys], ["accuracy"])
-    if "step" in keys:  # of one trial for each place, all steps
+    if "step" in keys:  # all steps of one trial per row or column
         rows = rows[rows["key"].isin(_first(rows, [k for k in keys if k != "step"])["key"])]
     else:
         rows = _first(rows, keys)
@@ -82,7 +103,7 @@ def cells(table: pd.DataFrame, places: Places) -> tuple[list[Cell], list[str]]:
 
 
 def thinned(words: Iterable[Word], what: str) -> tuple[list[Word], list[str]]:
-    """Return as many distinct values as a figure has room for, evenly chosen, and what to note."""
+    """Select up to `MOST` distinct values, evenly spaced, and return them with a note if needed."""
     distinct = list(dict.fromkeys(words))
     if len(distinct) <= MOST:
         return distinct, []
@@ -91,7 +112,7 @@ def thinned(words: Iterable[Word], what: str) -> tuple[list[Word], list[str]]:
 
 
 def _first(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """The first trial of each combination of settings; they may hold pairs."""
+    """Select the first trial of each combination of settings, whose values may be pairs."""
     return rows[~rows[list(keys)].map(str).duplicated()] if keys else rows.head(1)
 
 
@@ -104,10 +125,10 @@ def gallery(
     """Draw a grid of pictures.
 
     Args:
-        table: All trials and steps, to say what is not finished.
-        shown: As `cells` returns them.
-        draw: Draws a cell; returns whether there was anything to draw.
-        sentences: Small print.
+        table: All trials and steps, for the note on unfinished trials.
+        shown: Cells returned by `cells`.
+        draw: Draws a cell and returns whether there was anything to draw.
+        sentences: Sentences for the small print.
     """
     row_names = list(dict.fromkeys(cell.row for cell in shown))
     column_names = list(dict.fromkeys(cell.column for cell in shown))
@@ -128,17 +149,17 @@ def gallery(
             axes.set_title(f"{100 * cell.accuracy:.0f} %", fontsize=7, loc="right", pad=2)
         for axes, name in zip(grid[0], column_names, strict=True):
             words = textwrap.fill(name, _LINE)
-            axes.set_title(f"{words}\n", fontsize=8, pad=2)  # above the line of the accuracy
+            axes.set_title(f"{words}\n", fontsize=8, pad=2)  # one line above the accuracy
         for axes, name in zip(grid[:, 0], row_names, strict=True):
             axes.set_ylabel(textwrap.fill(name, _LINE))
-        left_out = [f"{missing} places have nothing to show."] if missing else []
-        text = " ".join([*sentences, "Above each: accuracy."])
+        left_out = [f"{missing} cells have nothing to show."] if missing else []
+        text = " ".join([*sentences, "Above each cell: accuracy."])
         note(figure, [text, *left_out, *unfinished(table)])
     return figure
 
 
 def by_cell(shown: Sequence[Cell], rows: Callable[[Cell], pd.DataFrame | None]) -> pd.DataFrame:
-    """The numbers behind all cells, with their places."""
+    """Concatenate the data of all cells, with columns for row, column and step."""
 
     def parts() -> Iterator[pd.DataFrame]:
         for cell in shown:

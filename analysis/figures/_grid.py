@@ -1,4 +1,4 @@
-"""What the figures over any settings have in common: which rows, which panels, which words."""
+"""Shared code of figures over arbitrary settings: rows, panels and texts."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -22,26 +22,30 @@ def _known(key: str) -> str:
     allowed = (*_BESIDE_SETTINGS, *setting_keys())
     if key not in allowed:
         raise ValueError(
-            f"'{key}' is no setting; allowed: {', '.join(_BESIDE_SETTINGS)} or a dotted key of a "
-            f"run's settings{suggestion(key, allowed)}"
+            f"'{key}' is not a setting; allowed: {', '.join(_BESIDE_SETTINGS)} or a dotted key of "
+            f"a run's settings{suggestion(key, allowed)}"
         )
     return key
 
 
 Setting = Annotated[str, AfterValidator(_known)]
-"""A dotted key of a run's settings, the step, or a number of examples."""
+"""A dotted key of a run's settings, `step`, `samples_2d` or `samples_total`."""
 
 
 def chosen_rows(
     table: pd.DataFrame, settings: Sequence[str], metrics: Sequence[str]
 ) -> pd.DataFrame:
-    """Rows to draw: every step where the step is asked for, else the last of finished trials.
+    """Select the rows to draw: all steps if the figure shows the step, else the last steps.
+
+    Last steps are those of finished trials.
 
     Args:
-        table: One row for each trial and step.
-        settings: All that the figure shows, or `step`.
-        metrics: At least one of which a row must have; the column of one that no trial has is
-            empty.
+        table: One row per trial and step.
+        settings: All settings that the figure shows; may include `step`.
+        metrics: Metrics that the figure shows. A selected row has at least one of them.
+
+    Returns:
+        The selected rows. A metric without a column in the table has a column of NaN.
 
     Raises:
         NotDrawableError: The column of a setting is missing, or no row has a metric.
@@ -52,31 +56,36 @@ def chosen_rows(
     rows = rows.dropna(subset=list(metrics), how="all")
     if rows.empty:
         words = ", ".join(metrics)
-        raise NotDrawableError(f"{words}: measured in no trial, so nothing can be drawn.")
+        raise NotDrawableError(f"{words}: not measured in any trial, so there is nothing to draw.")
     return rows
 
 
 def check_count(what: str, count: int, most: int) -> None:
-    """Refuse more panels than a page holds.
+    """Check that the panels fit into a figure.
+
+    Args:
+        what: Plural noun for what is counted, for the message.
+        count: Number of panels.
+        most: Maximum number of panels.
 
     Raises:
-        NotDrawableError: There are more.
+        NotDrawableError: There are more panels.
     """
     if count > most:
         raise NotDrawableError(
-            f"{count} {what} do not fit into a figure; allowed: up to {most}. Other options, or "
-            "fewer values of a setting, make fewer."
+            f"{count} {what} do not fit into a figure; allowed: up to {most}. Choose other options "
+            "or fewer values of a setting."
         )
 
 
 def missing(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
-    """Name the metrics that no row has; nothing where all are there."""
+    """Return a sentence on the metrics that no row has, or an empty list if there are none."""
     absent = [axis_labels.metric(metric) for metric in metrics if rows[metric].isna().all()]
     return [f"Not measured: {', '.join(absent)}."] if absent else []
 
 
 def in_words(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
-    """The values of some settings in each row, in words; empty where there are no settings."""
+    """Format the values of settings in each row; empty strings if there are no settings."""
     if not keys:
         return [""] * len(rows)
     contents = list(zip(*(rows[key] for key in keys), strict=True))
@@ -90,7 +99,7 @@ def in_words(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
 
 
 def on_axis(rows: pd.DataFrame, key: str) -> list[object]:
-    """The values of a setting in each row as an axis has them: numbers and `none`, or words."""
+    """Return the values of a setting in each row for an axis: numbers and `none`, or words."""
     there = [value for value in rows[key] if not axis_labels.missing(value)]
     if there and all(isinstance(v, float | int) and not isinstance(v, bool) for v in there):
         return [axis_labels.NONE if axis_labels.missing(value) else value for value in rows[key]]
@@ -98,12 +107,16 @@ def on_axis(rows: pd.DataFrame, key: str) -> list[object]:
 
 
 def long(rows: pd.DataFrame, places: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """One row for each row and metric: its places, `metric`, `value` and the `ceiling` over it.
+    """Convert a table to long format, one row per trial, step and metric.
 
     Args:
-        rows: One row for each trial and step.
-        places: Where each of them goes, with the same index.
+        rows: One row per trial and step.
+        places: Position of each row in the figure (panel, line, x, ...), with the same index.
         metrics: Columns of `rows`.
+
+    Returns:
+        The columns of `places`, `metric`, `value` and `ceiling`, the label reader's accuracy that
+        belongs to an accuracy. Rows without a value are dropped.
     """
     parts = []
     for metric in metrics:

@@ -1,8 +1,8 @@
-"""What the papers found, set beside what was measured: one module each, named by its experiment.
+"""Claims of the papers, compared with measurements: one module per experiment, of the same name.
 
-To judge another experiment, add a module here with `CLAIMS`. Each claim measures a table of one
-row for each trial and step (`analysis.tables.loading.steps_table`) and says by a rule, stated
-beside it, whether the finding shows. The rules are ours: the papers tell by eye.
+To judge another experiment, add a module here with `CLAIMS`. Each claim evaluates a table with one
+row per trial and step (`analysis.tables.loading.steps_table`) and decides by a stated rule whether
+the finding is shown. The rules are ours; the papers judge by eye.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,27 +18,27 @@ Verdict = Literal["shown", "not shown", "not reachable", "not measured", "not ju
 
 
 class NotMeasuredError(ValueError):
-    """The table has no numbers for a claim; the message says which are missing."""
+    """The table lacks data for a claim; the message says which."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the numbers say of a claim."""
+    """Result of judging a claim."""
 
     verdict: Verdict
-    """`not reachable` where models of this size do not get to where the claim could be tested,
-    `not measured` where trials are missing, `not judged` where the rule failed."""
+    """`not reachable` if models of this size cannot test the claim, `not measured` if trials are
+    missing, `not judged` if the rule raised an unexpected exception."""
 
     numbers: str
-    """What was measured, in words and figures."""
+    """The measured values as a sentence, or why there are none."""
 
     error: Exception | None = None
-    """What the rule raised, where it is our own mistake."""
+    """The unexpected exception, which is a bug in the rule."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A finding of a paper, and how it is looked for."""
+    """A finding of a paper, and the rule that judges it."""
 
     text: str
     """The finding, in our words."""
@@ -47,20 +47,21 @@ class Claim:
     """Paper and figure or section."""
 
     rule: str
-    """When it counts as shown."""
+    """Condition under which the finding counts as shown."""
 
     measure: Callable[[pd.DataFrame], Outcome]
-    """Looks for it.
+    """Judges the claim on a table with one row per trial and step.
 
     Raises:
-        NotMeasuredError: Trials that it needs are missing.
+        NotMeasuredError: Required trials are missing.
     """
 
 
 class FindingsModule(Protocol):
-    """What a module of this folder provides."""
+    """Interface of the modules in this folder."""
 
     CLAIMS: Sequence[Claim]
+    """The claims of the experiment."""
 
 
 _FOLDER = plugins.Folder[FindingsModule](__name__, __path__, "findings")
@@ -69,17 +70,19 @@ load = _FOLDER.load
 
 
 def judge(experiment: str, table: pd.DataFrame) -> list[tuple[Claim, Outcome]]:
-    """What a sweep says of each finding of its experiment; one that fails leaves the others.
+    """Judge each claim of an experiment on the trials of a sweep.
+
+    A claim whose rule fails does not affect the other claims.
 
     Args:
         experiment: Name of a module of this folder.
-        table: One row for each trial and step, half-finished or not.
+        table: One row per trial and step, of finished and unfinished trials.
 
     Raises:
-        ValueError: There is no such module, or a column is missing that every table has.
+        ValueError: There is no such module, or a column that every table has is missing.
     """
     claims, finished = load(experiment).CLAIMS, not final(table).empty
-    nothing = Outcome("not measured", "No trial is finished.")
+    nothing = Outcome("not measured", "No trial has finished.")
     return [(claim, _outcome(claim, table) if finished else nothing) for claim in claims]
 
 

@@ -1,4 +1,4 @@
-"""How claims read their table and write their numbers."""
+"""Helpers of the claims: select rows of a table, and format numbers."""
 
 import math
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from analysis.tables import selection
 from analysis.tables.selection import final
 
 POINTS = 0.1
-"""A difference of accuracies from which it counts: 10 points."""
+"""Least difference of accuracies that counts: 10 percentage points."""
 
 
 def outcome(numbers: str, *, shown: bool) -> Outcome:
-    """A claim that the numbers show or do not show."""
+    """Return the outcome of a claim that is shown or not shown."""
     return Outcome("shown" if shown else "not shown", numbers)
 
 
 def measured(rows: pd.DataFrame, *metrics: str, what: str = "trial") -> pd.DataFrame:
-    """Rows that have all of some metrics.
+    """Select the rows that have all of the given metrics.
 
     Args:
-        rows: Of a table of trials and steps.
-        metrics: Columns.
-        what: Which trials these are, for the message.
+        rows: Rows of a table of trials and steps.
+        metrics: Columns that must not be NaN.
+        what: Noun for the rows, for the message.
 
     Raises:
-        NotMeasuredError: There is none.
+        NotMeasuredError: There is no such row.
     """
     absent = [m for m in metrics if m not in rows]
     found = rows if absent else rows.dropna(subset=list(metrics))
@@ -41,10 +41,10 @@ def measured(rows: pd.DataFrame, *metrics: str, what: str = "trial") -> pd.DataF
 
 
 def chosen(rows: pd.DataFrame, key: str, *values: object) -> pd.DataFrame:
-    """Rows in which a setting has one of some values; a missing setting has none.
+    """Select the rows in which a setting has one of the given values.
 
     Raises:
-        NotMeasuredError: There is none.
+        NotMeasuredError: There is no such row, or the table lacks the setting.
     """
     found = rows[rows[key].isin(values)] if key in rows else rows.iloc[:0]
     if found.empty:
@@ -53,10 +53,10 @@ def chosen(rows: pd.DataFrame, key: str, *values: object) -> pd.DataFrame:
 
 
 def single(rows: pd.DataFrame, key: str) -> float | tuple[float, ...]:
-    """The one value of a setting that all trials share.
+    """Return the single value of a setting that all trials share.
 
     Raises:
-        NotMeasuredError: There are several, of which no finding speaks.
+        NotMeasuredError: The setting is missing or has several values, which no claim covers.
     """
     try:
         return selection.single(rows, key)
@@ -65,50 +65,51 @@ def single(rows: pd.DataFrame, key: str) -> float | tuple[float, ...]:
 
 
 def finished(table: pd.DataFrame) -> pd.DataFrame:
-    """All steps of the trials that are finished: the courses of others have no end."""
+    """Select all steps of finished trials."""
     return table[table["key"].isin(final(table)["key"])]
 
 
 def by(
     rows: pd.DataFrame, key: str, metric: str = "accuracy", *, least: int = 1
 ) -> "pd.Series[float]":
-    """Mean of a metric over the trials of each value of a setting, in the order of the values.
+    """Average a metric over the trials of each value of a setting, sorted by the values.
 
     Args:
-        rows: Of a table of trials and steps.
-        key: A setting.
-        metric: A column.
-        least: Values that it takes to say anything.
+        rows: Rows of a table of trials and steps.
+        key: The setting.
+        metric: Column of the metric.
+        least: Minimum number of values of the setting with the metric.
 
     Raises:
-        NotMeasuredError: Fewer values have it.
+        NotMeasuredError: Fewer than `least` values of the setting have the metric.
     """
     means = measured(rows, key, metric).groupby(key)[metric].mean().sort_index()
     if len(means) < least:
         found = ", ".join(axis_labels.bare(value) for value in means.index)
-        raise NotMeasuredError(f"{metric} was measured for {key} = {found} alone.")
+        raise NotMeasuredError(f"{metric} was measured only for {key} = {found}.")
     return means
 
 
 def percent(values: "pd.Series[float]") -> str:
-    """The mean of shares, and between which they lie where there are several: `83 % (80-86)`."""
+    """Format the mean of shares in percent, with the range of several shares: `83 % (80-86)`."""
     low, high = 100 * values.min(), 100 * values.max()
     text = f"{100 * values.mean():.0f} %"
     return text if len(values) == 1 else f"{text} ({low:.0f}-{high:.0f})"
 
 
 def listed(means: "pd.Series[float]", key: str, *, share: bool = True) -> str:
-    """The values of a setting with their means: `34 % at λ = 0.1, 80 % at λ = 0.2`."""
+    """Format the mean at each value of a setting: `34 % at λ = 0.1, 80 % at λ = 0.2`."""
     numbers = [f"{100 * mean:.0f} %" if share else f"{mean:.2g}" for mean in means]
     places = [axis_labels.value(key, value) for value in means.index]
     return ", ".join(f"{n} at {p}" for n, p in zip(numbers, places, strict=True))
 
 
 def needed(crossing: Crossing) -> tuple[float, str]:
-    """Examples at a crossing, and in words; 0 or infinity where it lies beyond what was measured.
+    """Return the number of examples at a crossing, as a number and as text.
 
     Returns:
-        The number: 0 if fewer than the fewest measured are enough, infinity if the most are not.
+        The number is 0 if the curve is above the level from the smallest measured number on, and
+        infinity if it is below the level up to the largest.
     """
     if crossing.value is not None:
         return crossing.value, f"{crossing.value:.1f}"
@@ -118,7 +119,7 @@ def needed(crossing: Crossing) -> tuple[float, str]:
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's; 0 where one of them is constant, which orders nothing."""
+    """Compute Spearman's rank correlation; 0 if one of the sequences is constant."""
     if len(set(first)) < 2 or len(set(second)) < 2:
         return 0.0
     return float(stats.spearmanr(np.asarray(first), np.asarray(second)).statistic)

@@ -1,4 +1,4 @@
-"""Composing x and y where they were never seen together ([F] Figs 4, 10)."""
+"""Composition of x and y in regions where they were never seen together ([F] Figs 4, 10)."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,30 +13,31 @@ _PARTS = ("accuracy_arm_vertical", "accuracy_arm_horizontal", "accuracy_intersec
 
 
 def _cross(table: pd.DataFrame, *families: str) -> pd.DataFrame:
-    """Finished trials of some families in which a cross is held out."""
+    """Select finished trials of some data families with a held-out cross."""
     rows = chosen(final(table), "data.held_out.kind", "cross")
     return chosen(rows, "data.family", *families)
 
 
 def _whole(rows: pd.DataFrame) -> pd.DataFrame:
-    """Those that keep the whole lattice."""
+    """Select the trials that keep the whole lattice."""
     return chosen(rows, "data.subsample", 1.0)
 
 
 def _parts(rows: pd.DataFrame) -> str:
-    """Accuracy in distribution and in the parts of the cross."""
+    """Format the accuracies in distribution, in both arms of the cross and in the intersection."""
     means = [100 * measured(rows, m)[m].mean() for m in ("accuracy_in_distribution", *_PARTS)]
     return "{:.0f}, {:.0f}, {:.0f}, {:.0f} %".format(*means)
 
 
 def _adds(table: pd.DataFrame, family: str, called: str, what: str, least: float) -> Outcome:
-    """Whether both kinds together reach the intersection that one kind alone does not."""
+    """Judge whether both kinds of examples are more accurate in the intersection than one kind."""
     alone, both = _whole(_cross(table, family)), _whole(_cross(table, "sos+stripes"))
     metric = "accuracy_intersection"
     first, second = (measured(rows, metric)[metric] for rows in (alone, both))
     text = (
-        f"In the intersection {called} alone {percent(first)}, with {what} {percent(second)}; "
-        f"in distribution, both arms and intersection {_parts(alone)} and {_parts(both)}."
+        f"In the intersection: {called} alone {percent(first)}, with {what} {percent(second)}. "
+        f"In distribution, in both arms and in the intersection: {called} alone {_parts(alone)}, "
+        f"with {what} {_parts(both)}."
     )
     return outcome(text, shown=bool(second.mean() - first.mean() >= least))
 
@@ -48,10 +49,10 @@ def _few_suffice(table: pd.DataFrame) -> Outcome:
     examples = by(both, "data.subsample", "samples_2d")
     few, most = means.iloc[0], means.iloc[-1]
     text = (
-        f"{examples.iloc[0]:.0f} 2D examples beside stripes {100 * few:.0f} %, all "
-        f"{examples.iloc[-1]:.0f} of them {100 * most:.0f} %, none {percent(alone)}."
+        f"Stripes with {examples.iloc[0]:.0f} 2D examples {100 * few:.0f} %, with all "
+        f"{examples.iloc[-1]:.0f} 2D examples {100 * most:.0f} %, with none {percent(alone)}."
     )
-    # Most of what 2D examples bring, by the fewest of them.
+    # The fewest 2D examples must bring half of the gain of all of them.
     return outcome(text, shown=bool(few - alone.mean() >= max(POINTS, (most - alone.mean()) / 2)))
 
 
@@ -82,33 +83,35 @@ def _rim(table: pd.DataFrame) -> Outcome:
 
 CLAIMS: Sequence[Claim] = (
     Claim(
-        "1D stripes alone compose badly; with 2D examples the model composes.",
+        "Models trained on 1D stripes alone compose poorly; with added 2D examples they compose.",
         "[F] Fig. 4e",
-        "accuracy in the intersection higher by 20 points with 2D examples",
+        "accuracy in the intersection at least 20 points higher with 2D examples",
         partial(_adds, family="stripes", called="stripes", what="2D examples", least=2 * POINTS),
     ),
     Claim(
-        "2D and 1D examples together reach the intersection that 2D examples alone do not.",
+        "Models trained on 2D and 1D examples reach the intersection; with 2D examples alone they "
+        "do not.",
         "[F] Fig. 4c-e",
-        "accuracy in the intersection higher by 10 points with stripes",
+        "accuracy in the intersection at least 10 points higher with stripes",
         partial(_adds, family="sos", called="2D examples", what="stripes", least=POINTS),
     ),
     Claim(
-        "A few 2D examples beside the stripes suffice.",
+        "A few 2D examples in addition to the stripes suffice.",
         "[F] Fig. 4g",
-        "the fewest bring at least half of what all of them bring, and 10 points",
+        "the fewest 2D examples gain at least 10 points over stripes alone, and at least half of "
+        "what all of them gain",
         _few_suffice,
     ),
     Claim(
-        "With stripes fewer 2D examples are needed.",
+        "With stripes, fewer 2D examples are needed.",
         "[F] Figs 4g, 5",
-        "accuracy higher by 10 points at a lambda below 1",
+        "accuracy at least 10 points higher with stripes at some lambda below 1",
         _fewer_needed,
     ),
     Claim(
-        "2D examples along the rim alone mend what stripes alone cannot.",
+        "2D examples only along the rim are enough to improve on stripes alone.",
         "[F] Fig. 10",
-        "accuracy higher by 10 points with the rim",
+        "accuracy at least 10 points higher with the rim",
         _rim,
     ),
 )

@@ -1,7 +1,7 @@
-"""Composing in a held-out square, in the middle of what was seen and at a corner ([F] Fig. 12).
+"""Composition in a held-out square, in the middle of the seen labels or at a corner ([F] Fig. 12).
 
-What our sources say of the figure is what it plots; that accuracy falls, and falls earlier at the
-corner, is our reading.
+[F] (arXiv 2408.13256) was implemented from its captions, which say what the figure plots. That
+accuracy falls, and falls earlier at the corner, is our reading.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _FAMILIES = ("bump", "sos")
 
 
 def _falls(table: pd.DataFrame, place: str) -> Outcome:
-    """Whether accuracy in the square falls with its side, for each family."""
+    """Judge whether accuracy in the square falls with its side, for each data family."""
     rows = chosen(final(table), _PLACE, place)
     texts, shown = [], []
     for family in _FAMILIES:
@@ -49,7 +49,7 @@ def _corner(table: pd.DataFrame) -> Outcome:
         both = means.dropna() if {"interior", "exterior"} <= set(means) else means.iloc[:0]
         if both.empty:
             raise NotMeasuredError(
-                f"No side was measured in both places for {axis_labels.bare(family)}."
+                f"No side was measured at both places for {axis_labels.bare(family)}."
             )
         inside, corner = both["interior"].mean(), both["exterior"].mean()
         shown.append(inside - corner >= POINTS)
@@ -62,22 +62,25 @@ def _corner(table: pd.DataFrame) -> Outcome:
 
 CLAIMS: Sequence[Claim] = (
     Claim(
-        "In a square held out of the middle, accuracy falls with the side, for bumps and for sums "
-        "of stripes.",
+        "In a square held out in the middle, accuracy falls with the side of the square, for bumps "
+        "and for sums of stripes.",
         "[F] Fig. 12c, d (our reading)",
-        "rank correlation of -0.8 or less and 20 points, for both",
+        "rank correlation of at most -0.8, and at least 20 points lower for the largest square "
+        "than for the smallest, for both families",
         partial(_falls, place="interior"),
     ),
     Claim(
-        "In a square held out of the corner likewise.",
+        "In a square held out at the corner, accuracy falls with the side of the square as well.",
         "[F] Fig. 12e, f (our reading)",
-        "rank correlation of -0.8 or less and 20 points, for both",
+        "rank correlation of at most -0.8, and at least 20 points lower for the largest square "
+        "than for the smallest, for both families",
         partial(_falls, place="exterior"),
     ),
     Claim(
-        "Composing inside what was seen is easier than beyond it.",
+        "Composing inside the range of seen labels is easier than beyond it.",
         "[F] Fig. 12 (our question)",
-        "mean over the sides of both higher by 10 points in the middle, for both",
+        "mean accuracy over the sides measured at both places at least 10 points higher in the "
+        "middle, for both families",
         _corner,
     ),
 )

@@ -15,15 +15,15 @@ _FITS = ("layer4/r_squared_x", "layer4/r_squared_y")
 
 
 def _ratio(rows: pd.DataFrame) -> "pd.Series[float]":
-    """How much coarser the lattice is along y, of each row."""
+    """Return the ratio of the increments along y and x for each row."""
     return rows["data.spacing"].map(lambda d: d[1] / d[0] if isinstance(d, tuple) else 1.0)
 
 
 def _imbalanced(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of lattices that are coarser along y.
+    """Select the rows with a coarser lattice along y.
 
     Raises:
-        NotMeasuredError: There is none.
+        NotMeasuredError: There is no such row.
     """
     found = rows[_ratio(rows) > 1]
     if found.empty:
@@ -32,7 +32,7 @@ def _imbalanced(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first(curve: "pd.Series[float]") -> float:
-    """Step at which a curve over steps first reaches the level, interpolated; NaN if never."""
+    """Return the interpolated step at which a curve first reaches the level, or NaN."""
     steps, values = curve.index.to_numpy(dtype=float), curve.to_numpy(dtype=float)
     reached = np.flatnonzero(values >= _LEVEL)
     if len(reached) == 0:
@@ -48,14 +48,14 @@ def _together(table: pd.DataFrame) -> Outcome:
         curves = trials.groupby("step")[list(_ACCURACIES)].mean().sort_index()
         x, y = (_first(curves[name]) for name in _ACCURACIES)
         apart.append(max(x, y) / max(min(x, y), 1))
-        texts.append(f"x at step {x:.0f}, y at {y:.0f} at a ratio of {ratio:g}")
+        texts.append(f"x {x:.0f} and y {y:.0f} at a ratio of {ratio:g}")
     if np.isnan(apart).all():
         return Outcome("not reachable", "Neither x nor y reaches 60 %.")
     fits = measured(rows, *_FITS)
     together = float(fits[_FITS[0]].corr(fits[_FITS[1]]))
     if np.isnan(together):
         raise NotMeasuredError("R-squared was measured at too few steps.")
-    text = f"At 60 %: {'; '.join(texts)}. Correlation of both R-squared: {together:.2f}."
+    text = f"Steps to 60 %: {'; '.join(texts)}. Correlation of both R-squared: {together:.2f}."
     return outcome(text, shown=all(a <= 1.5 for a in apart) and together >= 0.8)
 
 
@@ -66,7 +66,7 @@ def _both_suffer(table: pd.DataFrame) -> Outcome:
     means, ends = (r.groupby("ratio")[columns].mean() for r in (rows, final(rows)))
     means = means.loc[means.index.intersection(ends.index)]
     if len(means) < 2 or means.index[0] != 1:
-        raise NotMeasuredError("A balanced and an imbalanced lattice are not both there.")
+        raise NotMeasuredError("Trials with a balanced or with an imbalanced lattice are missing.")
     lost = means.iloc[0] - means.iloc[-1]
     parts = [
         f"ratio {ratio:g}: x {100 * means.loc[ratio, 'accuracy_x']:.0f} %, y "
@@ -82,25 +82,28 @@ def _coarse_ahead(table: pd.DataFrame) -> Outcome:
     rows = _imbalanced(measured(finished(table), *_ACCURACIES))
     ahead = (rows["accuracy_y"] - rows["accuracy_x"]).groupby(_ratio(rows)).mean()
     text = ", ".join(f"{100 * a:+.0f} points at a ratio of {r:g}" for r, a in ahead.items())
-    return outcome(f"y ahead of x over training: {text}.", shown=bool((ahead > 0).all()))
+    return outcome(
+        f"Mean accuracy of y minus that of x over training: {text}.", shown=bool((ahead > 0).all())
+    )
 
 
 CLAIMS: Sequence[Claim] = (
     Claim(
-        "x and y are learnt together and not apart, however unequal their lattices.",
+        "x and y are learned together, not separately, however unequal their lattices are.",
         "[W] section 3, Fig. 5",
-        "both reach 60 % within 1.5 times the other's steps at every ratio, and both R-squared "
-        "have a correlation of at least 0.8",
+        "x and y reach 60 % within a factor of 1.5 in steps at every ratio, and the correlation of "
+        "both R-squared is at least 0.8",
         _together,
     ),
     Claim(
-        "A coarser lattice along y hurts x as well.",
+        "A coarser lattice along y reduces the accuracy of x as well.",
         "[W] section 3",
-        "mean over training of both accuracies lower by 5 points at the largest ratio than at 1",
+        "mean accuracy over training at least 5 points lower at the largest ratio than at 1, for x "
+        "and for y",
         _both_suffer,
     ),
     Claim(
-        "y, whose lattice is coarser, is placed more accurately than x.",
+        "y, which has the coarser lattice, is more accurate than x.",
         "[W] section 3",
         "mean accuracy over training higher for y at every ratio above 1",
         _coarse_ahead,

@@ -1,4 +1,4 @@
-"""Interpolating across a band of labels that was never shown ([F] Fig. 11)."""
+"""Interpolation across a held-out band of labels, a lesion ([F] Fig. 11)."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def _falls(table: pd.DataFrame) -> Outcome:
     outside = measured(rows, "accuracy_in_distribution")["accuracy_in_distribution"]
     order = rank_correlation(list(means.index), list(means))
     text = (
-        f"Inside the lesion {listed(means, _WIDTH)} (rank correlation {order:.2f}); outside "
+        f"Inside the lesion: {listed(means, _WIDTH)} (rank correlation {order:.2f}); outside: "
         f"{percent(outside)}."
     )
     return outcome(text, shown=bool(order <= -0.8 and means.iloc[0] - means.iloc[-1] >= 2 * POINTS))
@@ -35,7 +35,8 @@ CLAIMS: Sequence[Claim] = (
     Claim(
         "Accuracy inside a lesion of the labels falls with its width.",
         "[F] Fig. 11b",
-        "rank correlation of -0.8 or less, and 20 points from the narrowest to the widest",
+        "rank correlation of at most -0.8, and at least 20 points lower for the widest lesion than "
+        "for the narrowest",
         _falls,
     ),
 )

@@ -1,4 +1,4 @@
-"""Accuracy against the share of the lattice, beside percolation ([F] Figs 6, 14)."""
+"""Accuracy against the fraction of the lattice kept, compared with percolation ([F] Figs 6, 14)."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -17,7 +17,7 @@ _THRESHOLDS = (0.005, 0.05, 0.5)
 
 
 def _learned(table: pd.DataFrame) -> Iterator[tuple[float, pd.DataFrame]]:
-    """Finished trials of each sigma that is learned from the whole lattice."""
+    """Yield each sigma that is learned from the whole lattice, with its finished trials."""
     for sigma, rows in measured(final(table), "accuracy").groupby("data.sigma"):
         if by(rows, _SHARE).iloc[-1] >= _LEVEL:
             yield float(str(sigma)), rows
@@ -43,7 +43,7 @@ def _rises(table: pd.DataFrame) -> Outcome:
 
 
 def _needed(rows: pd.DataFrame) -> tuple[float, str]:
-    """Examples at which the accuracy crosses the level, and in words."""
+    """Return the number of examples at which accuracy crosses the level, and its text."""
     rows = measured(rows, "samples_2d")
     return needed(crossing(rows["samples_2d"], rows["accuracy"], level=_LEVEL))
 
@@ -51,12 +51,12 @@ def _needed(rows: pd.DataFrame) -> tuple[float, str]:
 def _earlier(table: pd.DataFrame) -> Outcome:
     found = {sigma: _needed(rows) for sigma, rows in sorted(_learned(table))}
     if len(found) < 2:
-        return Outcome("not reachable", "Fewer than two widths are learned." + _not_learned(table))
+        return Outcome("not reachable", "Fewer than two sigmas are learned." + _not_learned(table))
     text = ", ".join(f"{words} at sigma = {sigma:g}" for sigma, (_, words) in found.items())
-    text = f"Examples at 60 %: {text}.{_not_learned(table)}"
+    text = f"Examples at 60 % accuracy: {text}.{_not_learned(table)}"
     numbers = [number for number, _ in found.values()]
     if all(number == 0 for number in numbers):
-        return Outcome("not reachable", f"All at the smallest lambda already. {text}")
+        return Outcome("not reachable", f"Each sigma is above 60 % at the smallest lambda. {text}")
     return outcome(text, shown=all(b < a for a, b in pairwise(numbers)))
 
 
@@ -72,12 +72,15 @@ def _onset(table: pd.DataFrame) -> Outcome:
         )["value"]
         numbers = ", ".join(f"{p:.1f}" for p in predicted)
         texts.append(f"sigma = {sigma:g}: measured {words}, simulated {numbers}")
-        if number > 0:  # at the smallest lambda already: any fewer may be it
+        if number > 0:  # 0 is only a bound: the crossing is below the smallest lambda
             within.append([number / 2 <= p <= 2 * number for p in predicted])
-    text = f"Examples at 60 %, thresholds {_THRESHOLDS}: {'; '.join(texts)}.{_not_learned(table)}"
+    text = (
+        f"Examples at 60 % accuracy, and simulated at overlap thresholds {_THRESHOLDS}: "
+        f"{'; '.join(texts)}.{_not_learned(table)}"
+    )
     if len(within) < 2:
-        return Outcome("not reachable", f"Fewer than two widths cross 60 %. {text}")
-    # One threshold has to do for all widths.
+        return Outcome("not reachable", f"Fewer than two sigmas cross 60 %. {text}")
+    # One threshold must fit all sigmas.
     return outcome(text, shown=any(all(fits) for fits in zip(*within, strict=True)))
 
 
@@ -85,34 +88,37 @@ def _meet(table: pd.DataFrame) -> Outcome:
     rows = measured(final(table), "train_loss", "validation_loss")
     rows = rows.assign(gap=rows["validation_loss"] / rows["train_loss"] - 1)
     gaps = by(rows, _SHARE, "gap", least=2)
-    text = f"Validation over training loss: {listed(gaps, _SHARE)} more."
+    text = f"Excess of validation loss over training loss: {listed(gaps, _SHARE)}."
     return outcome(text, shown=bool(gaps.iloc[0] >= 0.2 and abs(gaps.iloc[-1]) < 0.05))
 
 
 CLAIMS: Sequence[Claim] = (
     Claim(
-        "Accuracy rises with the share of the lattice.",
+        "Accuracy rises with the share of the lattice that is kept.",
         "[F] Fig. 6e",
-        "by 20 points from the smallest lambda to the largest, for every sigma that is learned",
+        "at least 20 points higher at the largest lambda than at the smallest, for every sigma "
+        "that is learned",
         _rises,
     ),
     Claim(
-        "It rises earlier for wider bumps.",
+        "Accuracy rises earlier for wider bumps.",
         "[F] Fig. 6e",
-        "fewer examples at 60 % for each wider sigma that is learned",
+        "fewer examples at 60 % accuracy for each larger sigma that is learned",
         _earlier,
     ),
     Claim(
-        "It sets in where overlapping bumps percolate.",
+        "Accuracy rises where overlapping bumps percolate.",
         "[F] Fig. 6c, e",
-        "one threshold of overlap for which the largest cluster holds 60 % within a factor of two "
-        "of the examples at 60 % accuracy, for every sigma that is learned and crosses 60 %",
+        "there is one overlap threshold at which the largest cluster holds 60 % of the bumps "
+        "within a factor of two of the examples at 60 % accuracy, for every sigma that is learned "
+        "and crosses 60 %",
         _onset,
     ),
     Claim(
-        "Training and validation loss meet as lambda grows.",
+        "Training and validation loss converge as lambda grows.",
         "[F] Fig. 14c (our reading)",
-        "validation loss 20 % higher at the smallest lambda, within 5 % of it at the largest",
+        "validation loss at least 20 % above training loss at the smallest lambda, and within 5 % "
+        "of it at the largest",
         _meet,
     ),
 )

@@ -9,7 +9,7 @@ from analysis.findings._claims import by, finished, measured, outcome, rank_corr
 from analysis.plotting import axis_labels
 
 _EARLY, _LEVEL = 0.2, 0.6
-"""Accuracies up to which a model is at its beginning, and from which it has learnt."""
+"""Accuracy below which a model is at the start of training, and from which it has learned."""
 
 _FAILURES = {
     "share_none": "no bump",
@@ -73,28 +73,29 @@ def _goes_with(table: pd.DataFrame) -> Outcome:
 
 CLAIMS: Sequence[Claim] = (
     Claim(
-        "While training, models go from no structure (A) over single bumps in the wrong place (B) "
-        "to an ordered manifold (C).",
+        "During training, models go from no structure (A) through single bumps in the wrong place "
+        "(B) to an ordered manifold (C).",
         "[W] Fig. 3",
-        "more than half of the trials go through all three, in order",
+        "more than half of the trials go through all three phases, in order",
         _in_order,
     ),
     Claim(
         "At first all failures occur; later most failures are single bumps in the wrong place.",
         "[W] section 3",
-        "below 20 % accuracy each failure at least 5 %; from 20 to 60 % misplaced the largest",
+        "below 20 % accuracy, each failure has a share of at least 5 %; from 20 to 60 %, single "
+        "misplaced bumps have the largest share",
         _failures,
     ),
     Claim(
-        "Finer lattices are learnt in fewer steps.",
+        "Finer lattices are learned in fewer steps.",
         "[W] Fig. 4a",
-        "rank correlation of increment and mean accuracy over training of -0.8 or less",
+        "rank correlation of increment and mean accuracy over training at most -0.8",
         _faster,
     ),
     Claim(
-        "Accuracy goes with an ordered representation.",
+        "Accuracy correlates with the order of the representation.",
         "[W] Fig. 4",
-        "rank correlation of at least 0.7",
+        "rank correlation of accuracy and mean R-squared at least 0.7",
         _goes_with,
     ),
 )

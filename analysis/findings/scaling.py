@@ -14,7 +14,7 @@ from analysis.tables.selection import final
 
 _STRIPES = "bump+stripes"
 
-# Width of an exponent's interval from which it tells nothing apart.
+# Widest interval of an exponent that still allows a verdict.
 _WIDE = 1.0
 
 
@@ -24,10 +24,10 @@ def _crossings(table: pd.DataFrame, family: str) -> list[exponents.SizeCrossing]
 
 
 def _fitted(fit: exponents.Exponent) -> str:
-    """What a fit says, in words.
+    """Format a fit with its interval.
 
     Raises:
-        NotMeasuredError: It has no interval, for a reason.
+        NotMeasuredError: The fit has no interval.
     """
     if fit.value is None or fit.low is None or fit.high is None:
         raise NotMeasuredError(f"No fit: {fit.reason}.")
@@ -36,7 +36,7 @@ def _fitted(fit: exponents.Exponent) -> str:
 
 
 def _exponent(table: pd.DataFrame, family: str, power: int) -> Outcome:
-    """Whether the interval of the exponent of all examples holds one power and not the other."""
+    """Judge whether the interval of the exponent of all examples contains one power only."""
     crossings = [c for c in _crossings(table, family) if c.count == "samples_total"]
     fit = exponents.fit_exponent(crossings)
     sizes = ", ".join(str(c.size) for c in crossings)
@@ -54,10 +54,10 @@ def _fewer(table: pd.DataFrame) -> Outcome:
     )
     sizes = sorted(alone.keys() & both.keys())
     if not sizes:
-        raise NotMeasuredError("No N was measured with both.")
+        raise NotMeasuredError("No N was measured both with and without stripes.")
     text = "; ".join(f"N = {n}: {alone[n][1]} alone, {both[n][1]} with stripes" for n in sizes)
     if all(alone[n][0] in (0, math.inf) and alone[n][0] == both[n][0] for n in sizes):
-        return Outcome("not reachable", f"Both beyond what was measured: {text}.")
+        return Outcome("not reachable", f"Both are outside the measured range: {text}.")
     fewer = all(both[n][0] < alone[n][0] for n in sizes)
     return outcome(f"2D examples at 60 %: {text}.", shown=fewer)
 
@@ -66,7 +66,7 @@ def _percolation(table: pd.DataFrame) -> Outcome:
     rows = measured(final(table), "accuracy")
     spacing, sigma = single(rows, "data.spacing"), single(rows, "data.sigma")
     if not isinstance(sigma, float):
-        raise NotMeasuredError("Percolation is simulated for round bumps alone.")
+        raise NotMeasuredError("Percolation is simulated for round bumps only.")
     crossings = [c for c in _crossings(table, "bump") if c.count == "samples_2d"]
     fit = exponents.fit_exponent(crossings)
     measured_text = _fitted(fit)
@@ -88,28 +88,28 @@ def _percolation(table: pd.DataFrame) -> Outcome:
 
 CLAIMS: Sequence[Claim] = (
     Claim(
-        "With bumps alone the examples needed for 60 % grow like N squared.",
+        "With bumps alone, the examples needed for 60 % accuracy grow as N squared.",
         "[F] Fig. 5c",
-        "the exponent's 95 % interval holds 2 and not 1",
+        "the 95 % interval of the exponent contains 2 and not 1",
         partial(_exponent, family="bump", power=2),
     ),
     Claim(
-        "With bumps and stripes they grow like N.",
+        "With bumps and stripes, the examples needed for 60 % accuracy grow as N.",
         "[F] Fig. 5c",
-        "the interval holds 1 and not 2",
+        "the 95 % interval of the exponent contains 1 and not 2",
         partial(_exponent, family=_STRIPES, power=1),
     ),
     Claim(
-        "With stripes fewer 2D examples are needed.",
+        "With stripes, fewer 2D examples are needed.",
         "[F] Fig. 5a, b",
-        "fewer at every N",
+        "fewer 2D examples at 60 % accuracy at every N",
         _fewer,
     ),
     Claim(
-        "Percolation predicts how the examples needed grow.",
-        "[F] Figs 5, 6; that they agree in the exponent is our test",
-        "the exponent simulated at an overlap of 0.05 lies in the measured interval, which is "
-        "narrower than 1",
+        "Percolation predicts the exponent of the examples needed.",
+        "[F] Figs 5, 6 (comparing exponents is our test)",
+        "the exponent simulated at an overlap threshold of 0.05 lies in the measured 95 % "
+        "interval; not reachable if the interval is wider than 1",
         _percolation,
     ),
 )

@@ -1,4 +1,4 @@
-"""Whether the spread of the bumps matters for learning to place them ([W] Fig. 8)."""
+"""Effect of the spread of the bumps on accuracy ([W] Fig. 8)."""
 
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ def _seeds(table: pd.DataFrame) -> Outcome:
     several = grouped.count() > 1
     ranges = (grouped.max() - grouped.min())[several].groupby("data.spacing").mean()
     if len(ranges) < 2:
-        raise NotMeasuredError("Two seeds of two increments are not there.")
+        raise NotMeasuredError("Fewer than two increments have several seeds of one sigma.")
     text = f"Mean range over seeds: {listed(ranges, 'data.spacing')}."
     return outcome(text, shown=bool(ranges.is_monotonic_increasing and ranges.is_unique))
 
@@ -43,13 +43,13 @@ CLAIMS: Sequence[Claim] = (
     Claim(
         "Accuracy has no strong correlation with the spread of the bumps.",
         "[W] B.1, Fig. 8",
-        "rank correlation of the trials below 0.5 in size at every increment",
+        "absolute rank correlation of sigma and accuracy over trials below 0.5 at every increment",
         _no_dependence,
     ),
     Claim(
-        "Seeds differ more on coarser lattices.",
+        "Accuracy differs more between seeds on coarser lattices.",
         "[W] B.1",
-        "the mean range over seeds grows with each increment",
+        "mean range of accuracy over seeds larger at each larger increment",
         _seeds,
     ),
 )

@@ -1,4 +1,4 @@
-"""The torus of labels on circles ([F] Figs 2, 3)."""
+"""The torus of representations of periodic labels ([F] Figs 2, 3)."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from analysis.tables.selection import final
 _BETTI = ("betti_0", "betti_1", "betti_2")
 _TORUS = (1, 2, 1)
 
-# Change of the dimension over the last third of training up to which it has settled.
+# Largest relative change of the dimension over the last third of training once it has settled.
 _SETTLED = 0.25
 
 
 def _layers(table: pd.DataFrame, measure: str) -> list[str]:
-    """Layers that have a measure, the papers' layer 4 first."""
+    """Return the layers with a measure, starting with layer 4 as in the papers."""
     columns = [str(c).rpartition("/") for c in table]
     found = [layer for layer, slash, name in columns if slash and name == measure]
     return sorted(found, key=lambda layer: (layer != "layer4", layer))
@@ -41,8 +41,8 @@ def _settles(table: pd.DataFrame) -> Outcome:
         late = numbers[course["step"] >= 2 / 3 * course["step"].max()]
         change = (late.max() - late.min()) / late.mean()
         texts.append(
-            f"{numbers.iloc[0]:.0f} at first, {numbers.min():.1f} at least, {late.iloc[-1]:.1f} at "
-            f"the end, {100 * change:.0f} % of change over the last third"
+            f"{numbers.iloc[0]:.0f} at first, minimum {numbers.min():.1f}, {late.iloc[-1]:.1f} at "
+            f"the end, change of {100 * change:.0f} % over the last third"
         )
         shown.append(change <= _SETTLED and late.iloc[-1] < numbers.iloc[0] / 2)
     return outcome("; ".join(texts) + ".", shown=all(shown))
@@ -76,8 +76,8 @@ def _factorized(table: pd.DataFrame) -> Outcome:
 def _orthogonal(table: pd.DataFrame) -> Outcome:
     column = "layer4/orthogonality_x_on_y"
     found = measured(final(table), column)[column]
-    text = f"Mean size of the cosine {', '.join(f'{v:.2f}' for v in found)}"
-    text += "; 0 for a Clifford torus, 0.41 for one in space."
+    text = f"Mean absolute cosine: {', '.join(f'{v:.2f}' for v in found)}"
+    text += "; 0 for a Clifford torus, 0.41 for a torus in space."
     return outcome(text, shown=bool((found < 0.2).all()))
 
 
@@ -85,31 +85,34 @@ CLAIMS: Sequence[Claim] = (
     Claim(
         "The representation of periodic labels is a torus.",
         "[F] Fig. 2b",
-        "Betti numbers (1, 2, 1) of layer 4 at the end, every seed",
+        "Betti numbers (1, 2, 1) of layer 4 at the end, for every seed",
         _holes,
     ),
     Claim(
         "The effective dimension falls and settles.",
         "[F] Fig. 2c (our reading)",
-        "at the end below half of that at first, and within a quarter over the last third",
+        "at the end below half of the value at first, and a change of at most a quarter over the "
+        "last third of training",
         _settles,
     ),
     Claim(
-        "Four principal components hold most of the variance, as a Clifford torus has it.",
+        "Four principal components hold most of the variance, as for a Clifford torus.",
         "[F] Fig. 2d (our reading)",
-        "80 % of layer 4, every seed",
+        "at least 80 % of the variance of layer 4, for every seed",
         _few_components,
     ),
     Claim(
         "x and y use orthogonal directions.",
         "[F] Fig. 3, left",
-        "mean size of the cosine of displacements along x and y below 0.2 in layer 4, every seed",
+        "mean absolute cosine of displacements along x and along y below 0.2 in layer 4, for every "
+        "seed",
         _orthogonal,
     ),
     Claim(
-        "The torus is closer to the Clifford torus, x and y apart, than to the torus in space.",
+        "The torus is closer to the Clifford torus, where x and y are factorized, than to the "
+        "torus in space.",
         "[F] Fig. 3",
-        "factorization score of layer 4 above 0.5, every seed",
+        "factorization score of layer 4 above 0.5, for every seed",
         _factorized,
     ),
 )

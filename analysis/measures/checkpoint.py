@@ -1,4 +1,4 @@
-"""All measures of one checkpoint's representations: what figures and tables are made of."""
+"""All measures of the representations of one checkpoint, for figures and tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """What was measured of representations on a grid of labels."""
+    """Measures of representations on a grid of labels."""
 
     labels: Floats
-    """(samples, 2), in pixels, x slowest."""
+    """Labels of the samples in pixels, shape (samples, 2), x slowest."""
 
     sides: tuple[int, int]
-    """Labels along x and along y."""
+    """Number of labels along x and along y."""
 
     period: float | None
-    """Of both labels in pixels, where they close upon themselves."""
+    """Period of both labels in pixels; None if the labels are not periodic."""
 
     principal: Principal
     """Principal components."""
@@ -37,30 +37,38 @@ class Measures:
     """Angles between displacements."""
 
     score: float
-    """From coupled (0) to factorized (1)."""
+    """Factorization score, from 0 (coupled) to 1 (factorized)."""
 
     persistence: Persistence
-    """Holes of a subsample."""
+    """Persistence diagrams of a subsample."""
 
     ideals: Mapping[str, Persistence]
-    """Holes of the ideals on the same grid: `clifford` and `solid` tori, or a flat `sheet` where
-    the labels are open."""
+    """Persistence diagrams of the ideal shapes on the same grid: `clifford` and `solid` tori for
+    periodic labels, else a flat `sheet`."""
 
     betti: tuple[Betti, ...]
-    """Betti numbers from dimension 0 up."""
+    """Betti numbers, one per dimension from 0 up."""
 
     embedding: Floats
-    """In three dimensions by UMAP, (samples, 3)."""
+    """UMAP embedding in three dimensions, shape (samples, 3)."""
 
     r_squared: RSquared
-    """Of the labels from the embedding."""
+    """R-squared of the labels regressed on the embedding."""
 
     r_squared_pca: RSquared
-    """Of the labels from as many leading principal components as an ideal needs, cross-validated:
-    four where the labels close, else three, as the embedding has."""
+    """Cross-validated R-squared of the labels regressed on leading principal components: four for
+    periodic labels (as an ideal torus needs), else three (as many as the embedding has)."""
 
     def distance(self, ideal: str, dimension: int) -> float:
-        """Bottleneck distance to an ideal's diagram of a dimension, in shares of the scales."""
+        """Return the bottleneck distance to the diagram of an ideal shape.
+
+        Args:
+            ideal: A key of `ideals`.
+            dimension: Dimension of the holes.
+
+        Returns:
+            The distance between both diagrams, each in units of its own scale.
+        """
         return topology.distance(self.persistence, self.ideals[ideal], dimension)
 
 
@@ -75,20 +83,20 @@ def measure(
     """Measure representations on a grid of labels.
 
     Args:
-        points: Representations, (samples, features); may be mapped from disk.
-        labels: Their labels, (samples, 2), x slowest, in pixels.
-        sides: Labels along x and along y.
-        period: Of both labels in pixels, where they close upon themselves.
-        seed: Of the subsample, the embedding and the cross-validation.
+        points: Representations, shape (samples, features); may be memory-mapped.
+        labels: Their labels in pixels, shape (samples, 2), x slowest.
+        sides: Number of labels along x and along y.
+        period: Period of both labels in pixels; None if the labels are not periodic.
+        seed: Seed of the subsample, the embedding and the cross-validation.
 
     Raises:
-        ValueError: The labels are no such grid, or the representations cannot be measured.
+        ValueError: The labels do not form such a grid, or the representations cannot be measured.
     """
     check(points)
     check_labels(labels, len(points))
     _check_grid(labels, sides)
     components = principal(points)
-    # They keep all distances and angles, with far fewer features.
+    # The scores preserve all distances and angles with far fewer features.
     grid = components.scores.reshape(*sides, -1)
     persistence = topology.persistence(components, seed=seed)
     embedded = embedding.embed(components, 3, seed)
@@ -113,7 +121,7 @@ def measure(
 
 @cache
 def _ideals(sides: tuple[int, int], *, periodic: bool, seed: int) -> dict[str, Persistence]:
-    """Holes of the ideals, which are the same for all steps of a trial."""
+    """Return the diagrams of the ideal shapes; cached, as all steps of a trial share them."""
     if periodic:
         grids = {"clifford": clifford_torus(*sides), "solid": solid_torus(*sides)}
     else:
@@ -123,10 +131,10 @@ def _ideals(sides: tuple[int, int], *, periodic: bool, seed: int) -> dict[str, P
 
 
 def _check_grid(labels: NDArray[np.floating], sides: tuple[int, int]) -> None:
-    """Refuse labels that are not a grid of two axes, x slowest."""
+    """Check that the labels form a grid of two axes, x slowest."""
     nx, ny = sides
     if nx * ny != len(labels):
-        raise ValueError(f"{len(labels)} labels are no grid of {nx} x {ny}.")
+        raise ValueError(f"{len(labels)} labels do not form a grid of {nx} x {ny}.")
     grid = labels.reshape(nx, ny, 2)
     if not ((grid[..., 0] == grid[:, :1, 0]).all() and (grid[..., 1] == grid[:1, :, 1]).all()):
         raise ValueError(f"The labels do not lie on a grid of {nx} x {ny}, x slowest.")

@@ -1,9 +1,10 @@
-"""Low-dimensional embeddings of representations, and how well labels are read off them ([W] A.3).
+"""Low-dimensional embeddings of representations, and linear regressions of labels ([W] A.3).
 
-Labels on a circle have no line to lie on: told their period, all regressions here explain their
-cosine and sine instead, and the share is that of both (ours; [W] has no periodic images).
+Periodic labels lie on a circle, which a linear regression cannot fit. Given the period, all
+regressions here predict the cosine and sine of a label instead, and R-squared covers both (ours;
+[W] has no periodic images).
 
-UMAP's first call in a process compiles for 10 to 20 s; later ones take seconds.
+The first UMAP call in a process compiles for 10 to 20 s; later calls take seconds.
 """
 
 import warnings
@@ -18,44 +19,46 @@ from analysis.measures.pca import Principal, decompose
 from analysis.measures.validation import check, check_labels
 from factorlab.system import cache_folder
 
-# Principal components that UMAP is given: a third of the time of all features.
+# Number of principal components passed to UMAP; takes a third of the time of all features.
 LEADING = 50
 
 Floats = NDArray[np.float64]
 
 
 class RSquared(NamedTuple):
-    """Shares of the variance of the labels that linear regressions explain, at most 1."""
+    """Share of the label variance that a linear regression explains, at most 1."""
 
     x: float
-    """Of mu_x."""
+    """R-squared of mu_x."""
 
     y: float
-    """Of mu_y."""
+    """R-squared of mu_y."""
 
 
 def embed(points: NDArray[np.floating] | Principal, dimensions: int = 3, seed: int = 0) -> Floats:
-    """Embed representations by UMAP, after PCA, on one thread so that a seed decides all bits.
+    """Embed representations with UMAP after PCA.
+
+    UMAP runs on one thread, so the seed determines the result bit for bit.
 
     Args:
-        points: Representations, (samples, features), or their principal components.
-        dimensions: Of the embedding.
-        seed: Of UMAP.
+        points: Representations, shape (samples, features), or their principal components.
+        dimensions: Dimension of the embedding.
+        seed: Seed of UMAP.
 
     Returns:
-        (samples, dimensions).
+        The embedding, shape (samples, dimensions).
 
     Raises:
-        ValueError: Too few samples, all the same, or one that is not finite.
+        ValueError: There are too few samples, all samples are the same, or a value is not finite.
     """
     components = decompose(points, least=dimensions + 2)
-    cache_folder.provide()  # UMAP is compiled by numba
-    # Of one size, so that the unit of the representations decides nothing.
+    cache_folder.provide()  # numba compiles UMAP and caches the result
+    # Normalised to a total variance of 1, so the unit of the representations has no effect.
     scores = components.scores[:, :LEADING] / np.sqrt(components.variances.sum())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImportWarning)  # an optional part of it needs TensorFlow
-        warnings.simplefilter("ignore", UserWarning)  # a seed means one thread
-        import umap  # noqa: PLC0415 - seconds that other measures do without
+        warnings.simplefilter("ignore", ImportWarning)  # an optional part of UMAP needs TensorFlow
+        warnings.simplefilter("ignore", UserWarning)  # UMAP warns that a seed implies one thread
+        import umap  # noqa: PLC0415 - takes seconds, and other measures do not need it
 
         reducer = umap.UMAP(
             n_components=dimensions,
@@ -70,15 +73,16 @@ def embed(points: NDArray[np.floating] | Principal, dimensions: int = 3, seed: i
 def fitted(
     coordinates: NDArray[np.floating], labels: NDArray[np.floating], period: float | None = None
 ) -> RSquared:
-    """R-squared of the linear regressions of the labels on some coordinates.
+    """Compute R-squared of linear regressions of the labels on coordinates.
 
     Args:
-        coordinates: (samples, dimensions).
-        labels: Labels, (samples, 2).
-        period: Of both labels, where they lie on circles.
+        coordinates: Predictors, shape (samples, dimensions).
+        labels: Labels in pixels, shape (samples, 2).
+        period: Period of both labels in pixels; None if the labels are not periodic.
 
     Raises:
-        ValueError: Shapes that do not match, or a number that is not finite.
+        ValueError: Shapes do not match, a value is not finite, or a coordinate of the labels is
+            constant.
     """
     check(coordinates)
     check_labels(labels, len(coordinates))
@@ -95,21 +99,21 @@ def cross_validated(
     seed: int = 0,
     period: float | None = None,
 ) -> RSquared:
-    """R-squared of regressions on leading principal components, of samples they did not see.
+    """Compute cross-validated R-squared of regressions on leading principal components.
 
-    At most 1, and below 0 where a prediction is worse than the mean.
+    The result is at most 1. It is negative if the predictions are worse than the mean.
 
     Args:
-        points: Representations, (samples, features), or their principal components.
-        labels: Labels, (samples, 2).
-        components: Leading principal components.
-        folds: Parts, each predicted from the others.
-        seed: Of the parts.
-        period: Of both labels, where they lie on circles.
+        points: Representations, shape (samples, features), or their principal components.
+        labels: Labels in pixels, shape (samples, 2).
+        components: Number of leading principal components.
+        folds: Number of folds, each predicted from the others.
+        seed: Seed of the split into folds.
+        period: Period of both labels in pixels; None if the labels are not periodic.
 
     Raises:
-        ValueError: Fewer samples than components and folds need, shapes that do not match, or a
-            number that is not finite.
+        ValueError: There are fewer samples than components and folds need, shapes do not match, a
+            value is not finite, or a coordinate of the labels is constant.
     """
     scores = decompose(points, least=max(components + 1, folds)).scores[:, :components]
     check_labels(labels, len(scores))
@@ -119,12 +123,15 @@ def cross_validated(
 
 
 def _targets(labels: NDArray[np.floating], period: float | None) -> Floats:
-    """What regressions explain of each label: itself, or its place on a circle; (samples, 2 or 4).
+    """Return the regression targets: the labels, or their cosines and sines if periodic.
 
-    Those of x come first.
+    Returns:
+        Shape (samples, 2), or (samples, 4) for periodic labels; the targets of x come first.
     """
     if (labels == labels[0]).all(axis=0).any():
-        raise ValueError("All labels have the same coordinate, which nothing can explain.")
+        raise ValueError(
+            "All labels have the same coordinate along one axis, so R-squared is undefined."
+        )
     if period is None:
         return np.asarray(labels, dtype=np.float64)
     angles = 2 * np.pi * labels / period
@@ -132,7 +139,7 @@ def _targets(labels: NDArray[np.floating], period: float | None) -> Floats:
 
 
 def _explained(targets: Floats, predicted: Floats) -> RSquared:
-    """R-squared of each label, of all its targets together."""
+    """Return R-squared of each label over all of its targets."""
     errors = np.square(targets - predicted).sum(axis=0).reshape(2, -1).sum(axis=1)
     spreads = np.square(targets - targets.mean(axis=0)).sum(axis=0).reshape(2, -1).sum(axis=1)
     x, y = (1 - errors / spreads).tolist()

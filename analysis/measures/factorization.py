@@ -1,18 +1,19 @@
-"""Whether a representation keeps x and y apart: angles between displacements ([F] Figs 3, 8).
+"""Factorization of representations: angles between displacements ([F] Figs 3, 8).
 
-With Z[i, j] the representation of label (x_i, y_j), dX[i, j] = Z[i + s, j] - Z[i, j] is its
-displacement along x over a stride of s, and dY likewise. Of these, over all indices (definitions
-ours; the papers' text is not public):
+Let Z[i, j] be the representation of label (x_i, y_j). Its displacement along x over a stride of s
+is dX[i, j] = Z[i + s, j] - Z[i, j]; dY is defined likewise. Two kinds of angles are computed over
+all indices (definitions ours: [F], arXiv 2408.13256, was implemented from its captions):
 
-- orthogonality: |cos| of two displacements. `x-on-y`: of dX[i, j] and dY[k, l]; 0 where x and y
-  use orthogonal subspaces. `x-on-x`: of dX[i, j] and dX[k, j], k != i; small where different
-  values of x use different directions. `y-on-y` likewise.
-- parallelism: cos of two displacements. `x-on-y`: of dX[i, j] and dX[i, l], l != j; 1 where what x
-  does is independent of y. `y-on-x` likewise. `x-on-x`: as `x-on-y`, of neighbours l = j + 1 alone,
-  so that it tells how smooth the representation is. `y-on-y` likewise.
+- orthogonality: |cos| of two displacements. `x-on-y`: dX[i, j] and dY[k, l]; 0 if x and y use
+  orthogonal subspaces. `x-on-x`: dX[i, j] and dX[k, j], k != i; small if different values of x use
+  different directions. `y-on-y` likewise.
+- parallelism: cos of two displacements. `x-on-y`: dX[i, j] and dX[i, l], l != j; 1 if the effect
+  of x does not depend on y. `y-on-x` likewise. `x-on-x`: as `x-on-y`, but for neighbours l = j + 1
+  only, so it measures the smoothness of the representation. `y-on-y` likewise.
 
-Two ideal tori stand beside a model: the Clifford torus in four dimensions, a circle for x and one
-for y (factorized), and the torus in three dimensions, where what y does turns with x (coupled).
+Two ideal tori serve as references. The Clifford torus in four dimensions has one circle for x and
+one for y (factorized). In the torus in three dimensions, the direction of y rotates with x
+(coupled).
 """
 
 from dataclasses import dataclass
@@ -28,28 +29,39 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Angles:
-    """Cosines between displacements, each a distribution by its name."""
+    """Distributions of cosines between displacements, by name."""
 
     orthogonality: dict[str, Floats]
-    """`x-on-y`, `x-on-x`, `y-on-y`: values in [0, 1]."""
+    """`x-on-y`, `x-on-x` and `y-on-y`: values in [0, 1], shape (pairs,)."""
 
     parallelism: dict[str, Floats]
-    """`x-on-y`, `y-on-x`, `x-on-x`, `y-on-y`: values in [-1, 1]."""
+    """`x-on-y`, `y-on-x`, `x-on-x` and `y-on-y`: values in [-1, 1], shape (pairs,)."""
 
 
 def clifford_torus(nx: int, ny: int) -> Floats:
-    """A factorized torus: (cos x, sin x, cos y, sin y) on a grid of angles, (nx, ny, 4)."""
+    """Return a factorized torus, (cos x, sin x, cos y, sin y) on a grid of angles.
+
+    Args:
+        nx: Number of angles x.
+        ny: Number of angles y.
+
+    Returns:
+        Points, shape (nx, ny, 4).
+    """
     x, y = _circles(nx, ny)
     return np.stack([np.cos(x), np.sin(x), np.cos(y), np.sin(y)], axis=-1)
 
 
 def solid_torus(nx: int, ny: int, ratio: float = 0.5) -> Floats:
-    """A coupled torus: the surface of a ring in space on a grid of angles, (nx, ny, 3).
+    """Return a coupled torus, the surface of a ring in three dimensions, on a grid of angles.
 
     Args:
-        nx: Angles along the ring.
-        ny: Angles around its tube.
-        ratio: Radius of the tube over that of the ring, below one.
+        nx: Number of angles along the ring.
+        ny: Number of angles around its tube.
+        ratio: Ratio of the tube radius to the ring radius, below 1.
+
+    Returns:
+        Points, shape (nx, ny, 3).
     """
     x, y = _circles(nx, ny)
     radius = 1 + ratio * np.cos(y)
@@ -57,20 +69,19 @@ def solid_torus(nx: int, ny: int, ratio: float = 0.5) -> Floats:
 
 
 def angles(grid: NDArray[np.floating], *, stride: int = 1, periodic: bool = False) -> Angles:
-    """Angles between the displacements of a representation.
+    """Compute the angles between the displacements of a representation.
 
     Args:
-        grid: Representations on a grid of labels, (nx, ny, features).
-        stride: Steps of the grid that a displacement spans.
-        periodic: Whether the grid closes upon itself, as the labels of periodic images do.
+        grid: Representations on a grid of labels, shape (nx, ny, features).
+        stride: Length of a displacement in grid steps.
+        periodic: Whether the grid is periodic, as for the labels of periodic images.
 
     Raises:
-        ValueError: The grid is too small, two representations that a displacement joins are the
-            same, or one is not finite.
+        ValueError: The grid is too small, a displacement has length 0, or a value is not finite.
     """
     _check(grid, stride)
     points = grid.reshape(-1, grid.shape[2])
-    # Both keep all angles; components are no more than samples.
+    # Both preserve all angles. PCA scores have at most as many columns as there are samples.
     wide = points.shape[1] > len(points)
     z = principal(points).scores if wide else np.concatenate([*centred(points)], axis=1)
     z = z.reshape(*grid.shape[:2], -1)
@@ -95,17 +106,18 @@ def angles(grid: NDArray[np.floating], *, stride: int = 1, periodic: bool = Fals
 def score(
     grid: NDArray[np.floating], *, stride: int | None = None, periodic: bool = False
 ) -> float:
-    """How factorized a representation is, from 0 (coupled) to 1 (our definition).
+    """Compute the factorization score, from 0 (coupled) to 1 (factorized); our definition.
 
-    (1 - o / o') p, no factor below 0: o is the mean `x-on-y` orthogonality, o' that of the coupled
-    torus on the same grid, p the lesser of the two mean parallelisms across. On the two ideals it
-    is 0 and 1; a representation without structure, or of one label alone, scores 0 by p.
+    The score is max(1 - o / o', 0) * max(p, 0). Here o is the mean `x-on-y` orthogonality, o' that
+    of the coupled torus on the same grid, and p the smaller of the mean `x-on-y` and `y-on-x`
+    parallelisms. The coupled torus scores 0 and the Clifford torus 1. A representation that has no
+    structure, or depends on one label only, scores 0 because p is 0.
 
     Args:
-        grid: Representations on a grid of labels, (nx, ny, features).
-        stride: Steps of the grid that a displacement spans; by default a quarter of the shorter
-            side, so that noise between neighbours counts for less.
-        periodic: Whether the grid closes upon itself.
+        grid: Representations on a grid of labels, shape (nx, ny, features).
+        stride: Length of a displacement in grid steps. The default is a quarter of the shorter
+            side, which reduces the effect of noise between neighbours.
+        periodic: Whether the grid is periodic.
 
     Raises:
         ValueError: As `angles`.
@@ -127,16 +139,16 @@ def _circles(nx: int, ny: int) -> tuple[Floats, Floats]:
 
 def _check(grid: NDArray[np.floating], stride: int) -> None:
     if grid.ndim != 3:
-        raise ValueError(f"The grid has the shape {grid.shape}; needed: (nx, ny, features).")
+        raise ValueError(f"The grid has shape {grid.shape}; expected (nx, ny, features).")
     if min(grid.shape[:2]) < stride + 2:
         raise ValueError(
-            f"The grid has {grid.shape[0]} x {grid.shape[1]} labels; displacements over "
-            f"{stride} need at least {stride + 2} along each side."
+            f"The grid has {grid.shape[0]} x {grid.shape[1]} labels; a stride of {stride} needs "
+            f"at least {stride + 2} along each side."
         )
 
 
 def _displacements(z: Floats, stride: int, *, periodic: bool) -> Floats:
-    """Directions of the displacements along the first axis, of length one."""
+    """Return the displacements along the first axis, normalised to length 1."""
     found = np.roll(z, -stride, axis=0) - z
     found = found if periodic else found[:-stride]
     lengths = np.linalg.norm(found, axis=2, keepdims=True)
@@ -147,14 +159,14 @@ def _displacements(z: Floats, stride: int, *, periodic: bool) -> Floats:
 
 
 def _others(directions: Floats) -> Floats:
-    """Cosines between all pairs along the second axis, each pair once."""
+    """Return the cosines between all pairs along the second axis, each pair once."""
     cosines = directions @ directions.swapaxes(1, 2)
     rows, columns = np.triu_indices(directions.shape[1], 1)
     return cosines[:, rows, columns].ravel()
 
 
 def _neighbours(directions: Floats) -> Floats:
-    """Cosines between neighbours along the second axis."""
+    """Return the cosines between neighbours along the second axis."""
     cosines: Floats = np.einsum("ijf,ijf->ij", directions[:, 1:], directions[:, :-1])
     return cosines.ravel()
 

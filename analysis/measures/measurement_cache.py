@@ -1,7 +1,8 @@
-"""What figures need of a layer at one step, kept in the trial's record: views, spectrum, diagrams.
+"""Cache of the measured arrays that figures need for a layer at one step.
 
-`analysis/<layer>/step-<step>.npz` beside the journal of numbers. Full representations are ten to a
-hundred times as large, and take seconds to measure again.
+The file `analysis/<layer>/step-<step>.npz` in the trial's record holds PCA scores, the spectrum,
+the UMAP embedding and persistence diagrams. Full representations are ten to a hundred times as
+large and take seconds to measure again.
 """
 
 from __future__ import annotations
@@ -16,41 +17,42 @@ from numpy.typing import NDArray
 
 from factorlab.storage.files import read_arrays, write_atomically
 
-if TYPE_CHECKING:  # scikit-learn and more, which readers do without
+if TYPE_CHECKING:  # readers need no scikit-learn
     from analysis.measures.checkpoint import Measures
     from factorlab.storage.record import Record
 
 Floats = NDArray[np.floating[Any]]
 
-# Leading components whose scores and shares are kept ([F] Fig 2: views of 4, spectra of 15).
+# Number of leading components with cached scores and shares ([F] Fig 2: views of 4, spectra of 15).
 SCORES, SHARES = 6, 15
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedMeasures:
-    """A layer at one step."""
+    """Cached measures of a layer at one step."""
 
     labels: Floats
-    """(samples, 2), in pixels, x slowest."""
+    """Labels in pixels, shape (samples, 2), x slowest."""
 
     scores: Floats
-    """Leading principal components, (samples, 6)."""
+    """Scores of the leading principal components, shape (samples, 6)."""
 
     shares: Floats
-    """Shares of the variance along the leading 15 components."""
+    """Variance shares of the leading components, shape (15,)."""
 
     embedding: Floats
-    """By UMAP, (samples, 3)."""
+    """UMAP embedding, shape (samples, 3)."""
 
     diagrams: tuple[Floats, ...]
-    """Births and deaths for each dimension from 0 up, (holes, 2), in shares of the scale."""
+    """Births and deaths of the holes, one array of shape (holes, 2) per dimension from 0 up, in
+    units of the scale."""
 
 
 def keep(record: Record, layer: str, step: int, measures: Measures) -> None:
-    """Write what figures need of measured representations.
+    """Write the cached measures of a layer at one step.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     found = measures.persistence
     arrays = {
@@ -70,15 +72,18 @@ def keep(record: Record, layer: str, step: int, measures: Measures) -> None:
 
 
 def read(record: Path, layer: str, step: int) -> CachedMeasures | None:
-    """Return what was kept of a layer at a step; None where it was not measured.
+    """Read the cached measures of a layer at one step.
 
     Args:
-        record: Folder of the trial.
+        record: Folder of the trial's record.
         layer: Name of the layer.
-        step: Optimizer steps done.
+        step: Number of optimizer steps.
+
+    Returns:
+        The cached measures, or None if the layer was not measured at this step.
 
     Raises:
-        DamagedFile: The file is not what was written.
+        DamagedFile: The file is corrupt.
     """
     arrays = read_arrays(_path(record / "analysis", layer, step))
     if arrays is None:

@@ -1,7 +1,8 @@
-"""Principal components of representations: their spectrum, dimension and leading views ([F] Fig 2).
+"""Principal components of representations: spectrum, effective dimension, scores ([F] Fig 2).
 
-All is exact and costs the smaller side of the array: the eigenvalues of the covariance are those
-of the products of samples, of which there are far fewer than features.
+The decomposition is exact. Its cost depends on the smaller side of the array: up to a factor, the
+covariance matrix and the Gram matrix of the samples share their nonzero eigenvalues. There are
+usually far fewer samples than features.
 """
 
 from dataclasses import dataclass
@@ -15,29 +16,30 @@ from analysis.measures.validation import centred, check
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Principal components of representations, the largest first."""
+    """Principal components of representations, by decreasing variance."""
 
     variances: NDArray[np.float64]
-    """Variance along each, min(samples - 1, features) of them."""
+    """Variance along each component, shape (components,); min(samples - 1, features) components."""
 
     scores: NDArray[np.float64]
-    """Coordinates of the samples along each, (samples, components), the largest above zero."""
+    """Coordinates of the samples along the components, shape (samples, components). In each
+    component the coordinate of largest magnitude is positive."""
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Shares of the variance along each."""
+        """Share of the variance along each component, shape (components,)."""
         shares: NDArray[np.float64] = self.variances / self.variances.sum()
         return shares
 
     def share(self, count: int = 4) -> float:
-        """Share of the variance along the first so many, in [0, 1] ([F] Fig 2: four)."""
+        """Return the variance share of the first `count` components, in [0, 1] ([F] Fig 2: 4)."""
         return float(self.shares[:count].sum())
 
     @property
     def dimension(self) -> float:
-        """Effective dimension, the participation ratio (sum l)^2 / sum l^2 over the variances l.
+        """Effective dimension: the participation ratio (sum l)^2 / sum l^2 of the variances l.
 
-        One for a line, F for a ball in F dimensions ([F] Fig 2c).
+        It is 1 for a line and F for a ball in F dimensions ([F] Fig 2c).
         """
         return float(1 / np.square(self.shares).sum())
 
@@ -45,13 +47,14 @@ class Principal:
 def principal(points: NDArray[np.floating]) -> Principal:
     """Decompose representations into principal components.
 
-    The scores with all components keep every distance and angle between the samples.
+    The scores with all components preserve every distance and angle between the samples.
 
     Args:
-        points: Representations, (samples, features).
+        points: Representations, shape (samples, features).
 
     Raises:
-        ValueError: Fewer than two samples, all the same, or one that is not finite.
+        ValueError: There are fewer than two samples, all samples are the same, or a value is not
+            finite.
     """
     products, wide = _products(points)
     samples = len(points)
@@ -60,19 +63,19 @@ def principal(points: NDArray[np.floating]) -> Principal:
     values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
     scores = vectors * np.sqrt(values) if wide else next(centred(points)) @ vectors
     largest = scores[np.abs(scores).argmax(axis=0), np.arange(count)]
-    scores = np.where(largest < 0, -scores, scores)  # eigenvectors have no sign of their own
+    scores = np.where(largest < 0, -scores, scores)  # the sign of an eigenvector is arbitrary
     return Principal(variances=values / (samples - 1), scores=scores)
 
 
 def decompose(points: NDArray[np.floating] | Principal, least: int = 2) -> Principal:
-    """Return the principal components of representations, as they are where they are given.
+    """Return the principal components of representations; return a `Principal` unchanged.
 
     Args:
-        points: Representations, (samples, features), or their components.
-        least: Samples that there must be.
+        points: Representations, shape (samples, features), or their principal components.
+        least: Minimum number of samples.
 
     Raises:
-        ValueError: As `principal`, or there are fewer samples.
+        ValueError: As `principal`, or there are fewer than `least` samples.
     """
     if isinstance(points, Principal):
         check(points.scores, least)
@@ -82,7 +85,7 @@ def decompose(points: NDArray[np.floating] | Principal, least: int = 2) -> Princ
 
 
 def _products(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], bool]:
-    """Inner products of the smaller side, and whether that is the samples' side."""
+    """Return the inner products along the smaller side, and whether that is the samples' side."""
     check(points)
     wide = points.shape[1] > len(points)
     if wide:
@@ -90,5 +93,5 @@ def _products(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], bool]:
         for block in centred(points):
             products += block @ block.T
         return products, True
-    (block,) = centred(points)  # no more features than samples: one block
+    (block,) = centred(points)  # at most as many features as samples, so they fit into one block
     return block.T @ block, False

@@ -1,8 +1,10 @@
-"""The phases of manifold formation while a model trains ([W] section 3).
+"""Phases of manifold formation during training ([W] section 3).
 
-A: no structure; the model draws nothing, or several shapes. B: a two-dimensional manifold without
-order; it draws one shape, but not where it is told to. C: an ordered manifold and the desired
-generation. The rule is ours; [W] tells them apart by eye.
+- A: no structure. The model generates no shape or several shapes.
+- B: a two-dimensional manifold without order. The model generates one shape in the wrong place.
+- C: an ordered manifold. The model generates the desired image.
+
+The rule is ours; [W] distinguishes the phases by eye.
 """
 
 import math
@@ -12,37 +14,39 @@ from typing import Literal
 Phase = Literal["A", "B", "C"]
 
 PHASES: dict[Phase, str] = {"A": "no structure", "B": "shapes, misplaced", "C": "ordered"}
-"""What each of them is, for legends."""
+"""Short description of each phase, for legends."""
 
 _FAILURES = ("none", "misplaced", "several")
 
-# Share of the samples that must be right for the desired generation.
+# Least accuracy of phase C.
 RIGHT = 0.5
 
-# Effective dimension up to which the representations are a manifold and no cloud: at N = 8 those of
-# untrained networks have 17 and more, those of networks that draw single bumps less than 5.
+# Largest effective dimension of a manifold. At N = 8 the representations of untrained networks have
+# 17 or more, those of networks that generate single bumps less than 5.
 MANIFOLD = 10.0
 
-# R-squared of both labels from which the manifold is ordered.
+# Least R-squared of both labels on an ordered manifold.
 ORDERED = 0.6
 
 
 def phase(numbers: Mapping[str, float]) -> Phase:
-    """The phase that a model is in.
+    """Classify the phase of a model.
 
-    C where most samples are right and both labels are read off the embedding, or off the leading
-    principal components, with an R-squared of 0.6 (a torus has no room in the three dimensions of
-    the embedding: there an ideal one has 0.5 to 0.7, and 1 from its components). Else B where one
-    shape in the wrong place is the most frequent failure and the representations have an effective
-    dimension of at most 10. Else A.
+    - C: the accuracy is at least 0.5, and both labels have an R-squared of at least 0.6, either
+      from the embedding or from the leading principal components. (A torus does not fit into the
+      three dimensions of the embedding: an ideal torus has 0.5 to 0.7 from the embedding, and 1
+      from its components.)
+    - B: otherwise, if one misplaced shape is the most frequent failure and the effective dimension
+      of the representations is at most 10.
+    - A: otherwise.
 
     Args:
         numbers: `accuracy`, `share_none`, `share_misplaced` and `share_several` of an evaluation,
-            which add to one; `dimension`, and `r_squared_x`, `r_squared_pca_x` and those of y, of
-            its representations.
+            which add up to 1; and of its representations `dimension`, `r_squared_x`,
+            `r_squared_y`, `r_squared_pca_x` and `r_squared_pca_y`.
 
     Raises:
-        ValueError: One of them is missing or not finite.
+        ValueError: A number is missing or not finite.
     """
     accuracy, dimension = _number(numbers, "accuracy"), _number(numbers, "dimension")
     failures = {name: _number(numbers, f"share_{name}") for name in _FAILURES}
@@ -58,5 +62,5 @@ def phase(numbers: Mapping[str, float]) -> Phase:
 def _number(numbers: Mapping[str, float], name: str) -> float:
     value = numbers.get(name, math.nan)
     if not math.isfinite(value):
-        raise ValueError(f"{name} is missing or not finite; a phase needs it.")
+        raise ValueError(f"{name} is missing or not finite, but the phase depends on it.")
     return value

@@ -1,8 +1,9 @@
-"""Persistent homology of representations: how many pieces, loops and voids they have ([F] Fig 2b).
+"""Persistent homology of representations: numbers of pieces, loops and voids ([F] Fig 2b).
 
-A circle has Betti numbers (1, 1, 0), a torus, Clifford or in space, (1, 2, 1). Rips complexes grow
-with the fourth power of the points where voids are asked for, so a subsample stands for all: the
-farthest points, each as far as can be from those before it, which cover a surface evenly.
+A circle has the Betti numbers (1, 1, 0). A torus, Clifford or in three dimensions, has (1, 2, 1).
+If voids are computed, Rips complexes grow with the fourth power of the number of points. A
+subsample therefore represents all points. It is chosen by farthest-point sampling, which covers a
+surface evenly.
 """
 
 from dataclasses import dataclass
@@ -15,55 +16,60 @@ from analysis.measures.pca import Principal, decompose
 
 Floats = NDArray[np.float64]
 
-# Of loops and voids: the least ratio of the gap beneath those that count, and their least share
-# of the scale.
+# For loops and for voids: least ratio across the gap below the counted holes, and least persistence
+# of a counted hole as a share of the scale.
 _GAPS = ((1.5, 0.1), (2.0, 0.05))
 
-# Most loops or voids that are counted.
+# Maximum number of loops or voids.
 _MOST = 5
 
-# Points of a subsample: with 200 a torus's void stands clear, in a second.
+# Points of a subsample. With 200, the void of a torus is clear, and a measurement takes a second.
 SAMPLE = 200
 
-# Share of the scale up to which complexes grow: what lives there is counted, and dies there. All
-# holes of the spaces above are born before; without it complexes are six times as dear.
+# Filtration limit as a share of the scale. A hole still open there dies at the limit. All holes of
+# the spaces above are born before it. Without the limit complexes are six times as expensive.
 LIMIT = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Persistence:
-    """The holes of a subsample, from the distance at which they open to that which closes them."""
+    """Persistence diagrams of a subsample."""
 
     diagrams: tuple[Floats, ...]
-    """For each dimension from 0 up (holes, 2): birth and death, in the points' own unit; what
-    lives at the end, dies there."""
+    """Birth and death distances of the holes, one array of shape (holes, 2) per dimension from 0
+    up, in the unit of the points. A hole that is still open at the limit dies there."""
 
     spacing: float
-    """Distance that no point of all is farther from the subsample than."""
+    """Largest distance from any point to the nearest point of the subsample."""
 
     scale: float
-    """Distance at which the complex is one ball, and all holes are closed."""
+    """Enclosing radius of the subsample: the distance at which all holes are closed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Betti:
-    """How many holes of a dimension there are, by the rule of `betti`."""
+    """Betti number of one dimension, by the rule of `betti`."""
 
     number: int
     """The Betti number."""
 
     confidence: float
-    """How clear it is, 0 to 1: one less the longest persistence that does not count over the
-    shortest that does, or over the least that would."""
+    """Confidence from 0 to 1: 1 - a / b, where a is the longest persistence that is not counted,
+    and b the shortest that is counted, or the least countable one if none is."""
 
 
 def farthest_points(points: NDArray[np.floating], count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Indices of a subsample, each point as far as can be from those before it.
+    """Choose a subsample by farthest-point sampling.
+
+    Each point has the largest possible distance to all points chosen before it.
 
     Args:
-        points: (samples, features).
-        count: Points to choose; all where there are fewer.
-        seed: Of the first.
+        points: Points, shape (samples, features).
+        count: Number of points to choose; all if there are fewer.
+        seed: Seed of the first point.
+
+    Returns:
+        Indices of the chosen points, shape (min(count, samples),).
     """
     first = int(np.random.default_rng(seed).integers(len(points)))
     chosen, nearest = [first], cdist(points[[first]], points)[0]
@@ -81,21 +87,22 @@ def persistence(
     sample: int = SAMPLE,
     limit: float = LIMIT,
 ) -> Persistence:
-    """Persistent homology of the Rips complexes of a subsample, by ripser.
+    """Compute the persistent homology of the Rips complexes of a subsample with ripser.
 
     Args:
-        points: Representations, (samples, features), or their principal components.
-        max_dim: Largest dimension of a hole: 0 pieces, 1 loops, 2 voids.
-        seed: Of the subsample.
-        sample: Points of the subsample.
-        limit: Share of the scale up to which complexes grow; 1 leaves no hole open.
+        points: Representations, shape (samples, features), or their principal components.
+        max_dim: Largest dimension of a hole: 0 for pieces, 1 for loops, 2 for voids.
+        seed: Seed of the subsample.
+        sample: Number of points of the subsample.
+        limit: Filtration limit as a share of the scale; 1 closes every hole.
 
     Raises:
-        ValueError: Fewer than two samples, all the same, or one that is not finite.
+        ValueError: There are fewer than two samples, all samples are the same, or a value is not
+            finite.
     """
-    from ripser import ripser  # noqa: PLC0415 - a second that other measures do without
+    from ripser import ripser  # noqa: PLC0415 - takes a second, and other measures do not need it
 
-    scores = decompose(points).scores  # distances stay as they are, in far fewer features
+    scores = decompose(points).scores  # the same distances with far fewer features
     chosen = farthest_points(scores, sample, seed)
     apart = cdist(scores[chosen], scores[chosen])
     scale = float(apart.max(axis=1).min())
@@ -107,17 +114,21 @@ def persistence(
 
 
 def betti(found: Persistence) -> tuple[Betti, ...]:
-    """Betti numbers by a rule of ours: holes count that outlive all others by a wide gap.
+    """Compute Betti numbers: count the holes that outlive all others by a wide gap (our rule).
 
-    Two pieces are two if they lie farther apart than three times the subsample's spacing and a
-    quarter of its scale. Of the five longest loops those count that stand above the widest gap, as
-    a ratio, if it is at least 1.5 and they persist for a tenth of the scale; of the voids likewise,
-    with a ratio of 2 and a twentieth. Gaps of a random sample make loops and voids of all lengths
-    up to some, which is what noise is told by.
+    - Pieces are separate if their distance exceeds both three times the spacing of the subsample
+      and a quarter of its scale.
+    - Among the five longest loops, those above the widest gap count. The gap is the ratio of
+      successive persistences and must be at least 1.5. Counted loops persist for at least a tenth
+      of the scale.
+    - Voids follow the rule of loops with a ratio of 2 and a twentieth of the scale.
+
+    Gaps between the points of a random sample create loops and voids of all persistences up to a
+    maximum. Noise therefore shows no wide gap.
     """
     lives = [np.sort(d[:, 1] - d[:, 0])[::-1] for d in found.diagrams]
     apart = max(3 * found.spacing, found.scale / 4)
-    # There is always one piece, whose death is only the end of the search.
+    # There is always one piece; its death is only the filtration limit.
     pieces = 1 + int((lives[0][1:] > apart).sum())
     numbers = [_betti(lives[0], pieces, apart)]
     for life, (ratio, share) in zip(lives[1:], _GAPS, strict=False):
@@ -127,24 +138,24 @@ def betti(found: Persistence) -> tuple[Betti, ...]:
 
 
 def distance(one: Persistence, other: Persistence, dimension: int) -> float:
-    """Bottleneck distance of two diagrams of a dimension, in shares of each one's scale.
+    """Compute the bottleneck distance of two diagrams, each in units of its own scale.
 
     Raises:
-        ValueError: One has no diagram of this dimension.
+        ValueError: One of the two has no diagram of this dimension.
     """
     from persim import bottleneck  # noqa: PLC0415 - as ripser
 
     if not 0 <= dimension < min(len(one.diagrams), len(other.diagrams)):
-        raise ValueError(f"There are no two diagrams of dimension {dimension}.")
+        raise ValueError(f"Both must have a diagram of dimension {dimension}.")
     a, b = (p.diagrams[dimension] / p.scale for p in (one, other))
     return float(bottleneck(a, b))
 
 
 def _above_gap(lives: Floats, ratio: float, least: float) -> int:
-    """How many persistences, longest first, stand above the widest gap; 0 where none does."""
+    """Return how many persistences (longest first) lie above the widest gap; 0 without a gap."""
     count, widest = 0, ratio
     for k in range(1, min(_MOST, len(lives)) + 1):
-        # What is below a third of the least is no noise to compare with.
+        # A floor of least / 3 keeps negligible noise from producing huge ratios.
         below = max(float(lives[k]) if k < len(lives) else 0.0, least / 3)
         if lives[k - 1] >= least and lives[k - 1] >= widest * below:
             count, widest = k, float(lives[k - 1]) / below
@@ -152,7 +163,7 @@ def _above_gap(lives: Floats, ratio: float, least: float) -> int:
 
 
 def _betti(lives: Floats, number: int, least: float) -> Betti:
-    """A Betti number with its confidence."""
+    """Return a Betti number with its confidence."""
     shortest = float(lives[number - 1]) if number else least
     below = float(lives[number]) if number < len(lives) else 0.0
     return Betti(number=number, confidence=max(0.0, 1 - below / shortest))

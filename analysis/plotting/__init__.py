@@ -1,1 +1,1 @@
-"""What all figures share: style, axis labels, and writing a figure with its data."""
+"""Shared code of all figures: style, axis labels, and writing a figure with its data."""

@@ -1,4 +1,4 @@
-"""Where values stand on an axis: numbers to scale, words in their order, a missing one apart."""
+"""Positions of values on an axis: numbers to scale, words in order, missing values set apart."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,43 +12,44 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from analysis.plotting.axis_labels import NONE
 
-# Values up to which a logarithmic axis has a tick for each that has room, and a linear one for all.
+# Up to this many values, a logarithmic and a linear axis place their ticks at the values.
 _TICKS, _FEW = 8, 5
 
-# Least ratio of two ticks of a logarithmic axis.
+# Least ratio of adjacent ticks on a logarithmic axis.
 _CLOSE = 1.7
 
-# Least distance of two ticks of a linear axis, as a share of it.
+# Least distance of adjacent ticks on a linear axis, as a share of its length.
 _NEAR = 0.08
 
-# Ratio of the largest to the smallest value from which an axis is logarithmic.
+# Least ratio of the largest to the smallest value on a logarithmic axis.
 _WIDE = 15
 
-# Share of the axis between a missing value and the least number.
+# Gap between a missing value and the smallest number, as a share of the axis.
 _APART = 0.15
 
-# Inches that a character of a tick's label takes, those around a label, and those of a short one.
+# Inches per character of a tick label, of the padding around a label, and of a short label.
 _CHARACTER, _AROUND, _SHORT = 0.065, 0.12, 0.6
 
-# Labels of words that are written out; of more, evenly chosen ones.
+# Maximum number of word labels; of more words, evenly spaced ones are labelled.
 _MOST_WORDS = 40
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where each value of an axis stands."""
+    """Position of each value on an axis."""
 
     at: dict[object, float]
-    """Value, as `_grid.on_axis` returns it, to its place."""
+    """Maps a value, as returned by `_grid.on_axis`, to its position in data coordinates."""
 
     numbers: tuple[float, ...]
-    """The numbers, sorted; empty on an axis of words."""
+    """The numeric values, sorted; empty on an axis of words."""
 
     log: bool
+    """Whether the axis is logarithmic."""
 
     @classmethod
     def of(cls, values: Iterable[object]) -> "Places":
-        """Return the places of values: numbers and `none`, or words in their order."""
+        """Compute the positions of values: numbers and `none`, or words in the given order."""
         distinct = list(dict.fromkeys(values))
         at: dict[object, float] = {v: float(v) for v in distinct if isinstance(v, int | float)}
         if not at:
@@ -61,21 +62,21 @@ class Places:
         return cls(at, tuple(numbers), log=log)
 
     def order(self) -> list[object]:
-        """Return the values as they stand, from the left."""
+        """Return the values from left to right."""
         return sorted(self.at, key=self.at.__getitem__)
 
     def place(self, values: Iterable[object]) -> list[float]:
-        """Return where each of some values stands."""
+        """Return the positions of values."""
         return [self.at[value] for value in values]
 
     def sort(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return rows with a column `x` from the left to the right."""
+        """Return the rows of a table ordered by the position of their column `x`."""
         return table.iloc[np.argsort(self.place(table["x"]), kind="stable")]
 
     def joined(self, table: pd.DataFrame) -> list[pd.DataFrame]:
-        """Return rows from the left to the right, apart where a curve through them breaks.
+        """Return ordered rows, split into the parts that a curve connects.
 
-        It breaks between a missing value and numbers.
+        A curve does not connect a missing value with numbers.
         """
         table = self.sort(table)
         if not self.numbers or NONE not in self.at:
@@ -84,11 +85,11 @@ class Places:
         return [part for part in (table[missing], table[~missing]) if len(part)]
 
     def label(self, places: Sequence[Axes], inches: float) -> None:
-        """Scale and label the horizontal axes of panels.
+        """Set the scale and tick labels of the horizontal axes of panels.
 
         Args:
-            places: The panels; their horizontal axes are alike.
-            inches: Width of a panel.
+            places: Panels that share this horizontal axis.
+            inches: Width of a panel in inches.
         """
         for axes in places:
             if not self.numbers:
@@ -118,20 +119,20 @@ class Places:
         axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
 
     def _label_missing(self, axes: Axes) -> None:
-        """Add a tick for the missing value, and a line between it and the numbers."""
+        """Add a tick for the missing value and a line between it and the numbers."""
         missing, first, last = self.at[NONE], self.numbers[0], self.numbers[-1]
         ticks = [t for t in axes.xaxis.get_major_locator()() if first <= t <= last]
         if self.log and len(ticks) < 2:
             ticks = _apart(list(self.numbers))
         texts = [f"{tick:g}" for tick in ticks]
         axes.set_xticks([missing, *ticks], [NONE, *texts])
-        axes.xaxis.set_minor_locator(NullLocator())  # none beside `none`
+        axes.xaxis.set_minor_locator(NullLocator())  # no minor ticks beside the missing value
         between = (missing * first) ** 0.5 if self.log and missing > 0 else (missing + first) / 2
         axes.axvline(between, color="0.85", lw=0.8, zorder=0)
 
 
 def _spread(ticks: Sequence[float]) -> list[float]:
-    """Ticks far enough apart on a linear axis that their labels do not touch."""
+    """Select ticks of a linear axis whose labels do not touch."""
     kept = [ticks[0]]
     for tick in ticks[1:]:
         if tick - kept[-1] >= _NEAR * (ticks[-1] - ticks[0]):
@@ -140,7 +141,7 @@ def _spread(ticks: Sequence[float]) -> list[float]:
 
 
 def _before(numbers: Sequence[float], *, log: bool) -> float:
-    """Return a place in front of numbers."""
+    """Return a position left of all numbers."""
     first, last = float(numbers[0]), float(numbers[-1])
     if not log:
         return first - (_APART * (last - first) or abs(first) or 1)
@@ -150,7 +151,7 @@ def _before(numbers: Sequence[float], *, log: bool) -> float:
 
 
 def _apart(ticks: Sequence[float]) -> list[float]:
-    """Ticks far enough apart on a logarithmic axis that their labels do not touch."""
+    """Select ticks of a logarithmic axis whose labels do not touch."""
     kept: list[float] = []
     for tick in ticks:
         if not kept or kept[-1] <= 0 or tick >= _CLOSE * kept[-1]:
@@ -159,18 +160,21 @@ def _apart(ticks: Sequence[float]) -> list[float]:
 
 
 def beside(words: Iterable[str]) -> float:
-    """Return the inches that words beside a vertical axis take more than short ones."""
+    """Return the extra width in inches of words beside a vertical axis, compared to short ones."""
     return max(0.0, _CHARACTER * max(map(len, words), default=0) - _SHORT)
 
 
 def label_words(axis: Axis, at: Sequence[float], words: Sequence[str], inches: float) -> None:
-    """Label places with words that do not touch: turned where they are long, not all where many.
+    """Label positions with words that do not touch.
+
+    Long words on a horizontal axis are rotated. If there are too many words, only evenly spaced
+    ones are shown.
 
     Args:
-        axis: Horizontal or vertical.
-        at: Where they stand, evenly.
-        words: One for each place.
-        inches: Length of the axis.
+        axis: A horizontal or vertical axis.
+        at: Evenly spaced positions.
+        words: One word per position.
+        inches: Length of the axis in inches.
     """
     turn: dict[str, Any] = {}
     room = _MOST_WORDS

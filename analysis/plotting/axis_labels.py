@@ -1,4 +1,4 @@
-"""What settings and metrics are called on axes and in legends, with their units."""
+"""Names of settings and metrics on axes and in legends, with their units."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from factorlab import families
 from factorlab.formatting import named
 
 FAMILIES = families.titles()
-"""What each family of data sets is called."""
+"""Display name of each data family."""
 
 _SETTINGS = {
     "seed": "Seed",
@@ -59,12 +59,12 @@ _SETTINGS = {
 }
 
 NONE = "none"
-"""What a missing value is called."""
+"""Display text of a missing value."""
 
 LONGEST = 28
-"""Characters of a value that a figure shows."""
+"""Maximum number of characters of a value in a figure."""
 
-# Short forms for legends and titles of panels: `σ = 0.5`.
+# Symbols for legends and panel titles, as in `σ = 0.5`.
 _SYMBOLS = {
     "data.size": "N",
     "data.sigma": "σ",
@@ -107,17 +107,17 @@ _METRICS = {
 
 
 def setting(key: str) -> str:
-    """What a setting is called on an axis."""
+    """Return the axis label of a setting."""
     return _SETTINGS.get(key, key)
 
 
 def is_share(metric: str) -> bool:
-    """Whether a metric is a share in [0, 1] that is shown in percent."""
+    """Return whether a metric is a share in [0, 1], which figures show in percent."""
     return metric.partition("_")[0] in ("accuracy", "ceiling", "share")
 
 
 def metric(name: str) -> str:
-    """What a metric is called on an axis, with its unit."""
+    """Return the axis label of a metric, with its unit."""
     layer, slash, plain = name.rpartition("/")
     kind, _, part = plain.partition("_")
     if plain in _METRICS:
@@ -131,16 +131,16 @@ def metric(name: str) -> str:
 
 
 def missing(content: object) -> bool:
-    """Whether a setting has no value: None, or NaN where a column of a table had to hold it."""
+    """Return whether a setting has no value: None, or NaN in a numeric column of a table."""
     return content is None or (isinstance(content, float) and math.isnan(content))
 
 
 def bare(content: object, *, full: bool = False) -> str:
-    """A value of a setting without its name.
+    """Format a value of a setting without the name of the setting.
 
     Args:
         content: The value.
-        full: Numbers with all their digits.
+        full: Whether to show all digits of numbers.
     """
     if missing(content):
         return NONE
@@ -158,7 +158,7 @@ def bare(content: object, *, full: bool = False) -> str:
 
 
 def distinct(contents: Sequence[object]) -> list[str]:
-    """Values of a setting without its name, in another word for each."""
+    """Format values of a setting without its name so that different values have different texts."""
     short = [bare(content) for content in contents]
     kinds = {NONE if missing(content) else str(content) for content in contents}
     same = len(set(short)) >= len(kinds)
@@ -166,7 +166,7 @@ def distinct(contents: Sequence[object]) -> list[str]:
 
 
 def value(key: str, content: object, *, full: bool = False) -> str:
-    """A value of a setting as legends and panels have it: `σ = 0.5`, or in words."""
+    """Format a value of a setting for legends and panel titles: `σ = 0.5`, or words."""
     text = bare(content, full=full)
     if isinstance(content, str):
         return text
@@ -178,13 +178,16 @@ def value(key: str, content: object, *, full: bool = False) -> str:
 
 
 def combination(keys: Sequence[str], contents: Sequence[object], *, full: bool = False) -> str:
-    """Values of several settings, joined; what several of them say stands once."""
+    """Format the values of several settings, separated by commas, without repeated texts."""
     pairs = zip(keys, contents, strict=True)
     return ", ".join(dict.fromkeys(value(key, content, full=full) for key, content in pairs))
 
 
 def varying(table: pd.DataFrame) -> list[str]:
-    """Settings in which the trials of a table differ, but for the seed, most values first."""
+    """Return the settings that differ between the trials of a table, most values first.
+
+    The seed is not included.
+    """
     counts = {
         str(column): table[column].map(lambda v: NONE if missing(v) else str(v)).nunique()
         for column in table

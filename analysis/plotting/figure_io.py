@@ -1,6 +1,7 @@
-"""A drawn figure with the numbers behind it, and how both reach the disk.
+"""A figure with its data, and writing both to disk.
 
-The bytes depend on the table, the code and the versions of the libraries alone: no dates.
+The written bytes depend only on the table, the code and the library versions. They contain no
+dates.
 """
 
 import io
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 
 from factorlab.storage.files import write_atomically
 
-# Colour-blind-safe colours (Okabe and Ito 2008), in an order that keeps neighbours apart.
+# Colour-blind-safe colours (Okabe and Ito 2008), ordered so that successive colours differ clearly.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -36,12 +37,12 @@ _STYLE: dict[str, Any] = {
     "ytick.labelsize": 8,
     "lines.linewidth": 1.5,
     "lines.markersize": 5,
-    "pdf.fonttype": 42,  # text stays text in the PDF
+    "pdf.fonttype": 42,  # embed fonts, so that text in a PDF stays text
     "svg.hashsalt": "factorlab",
 }
 
 _DPI = 200
-# matplotlib writes its own name, and in a PDF the date, unless told not to.
+# By default matplotlib writes its own name and, into PDFs, the date.
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
@@ -49,47 +50,47 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 
 def styled() -> AbstractContextManager[None]:
-    """The style of every figure, whatever the user's own matplotlib settings are."""
+    """Return a context with the style of all figures, independent of the user's settings."""
     return style.context(["default", _STYLE])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A figure and the data behind its panels."""
+    """A figure and the data of its panels."""
 
     figure: Figure
     """The figure, drawn under `styled()`."""
 
     panels: dict[str, pd.DataFrame]
-    """Name of a panel, or of one layer of it, to the numbers it shows. Names are lower case
-    letters, digits and hyphens: they end up in file names."""
+    """Maps the name of a panel, or of one layer of it, to the data it shows. Names become part of
+    file names and consist of lower case letters, digits and hyphens."""
 
 
 def save(
     drawing: Drawing, folder: Path, name: str, kinds: Sequence[str] = tuple(_METADATA)
 ) -> list[Path]:
-    """Write a drawing: `NAME.png` (200 dpi), `NAME.pdf`, and `NAME-PANEL.csv` for each panel.
+    """Write a drawing as `NAME.png` (200 dpi), `NAME.pdf` and one `NAME-PANEL.csv` per panel.
 
-    Each file is written under a temporary name, flushed to the disk and renamed, so that a
-    reader never sees half of one. Numbers in a CSV keep all their digits.
+    Each file is written under a temporary name, flushed to disk and then renamed, so a reader
+    never sees a partial file. CSV files contain all digits of the numbers.
 
     Args:
-        drawing: What a figure module's `draw` returns.
-        folder: Where the files go; it is made if it is missing.
+        drawing: Return value of a figure module's `draw`.
+        folder: Output folder; created if missing.
         name: Name of the figure.
-        kinds: Which of `png` and `pdf`; a PDF takes twice as long.
+        kinds: Image formats, `png` and/or `pdf`. A PDF takes twice as long.
 
     Returns:
-        The paths written.
+        Paths of the written files.
 
     Raises:
-        ValueError: `name` or a panel's name is not made of lower case letters, digits, hyphens.
-        OSError: The folder cannot be made or written.
+        ValueError: A name contains other characters than lower case letters, digits and hyphens.
+        OSError: The folder cannot be created or written to.
     """
     for part in (name, *drawing.panels):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", part):
             raise ValueError(
-                f"The name {part!r} of a figure or panel must be made of lower case letters, "
+                f"The name {part!r} of a figure or panel must consist of lower case letters, "
                 "digits and hyphens."
             )
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Persistence diagrams as figures draw them: when holes open and close ([F] Fig 2b)."""
+"""Plot persistence diagrams ([F] Fig 2b)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.plotting.style import line_style
 
 HOLES = ("pieces", "loops", "voids")
-"""What holes of dimension 0, 1 and 2 are."""
+"""Names of holes of dimension 0, 1 and 2."""
 
 
 def draw(
@@ -22,18 +22,18 @@ def draw(
     *,
     size: float,
 ) -> pd.DataFrame:
-    """Draw every hole at its birth and death; the longest-lived ones, which count, are filled.
+    """Plot every hole at its birth and death, with filled symbols for the counted holes.
 
     Args:
-        axes: Where to.
-        diagrams: Births and deaths for each dimension from 0 up, (holes, 2), in shares of the
-            scale.
-        numbers: How many holes of each dimension count.
-        labels: For the legend, of each dimension.
-        size: Of the symbols, in points.
+        axes: Axes to plot into.
+        diagrams: Births and deaths, one array of shape (holes, 2) per dimension from 0 up, in
+            units of the scale.
+        numbers: Betti number of each dimension. This many of the longest-lived holes are counted.
+        labels: Legend label of each dimension.
+        size: Size of the symbols in points.
 
     Returns:
-        `birth`, `death`, `dimension` and `counts` of each hole.
+        One row per hole with the columns `birth`, `death`, `dimension` and `counts`.
     """
     tables = []
     axes.plot([0, 1], [0, 1], color="0.7", lw=1)

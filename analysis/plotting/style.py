@@ -1,4 +1,4 @@
-"""What figures have in common: titles of panels, looks of curves, axes in plain numbers."""
+"""Plot style shared by all figures: panel titles, curve styles, axes with plain numbers."""
 
 import string
 from collections.abc import Sequence
@@ -16,47 +16,51 @@ LETTERS = string.ascii_lowercase
 
 
 def letter(index: int) -> str:
-    """Letter of the index-th panel: a, b, ..., z, aa, ab."""
+    """Return the letter of the index-th panel: a, b, ..., z, aa, ab."""
     before, last = divmod(index, len(LETTERS))
     return (letter(before - 1) if before else "") + LETTERS[last]
 
 
 def title(axes: Axes, letter: str, text: str) -> None:
-    """Letter of a panel in bold, and what it shows."""
+    """Set the title of a panel: its letter in bold, then a text."""
     axes.set_title(rf"$\bf{{{letter}}}$   {text}", loc="left")
 
 
 def line_style(index: int) -> tuple[str, str]:
-    """Colour and marker of the index-th curve; 49 curves differ in one of them."""
-    turn = index // len(COLOURS)  # the colours begin anew with other markers
+    """Return the colour and marker of the index-th curve; the first 49 pairs are distinct."""
+    turn = index // len(COLOURS)  # each round of colours uses shifted markers
     return COLOURS[index % len(COLOURS)], MARKERS[(index + turn) % len(MARKERS)]
 
 
 def plain_log(axis: Axis, subs: tuple[float, ...] = (1,)) -> None:
-    """Label a logarithmic axis with plain numbers, at these multiples of the powers of ten."""
+    """Label a logarithmic axis with plain numbers at multiples `subs` of the powers of ten."""
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
 def label_colours(*, periodic: bool) -> str:
-    """Colour map of labels: even steps, legible to the colour-blind; round where labels close."""
+    """Return the colour map of labels; cyclic for periodic labels.
+
+    Both maps have even steps and are legible to colour-blind readers.
+    """
     return "twilight" if periodic else "viridis"
 
 
 def mosaic(
     axes: Axes, images: Sequence[NDArray[np.uint8]], side: int, gap: int
 ) -> list[tuple[int, int]]:
-    """Draw images in a square with grey lines between them.
+    """Draw images in a square grid with grey lines between them.
 
     Args:
-        axes: Where to.
-        images: At most side x side of them, (N, N), 255 is white; empty places are white.
-        side: Images along a side.
-        gap: Width of the lines, in pixels.
+        axes: Axes to draw into.
+        images: At most side x side images, each of shape (N, N), with 255 for white. Empty cells
+            are white.
+        side: Number of images along a side.
+        gap: Width of the lines in pixels.
 
     Returns:
-        The row and column of each image's first pixel.
+        Row and column of the top left pixel of each image.
     """
     n = len(images[0])
     canvas = np.full((side * (n + gap) - gap,) * 2, 255, dtype=np.uint8)

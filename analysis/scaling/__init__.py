@@ -1,1 +1,1 @@
-"""Thresholds, scaling exponents, and the predictions of percolation theory."""
+"""Thresholds, scaling exponents and predictions of percolation theory."""

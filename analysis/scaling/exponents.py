@@ -1,7 +1,7 @@
-"""How the number of samples needed to learn grows with the side of the frame ([F] Fig 5c).
+"""Scaling of the number of samples needed to learn with the side of the frame ([F] Fig 5c).
 
-For every family and every N the accuracy crosses a level at some number of samples
-(`analysis.scaling.thresholds`); the exponent is the slope of log(samples) against log(N).
+For each data family and each N, accuracy crosses a level at some number of samples
+(`analysis.scaling.thresholds`). The exponent is the slope of log(samples) against log(N).
 """
 
 import math
@@ -17,7 +17,7 @@ from scipy import stats
 from analysis.scaling.thresholds import Crossing, crossing
 from analysis.tables.selection import measured, over_seeds, require
 
-# The two ways of counting samples: 2D examples alone, and the whole data set.
+# The two ways of counting samples: 2D examples only, and the whole data set.
 Count = Literal["samples_2d", "samples_total"]
 COUNTS: tuple[Count, ...] = get_args(Count)
 
@@ -30,7 +30,7 @@ class SizeCrossing:
     """The crossing of one curve of accuracy against samples."""
 
     family: str
-    """Family of data sets, `data.family`."""
+    """Data family, `data.family`."""
 
     size: int
     """Side N of the frame in pixels."""
@@ -47,10 +47,10 @@ class Exponent:
     """A power law `samples = prefactor * N^value`."""
 
     value: float | None
-    """The exponent, or None with fewer than two crossings."""
+    """The exponent; None with fewer than two crossings."""
 
     prefactor: float | None
-    """Samples at N = 1, or None with fewer than two crossings."""
+    """Samples at N = 1; None with fewer than two crossings."""
 
     low: float | None
     """Lower end of the 95 % bootstrap interval of the exponent."""
@@ -59,25 +59,27 @@ class Exponent:
     """Upper end of the 95 % bootstrap interval of the exponent."""
 
     t_low: float | None
-    """Lower end of the 95 % t-interval from the scatter about the line; None below three N."""
+    """Lower end of the 95 % t-interval from the scatter about the line; None for fewer than three
+    N."""
 
     t_high: float | None
-    """Upper end of the 95 % t-interval from the scatter about the line; None below three N."""
+    """Upper end of the 95 % t-interval from the scatter about the line; None for fewer than three
+    N."""
 
     reason: str
-    """Why there is no value, or what limits the intervals; empty if nothing does."""
+    """Why there is no value, or what limits the intervals; empty otherwise."""
 
 
 def accuracy_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy over seeds for each family, N and lambda.
+    """Average the accuracy over seeds for each family, N and lambda.
 
     Args:
-        table: One row per finished trial, with `COLUMNS`; rows without accuracy are left out.
+        table: One row per finished trial, with `COLUMNS`; rows without accuracy are skipped.
 
     Returns:
-        Columns `family`, `size`, `subsample` (lambda), `samples_2d`, `samples_total`, `trials`,
-        `mean` and `std` of the accuracy (NaN for one trial), and `ceiling`, the accuracy of the
-        label reader on clean images, averaged likewise.
+        A table with the columns `family`, `size`, `subsample` (lambda), `samples_2d`,
+        `samples_total`, `trials`, `mean` and `std` of the accuracy (`std` is NaN for one trial),
+        and `ceiling`, the mean accuracy of the label reader on clean images.
 
     Raises:
         ValueError: A column is missing, or an accuracy is outside [0, 1].
@@ -91,19 +93,20 @@ def accuracy_table(table: pd.DataFrame) -> pd.DataFrame:
 def measure_crossings(
     table: pd.DataFrame, *, level: float = 0.6, seed: int = 0, resamples: int = 2000
 ) -> list[SizeCrossing]:
-    """Crossings of every family, N and way of counting.
+    """Measure the crossings of each family, N and way of counting.
 
     Args:
-        table: One row per finished trial, with `COLUMNS`; rows without accuracy are left out.
+        table: One row per finished trial, with `COLUMNS`; rows without accuracy are skipped.
         level: Accuracy to be crossed, strictly between 0 and 1.
-        seed: Seed of the bootstrap. Every curve has its own stream, derived from the seed, N and
-            the family's name, so that replicates of different curves are independent and a curve
-            keeps its interval when others join the table. The two ways of counting share one.
-        resamples: Bootstrap replicates.
+        seed: Seed of the bootstrap. Each curve has its own random stream, derived from the seed, N
+            and the name of the family. Replicates of different curves are therefore independent,
+            and adding curves to the table does not change the interval of a curve. Both ways of
+            counting share one stream.
+        resamples: Number of bootstrap replicates.
 
     Returns:
-        The crossings, sorted by family, count and N. Trials without 2D examples have no number
-        of them to cross at and are left out of that count.
+        The crossings, sorted by family, count and N. The count `samples_2d` excludes trials
+        without 2D examples.
 
     Raises:
         ValueError: A column is missing or a value is out of its range.
@@ -132,11 +135,12 @@ def measure_crossings(
 
 
 def crossings_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
-    """The crossings as a table.
+    """Convert crossings to a table.
 
     Returns:
-        Columns `family`, `size`, `count`, `value`, `low`, `high` (samples; NaN for None),
-        `crossed` (share of bootstrap replicates that cross in the measured range) and `reason`.
+        A table with the columns `family`, `size`, `count`, `value`, `low`, `high` (samples; NaN
+        for None), `crossed` (share of bootstrap replicates that cross in the measured range) and
+        `reason`.
     """
     rows = [
         (
@@ -154,18 +158,20 @@ def crossings_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
 
 
 def fit_exponent(crossings: Sequence[SizeCrossing]) -> Exponent:
-    """Exponent of the crossings against N, by least squares over both logarithms.
+    """Fit the exponent of the crossings against N, by least squares of both logarithms.
 
-    The bootstrap interval is joint: the b-th replicates of all N, which are independent, are
-    fitted together, and the interval is the central 95 % of the slopes. It carries the spread of
-    the trials into the exponent and takes the power law for granted. A replicate that does not
-    cross is put at the end of the measured range that it lies beyond; where that happens the
-    interval is, if anything, too short, and `reason` gives the share. The t-interval instead
-    takes the crossings as they are and asks how well they lie on a line; it needs three N.
+    The bootstrap interval propagates the spread of the trials into the exponent and assumes the
+    power law. The replicates of different N are independent. The b-th replicates of all N are
+    fitted together, and the interval holds the central 95 % of the slopes. A replicate that does
+    not cross is moved to the end of the measured range beyond which it lies. The interval may then
+    be too short, and `reason` gives the share of such replicates.
+
+    The t-interval takes the crossings as exact and measures their scatter about the line. It needs
+    three N.
 
     Args:
-        crossings: Crossings of one family and one way of counting, at different N. Those
-            without a value are left out.
+        crossings: Crossings of one family and one way of counting, at different N. Crossings
+            without a value are skipped.
 
     Returns:
         The exponent and its intervals; see `Exponent`.
@@ -205,12 +211,12 @@ def fit_exponent(crossings: Sequence[SizeCrossing]) -> Exponent:
 
 
 def exponents_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
-    """Exponent of every family and way of counting.
+    """Fit the exponent of each family and way of counting.
 
     Returns:
-        Columns `family`, `count`, `sizes` (the N used), `exponent`, `low`, `high` (bootstrap),
-        `t_low`, `t_high` (scatter about the line), `prefactor` (samples at N = 1), NaN for None,
-        and `reason`.
+        A table with the columns `family`, `count`, `sizes` (the N used), `exponent`, `low`, `high`
+        (bootstrap), `t_low`, `t_high` (scatter about the line), `prefactor` (samples at N = 1) and
+        `reason`; NaN for None.
     """
     groups: dict[tuple[str, str], list[SizeCrossing]] = {}
     for item in crossings:
@@ -231,13 +237,13 @@ def exponents_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
 
 
 def _line(log_size: NDArray[np.float64], log_count: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and intercept of the least-squares line."""
+    """Return the slope and intercept of the least-squares line."""
     slope = float(_slopes(log_size, log_count[None])[0])
     return slope, float(log_count.mean() - slope * log_size.mean())
 
 
 def _slopes(log_size: NDArray[np.float64], log_count: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least-squares slope of every row of `log_count` (rows, sizes)."""
+    """Return the least-squares slope of each row of `log_count`, shape (rows, sizes)."""
     centred = log_size - log_size.mean()
     return np.asarray(log_count @ centred / (centred @ centred))
 
@@ -245,7 +251,7 @@ def _slopes(log_size: NDArray[np.float64], log_count: NDArray[np.float64]) -> ND
 def _bootstrap_interval(
     log_size: NDArray[np.float64], used: Sequence[SizeCrossing]
 ) -> tuple[float | None, float | None, list[str]]:
-    """95 % bootstrap interval of the slope, and remarks on it."""
+    """Return the 95 % bootstrap interval of the slope, and remarks on it."""
     alone = [str(item.size) for item in used if not item.crossing.replicates.size]
     if alone:
         return None, None, [f"no interval: one trial at every count for N = {', '.join(alone)}"]

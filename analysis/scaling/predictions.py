@@ -1,7 +1,7 @@
-"""Percolation's predictions for the data sets of a scaling experiment, as tables.
+"""Tables of percolation predictions for the data sets of a scaling experiment.
 
-The lattice of 2D centres runs from 1 to N in steps of the spacing; two bumps are joined where
-their continuum overlap exceeds a threshold ([F] Figs 6, 13, 14).
+The lattice of 2D centres runs from 1 to N in steps of the spacing. Two bumps are linked if their
+continuum overlap exceeds a threshold ([F] Figs 6, 13, 14).
 """
 
 import math
@@ -27,24 +27,25 @@ def mass_ratio_table(
     realisations: int = 20,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Largest connected mass ratio against lambda.
+    """Compute the largest-cluster mass ratio against lambda.
 
-    Lambdas are evenly spaced in their logarithm and leave out those that keep a single site,
-    whose ratio is 1 and means nothing.
+    Lambdas are evenly spaced on a logarithmic scale. Lambdas that keep a single site are left out,
+    as its mass ratio of 1 is meaningless.
 
     Args:
         sizes: Sides N of the frames in pixels.
         spacing: Lattice increment in pixels, or (d_x, d_y).
         sigma: Spread of the bumps in pixels.
-        thresholds: Overlaps above which two bumps are joined.
+        thresholds: Overlaps above which two bumps are linked.
         smallest: Smallest lambda, in (0, 1].
-        points: Number of lambdas of a curve.
-        realisations: Random thinnings to average over.
+        points: Number of lambdas per curve.
+        realisations: Number of random thinnings to average over.
         seed: Seed of the thinnings.
 
     Returns:
-        Columns `size`, `threshold`, `subsample` (lambda), `samples_2d`, `mass_ratio` (largest
-        cluster over sites kept) and `error` (standard error over realisations).
+        A table with the columns `size`, `threshold`, `subsample` (lambda), `samples_2d`,
+        `mass_ratio` (size of the largest cluster over the number of kept sites) and `error`
+        (standard error over realisations).
 
     Raises:
         ValueError: A parameter is out of its range.
@@ -82,18 +83,19 @@ def critical_table(
     realisations: int = 400,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Critical share lambda_c of the endless lattice, for each threshold.
+    """Estimate the critical fraction lambda_c of the infinite lattice for each threshold.
 
     Args:
         spacing: Lattice increment in pixels, or (d_x, d_y).
         sigma: Spread of the bumps in pixels.
-        thresholds: Overlaps above which two bumps are joined.
-        realisations: Passes over a torus to estimate each from.
+        thresholds: Overlaps above which two bumps are linked.
+        realisations: Number of passes over a torus per estimate.
         seed: Seed of the passes.
 
     Returns:
-        Columns `threshold`, `critical`, `error` (standard error) and `neighbours`; no row where
-        no bump overlaps with another, or where the two increments differ.
+        A table with the columns `threshold`, `critical`, `error` (standard error) and
+        `neighbours`. It has no row for a threshold that links no two bumps, and no rows if the
+        two increments differ.
 
     Raises:
         ValueError: A parameter is out of its range.
@@ -120,20 +122,21 @@ def predictions_table(
     realisations: int = 50,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Samples at which the largest cluster holds a given share of the kept bumps.
+    """Predict the samples at which the largest cluster holds a given share of the kept bumps.
 
     Args:
         sizes: Sides N of the frames in pixels.
         spacing: Lattice increment in pixels, or (d_x, d_y).
         sigma: Spread of the bumps in pixels.
-        thresholds: Overlaps above which two bumps are joined.
-        level: Share of the kept bumps.
-        realisations: Random thinnings to average over.
+        thresholds: Overlaps above which two bumps are linked.
+        level: Share of the kept bumps in the largest cluster.
+        realisations: Number of random thinnings to average over.
         seed: Seed of the thinnings.
 
     Returns:
-        Columns `threshold`, `size`, `value` (samples; NaN if the whole lattice stays below the
-        level), `error` (standard error over realisations) and `sites` (of the whole lattice).
+        A table with the columns `threshold`, `size`, `value` (samples; NaN if the whole lattice
+        is below the level), `error` (standard error over realisations) and `sites` (of the whole
+        lattice).
 
     Raises:
         ValueError: A parameter is out of its range.
@@ -157,18 +160,18 @@ def predictions_table(
 
 
 def prediction_exponents_table(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Exponent of percolation's prediction against N, by least squares over both logarithms.
+    """Fit the exponent of the predictions against N, by least squares of both logarithms.
 
-    The interval carries the standard errors of the predictions into the slope (first order). It
-    says how well the simulation is averaged, not how well a power law describes it: at small N
-    the reach of a link is not small against the frame.
+    The interval propagates the standard errors of the predictions into the slope (first order). It
+    measures how well the simulation is averaged, not how well a power law fits: at small N the
+    reach of a link is not small compared to the frame.
 
     Args:
-        predictions: What `predictions_table` returns.
+        predictions: A table returned by `predictions_table`.
 
     Returns:
-        Columns `threshold`, `sizes` (the N used), `exponent`, `low`, `high`, `prefactor`; NaN
-        where fewer than two N have a prediction.
+        A table with the columns `threshold`, `sizes` (the N used), `exponent`, `low`, `high` and
+        `prefactor`; NaN if fewer than two N have a prediction.
     """
     rows = []
     for threshold, group in predictions.groupby("threshold"):

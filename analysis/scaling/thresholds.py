@@ -1,29 +1,33 @@
-"""Number of samples at which accuracy crosses a level, with an interval.
+"""Number of samples at which accuracy crosses a level, with a bootstrap interval.
 
-**Fit.** Accuracies are averaged at each sample count, made monotone by isotonic regression
-(weights: trials at the count). Between two counts the curve is taken to be logistic in
-log(samples), that is, its log-odds are joined by a straight line; where it saturates, accuracies
-below 2 % and above 98 % count as these. The crossing is the smallest count at which the curve
-reaches the level. Nothing is extrapolated. One logistic curve for all counts was the alternative;
-with five to seven counts, of which several saturate, its slope and its two plateaus are not all
-determined, and curves that saturate below 100 % bias it.
+**Fit.** Accuracies are averaged at each sample count and made monotone by isotonic regression,
+weighted by the number of trials at a count. Between two counts the curve is assumed logistic in
+log(samples): the log-odds are interpolated linearly. Saturated accuracies below 2 % or above 98 %
+are clipped to these values. The crossing is the smallest count at which the curve reaches the
+level. Nothing is extrapolated. The alternative was one logistic curve through all counts. With five
+to seven counts, several of them saturated, the data do not determine its slope and both plateaus,
+and curves that saturate below 100 % bias it.
 
-**Interval.** With two or three trials at a count, resampling the trials of that count alone
-gives intervals that are far too short. The spread is therefore estimated from all counts
-together: a trial's deviation from its count's mean is divided by `p (1 - p)`, with p the fitted
-accuracy, because a trial that learns a little earlier or later shifts its curve along
-log(samples), and `p (1 - p)` is how steep a logistic curve is there. The deviations of counts
-with p between 0.1 and 0.9 form one pool (where there are none, those of all counts), from which
-every count draws as many as it has trials; each replicate is fitted as the data were. The
-deviations are widened by `sqrt(n / (n - 1))` for the mean that was subtracted and by Student's t
-over the normal quantile for the few of them there are. Design and pool are our definition.
-On synthetic logistic curves with six or seven counts and two or three trials each, under noise
-proportional to `sqrt(p (1 - p))` or a jitter in log(samples), the 95 % interval held the true
-crossing in 90 to 99 % of cases; resampling within counts alone held it in 47 to 86 %.
+**Interval.** With two or three trials per count, resampling within each count gives intervals that
+are far too short. The spread is therefore estimated from all counts together:
 
-**Replicates that do not cross** count as lying below the smallest, or above the largest,
-measured count. They stay in the ranking from which the interval is read; an interval whose end
-falls among them is open at that end, and `low` or `high` is None.
+1. The deviation of a trial from the mean of its count is divided by `p (1 - p)`, where p is the
+   fitted accuracy. A trial that learns earlier or later shifts its curve along log(samples), and
+   `p (1 - p)` is the slope of a logistic curve.
+2. Deviations are widened by `sqrt(n / (n - 1))` for the subtracted mean of n trials, and by the
+   ratio of Student's t to the normal quantile for their small number.
+3. The deviations of all counts with p between 0.1 and 0.9 form one pool (all counts if there are
+   none in this range). Each count draws from it one deviation per trial.
+4. Each replicate is fitted like the data.
+
+The design and the pool are our definition. The coverage was measured on synthetic logistic curves
+with six or seven counts and two or three trials each, with noise proportional to `sqrt(p (1 - p))`
+or a jitter in log(samples). The 95 % interval contained the true crossing in 90 to 99 % of cases;
+resampling within counts contained it in 47 to 86 %.
+
+**Replicates that do not cross** rank below the smallest or above the largest measured count. They
+stay in the ranking that gives the interval. If an end of the interval falls among them, the
+interval is open at that end, and `low` or `high` is None.
 """
 
 import math
@@ -36,9 +40,9 @@ from scipy import stats
 from scipy.optimize import isotonic_regression
 from scipy.special import logit
 
-# Fitted accuracies between which a count tells something about the spread of trials.
+# Range of fitted accuracies in which a count is informative about the spread of trials.
 _INFORMATIVE = (0.1, 0.9)
-# Keeps log-odds finite, and the scale p (1 - p) away from zero, where the accuracy saturates.
+# Clips saturated accuracies to keep log-odds finite and p (1 - p) away from zero.
 _SATURATED = 0.02
 
 
@@ -47,7 +51,7 @@ class Crossing:
     """Where a curve of accuracy against samples crosses a level."""
 
     value: float | None
-    """Number of samples, or None if the level is not crossed in the measured range."""
+    """Number of samples; None if the level is not crossed in the measured range."""
 
     low: float | None
     """Lower end of the 95 % interval; None if open, or if there is no interval."""
@@ -56,7 +60,7 @@ class Crossing:
     """Upper end of the 95 % interval; None if open, or if there is no interval."""
 
     reason: str
-    """Why there is no value, or what is wrong with the interval; empty if nothing is."""
+    """Why there is no value, or why the interval is open or missing; empty otherwise."""
 
     smallest: float
     """Smallest measured number of samples."""
@@ -65,12 +69,12 @@ class Crossing:
     """Largest measured number of samples."""
 
     replicates: NDArray[np.float64]
-    """Crossings of the bootstrap replicates, shape (resamples,); -inf below the smallest count,
-    inf above the largest; empty if no count has two trials."""
+    """Crossings of the bootstrap replicates, shape (resamples,): -inf below the smallest count,
+    inf above the largest. Empty if no count has two trials."""
 
     @property
     def crossed(self) -> float:
-        """Share of the replicates that cross within the measured range; NaN without any."""
+        """Share of the replicates that cross in the measured range; NaN without replicates."""
         return float(np.isfinite(self.replicates).mean()) if self.replicates.size else math.nan
 
 
@@ -82,22 +86,22 @@ def crossing(
     seed: int | Sequence[int] = 0,
     resamples: int = 2000,
 ) -> Crossing:
-    """Number of samples at which accuracy crosses a level ([F] Fig 5c: 60 %).
+    """Estimate the number of samples at which accuracy crosses a level ([F] Fig 5c: 60 %).
 
-    The method is described at the head of this module.
+    The module docstring describes the method.
 
     Args:
         samples: Number of samples of each trial, positive, shape (trials,).
         accuracy: Accuracy of each trial in [0, 1], shape (trials,).
         level: Accuracy to be crossed, strictly between 0 and 1.
-        seed: Seed of the bootstrap; crossings to be compared need different ones.
-        resamples: Bootstrap replicates, at least 40 so that a 95 % interval has ends.
+        seed: Seed of the bootstrap. Use different seeds for crossings that are compared.
+        resamples: Number of bootstrap replicates, at least 40 to define a 95 % interval.
 
     Returns:
         The crossing and its interval; see `Crossing`.
 
     Raises:
-        ValueError: An argument is out of its range, or the two arrays do not match.
+        ValueError: An argument is out of its range, or the shapes of the arrays do not match.
     """
     count, mean, trials, deviation = _by_count(samples, accuracy)
     if not 0 < level < 1:
@@ -132,17 +136,22 @@ def crossing(
 def _by_count(
     samples: ArrayLike, accuracy: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], list[NDArray[np.float64]]]:
-    """Distinct counts, their mean accuracies, numbers of trials, and the trials' deviations."""
+    """Group trials by sample count.
+
+    Returns:
+        Distinct counts, mean accuracies and numbers of trials, each of shape (counts,), and the
+        deviations of the trials from the mean, one array of shape (trials,) per count.
+    """
     x, y = np.asarray(samples, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape or x.size == 0:
         raise ValueError(
-            f"samples has shape {x.shape} and accuracy {y.shape}, but both must list the same "
-            "trials, at least one."
+            f"samples has shape {x.shape} and accuracy {y.shape}, but both must have the same "
+            "shape (trials,) with at least one trial."
         )
     if not (np.isfinite(x).all() and (x > 0).all()):
         raise ValueError(f"samples holds {x.min()}, but every count must be positive and finite.")
     if not ((y >= 0) & (y <= 1)).all():
-        raise ValueError("accuracy holds a value that is not a share in [0, 1].")
+        raise ValueError("accuracy holds a value outside [0, 1].")
     count = np.unique(x)
     groups = [y[x == value] for value in count]
     mean = np.array([group.mean() for group in groups])
@@ -151,7 +160,7 @@ def _by_count(
 
 
 def _monotone(means: NDArray[np.float64], trials: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Isotonic regression of each row, shape (rows, counts)."""
+    """Apply isotonic regression to each row, shape (rows, counts)."""
     fits = [isotonic_regression(row, weights=trials).x for row in means]
     return np.array(fits, dtype=np.float64).reshape(means.shape)
 
@@ -159,9 +168,9 @@ def _monotone(means: NDArray[np.float64], trials: NDArray[np.int64]) -> NDArray[
 def _crossings(
     fitted: NDArray[np.float64], log_count: NDArray[np.float64], level: float
 ) -> NDArray[np.float64]:
-    """Smallest count at which each row reaches the level, shape (rows,).
+    """Return the smallest count at which each row reaches the level, shape (rows,).
 
-    -inf stands for a row above the level from the start, inf for one below it to the end.
+    The result is -inf for a row that starts above the level, and inf for a row that stays below it.
     """
     reached = fitted >= level
     after = reached.argmax(axis=1)  # (rows,) first count at or above the level
@@ -172,7 +181,7 @@ def _crossings(
     rise = odds[rows, after] - odds[rows, before]
     needed = logit(level) - odds[rows, before]
     share = np.divide(needed, rise, out=np.zeros_like(rise), where=rise > 0)
-    # Equal at the first count: the crossing is there, and was seen.
+    # A row equal to the level at the first count crosses there.
     result = np.exp(log_count[before] + share * (log_count[after] - log_count[before]))
     result[fitted[:, 0] > level] = -math.inf
     result[~reached.any(axis=1)] = math.inf
@@ -186,9 +195,9 @@ def _noise(
     resamples: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Bootstrap noise of the mean at each count, shape (resamples, counts).
+    """Draw bootstrap noise of the mean at each count, shape (resamples, counts).
 
-    Without two trials at any count there is nothing to draw from, and the shape is (0, counts).
+    The shape is (0, counts) if no count has two trials, as there is then no deviation to draw.
     """
     p = np.clip(fitted, _SATURATED, 1 - _SATURATED)
     scale = p * (1 - p)
@@ -209,9 +218,9 @@ def _noise(
 def _interval(
     replicates: NDArray[np.float64],
 ) -> tuple[float | None, float | None, str]:
-    """95 % interval by ranks, and what is wrong with it.
+    """Return the 95 % interval, and why it is open or missing.
 
-    Ranks rather than interpolated percentiles, because some replicates may be infinite.
+    The ends are ranked values, not interpolated percentiles, as some replicates may be infinite.
     """
     if not replicates.size:
         return None, None, "no interval: one trial at every count"

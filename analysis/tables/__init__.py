@@ -1,1 +1,1 @@
-"""Data frames of runs and of their evaluations, read from records."""
+"""Data frames of trials and their evaluations, read from records."""

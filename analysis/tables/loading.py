@@ -1,4 +1,4 @@
-"""Tables of trials, read from the records: one row per trial, or one per trial and step."""
+"""Load tables of trials from the records: one row per trial, or per trial and step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from factorlab.storage.record import Record
 
 
 def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
-    """Return the trials with these keys, one row each, in their order.
+    """Load trials, one row each.
 
-    Columns: `key`, `state`, every setting under its dotted key, `samples_2d`, `samples_total`,
-    `lattice_labels`, and of a finished trial every metric of its last evaluation,
-    `seconds_<phase>`, `steps`, `parameters`, `device` and `weights_sha256`. What a trial does
-    not have is missing (NaN or None) in its row. A trial whose record was never begun is left
-    out; one with a damaged file appears with the state `damaged` and nothing that was in it.
+    The columns are `key`, `state`, every setting under its dotted key, `samples_2d`,
+    `samples_total` and `lattice_labels`. A finished trial also has every metric of its last
+    evaluation, `seconds_<phase>`, `steps`, `parameters`, `device` and `weights_sha256`. Values
+    that a trial does not have are NaN or None.
+
+    A trial without a record is skipped. A trial with a damaged file has the state `damaged` and
+    no other values.
+
+    Args:
+        runs: Folder of all records.
+        keys: Keys of the trials, in the order of the rows.
     """
     rows = []
     for key in keys:
@@ -46,23 +52,27 @@ def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the evaluations of some trials, one row for each trial and step.
+    """Load evaluations, one row per trial and step.
 
-    Columns: `key`, `record` (its folder), `state`, every setting under its dotted key,
-    `samples_2d`, `samples_total`, `lattice_labels`, `step`, every metric of the evaluation, and of
-    measured representations `<layer>/<measure>` and `<layer>/phase`, the phase of manifold
-    formation; `last` where it is the last one of a finished trial. A trial that was not evaluated
-    yet, or has a damaged file, has one row without a step.
+    The columns are:
+
+    - `key`, `record` (folder of the trial), `state` and every setting under its dotted key,
+    - `samples_2d`, `samples_total`, `lattice_labels`,
+    - `step` and every metric of the evaluation,
+    - `<layer>/<measure>` and `<layer>/phase` (phase of manifold formation) of each measured layer,
+    - `last`: whether this is the last evaluation of a finished trial.
+
+    A trial without evaluations or with a damaged file has one row without a step.
 
     Args:
         runs: Folder of all records.
-        settings: Of each trial, nested, by its key.
+        settings: Maps the key of each trial to its nested settings.
     """
     rows: list[dict[str, Any]] = []
     for key, nested in settings.items():
         record = Record(runs, key)
         row: dict[str, Any] = {"key": key, "record": str(record.path), **flatten(nested)}
-        row.pop("data.held_out", None)  # where nothing is; elsewhere it is a group
+        row.pop("data.held_out", None)  # a plain key only if nothing is held out, else a group
         try:
             config, row["state"] = record.config(), record.state()
             whole = config is not None and row["state"] != "damaged"
@@ -84,7 +94,7 @@ def _counts(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _evaluations(record: Record) -> dict[int, dict[str, float | str]]:
-    """Return the metrics of each evaluated step, with what was measured of representations."""
+    """Return the metrics of each evaluated step, with the measures of its representations."""
     metrics = {p.step: p.metrics for p in record.points()[0] if "accuracy" in p.metrics}
     found: dict[int, dict[str, float | str]] = {step: dict(m) for step, m in metrics.items()}
     for path in sorted(record.analysis.glob("*.jsonl")):

@@ -1,4 +1,4 @@
-"""What every reader of a table of trials asks of it first."""
+"""Checks and selections on tables of trials."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,14 +12,14 @@ from factorlab.formatting import listed
 
 
 def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Refuse a table that lacks a column.
+    """Check that a table has certain columns.
 
     Args:
-        table: One row per finished trial.
-        columns: Names of the columns that must be there.
+        table: A table of trials.
+        columns: Names of the required columns.
 
     Raises:
-        NotDrawableError: One or more of them are missing.
+        NotDrawableError: A column is missing.
     """
     absent = [column for column in columns if column not in table.columns]
     if absent:
@@ -30,16 +30,16 @@ def require(table: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def labels_of(data: Dataset) -> pd.DataFrame:
-    """The labels trained on: columns `x`, `y` in pixels and `kind`, `2D` or `stripe`."""
+    """Return the training labels: columns `x`, `y` in pixels and `kind`, `2D` or `stripe`."""
     kinds = np.repeat(["2D", "stripe"], [data.samples_2d, len(data.stripes)])
     return pd.DataFrame(data.labels, columns=["x", "y"]).assign(kind=kinds)
 
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the last evaluation of each finished trial.
+    """Select the last evaluation of each finished trial.
 
     Args:
-        table: One row for each trial and step.
+        table: One row per trial and step.
 
     Raises:
         NotDrawableError: The column `last` is missing.
@@ -49,14 +49,14 @@ def final(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def measured(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
-    """Rows in which a metric that is a share was measured.
+    """Select the rows in which a metric with values in [0, 1] was measured.
 
     Args:
         table: One row per finished trial.
-        metric: Column of a share in [0, 1]; NaN marks a trial that did not measure it.
+        metric: Column with values in [0, 1]; NaN marks a trial that did not measure the metric.
 
     Returns:
-        The rows without NaN, in their order.
+        The rows without NaN, in the same order.
 
     Raises:
         NotDrawableError: The column is missing, or holds a value outside [0, 1].
@@ -70,15 +70,16 @@ def measured(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
 
 
 def over_seeds(rows: pd.DataFrame, keys: Sequence[str], value: str = "accuracy") -> pd.DataFrame:
-    """Average rows that agree in some columns, in the order in which these first appear.
+    """Average rows with equal values in some columns.
 
     Args:
-        rows: One row for each trial, or trial and step, with a column `ceiling`.
-        keys: Columns that tell the averages apart.
+        rows: One row per trial, or per trial and step, with a column `ceiling`.
+        keys: Columns that identify a group of rows.
         value: Column to average.
 
     Returns:
-        `keys`, `trials`, `mean`, `std` (NaN for one trial) and the mean of `ceiling`.
+        One row per group, in order of first appearance, with the columns of `keys`, `trials`,
+        `mean`, `std` (NaN for one trial) and the mean of `ceiling`.
     """
     grouped = rows.groupby(list(keys), sort=False)
     return grouped.agg(
@@ -90,13 +91,13 @@ def over_seeds(rows: pd.DataFrame, keys: Sequence[str], value: str = "accuracy")
 
 
 def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:
-    """Refuse a table whose trials differ in a setting that is not meant to vary.
+    """Check that trials differ only in the settings that may vary.
 
-    Averages over seeds and fits compare trials that are alike otherwise.
+    Averages over seeds and fits are meaningful only for trials that are otherwise equal.
 
     Args:
         table: One row per trial; settings are the columns with a dot in their name.
-        varying: Settings that may differ.
+        varying: Settings that may differ between trials.
 
     Raises:
         NotDrawableError: Another setting differs.
@@ -108,12 +109,12 @@ def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:
             if len(values) > 1:
                 raise NotDrawableError(
                     f"{column} differs between trials ({listed(values)}); only "
-                    f"{', '.join(sorted(allowed))} may."
+                    f"{', '.join(sorted(allowed))} may differ."
                 )
 
 
 def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
-    """The one value that a column of numbers, or of pairs of numbers, holds.
+    """Return the single value of a column of numbers, or of pairs of numbers.
 
     Args:
         table: One row per finished trial, at least one.
@@ -130,15 +131,15 @@ def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
     if len(values) != 1:
         shown = listed(value[0] if len(value) == 1 else value for value in values)
         raise NotDrawableError(
-            f"{column} holds {len(values)} values ({shown}), but one figure compares trials that "
-            "share one value."
+            f"{column} holds {len(values)} values ({shown}), but the figure needs a single value "
+            "for all trials."
         )
     value = values[0]
     return float(value[0]) if len(value) == 1 else tuple(map(float, value))
 
 
 def where(table: pd.DataFrame, **equal: object) -> pd.DataFrame:
-    """Rows in which the named columns have the given values."""
+    """Select the rows in which the named columns have the given values."""
     keep = np.ones(len(table), dtype=bool)
     for column, value in equal.items():
         keep &= (table[column] == value).to_numpy(dtype=bool)

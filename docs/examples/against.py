@@ -1,4 +1,4 @@
-"""One metric against another: `analysis/figures/sweep/against.py` of docs/extending.md.
+"""Plot one metric against another: `analysis/figures/sweep/against.py` of docs/extending.md.
 
 Data: `trials`.
 """
@@ -22,20 +22,24 @@ AXES: Sequence[str] | None = None  # any setting may differ between the trials
 
 
 class Options(Settings):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
     x: str
-    """Metric along the horizontal axis."""
+    """Metric on the horizontal axis."""
 
     y: str = "accuracy"
-    """Metric along the vertical axis."""
+    """Metric on the vertical axis."""
 
     colour: Setting = "data.family"
-    """Setting that colours."""
+    """Setting that determines the colour."""
 
 
 def draw(table: pd.DataFrame, options: Options) -> Drawing:
-    """Draw the last evaluation of every finished trial.
+    """Plot the last evaluation of every finished trial.
+
+    Args:
+        table: One row per trial and step.
+        options: Metrics and setting to plot.
 
     Raises:
         NotDrawableError: A column is missing, or no trial has the metrics.
@@ -55,5 +59,5 @@ def draw(table: pd.DataFrame, options: Options) -> Drawing:
         axes.set_xlabel(axis_labels.metric(options.x))
         axes.set_ylabel(axis_labels.metric(options.y))
         figure.legend(loc="outside right upper")
-        note(figure, ["One symbol a trial.", *unfinished(table)])
+        note(figure, ["One symbol per trial.", *unfinished(table)])
     return Drawing(figure=figure, panels={"trials": rows[["group", options.x, options.y]]})

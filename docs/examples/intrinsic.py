@@ -1,7 +1,8 @@
 """Intrinsic dimension: `analysis/measures/scalars/intrinsic.py` of docs/extending.md.
 
-Maximum likelihood from the distances to the nearest neighbours (Levina and Bickel, NIPS 2004, eq.
-8), averaged over points as MacKay and Ghahramani (2005) correct it: 2 for a sheet, however bent.
+Maximum-likelihood estimate from nearest-neighbour distances (Levina and Bickel, NIPS 2004, eq. 8),
+averaged over points with the correction of MacKay and Ghahramani (2005). A sheet has dimension 2,
+however bent it is.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ NEIGHBOURS = 20
 
 def scalars(measures: Measures) -> dict[str, float]:
     """Return the intrinsic dimension of all samples."""
-    points = measures.principal.scores  # a rotation: distances are those of the representations
+    points = measures.principal.scores  # PCA scores preserve the distances
     found, _ = NearestNeighbors(n_neighbors=NEIGHBOURS + 1).fit(points).kneighbors(points)
-    distances = found[:, 1:]  # the nearest of all is the point itself
+    distances = found[:, 1:]  # the nearest neighbour is the point itself
     logs = np.log(distances[:, -1:] / distances[:, :-1])
     return {"intrinsic_dimension": float((NEIGHBOURS - 2) / logs.sum(axis=1).mean())}

@@ -110,13 +110,13 @@ def test_who_measures_what_another_measures_waits_and_measures_nothing(trial, tm
 def test_what_cannot_be_analysed_says_why(trial, tmp_path):
     bare = Trial(parse(SETTINGS | {"representations": {}}), tmp_path)
     list(bare.run())
-    with pytest.raises(ValueError, match="No representations were kept"):
+    with pytest.raises(ValueError, match="saved no representations"):
         list(training_dynamics.analyse(bare.record))
-    with pytest.raises(ValueError, match="Nothing of layer4 was measured"):
+    with pytest.raises(ValueError, match=r"^layer4 has not been measured"):
         training_dynamics.table(bare.record)
     with pytest.raises(ValueError, match="layer 'layer0' was not saved"):
         list(training_dynamics.analyse(trial.record, "layer0"))
-    with pytest.raises(ValueError, match=r"No layer is called '\.\./out'; there are layer0, "):
+    with pytest.raises(ValueError, match=r"There is no layer '\.\./out'; the layers are layer0, "):
         list(training_dynamics.analyse(trial.record, "../out"))
 
 
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_named(tmp_path):
     ("change", "message"),
     [
         (lambda points, labels: (points, labels[::-1]), "do not lie on a grid"),
-        (lambda points, labels: (points, labels[:-1]), "labels have the shape"),
+        (lambda points, labels: (points, labels[:-1]), "labels have shape"),
         (lambda points, labels: (np.ones_like(points), labels), "are the same"),
     ],
 )

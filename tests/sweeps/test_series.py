@@ -135,7 +135,7 @@ def test_a_figure_without_its_numbers_is_a_sentence_and_no_traceback(folder):
     assert code == 1
     assert drawn() == [FIRST[1], SECOND[1]]
     assert said.splitlines()[-1] == (
-        "second_default: figure 'accuracy': Nothing of layer4 was measured; factorlab analyse does."
+        "second_default: figure 'accuracy': layer4 has not been measured; run `factorlab analyse`."
     )
     assert "Traceback" not in said
 

@@ -1,7 +1,7 @@
-"""Figures of one checkpoint's representations: one module each, found by its name.
+"""Figures of the representations of one checkpoint: one module each, discovered by name.
 
-To add a figure, add a module here with `draw(measures)`, which returns a `Drawing`. Names that
-start with an underscore are helpers, not figures.
+To add a figure, add a module here with a function `draw(measures)` that returns a `Drawing`.
+Modules whose names start with an underscore are helpers, not figures.
 """
 
 from typing import Protocol
@@ -12,10 +12,10 @@ from analysis.plotting.figure_io import Drawing
 
 
 class CheckpointFigure(Protocol):
-    """What a module of this folder provides."""
+    """Interface of the modules in this folder."""
 
     def draw(self, measures: Measures) -> Drawing:
-        """Draw what was measured."""
+        """Draw the measures of one checkpoint."""
         ...
 
 

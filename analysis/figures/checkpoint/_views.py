@@ -1,4 +1,4 @@
-"""Points in two or three coordinates, coloured by their labels."""
+"""Scatter plots in two or three dimensions, coloured by labels."""
 
 from typing import Any
 
@@ -12,22 +12,22 @@ from analysis.plotting.style import label_colours
 
 
 def columns_of(measures: Measures, coordinates: Floats, names: list[str]) -> pd.DataFrame:
-    """The numbers behind a view: labels and coordinates."""
+    """Return the data of a view: coordinates and labels."""
     table = pd.DataFrame(coordinates, columns=names)
     return table.assign(x=measures.labels[:, 0], y=measures.labels[:, 1])
 
 
 def scatter(axes: Axes, measures: Measures, coordinates: Floats, label: int) -> ScalarMappable:
-    """Draw points in the plane or in space, coloured by a label.
+    """Plot points in two or three dimensions, coloured by a label.
 
     Args:
-        axes: In space where there are three coordinates.
-        measures: Of the points.
-        coordinates: (samples, 2 or 3).
-        label: 0 for x, 1 for y.
+        axes: Axes to plot into; 3D axes for three coordinates.
+        measures: Measures of the points.
+        coordinates: Coordinates of the points, shape (samples, 2 or 3).
+        label: Index of the label: 0 for x, 1 for y.
 
     Returns:
-        What a colour bar is made of.
+        The mappable for a colour bar.
     """
     values = measures.labels[:, label]
     shading = ScalarMappable(

@@ -1,7 +1,7 @@
-"""Orthogonality and parallelism of displacements beside the two ideal tori ([F] Figs 3, 8).
+"""Orthogonality and parallelism of displacements, compared to the ideal tori ([F] Figs 3, 8).
 
-The ideals' distributions are those of endlessly fine grids, drawn from their closed forms.
-Data: `angles`, the share of displacements in each bin.
+The distributions of the ideal tori are those of infinitely fine grids, sampled from closed forms.
+Data: `angles`, the percentage of displacement pairs in each bin.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _RANGES = {"orthogonality": (0.0, 1.0), "parallelism": (-1.0, 1.0)}
 
 
 def draw(measures: Measures) -> Drawing:
-    """Draw the distributions of the model and of the ideals on the same grid."""
+    """Plot the distributions of the model and of the ideal tori in the same bins."""
     shown = {"model": measures.angles} | _ideals()
     tables = []
     with styled():
@@ -52,7 +52,7 @@ def draw(measures: Measures) -> Drawing:
 
 
 def _ideals() -> dict[str, Angles]:
-    """Angles of the ideals, at random pairs of places."""
+    """Sample the angles of the ideal tori at random pairs of positions."""
     a, b = np.random.default_rng(0).uniform(0, 2 * np.pi, (2, _DRAWS))
     one, along = np.ones(_DRAWS), np.abs(np.cos(a))
     parallel = {"x-on-y": one, "y-on-x": one, "x-on-x": one, "y-on-y": one}
@@ -61,8 +61,8 @@ def _ideals() -> dict[str, Angles]:
             orthogonality={"x-on-y": 0 * one, "x-on-x": along, "y-on-y": along},
             parallelism=parallel,
         ),
-        # dY at angle y of the tube is (-sin y) times the ring's radial direction at x, and cos y
-        # upwards; dX lies in the ring's plane, across the radial direction.
+        # At angle y of the tube, dY is -sin y along the radial direction of the ring at x, plus
+        # cos y along the axis. dX lies in the plane of the ring, orthogonal to that direction.
         "coupled ideal\n(torus in space)": Angles(
             orthogonality={
                 "x-on-y": np.abs(np.sin(a) * np.sin(b)),
@@ -75,7 +75,7 @@ def _ideals() -> dict[str, Angles]:
 
 
 def _histogram(axes: Axes, kind: str, values: Mapping[str, Floats]) -> pd.DataFrame:
-    """Draw histograms on the same bins and return their numbers."""
+    """Plot histograms with the same bins and return their data."""
     edges = np.linspace(*_RANGES[kind], _BINS + 1)
     columns = {}
     for (model, cosines), colour, style in zip(

@@ -1,6 +1,7 @@
 """Views of the leading principal components, coloured by x and by y ([F] Fig 2d).
 
-Upper row by x, lower by y: components 1 and 2, 3 and 4, and the first three. Data: `scores`.
+The upper row is coloured by x, the lower by y. The columns show components 1 and 2, components 3
+and 4, and the first three components. Data: `scores`.
 """
 
 from matplotlib.figure import Figure
@@ -11,11 +12,11 @@ from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.style import LETTERS, title
 
 _VIEWS = ((0, 1), (2, 3), (0, 1, 2))
-_KEPT = 6  # components in the data
+_KEPT = 6  # number of components in the data
 
 
 def draw(measures: Measures) -> Drawing:
-    """Draw pairs and a triple of principal components.
+    """Plot pairs and a triple of principal components.
 
     Raises:
         ValueError: There are fewer than four components.
@@ -23,7 +24,7 @@ def draw(measures: Measures) -> Drawing:
     scores = measures.principal.scores
     most = max(max(view) for view in _VIEWS)
     if scores.shape[1] <= most:
-        raise ValueError(f"There are {scores.shape[1]} components; needed: {most + 1}.")
+        raise ValueError(f"There are {scores.shape[1]} components; expected at least {most + 1}.")
     share = 100 * measures.principal.shares
     with styled():
         figure = Figure(figsize=(9.6, 6.0), layout="constrained")

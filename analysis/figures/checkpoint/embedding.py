@@ -1,4 +1,4 @@
-"""The embedding by UMAP, coloured by x and by y ([W] Figs 3, 4; [F] Fig 11). Data: `embedding`."""
+"""The UMAP embedding, coloured by x and by y ([W] Figs 3, 4; [F] Fig 11). Data: `embedding`."""
 
 from matplotlib.figure import Figure
 
@@ -9,7 +9,7 @@ from analysis.plotting.style import LETTERS, title
 
 
 def draw(measures: Measures) -> Drawing:
-    """Draw the embedding in space, once for each label, with its R-squared."""
+    """Plot the embedding in 3D, once per label, with the R-squared of the label."""
     explained = measures.r_squared
     with styled():
         figure = Figure(figsize=(7.6, 3.6), layout="constrained")

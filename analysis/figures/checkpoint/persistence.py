@@ -1,6 +1,6 @@
-"""Persistence diagrams of the model and of the ideals: when holes open and close ([F] Fig 2b).
+"""Persistence diagrams of the model and of the ideal shapes ([F] Fig 2b).
 
-Data: `holes`, distances in shares of each one's scale.
+Data: `holes`, distances in units of the scale of each diagram.
 """
 
 import pandas as pd
@@ -17,7 +17,7 @@ _IDEALS = {"clifford": "Clifford torus", "solid": "torus in space", "sheet": "fl
 
 
 def draw(measures: Measures) -> Drawing:
-    """Draw birth and death of every hole; those that count are filled."""
+    """Plot birth and death of every hole, with filled symbols for the counted holes."""
     shown = {"model": measures.persistence} | dict(measures.ideals)
     tables = []
     with styled():
@@ -37,7 +37,7 @@ def draw(measures: Measures) -> Drawing:
 
 
 def _diagram(axes: Axes, found: Persistence) -> pd.DataFrame:
-    """Draw one diagram and return its numbers."""
+    """Plot one diagram and return its data."""
     numbers = betti(found)
     labels = [
         f"{name} (H{k}): {number.number}, confidence {number.confidence:.2f}"

@@ -1,6 +1,7 @@
 """The spectrum of principal components and the effective dimension ([F] Fig 2c).
 
-Share of the variance along each of the first 15 components, and of all up to it. Data: `spectrum`.
+Bars show the variance share of each of the first 15 components; a line shows the cumulative share.
+Data: `spectrum`.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ _SHOWN = 15
 
 
 def draw(measures: Measures) -> Drawing:
-    """Draw the spectrum."""
+    """Plot the spectrum."""
     share = measures.principal.shares
     table = pd.DataFrame(
         {

@@ -1,8 +1,9 @@
-"""Figures that need no trial: images, the network, percolation theory. One module each, by name.
+"""Static figures, which need no trials: images, the network, percolation theory.
 
-To add a figure, add a module here with `draw()`, which returns a `Drawing`. All its parameters
-are keywords with defaults, and every random number comes from its `seed`. Names that start with
-an underscore are helpers, not figures.
+Each figure is one module, discovered by name. To add a figure, add a module here with a function
+`draw()` that returns a `Drawing`. All its parameters are keyword-only and have defaults. All random
+numbers derive from its parameter `seed`. Modules whose names start with an underscore are helpers,
+not figures.
 """
 
 from collections.abc import Callable
@@ -13,10 +14,10 @@ from analysis.plotting.figure_io import Drawing
 
 
 class StaticFigure(Protocol):
-    """What a module of this folder provides."""
+    """Interface of the modules in this folder."""
 
     draw: Callable[..., Drawing]
-    """Draws the figure; keywords, all of them with defaults."""
+    """Draws the figure; all parameters are keyword-only and have defaults."""
 
 
 _FOLDER = plugins.Folder[StaticFigure](__name__, __path__, "static figures")

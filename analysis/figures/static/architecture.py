@@ -1,7 +1,7 @@
-"""The network as it is, with its layers, shapes and parameters ([F] Fig. 7, [W] Fig. 6).
+"""Architecture of the network, with layers, shapes and parameters ([F] Fig. 7, [W] Fig. 6).
 
-Read off the model by passing an image through it: left, the layers in the shape of a U with the
-skips between them; right, what is in a block. Data: `layers` and `block`.
+The numbers are recorded while an image passes through the model. Left: the layers in the shape of
+a U, with the skip connections. Right: the parts of a block. Data: `layers` and `block`.
 """
 
 from collections.abc import Sequence
@@ -30,24 +30,24 @@ _KINDS: dict[type[nn.Module], str] = {
     nn.Conv2d: "convolution",
 }
 
-# Of a layer's box, in units of the axes.
+# Size of a layer's box, in data coordinates.
 _WIDTH, _HEIGHT = 2.7, 0.72
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one module does to the image that is passed."""
+    """Effect of one module on the shape of the image."""
 
     name: str
     kind: str
     channels_in: int
     channels_out: int
-    side_out: int | None  # None where there is no image, as in the condition
+    side_out: int | None  # None if the output is no image, as for the condition
     parameters: int
 
     @property
     def text(self) -> str:
-        """Channels, side and parameters in short."""
+        """Short text with channels, side and number of parameters."""
         side = "" if self.side_out is None else f" x {self.side_out}²"
         count = self.parameters
         short = f"{count / 1e6:.2g} M" if count >= 1e6 else f"{count / 1e3:.3g} k"
@@ -55,7 +55,7 @@ class _Part:
 
 
 def draw(*, width: int = 64, size: int = 32, encoding: int = 64) -> Drawing:
-    """Draw the network of a width for images of a size.
+    """Draw the architecture of the network.
 
     Args:
         width: Channels of the stem.
@@ -63,8 +63,8 @@ def draw(*, width: int = 64, size: int = 32, encoding: int = 64) -> Drawing:
         encoding: Length of each sinusoidal encoding.
 
     Returns:
-        The figure and its data: `layers` (name, kind, channels in and out, side, parameters, in
-        the order in which they are passed) and `block` (the same of the first down block).
+        The figure and its data: `layers` (name, kind, channels in and out, side and parameters, in
+        order of execution) and `block` (the same for the first down block).
 
     Raises:
         ValidationError: A parameter is out of its range.
@@ -83,8 +83,9 @@ def draw(*, width: int = 64, size: int = 32, encoding: int = 64) -> Drawing:
         title(left, "a", "Layers: channels x side, parameters")
         title(right, "b", "The first down block, layer 0")
         text = (
-            f"Width {width}, N = {size}: {model.parameter_count:,} parameters. Grey arrows: skips, "
-            "joined along the channels. Layer 4, dark, is the papers' representation."
+            f"Width {width}, N = {size}: {model.parameter_count:,} parameters. Grey arrows: skip "
+            "connections, concatenated along the channels. Layer 4 (dark) is the representation "
+            "studied in the papers."
         )
         note(figure, [text])
     panels = {"layers": layers, "block": block}
@@ -93,7 +94,7 @@ def draw(*, width: int = 64, size: int = 32, encoding: int = 64) -> Drawing:
 
 
 def _passed(model: UNet, size: int, parts: Sequence[tuple[str, nn.Module]]) -> list[_Part]:
-    """What goes through some modules when one image is passed, in their order."""
+    """Pass one image through the model and describe each of `parts`, in order of execution."""
     found: list[_Part] = []
     names = {id(module): name for name, module in parts}
 
@@ -120,7 +121,7 @@ def _passed(model: UNet, size: int, parts: Sequence[tuple[str, nn.Module]]) -> l
 
 
 def _channels_in(module: nn.Module, first: Tensor) -> int:
-    """Channels that a module works on: of an up block with those of the skip."""
+    """Return the input channels of a module; for an up block they include the skip connection."""
     if isinstance(module, Block):
         convolution = module.first.body[0]
         assert isinstance(convolution, nn.Conv2d)
@@ -129,7 +130,7 @@ def _channels_in(module: nn.Module, first: Tensor) -> int:
 
 
 def _box(axes: Axes, x: float, y: float, text: str, colour: str, *, dark: bool = False) -> None:
-    """Draw a box with a text, its centre at (x, y)."""
+    """Draw a box with a text, centred at (x, y)."""
     corner = (x - _WIDTH / 2, y - _HEIGHT / 2)
     axes.add_patch(
         FancyBboxPatch(
@@ -150,11 +151,11 @@ def _arrow(
 
 
 def _draw_layers(axes: Axes, layers: Sequence[_Part]) -> None:
-    """Draw the layers down the left side, over the bottom and up the right side."""
+    """Draw the layers down the left side, across the bottom and up the right side."""
     lowest = next(i for i, part in enumerate(layers) if part.name == "bottleneck")
     places = {}
     for i, part in enumerate(layers):
-        # Those that a skip joins stand side by side; the head is above all.
+        # Layers joined by a skip connection are at the same height; the head is above all others.
         depth = i if i <= lowest else 2 * lowest - i - 1
         column = 0.0 if i < lowest else 2.0 if i > lowest else 1.0
         places[part.name] = (2.9 * column, -1.25 * depth)
@@ -181,7 +182,7 @@ def _draw_layers(axes: Axes, layers: Sequence[_Part]) -> None:
 
 
 def _link(axes: Axes, before: tuple[float, float], after: tuple[float, float]) -> None:
-    """Draw an arrow from one box to the next, from edge to edge."""
+    """Draw an arrow from one box to the next, edge to edge."""
     (x, y), (end, height) = before, after
     if x == end:
         sign = 1 if height > y else -1
@@ -193,7 +194,7 @@ def _link(axes: Axes, before: tuple[float, float], after: tuple[float, float]) -
 
 
 def _draw_block(axes: Axes, block: Sequence[_Part], encoding: int) -> None:
-    """Draw the parts of a block below one another; the condition comes in from the side."""
+    """Draw the parts of a block below one another."""
     names = {
         "first": "conv 3x3, norm, GELU, conv 3x3, norm; adds its input",
         "second": "conv 3x3, norm, GELU, conv 3x3, norm",

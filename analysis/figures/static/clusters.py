@@ -1,6 +1,6 @@
-"""Clusters of one randomly thinned lattice below, at and above the critical share.
+"""Clusters of one randomly thinned lattice below, at and above the critical fraction.
 
-The sites kept at a smaller share are among those kept at a larger one. Data: `sites` and
+The sites kept at a smaller fraction are a subset of those kept at a larger one. Data: `sites` and
 `summary`.
 """
 
@@ -19,7 +19,7 @@ from analysis.plotting.figure_io import COLOURS, Drawing, styled
 from analysis.plotting.style import LETTERS, title
 from percolation import Link, critical_fraction, labels, lattice, lattice_links, lattice_shape
 
-# Empty sites, clusters by size from the largest on, and all smaller ones.
+# Colours of empty sites, of the largest clusters by decreasing size, and of all smaller clusters.
 _RANKED = (COLOURS[5], COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[3])
 _LOOKS = ("white", *_RANKED, "0.78")
 
@@ -40,22 +40,22 @@ def draw(
         size: Side N of the frame in pixels.
         spacing: Increment d of the lattice in pixels.
         sigma: Spread of the bumps in pixels.
-        threshold: Overlap above which two bumps are joined (continuum).
-        relative: Shares to keep, in units of the critical one; one panel each.
-        realisations: Realisations of the critical share, at least 2.
+        threshold: Overlap above which two bumps are linked (continuum).
+        relative: Fractions of kept sites, in units of the critical fraction; one panel each.
+        realisations: Number of realisations for the critical fraction, at least 2.
         seed: Seed of the order of the sites and of the realisations.
 
     Returns:
         The figure and its data: `sites` (kept sites with their cluster, 0 for the largest) and
-        `summary` (shares and mass ratios).
+        `summary` (fractions and mass ratios).
 
     Raises:
-        ValueError: No two bumps overlap, or a parameter is out of its range.
+        ValueError: No two bumps are linked, or a parameter is out of its range.
     """
     point = critical_fraction(sigma, threshold, spacing, realisations=realisations, seed=seed)
     if point is None:
         raise ValueError(
-            f"sigma = {sigma} and threshold = {threshold} join no two bumps {spacing} pixels apart."
+            f"sigma = {sigma} and threshold = {threshold} link no two bumps {spacing} pixels apart."
         )
     panels = _thin(
         Link(sigma=sigma, threshold=threshold), size, spacing, point.value, relative, seed
@@ -76,7 +76,7 @@ def draw(
 def _thin(
     link: Link, size: int, spacing: float, critical: float, relative: Sequence[float], seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Keep more and more sites of one random order, and find their clusters."""
+    """Find the clusters of increasing fractions of one random order of the sites."""
     links, centres = lattice_links(size, spacing, link), lattice(size, spacing)
     order = np.random.default_rng(seed).permutation(links.sites)
     parts, rows = [], []
@@ -102,7 +102,7 @@ def _thin(
 def _draw_panels(
     row: NDArray[Any], panels: dict[str, pd.DataFrame], size: int, spacing: float
 ) -> None:
-    """One panel for each share that is kept."""
+    """Draw one panel per fraction of kept sites."""
     sites, summary = panels["sites"], panels["summary"]
     for letter, axes, ratio, share in zip(
         LETTERS, row, summary["relative"], summary["mass_ratio"], strict=False
@@ -114,7 +114,7 @@ def _draw_panels(
 
 
 def _draw_sites(axes: Axes, sites: pd.DataFrame, size: int, spacing: float) -> None:
-    """Each site as a square of one increment."""
+    """Draw each site as a square with a side of one increment."""
     column, line = (
         np.round((sites[name].to_numpy() - 1) / spacing).astype(int) for name in ("x", "y")
     )

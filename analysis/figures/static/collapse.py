@@ -1,8 +1,8 @@
-"""Finite-size scaling: clusters on tori of several sides fall on one curve near lambda_c.
+"""Finite-size scaling: curves of tori of several sides collapse near lambda_c.
 
-Left: the largest cluster over all sites. Middle: the same times `L^(beta/nu)`, against
-`(lambda - lambda_c) L^(1/nu)`. Right: mean cluster size times `L^(-gamma/nu)`. Data: `plain` and
-`scaled`.
+Left: size of the largest cluster over the number of sites. Middle: the same times `L^(beta/nu)`,
+against `(lambda - lambda_c) L^(1/nu)`. Right: mean cluster size times `L^(-gamma/nu)`. Data:
+`plain` and `scaled`.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from analysis.plotting.style import GREY, line_style, title
 from analysis.tables.selection import where
 from percolation import mass_ratio, square_links
 
-# Critical share of the square lattice with links to the four next sites (Newman and Ziff 2001),
-# and the exponents of percolation in two dimensions (den Nijs 1979; Nienhuis 1982).
+# Critical fraction of the square lattice with links to the four nearest neighbours (Newman and Ziff
+# 2001), and the exponents of percolation in two dimensions (den Nijs 1979; Nienhuis 1982).
 CRITICAL = 0.592746
 NU, BETA, GAMMA = 4 / 3, 5 / 36, 43 / 18
 
-# Largest |(lambda - lambda_c) L^(1/nu)| of the scaled curves, and the range of the others.
+# Largest |(lambda - lambda_c) L^(1/nu)| of the scaled curves, and lambda range of the plain curves.
 _SCALED = 2.5
 _RANGE = (0.5, 0.7)
 
@@ -34,17 +34,17 @@ def draw(
     realisations: int = 100,
     seed: int = 0,
 ) -> Drawing:
-    """Draw clusters of tori of several sides, as they are and scaled.
+    """Plot cluster sizes of tori of several sides, plain and scaled.
 
     Args:
         sides: Sides L of the tori, in sites.
-        points: Number of lambdas from 0.5 to 0.7, and of those around lambda_c that are scaled.
-        realisations: Realisations of every average.
+        points: Number of lambdas from 0.5 to 0.7, and number of scaled distances from lambda_c.
+        realisations: Number of realisations per average.
         seed: Seed of the realisations.
 
     Returns:
-        The figure and its data with standard errors: `plain` (the same lambdas for every
-        side) and `scaled` (the same scaled distances).
+        The figure and its data with standard errors: `plain` (the same lambdas for every side) and
+        `scaled` (the same scaled distances for every side).
 
     Raises:
         ValueError: A parameter is out of its range.
@@ -73,7 +73,7 @@ def draw(
 def _curves(
     side: int, points: int, realisations: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One torus: plain and scaled."""
+    """Compute the plain and the scaled curves of one torus."""
     zoom = side ** (1 / NU)
     near = CRITICAL + np.linspace(-_SCALED, _SCALED, points) / zoom
     near = near[(near > 0) & (near < 1)]
@@ -106,7 +106,7 @@ def _curves(
 
 
 def _plot(axes: Axes, curve: pd.DataFrame, x: str, y: str, index: int) -> None:
-    """A curve with symbols and standard errors."""
+    """Plot a curve with symbols and standard errors."""
     colour, marker = line_style(index)
     axes.errorbar(
         curve[x],

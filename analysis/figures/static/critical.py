@@ -1,7 +1,7 @@
-"""Critical points: of the lattice increment, and of how many bumps a frame needs.
+"""Critical fractions of lattices, and predicted numbers of samples.
 
-Left: critical share lambda_c against the increment d, with the law of dense lattices. Right:
-samples that percolation predicts against N. Data: `shares` and `samples`.
+Left: critical fraction lambda_c against the increment d, with the asymptotic law of dense lattices.
+Right: number of samples predicted by percolation against N. Data: `shares` and `samples`.
 """
 
 import math
@@ -19,11 +19,11 @@ from analysis.scaling.predictions import predictions_table
 from analysis.tables.selection import where
 from percolation import critical_point, radius
 
-# Critical share times number of neighbours where a site has many: overlapping discs (Xun, Hao
-# and Ziff 2021, arXiv 2010.02895).
+# Limit of the critical fraction times the number of neighbours for many neighbours: overlapping
+# discs (Xun, Hao and Ziff 2021, arXiv 2010.02895).
 CONTINUUM = 4.51235
 
-# A link reaches over at most this many increments: beyond, the law of dense lattices holds.
+# Largest reach of a link in increments; beyond it the law of dense lattices holds.
 _REACH = 12
 
 
@@ -39,17 +39,17 @@ def draw(
     realisations: int = 50,
     seed: int = 0,
 ) -> Drawing:
-    """Draw critical shares and predicted numbers of samples.
+    """Plot critical fractions and predicted numbers of samples.
 
     Args:
         pairs: Spread in pixels and overlap threshold of each curve on the left.
-        steps: Number of increments of each curve.
+        steps: Number of increments per curve on the left.
         sizes: Sides N of the frames on the right, in pixels.
-        thresholds: Overlaps above which two bumps are joined, on the right.
+        thresholds: Overlaps above which two bumps are linked, on the right.
         sigma: Spread of the bumps on the right, in pixels.
         spacing: Increment d of the lattice on the right, in pixels.
         level: Share of the kept bumps that the largest cluster must hold.
-        realisations: Realisations of every value, at least 2.
+        realisations: Number of realisations per value, at least 2.
         seed: Seed of the realisations.
 
     Returns:
@@ -81,11 +81,11 @@ def draw(
 def _shares(
     pairs: Sequence[tuple[float, float]], steps: int, realisations: int, seed: int
 ) -> pd.DataFrame:
-    """Critical shares from the widest increment that joins next sites down to dense lattices.
+    """Estimate critical fractions, from the widest increment with links down to dense lattices.
 
-    They depend on R / d alone, so that all curves share the same estimates.
+    They depend only on R / d, so all curves share the same estimates.
     """
-    ratios = np.geomspace(1.001, _REACH, steps).tolist()  # R / d, which alone matters
+    ratios = np.geomspace(1.001, _REACH, steps).tolist()  # R / d
     points = [critical_point(r**2, realisations=realisations, seed=seed) for r in ratios]
     rows = []
     for sigma, threshold in pairs:
@@ -108,7 +108,7 @@ def _shares(
 
 
 def _draw_shares(axes: Axes, shares: pd.DataFrame, pairs: Sequence[tuple[float, float]]) -> None:
-    """The left panel: symbols, and the law of dense lattices in dashes."""
+    """Draw the left panel: estimates as symbols, the law of dense lattices as dashed lines."""
     dashes = (0, (3, 1.5))
     for i, (sigma, threshold) in enumerate(pairs):
         colour, marker = line_style(i)
@@ -135,7 +135,7 @@ def _draw_shares(axes: Axes, shares: pd.DataFrame, pairs: Sequence[tuple[float, 
 
 
 def _draw_samples(axes: Axes, samples: pd.DataFrame, level: float) -> None:
-    """The right panel: one curve for each threshold, and a guide of slope 2."""
+    """Draw the right panel: one curve per threshold, and a guide line of slope 2."""
     for i, threshold in enumerate(dict.fromkeys(samples["threshold"])):
         colour, marker = line_style(i)
         rows = where(samples, threshold=threshold)

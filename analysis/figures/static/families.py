@@ -1,7 +1,7 @@
-"""Images of each family, and where their labels lie ([F] Figs 1, 9; [W] Fig. 2).
+"""Images and labels of each data family ([F] Figs 1, 9; [W] Fig. 2).
 
-Above: examples drawn at random from the data set. Below: all labels, in and around the frame.
-Data: `images` (the labels shown) and `labels`.
+Above: random examples from the data set. Below: all labels in and around the frame. Data: `images`
+(labels of the examples) and `labels` (all labels).
 """
 
 import numpy as np
@@ -22,21 +22,21 @@ from factorlab.data.dataset import build
 from factorlab.data.rendering import render, to_8_bit, to_model
 
 _SIDE = 3
-"""Images along a side of a mosaic."""
+"""Number of images along a side of a mosaic."""
 
 
 def draw(*, size: int = 32, sigma: float = 1.0, spacing: float = 1.0, seed: int = 0) -> Drawing:
-    """Draw examples and labels of all families.
+    """Draw examples and labels of all data families.
 
     Args:
         size: Side N of the images in pixels.
         sigma: Spread of the bumps in pixels.
         spacing: Increment of the lattice in pixels.
-        seed: Of the examples that are shown.
+        seed: Seed of the data sets and of the choice of examples.
 
     Returns:
-        The figure and its data: `images` and `labels`, with columns `family`, `kind` (`2D` or
-        `stripe`), `x`, `y`.
+        The figure and its data: `images` and `labels`, with the columns `family`, `kind` (`2D` or
+        `stripe`), `x` and `y` (pixels).
 
     Raises:
         ValidationError: A parameter is out of its range.
@@ -63,7 +63,8 @@ def draw(*, size: int = 32, sigma: float = 1.0, spacing: float = 1.0, seed: int 
             axes.tick_params(labelleft=False)
         text = (
             f"N = {size}, σ = {sigma:g}, lattice increment {spacing:g}. Below: labels of 2D "
-            "examples blue, of stripes orange; the frame is the image, its top left pixel (1, 1)."
+            "examples (blue) and of stripes (orange). The frame marks the image; its top left "
+            "pixel is (1, 1)."
         )
         note(figure, [text])
     panels = {
@@ -74,7 +75,7 @@ def draw(*, size: int = 32, sigma: float = 1.0, spacing: float = 1.0, seed: int 
 
 
 def _examples(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Labels to show: of a family of both kinds as many of either as have room."""
+    """Choose the labels of the examples; a family with both kinds shows about half of each."""
     kinds = table.groupby("kind", sort=False)
     parts = np.array_split(range(_SIDE**2), kinds.ngroups)
     return pd.concat(
@@ -93,7 +94,7 @@ def _draw_images(axes: Axes, examples: pd.DataFrame, data: DataSettings) -> None
 
 
 def _draw_labels(axes: Axes, table: pd.DataFrame, data: DataSettings) -> None:
-    """Draw where labels lie on the canvas."""
+    """Plot the labels on the canvas."""
     size, beyond = data.size, data.canvas_margin + 1
     for colour, kind in zip(COLOURS, ("2D", "stripe"), strict=False):
         rows = table[table["kind"] == kind]

@@ -1,7 +1,6 @@
-"""Largest cluster against the share of the lattice kept ([F] Figs 6c, 13 and 14b).
+"""Largest cluster against the fraction of the lattice kept ([F] Figs 6c, 13 and 14b).
 
-One panel for each overlap threshold, one colour for each width of the bumps. Data: `curves` and
-`critical`.
+One panel per overlap threshold, one colour per spread of the bumps. Data: `curves` and `critical`.
 """
 
 import math
@@ -21,7 +20,7 @@ from percolation import Link, critical_fraction, even_fractions, lattice_links, 
 
 _COLUMNS = 2
 _SHARED: dict[str, Any] = {"sharex": True, "sharey": True, "squeeze": False}
-_ALL = (0, (2, 1.5))  # line of the share of all sites
+_ALL = (0, (2, 1.5))  # line style of the share of all sites
 _MARK: dict[str, Any] = {"marker": "^", "mec": "white", "mew": 0.5, "ms": 8, "ls": ""}
 
 
@@ -35,21 +34,21 @@ def draw(
     realisations: int = 100,
     seed: int = 0,
 ) -> Drawing:
-    """Draw the transition from single bumps to one large cluster.
+    """Plot the transition from isolated bumps to one large cluster.
 
     Args:
         sigmas: Spreads of the bumps in pixels.
-        thresholds: Overlaps above which two bumps are joined (continuum), one panel each.
+        thresholds: Overlaps above which two bumps are linked (continuum), one panel each.
         size: Side N of the frame in pixels.
         spacing: Increment d of the lattice in pixels.
-        points: Number of lambdas, evenly spaced in their logarithm from two kept sites on: a
-            single one is a cluster of its own, and its ratio of 1 means nothing.
-        realisations: Realisations of every average and of every critical share, at least 2.
+        points: Number of lambdas, spaced logarithmically from two kept sites on. A single site is
+            a cluster, and its mass ratio of 1 is meaningless.
+        realisations: Number of realisations per average and per critical fraction, at least 2.
         seed: Seed of the realisations.
 
     Returns:
         The figure and its data: `curves` (mass ratios with standard errors) and `critical`
-        (critical shares of endless lattices; NaN where no bump overlaps with another).
+        (critical fractions of infinite lattices; NaN if no two bumps are linked).
 
     Raises:
         ValueError: A parameter is out of its range.
@@ -85,7 +84,7 @@ def _curve(
     realisations: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Mass ratios from two kept sites to all, at whole numbers of sites."""
+    """Compute mass ratios from two kept sites to all, at whole numbers of sites."""
     links = lattice_links(size, spacing, Link(sigma=sigma, threshold=threshold))
     fractions = even_fractions(links.sites, points)
     curve = mass_ratio(links, fractions, realisations=realisations, seed=seed)
@@ -106,7 +105,7 @@ def _curve(
 def _critical(
     threshold: float, sigma: float, spacing: float, realisations: int, seed: int
 ) -> tuple[float, float, int, float, float]:
-    """A row of the critical shares; NaN where a bump overlaps with no other."""
+    """Return a row of the table of critical fractions; NaN if no two bumps are linked."""
     point = critical_fraction(sigma, threshold, spacing, realisations=realisations, seed=seed)
     if point is None:
         return threshold, sigma, 0, math.nan, math.nan
@@ -114,7 +113,7 @@ def _critical(
 
 
 def _draw_panels(grid: NDArray[Any], panels: dict[str, pd.DataFrame]) -> None:
-    """One panel for each threshold, row by row."""
+    """Draw one panel per threshold, row by row."""
     thresholds = list(dict.fromkeys(panels["critical"]["threshold"]))
     used, spare = grid.flat[: len(thresholds)], grid.flat[len(thresholds) :]
     for letter, axes, threshold in zip(LETTERS, used, thresholds, strict=False):
@@ -131,7 +130,10 @@ def _draw_panels(grid: NDArray[Any], panels: dict[str, pd.DataFrame]) -> None:
 
 
 def _draw_panel(axes: Axes, curves: pd.DataFrame, critical: pd.DataFrame) -> None:
-    """All widths at one threshold; widths with the same neighbours share a curve in dashes."""
+    """Draw all spreads at one threshold.
+
+    Spreads with equal numbers of neighbours have the same curve; dashes show all their colours.
+    """
     neighbours = critical.set_index("sigma")["neighbours"]
     sigmas = list(critical["sigma"])
     handles = []
@@ -177,5 +179,5 @@ def _handles() -> list[Line2D]:
 
 
 def _dashes(index: int, count: int) -> str | tuple[float, tuple[float, float]]:
-    """Line style that leaves room for the others where several curves are one."""
+    """Return a line style that interleaves the dashes of `count` identical curves."""
     return "-" if count == 1 else (4.0 * index, (4.0, 4.0 * (count - 1)))

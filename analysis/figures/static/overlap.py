@@ -1,8 +1,7 @@
 """Overlap of two bumps against their distance ([F] Fig 6b, [W] Fig 7b).
 
-Left: in the continuum. Middle: on pixels, where the overlap of narrow bumps depends on where in
-a pixel they lie. Right: what the border of the frame does to it. Data: `continuum`, `pixel` and
-`border`.
+Left: continuum overlap. Middle: pixel overlap, which depends on the sub-pixel position for narrow
+bumps. Right: effect of the border of the frame. Data: `continuum`, `pixel` and `border`.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.style import GREY, line_style, plain_log, title
 from percolation import continuum, pixel
 
-# Where the first bump's centre lies, from the centre of a pixel, and how that is drawn.
+# Line style for each offset of the first centre from the centre of a pixel, in pixels.
 _OFFSETS = {0.0: "-", 0.5: (0, (3, 1.5))}
 _POINTS = 600
 
@@ -31,19 +30,19 @@ def draw(
     border_sigmas: Sequence[float] = (0.5, 1.0, 2.0),
     apart: float = 2.0,
 ) -> Drawing:
-    """Draw how the overlap of neighbours falls with the increment.
+    """Plot the overlap of two bumps against their distance.
 
     Args:
         sigmas: Spreads of the bumps in pixels.
         thresholds: Overlaps marked by thin lines.
         size: Side N of the frame in pixels.
-        border_sigmas: Those of `sigmas` shown beside the border; for narrower bumps the pixels
-            matter more than the border.
-        apart: Distance of two bumps beside the border, in units of sigma.
+        border_sigmas: Spreads from `sigmas` shown at the border. For narrower bumps, pixels have a
+            larger effect than the border.
+        apart: Distance of the two bumps at the border, in units of sigma.
 
     Returns:
-        The figure and its data: `continuum` and `pixel` (overlap against distance) and `border`
-        (pixel overlap over that of the continuum, against the distance from the border).
+        The figure and its data: `continuum` and `pixel` (overlap against distance), and `border`
+        (ratio of pixel to continuum overlap, against the distance from the border).
 
     Raises:
         ValueError: A parameter is out of its range.
@@ -85,7 +84,7 @@ def _continuum_table(sigmas: Sequence[float], distances: NDArray[np.float64]) ->
 def _pixel_table(
     sigmas: Sequence[float], distances: NDArray[np.float64], size: int
 ) -> pd.DataFrame:
-    """Pairs along x, the first bump near the middle of the frame."""
+    """Compute the overlap of pairs along x with the first bump near the middle of the frame."""
     parts = []
     for sigma in sigmas:
         for offset in _OFFSETS:
@@ -106,7 +105,7 @@ def _pixel_table(
 
 
 def _border_table(sigmas: Sequence[float], apart: float, size: int) -> pd.DataFrame:
-    """Pairs that point away from a border, or from a corner along the diagonal."""
+    """Compute the overlap of pairs perpendicular to a border, or along the diagonal of a corner."""
     parts = []
     inwards = np.linspace(0, size / 4, 161)
     middle = size // 2
@@ -151,7 +150,7 @@ def _mark_thresholds(axes: Axes, thresholds: Sequence[float], size: int) -> None
 
 def _draw_pixel(axes: Axes, table: pd.DataFrame, sigma: float, colour: str) -> None:
     rows = table[table["sigma"] == sigma]
-    # The first centre that lies on a pixel comes first.
+    # The curve whose first centre is on a pixel comes first.
     for (_, curve), line in zip(
         rows.groupby("first_x", sort=False), _OFFSETS.values(), strict=True
     ):
@@ -166,7 +165,7 @@ def _draw_border(axes: Axes, table: pd.DataFrame, sigma: float, colour: str) -> 
 
 
 def _finish(left: Axes, middle: Axes, right: Axes, apart: float) -> None:
-    """Titles, labels and the two small legends of line styles."""
+    """Set titles and labels, and add the two legends of line styles."""
     title(left, "a", "Continuum")
     title(middle, "b", "On pixels, middle of the frame")
     title(right, "c", f"On pixels, at the border ({apart:g}σ apart)")
@@ -183,7 +182,7 @@ def _finish(left: Axes, middle: Axes, right: Axes, apart: float) -> None:
 
 
 def _explain(axes: Axes, heading: str, texts: tuple[str, str], place: tuple[float, float]) -> None:
-    """Legend of the two line styles, its left edge at a place in the axes."""
+    """Add a legend of the two line styles, with its left edge at a position in the axes."""
     lines = zip(texts, _OFFSETS.values(), strict=True)
     handles = [Line2D([], [], color="0.3", ls=line, label=text) for text, line in lines]
     axes.legend(

@@ -1,7 +1,7 @@
-"""What joins two bumps: their width against the increments of the lattice ([F] Fig 6a).
+"""Links between bumps, for several spreads and lattice increments ([F] Fig 6a).
 
-One panel for each width: the image of one bump, the lattice of centres, and which of its
-neighbours the bump is joined with. Data: `sites`, `images` and `radii`.
+One panel per spread: the image of one bump, the lattice of centres, and the neighbours linked to
+the bump. Data: `sites`, `images` and `radii`.
 """
 
 import math
@@ -30,17 +30,17 @@ def draw(
     spacing: tuple[float, float] = (2.0, 4.0),
     threshold: float = 0.05,
 ) -> Drawing:
-    """Draw which neighbours a bump overlaps with.
+    """Draw the neighbours that are linked to a bump.
 
     Args:
         sigmas: Spreads of the bumps in pixels, one panel each.
         size: Side N of the frame in pixels.
         spacing: Increments (d_x, d_y) of the lattice in pixels.
-        threshold: Overlap above which two bumps are joined, in the continuum.
+        threshold: Continuum overlap above which two bumps are linked.
 
     Returns:
         The figure and its data: `sites` (centres, their overlap with the bump in the middle, and
-        whether they are joined with it), `images` (grey values) and `radii`.
+        whether they are linked to it), `images` (grey values) and `radii`.
 
     Raises:
         ValueError: A parameter is out of its range.
@@ -73,7 +73,7 @@ def draw(
 def _bump(
     centres: NDArray[np.float64], chosen: int, sigma: float, threshold: float, size: int
 ) -> dict[str, pd.DataFrame]:
-    """What a panel shows, under the names of the figure's data."""
+    """Compute the data of one panel, by the names of the figure's data."""
     sites = _sites(centres, chosen, sigma, threshold)
     numbers = {
         "sigma": [sigma],
@@ -90,7 +90,7 @@ def _bump(
 def _sites(
     centres: NDArray[np.float64], chosen: int, sigma: float, threshold: float
 ) -> pd.DataFrame:
-    """Every site with its overlap with the chosen one."""
+    """List all sites with their overlap with the chosen site."""
     pairs = Link(sigma=sigma, threshold=threshold).pairs(centres)
     partners = pairs[(pairs == chosen).any(axis=1)].ravel()
     overlap = continuum(np.hypot(*(centres - centres[chosen]).T), sigma)
@@ -107,7 +107,7 @@ def _sites(
 
 
 def _image(center: NDArray[np.float64], sigma: float, size: int) -> pd.DataFrame:
-    """Grey values `1 - exp(-r^2 / (4 sigma^2))` of a bump."""
+    """Compute the grey values `1 - exp(-r^2 / (4 sigma^2))` of a bump."""
     x, y = (axis.ravel() for axis in np.meshgrid(*[np.arange(1, size + 1)] * 2, indexing="ij"))
     squared = (x - center[0]) ** 2 + (y - center[1]) ** 2
     value = 1 - np.exp(-squared / (4 * sigma**2))
@@ -132,7 +132,7 @@ def _draw_image(axes: Axes, image: pd.DataFrame, size: int) -> None:
 
 
 def _draw_sites(axes: Axes, sites: pd.DataFrame, center: NDArray[np.float64], reach: float) -> None:
-    """Joined sites with a line to the bump, the others hollow, and the circle of radius R."""
+    """Draw linked sites with a line to the bump, other sites hollow, and a circle of radius R."""
     joined, others = sites[sites["joined"]], sites[~sites["joined"]]
     for x, y in zip(joined["x"], joined["y"], strict=True):
         axes.plot([center[0], x], [center[1], y], color=_BLUE, lw=1.2)
@@ -146,7 +146,7 @@ def _draw_sites(axes: Axes, sites: pd.DataFrame, center: NDArray[np.float64], re
 
 
 def _draw_increments(axes: Axes, spacing: tuple[float, float]) -> None:
-    """Arrows along the first increments, outside the frame."""
+    """Draw arrows along the first increments, outside the frame."""
     d_x, d_y = spacing
     arrow = {"arrowstyle": "<->", "shrinkA": 0, "shrinkB": 0, "lw": 1.0}
     axes.annotate("", (1, -0.3), (1 + d_x, -0.3), arrowprops=arrow)

@@ -1,10 +1,15 @@
-"""The figures: one module each, found by its name.
+"""Figures of a sweep: one module each, discovered by name.
 
-To add a figure, add a module here. It states `COLUMNS`, the columns that it needs, and has
-`draw(table)`, which gets one row for each trial and step (`steps_table` of
-`analysis.tables.loading`) and returns a `Drawing`. An `Options` class names what the experiment
-file may set; `draw` then gets an instance of it as its second argument. No other file needs a
-change. Modules whose names start with an underscore are helpers, not figures.
+To add a figure, add a module here that implements `FigureModule`:
+
+- `COLUMNS` lists the columns that the figure needs.
+- `AXES` lists the settings that may differ between the trials.
+- `Options` declares the options that an experiment file may set.
+- `draw(table, options)` receives one row per trial and step (`steps_table` of
+  `analysis.tables.loading`) and an instance of `Options`, and returns a `Drawing`.
+
+No other file needs to change. Modules whose names start with an underscore are helpers, not
+figures.
 """
 
 import json
@@ -19,25 +24,29 @@ from factorlab.config import Settings
 
 
 class FigureModule(Protocol):
-    """What a module of this folder provides."""
+    """Interface of the modules in this folder."""
 
     COLUMNS: Sequence[str]
     """Columns of the table that the figure needs."""
 
     AXES: Sequence[str] | None
-    """Settings that may differ between the trials it compares; None where any may."""
+    """Settings that may differ between the compared trials; None allows any setting."""
 
-    # A module may have NUMBERS, too: settings that it takes as one number, and no pair, each.
+    # A module may also define NUMBERS: settings that must be single numbers, not pairs.
 
     Options: type[Settings]
-    """What it leaves to the experiment file."""
+    """Options that an experiment file may set."""
 
     def draw(self, table: pd.DataFrame, options: Settings) -> Drawing:
-        """Draw what the table holds, half-finished or not.
+        """Draw a table of finished and unfinished trials.
+
+        Args:
+            table: One row per trial and step.
+            options: An instance of `Options`.
 
         Raises:
-            NotDrawableError: The table holds nothing that the figure can show; the message is a
-                sentence for the user. Any other exception is taken for a mistake of the figure.
+            NotDrawableError: The figure cannot show the table. The message is a sentence for the
+                user. Any other exception counts as a bug in the figure.
         """
         ...
 
@@ -49,7 +58,7 @@ unknown = _FOLDER.unknown
 
 
 def options_of(module: FigureModule, values: Mapping[str, Any]) -> Settings:
-    """Return the options of a figure that plain values describe.
+    """Parse plain values into the options of a figure.
 
     Raises:
         ValidationError: A key is unknown or a value is not allowed.

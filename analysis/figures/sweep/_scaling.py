@@ -18,20 +18,20 @@ from analysis.tables.selection import where
 _THEORY_LINES = (":", "-.", "--")
 _THEORY_MARKERS = ("x", "+", "1")
 
-# Thresholds of percolation that line styles can tell apart.
+# Maximum number of percolation thresholds, one line style each.
 MAX_THRESHOLDS = len(_THEORY_LINES)
 
-# Name of a layer to its numbers, as in `Drawing.panels`.
+# Maps the name of a layer to its data, as in `Drawing.panels`.
 Panels = dict[str, pd.DataFrame]
 
 
 def draw_accuracies(parent: SubFigure, panels: Panels, *, level: float) -> None:
-    """The upper row: accuracy and mass ratio against lambda, one panel for each family.
+    """Draw the upper row: accuracy and mass ratio against lambda, one panel per data family.
 
     Args:
-        parent: Where to draw.
+        parent: Subfigure to draw into.
         panels: Layers `accuracy`, `trials`, `mass-ratio` and `critical`.
-        level: Accuracy marked by a red line, beside 0 and 1.
+        level: Accuracy in [0, 1] marked by a red line; 0 and 1 are marked as well.
     """
     families = list(dict.fromkeys(panels["accuracy"]["family"]))
     sizes = sorted(set(panels["accuracy"]["size"]))
@@ -53,10 +53,10 @@ def draw_accuracies(parent: SubFigure, panels: Panels, *, level: float) -> None:
 
 
 def draw_crossings(parent: SubFigure, panels: Panels, *, level: float) -> None:
-    """The lower row: samples at the crossing against N, in both ways of counting.
+    """Draw the lower row: samples at the crossing against N, for both ways of counting.
 
     Args:
-        parent: Where to draw.
+        parent: Subfigure to draw into.
         panels: Layers `accuracy`, `crossings`, `exponents`, `predictions` and
             `prediction-exponents`.
         level: Accuracy at the crossing.
@@ -83,7 +83,7 @@ def draw_crossings(parent: SubFigure, panels: Panels, *, level: float) -> None:
 
 
 def _explain(parent: SubFigure, sizes: list[int], thresholds: list[float]) -> None:
-    """One legend for the upper row: the N first, and below or beside them the thresholds."""
+    """Add the legend of the upper row: first the N, then beside or below them the thresholds."""
     curves = [
         Line2D([], [], color=line_style(i)[0], marker=line_style(i)[1], label=f"N = {size}")
         for i, size in enumerate(sizes)
@@ -94,7 +94,7 @@ def _explain(parent: SubFigure, sizes: list[int], thresholds: list[float]) -> No
     ]
     handles = [*curves, *theory]
     columns = len(handles)
-    if columns > 6:  # two rows; a legend fills its columns first
+    if columns > 6:  # two rows; matplotlib fills a legend column by column
         columns = max(len(curves), len(theory))
         blank = Line2D([], [], ls="", label=" ")
         pairs = zip_longest(curves, theory, fillvalue=blank)
@@ -105,7 +105,7 @@ def _explain(parent: SubFigure, sizes: list[int], thresholds: list[float]) -> No
 def _draw_accuracy(
     axes: Axes, panels: Panels, family: str, size: int, *, style: tuple[str, str]
 ) -> None:
-    """Accuracy and mass ratio of one family and N."""
+    """Draw accuracy and mass ratio of one family and N."""
     colour, marker = style
     ratios = panels["mass-ratio"]
     for threshold, line in zip(_thresholds(ratios), _THEORY_LINES, strict=False):
@@ -128,7 +128,7 @@ def _draw_accuracy(
 def _draw_family(
     axes: Axes, panels: Panels, family: str, count: str, *, style: tuple[str, str]
 ) -> None:
-    """Crossings of one family, with their intervals and the fitted power law."""
+    """Draw the crossings of one family, with intervals and the fitted power law."""
     colour, marker = style
     label = FAMILIES.get(family, family)
     points = where(panels["crossings"], family=family, count=count)
@@ -150,7 +150,7 @@ def _draw_family(
     axes.errorbar(
         size,
         value,
-        np.nan_to_num(np.array([value - low, high - value])),  # an open end has no bar
+        np.nan_to_num(np.array([value - low, high - value])),  # an open end has no error bar
         color=colour,
         marker=marker,
         mfc=colour if count == "samples_2d" else "white",
@@ -162,7 +162,7 @@ def _draw_family(
 
 
 def _draw_predictions(axes: Axes, panels: Panels) -> None:
-    """Percolation's predictions, one thin curve for each threshold."""
+    """Draw the percolation predictions, one thin curve per threshold."""
     for i, threshold in enumerate(_thresholds(panels["predictions"])):
         points = where(panels["predictions"], threshold=threshold)
         points = points[points["value"].notna()]
@@ -186,7 +186,7 @@ def _draw_predictions(axes: Axes, panels: Panels) -> None:
 
 
 def _draw_references(axes: Axes, sizes: NDArray[np.float64], crossings: pd.DataFrame) -> None:
-    """Grey lines of slopes 1 and 2 through the middle of the crossings, within the axes."""
+    """Draw grey lines of slopes 1 and 2 through the geometric mean of the crossings."""
     crossings = crossings[crossings["value"].notna()]
     if not len(crossings) or len(sizes) < 2:
         return
@@ -211,19 +211,19 @@ def _draw_references(axes: Axes, sizes: NDArray[np.float64], crossings: pd.DataF
 
 
 def _widen(axes: Axes) -> None:
-    """Let the count axis span a factor of 20 at least, so that slopes can be seen."""
+    """Extend the count axis to at least a factor of 20, so that slopes are visible."""
     low, high = axes.get_ylim()
     factor = max(1.0, np.sqrt(20 * low / high)) * 1.25
     axes.set_ylim(low / factor, high * factor)
 
 
 def _family_style(index: int) -> tuple[str, str]:
-    """Colour and marker of the index-th family, from the other end: N has the first colours."""
+    """Return the style of the index-th family; colours run backwards, as N uses the first ones."""
     return COLOURS[-1 - index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
 def _exponent(fit: pd.DataFrame) -> str:
-    """`N^1.95 [1.80, 2.10]`, as far as it is known."""
+    """Format an exponent, with its interval if known: `N^1.95 [1.80, 2.10]`."""
     exponent, low, high = (_numbers(fit, name)[0] for name in ("exponent", "low", "high"))
     text = rf"$\propto N^{{{exponent:.2f}}}$"
     return text if np.isnan(low) else f"{text} [{low:.2f}, {high:.2f}]"

@@ -1,9 +1,8 @@
-"""Any metric against any setting, or against the optimizer step: the figure of every experiment.
+"""Any metric against any setting or the optimizer step: the general figure for experiments.
 
-One row of panels for each metric, one column for each value of the `panels` settings, one curve
-for each value of the `lines` settings; seeds are averaged. What is not chosen follows from the
-settings in which the trials differ. Data: `means` (mean and standard deviation over seeds) and
-`trials`.
+One row of panels per metric, one column per value of the `panels` settings, one curve per value of
+the `lines` settings. Seeds are averaged. Defaults follow from the settings that differ between the
+trials. Data: `means` (mean and standard deviation over seeds) and `trials`.
 """
 
 import math
@@ -39,45 +38,45 @@ __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
 
-# Panels of a figure, and curves that a legend names.
+# Maximum number of panels of a figure, and of curves in a legend.
 _MOST_PANELS, _MOST_CURVES = 60, 24
 
-# Characters of a line above a panel.
+# Characters per line of a panel title.
 _LINE = 44
 
-# Inches of a panel, and those of it in which an axis lies.
+# Width of a panel and of its axis, in inches.
 _WIDTH, _INNER = 3.4, 2.7
 
-# Inches of a character of a legend, and of a line.
+# Width of a character and height of a line in a legend, in inches.
 _CHARACTER, _LABEL = 0.065, 0.18
 
 
 class Options(Settings):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
     x: Setting | None = None
-    """Setting along the horizontal axis, or `step`; by default the setting with most values."""
+    """Setting on the horizontal axis, or `step`; by default the setting with most values."""
 
     y: list[str] = Field(default=["accuracy"], min_length=1)
-    """Metrics, a row of panels each."""
+    """Metrics, one row of panels each."""
 
     lines: list[Setting] | None = None
-    """Settings that tell curves apart; by default all that are left."""
+    """Settings that distinguish curves; by default all remaining settings that differ."""
 
     panels: list[Setting] = Field(default_factory=list)
-    """Settings that tell columns of panels apart."""
+    """Settings that distinguish columns of panels."""
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
-    """Draw metrics against a setting or the step.
+    """Plot metrics against a setting or the step.
 
     Args:
-        table: One row for each trial and step. The last steps of finished trials are drawn, or
-            every step where the step is the horizontal axis.
-        options: What to draw.
+        table: One row per trial and step. The figure shows the last steps of finished trials, or
+            all steps if the step is on the horizontal axis.
+        options: Options of the figure.
 
     Raises:
-        NotDrawableError: A column is missing, or no trial has what is to be drawn.
+        NotDrawableError: A column is missing, or no trial has the metrics.
     """
     options = options or Options()
     require(table, COLUMNS)
@@ -113,11 +112,11 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
 
 def _legend(figure: Figure, places: Sequence[Axes], curves: Sequence[str]) -> list[str]:
-    """Name the curves beside the panels; returns what to note where they are too many."""
+    """Add a legend beside the panels, or return a note if there are too many curves."""
     if len(curves) > _MOST_CURVES:
-        return [f"{len(curves)} curves, too many for a legend; the data name each."]
+        return [f"{len(curves)} curves, too many for a legend; see the CSV data for their names."]
     found: dict[str, Artist] = {}
-    for axes in places:  # a curve may have no point in some of them
+    for axes in places:  # a curve may have no point in some panels
         found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if len(curves) > 1:
         figure.legend([found[c] for c in curves], curves, loc="outside right upper")
@@ -125,12 +124,12 @@ def _legend(figure: Figure, places: Sequence[Axes], curves: Sequence[str]) -> li
 
 
 def _panels(count: int, columns: int, curves: Sequence[str]) -> tuple[Figure, list[Axes], int]:
-    """Panels in rows of a metric each, or, where a metric has one panel alone, two in a row.
+    """Create the panels: one row per metric, or two panels per row if each metric has only one.
 
-    The figure has room for a legend beside them.
+    The figure has space for a legend beside the panels.
 
     Returns:
-        The figure, its panels row by row, and how many there are in a row.
+        The figure, its panels row by row, and the number of panels per row.
     """
     across = columns if columns > 1 else min(count, 2)
     down = math.ceil(count / across)
@@ -147,7 +146,7 @@ def _panels(count: int, columns: int, curves: Sequence[str]) -> tuple[Figure, li
 
 
 def _trials(rows: pd.DataFrame, x: str, lines: Sequence[str], options: Options) -> pd.DataFrame:
-    """One row for each trial, step and metric."""
+    """Return one row per trial, step and metric, ordered along the horizontal axis."""
     places = pd.DataFrame(
         {
             "panel": in_words(rows, options.panels),
@@ -158,7 +157,7 @@ def _trials(rows: pd.DataFrame, x: str, lines: Sequence[str], options: Options) 
         index=rows.index,
     )
     found = long(rows, places, options.y)
-    # Words and curves keep the order of the experiment file.
+    # Words and curves stay in the order of the experiment file.
     along = Places.of(found["x"])
     return along.sort(found) if along.numbers else found
 
@@ -172,7 +171,7 @@ def _draw_panel(
     lines: Sequence[str],
     along: Places,
 ) -> None:
-    """Draw curves of one metric, dots of single trials, and the ceiling of the reader."""
+    """Plot curves of one metric, dots of single trials, and the ceiling of the label reader."""
     scale = 100 if axis_labels.is_share(metric) else 1
     for index, line in enumerate(lines):
         colour, marker = line_style(index)
@@ -194,13 +193,13 @@ def _draw_panel(
 
 
 def _reading(means: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """Small print that says how to read the figure."""
+    """Return the small print that explains the symbols."""
     most = int(means["trials"].max())
     text = (
         f"Symbols: mean and standard deviation over up to {most} seeds; dots: single trials."
         if most > 1
-        else "One seed each."
+        else "One seed per symbol."
     )
     if any(metric.startswith("accuracy") for metric in metrics):
-        text += " Dashed: the label reader's own accuracy on clean images of the same labels."
+        text += " Dashed: accuracy of the label reader on clean images of the same labels."
     return text

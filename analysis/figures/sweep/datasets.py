@@ -1,6 +1,6 @@
-"""Where the labels of training sets lie ([F] Figs 4, 9, 11a, 14a).
+"""Labels of training sets ([F] Figs 4, 9, 11a, 14a).
 
-A grid of trials, with their 2D examples, stripes, and what is held out. Data: `labels`.
+A grid of trials, each with its 2D examples, stripes and held-out labels. Data: `labels`.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ AXES: Sequence[str] | None = None
 
 
 class Options(Places):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
-    """Draw the labels that trials were trained on.
+    """Plot the training labels of trials.
 
     Args:
-        table: One row for each trial and step.
-        options: What to draw.
+        table: One row per trial and step.
+        options: Options of the figure.
 
     Raises:
         NotDrawableError: A column is missing, or no trial was evaluated.
@@ -57,8 +57,8 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         return True
 
     text = (
-        "Labels trained on: blue, 2D examples; orange, stripes; grey, held out. The frame is the "
-        "image, its top left pixel at (1, 1)."
+        "Training labels: 2D examples (blue) and stripes (orange). Grey: held-out labels. The "
+        "frame marks the image; its top left pixel is (1, 1)."
     )
     return Drawing(
         figure=gallery(table, shown, scatter, [text, *left_out]),
@@ -68,6 +68,6 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
 def _dataset(cell: Cell) -> Dataset:
     config = read_json(cell.record / "config.json")
-    assert config is not None  # it was evaluated
+    assert config is not None  # an evaluated trial has a config
     settings = parse(config["config"])
     return build(settings.data, settings.seed)

@@ -1,8 +1,8 @@
-"""How a layer's representation forms: spectra, holes and components at each step ([F] Fig. 2).
+"""Formation of a layer's representation: spectra, holes and components per step ([F] Fig. 2).
 
-One trial, a column for each step that was kept. From above: shares of the variance along the
-leading principal components; persistence diagram; components 1 and 2 coloured by x; 3 and 4
-coloured by y. Data: `spectra`, `holes` and `points`.
+The figure shows one trial, with one column per measured step. The rows show the variance shares of
+the leading principal components, the persistence diagram, components 1 and 2 coloured by x, and
+components 3 and 4 coloured by y. Data: `spectra`, `holes` and `points`.
 """
 
 from collections.abc import Sequence
@@ -32,18 +32,18 @@ AXES: Sequence[str] | None = None
 
 
 class Options(Settings):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
     layer: Layer = "layer4"
-    """Layer that was kept."""
+    """Layer whose representations were measured."""
 
     seed: int = Field(default=0, ge=0)
-    """Of the trial that is shown; of several with this seed, the first of the experiment."""
+    """Seed of the trial; among several trials, the first one of the experiment is shown."""
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A step of the trial."""
+    """One step of the trial."""
 
     step: int
     accuracy: float
@@ -52,14 +52,14 @@ class _Column:
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
-    """Draw what was measured of one trial's layer at each step.
+    """Plot the measures of one layer of one trial at each step.
 
     Args:
-        table: One row for each trial and step.
-        options: What to draw.
+        table: One row per trial and step.
+        options: Options of the figure.
 
     Raises:
-        NotDrawableError: A column is missing, or nothing of the layer was measured.
+        NotDrawableError: A column is missing, or the layer was not measured.
     """
     options = options or Options()
     require(table, COLUMNS)
@@ -79,10 +79,10 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             row[0].set_ylabel(text)
         trial = axis_labels.combination(["seed"], [options.seed])
         text = (
-            f"{options.layer}, {trial}; above each step the accuracy. Bars: share of the variance "
-            "of each component; the number is that of the first four. Diagrams: where a hole opens "
-            "and closes, in shares of the scale; filled: counts as a hole, with the Betti numbers. "
-            "Components: one point a label."
+            f"{options.layer}, {trial}. Above each column: step and accuracy. Bars: variance share "
+            "of each component; the number is the share of the first four. Diagrams: distances at "
+            "which holes open and close, in units of the scale; filled: counted holes, with the "
+            "Betti numbers. Components: one point per label."
         )
         handles, labels = grid[1, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
@@ -99,7 +99,7 @@ _WORDS = (
 
 
 def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], bool, list[str]]:
-    """The steps to show, whether the labels close upon themselves, and what to note."""
+    """Return the steps to show, whether the labels are periodic, and notes for the small print."""
     column = f"{options.layer}/betti_1"
     rows = table[table["seed"] == options.seed]
     rows = rows.dropna(subset=column) if column in rows else rows.iloc[:0]
@@ -115,8 +115,8 @@ def _columns(table: pd.DataFrame, options: Options) -> tuple[list[_Column], bool
             found.append(_Column(int(row["step"]), float(row["accuracy"]), betti, kept))
     if not found:
         raise NotDrawableError(
-            f"Nothing of {options.layer} was measured with seed {options.seed}; factorlab analyse "
-            "does."
+            f"{options.layer} has not been measured in a trial with seed {options.seed}; run "
+            "`factorlab analyse`."
         )
     return found, bool(rows.iloc[0]["data.periodic"]), left_out
 
@@ -152,7 +152,7 @@ def _draw_points(axes: Axes, column: _Column, first: int, label: int, *, periodi
 
 
 def _share_axes(grid: "np.ndarray[tuple[int, int], np.dtype[np.object_]]") -> None:
-    """One scale for all steps of the upper two rows."""
+    """Use one vertical scale per row for all steps, in the upper two rows."""
     for row in grid[:2]:
         for axes in row[1:]:
             axes.sharey(row[0])
@@ -160,7 +160,7 @@ def _share_axes(grid: "np.ndarray[tuple[int, int], np.dtype[np.object_]]") -> No
 
 
 def _panels(columns: Sequence[_Column], holes: Sequence[pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The numbers behind all rows."""
+    """Return the data of all rows of panels."""
     spectra, points = [], []
     for column in columns:
         step, kept = column.step, column.kept

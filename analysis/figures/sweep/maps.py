@@ -1,7 +1,7 @@
 """Phase diagrams: a metric in colour over two settings, or a setting and the step ([W] Figs 3, 8).
 
-One row of panels for each metric, one column for each value of the `panels` settings; seeds are
-averaged, or the best of them is taken. Data: `cells`.
+One row of panels per metric, one column per value of the `panels` settings. Each cell shows the
+mean over seeds, or the best seed. Data: `cells`.
 """
 
 import textwrap
@@ -38,52 +38,53 @@ __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
 
-# Panels of a figure; cells along an axis up to which their values have room.
+# Maximum number of panels; maximum number of columns and rows of cells that show their values.
 _MOST_PANELS, _MOST_ACROSS, _MOST_DOWN = 60, 16, 18
 
-# Inches of a panel.
+# Width and height of a panel in inches.
 _WIDTH, _HEIGHT = 3.4, 2.7
 
-# Characters of a line above a panel.
+# Characters per line of a panel title.
 _LINE = 44
 
 
 class Options(Settings):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
     x: Setting = "step"
-    """Setting along the horizontal axis, or `step`."""
+    """Setting on the horizontal axis, or `step`."""
 
     y: Setting | None = None
-    """Setting along the vertical axis; by default the one with most values."""
+    """Setting on the vertical axis; by default the setting with most values."""
 
     colour: list[str] = Field(default=["accuracy"], min_length=1)
-    """Metrics, a row of panels each."""
+    """Metrics, one row of panels each."""
 
     panels: list[Setting] = Field(default_factory=list)
-    """Settings that tell columns of panels apart."""
+    """Settings that distinguish columns of panels."""
 
     seeds: Literal["mean", "best"] = "mean"
-    """Over seeds, the mean, or the best as [W] has it."""
+    """Whether a cell shows the mean over seeds or the best seed, as in [W]."""
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
-    """Draw metrics over two axes.
+    """Plot metrics in colour over two axes.
 
     Args:
-        table: One row for each trial and step. The last steps of finished trials are drawn, or
-            every step where the step is an axis.
-        options: What to draw.
+        table: One row per trial and step. The figure shows the last steps of finished trials, or
+            all steps if the step is on an axis.
+        options: Options of the figure.
 
     Raises:
-        NotDrawableError: A column is missing, or no trial has what is to be drawn.
+        NotDrawableError: A column is missing, no trial has the metrics, or no setting is left for
+            the vertical axis.
     """
     options = options or Options()
     require(table, COLUMNS)
     left = [k for k in axis_labels.varying(table) if k != options.x and k not in options.panels]
     y = options.y or next(iter(left), None)
     if y is None:
-        raise NotDrawableError("The trials differ in no setting that could be the vertical axis.")
+        raise NotDrawableError("The trials do not differ in a setting for the vertical axis.")
     rows = chosen_rows(table, [options.x, y, *options.panels], options.colour)
     cells = _cells(rows, y, options)
     x_axis, y_axis = Places.of(cells["x"]), Places.of(cells["y"])
@@ -109,14 +110,14 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         for axes in places[-1]:
             axes.set_xlabel(axis_labels.setting(options.x))
         most = int(cells["trials"].max())
-        how = f"Each cell: {options.seeds} of up to {most} seeds." if most > 1 else "One seed each."
+        how = f"Cell: {options.seeds} of up to {most} seeds." if most > 1 else "One seed per cell."
         text = [f"{how} White: not measured."]
         note(figure, [*text, *missing(rows, options.colour), *unfinished(table)])
     return Drawing(figure=figure, panels={"cells": cells})
 
 
 def _cells(rows: pd.DataFrame, y: str, options: Options) -> pd.DataFrame:
-    """One row for each metric, panel, x and y."""
+    """Aggregate over seeds: one row per metric, panel, x and y."""
     places = pd.DataFrame(
         {
             "panel": in_words(rows, options.panels),
@@ -132,7 +133,7 @@ def _cells(rows: pd.DataFrame, y: str, options: Options) -> pd.DataFrame:
 
 
 def _top(cells: pd.DataFrame, metric: str) -> float:
-    """The end of a metric's colours, the same in all its panels."""
+    """Return the upper end of a metric's colour scale, shared by all its panels."""
     if axis_labels.is_share(metric) or "r_squared" in metric:
         return 100 if axis_labels.is_share(metric) else 1
     return float(cells.loc[cells["metric"] == metric, "value"].max())
@@ -146,7 +147,7 @@ def _draw_panel(
     metric: str,
     top: float,
 ) -> QuadMesh:
-    """Draw a table of cells, with their values in figures where these have room."""
+    """Draw a table of cells, with their values as text if there is space."""
     scale = 100 if axis_labels.is_share(metric) else 1
     values = np.full((len(ys), len(xs)), np.nan)
     rows, columns = map(ys.index, cells["y"]), map(xs.index, cells["x"])

@@ -1,8 +1,8 @@
-"""Accuracy against the share of the lattice kept, with percolation laid over it ([F] Fig 6).
+"""Accuracy against the fraction of the lattice kept, compared with percolation ([F] Fig 6).
 
-Left: overlap of two bumps against their distance, for each width (`overlap`). Then a panel for each
-threshold of overlap: accuracy (`accuracy`) and, thin, the share of the kept bumps in the largest
-cluster of overlapping ones (`mass-ratio`).
+Left: overlap of two bumps against their distance, one curve per spread (`overlap`). Then one panel
+per overlap threshold, with the accuracy (`accuracy`) and, as thin lines, the share of the kept
+bumps in the largest cluster of linked bumps (`mass-ratio`).
 """
 
 from collections.abc import Sequence
@@ -32,36 +32,38 @@ NUMBERS: Sequence[str] = ("data.sigma",)
 
 
 class Options(Settings):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
     thresholds: tuple[float, ...] = Field(default=(0.005, 0.05, 0.5), min_length=1, max_length=4)
-    """Overlaps above which two bumps are joined; [F] has 0.005 and 0.05."""
+    """Overlaps above which two bumps are linked; [F] uses 0.005 and 0.05."""
 
     realisations: int = Field(default=400, ge=1)
-    """Of every percolation average."""
+    """Number of realisations per percolation average."""
 
     seed: int = Field(default=0, ge=0)
-    """Of the realisations."""
+    """Seed of the realisations."""
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
-    """Draw accuracy beside what percolation says.
+    """Plot accuracy and the largest-cluster mass ratio against lambda.
 
     Args:
-        table: One row for each trial and step, of one N and spacing; the last steps of finished
-            trials are drawn.
-        options: What to draw.
+        table: One row per trial and step, with one N and one spacing. The figure shows the last
+            steps of finished trials.
+        options: Options of the figure.
 
     Raises:
-        NotDrawableError: A column is missing, or the trials differ in more than sigma, lambda and
-            seed.
+        NotDrawableError: A column is missing, accuracy was not measured, a sigma is a pair, or the
+            trials differ in other settings than sigma, lambda and seed.
     """
     options = options or Options()
     require(table, COLUMNS)
     alike(table, AXES)
     rows = measured(final(table))
     if rows.empty:
-        raise NotDrawableError("accuracy was measured in no trial, so there is nothing to draw.")
+        raise NotDrawableError(
+            "accuracy was not measured in any trial, so there is nothing to draw."
+        )
     panels = _panels(rows, options)
     spacing = single(rows, "data.spacing")
     with styled():
@@ -80,22 +82,22 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         figure.legend(handles, labels, loc="outside upper center", ncols=across)
         text = (
             "Symbols: accuracy, mean and standard deviation over seeds. Thin lines: share of the "
-            "kept bumps in the largest cluster of linked ones, simulated. Dashed in a: lattice "
-            f"increment; dotted: thresholds. Reader's ceiling {100 * rows['ceiling'].min():.0f} to "
-            f"{100 * rows['ceiling'].max():.0f} %."
+            "kept bumps in the largest cluster of linked bumps, simulated. Panel a: lattice "
+            "increment (dashed) and thresholds (dotted). Ceiling of the label reader: "
+            f"{100 * rows['ceiling'].min():.0f} to {100 * rows['ceiling'].max():.0f} %."
         )
         note(figure, [text, *unfinished(table)])
     return Drawing(figure=figure, panels=panels)
 
 
 def _panels(rows: pd.DataFrame, options: Options) -> dict[str, pd.DataFrame]:
-    """The numbers behind all panels."""
+    """Return the data of all panels."""
     size, spacing = single(rows, "data.size"), single(rows, "data.spacing")
     assert isinstance(size, float)
     pairs = [sigma for sigma in rows["data.sigma"] if isinstance(sigma, tuple)]
     if pairs:
         raise NotDrawableError(
-            f"data.sigma is {pairs[0]} in a trial, but percolation is drawn for round bumps only."
+            f"data.sigma is {pairs[0]} in a trial, but percolation needs round bumps."
         )
     sigmas = sorted(rows["data.sigma"].unique())
     distances = np.geomspace(0.1, size / 2, 200)

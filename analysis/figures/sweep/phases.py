@@ -1,6 +1,6 @@
 """Phases of manifold formation over training, for each value of a setting ([W] Figs 3, 4).
 
-A cell for each value and step, in it a field for each seed. Data: `phases`.
+There is one cell per value and step, with one field per seed. Data: `phases`.
 """
 
 import textwrap
@@ -28,42 +28,43 @@ __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
 
-# Darker as order grows; told apart in grey as well.
+# Darker with increasing order; also distinct in greyscale.
 _COLOURS: dict[str, str] = dict(zip(PHASES, ("#ededed", "#92b4d6", "#1f4e86"), strict=True))
 
 
-# Inches of a figure at most, and of a field that has room for its letter.
+# Maximum side of a figure, and least side of a field that shows its letter, in inches.
 _MOST, _FIELD = 40, 0.13
 
-# Characters of a line beside a row.
+# Characters per line of a row label.
 _LINE = 30
 
 
 class Options(Settings):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
     y: Setting | None = None
-    """Setting of the rows; by default all in which the trials differ."""
+    """Setting of the rows; by default all settings that differ between the trials."""
 
     layer: Layer = "layer4"
     """Layer whose representations were measured."""
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
-    """Draw the phase of each trial at each step that was measured.
+    """Plot the phase of each trial at each measured step.
 
     Args:
-        table: One row for each trial and step.
-        options: What to draw.
+        table: One row per trial and step.
+        options: Options of the figure.
 
     Raises:
-        NotDrawableError: A column is missing, or the representations of no trial were measured.
+        NotDrawableError: A column is missing, no trial has measured representations, or trials
+            with the same row and seed differ in another setting.
     """
     options = options or Options()
     require(table, COLUMNS)
     keys = [options.y] if options.y else axis_labels.varying(table)
     rows = chosen_rows(table, ["step", *keys], [f"{options.layer}/phase"])
-    for key in reversed(keys):  # numbers in order; words keep that of the experiment file
+    for key in reversed(keys):  # numbers are sorted; words stay in the experiment file's order
         along = on_axis(rows, key)
         order = np.argsort(Places.of(along).place(along), kind="stable")
         rows = rows.iloc[order]
@@ -78,7 +79,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     )
     if fields.duplicated(["y", "step", "seed"]).any():
         others = ", ".join(key for key in axis_labels.varying(table) if key not in keys)
-        raise NotDrawableError(f"Trials of one {options.y} and seed differ in {others}.")
+        raise NotDrawableError(f"Trials with the same {options.y} and seed differ in {others}.")
     with styled():
         steps, values = fields["step"].nunique(), fields["y"].nunique()
         size = (min(max(5.2, 1.6 + 0.75 * steps), _MOST), min(1.7 + 0.5 * values, _MOST))
@@ -93,13 +94,22 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             loc="outside upper center",
             ncols=len(PHASES),
         )
-        text = f"In each cell a field for each seed: {listed(map(axis_labels.bare, seeds))}."
+        text = f"Each cell has one field per seed: {listed(map(axis_labels.bare, seeds))}."
         note(figure, [f"{text} White: not measured.", *unfinished(table)])
     return Drawing(figure=figure, panels={"phases": fields})
 
 
 def _draw_fields(axes: Axes, fields: pd.DataFrame, size: tuple[float, float]) -> Sequence[float]:
-    """Draw a field for each value, step and seed, on so many inches; returns the seeds."""
+    """Draw one field per value, step and seed.
+
+    Args:
+        axes: Axes to draw into.
+        fields: Columns `y`, `step`, `seed` and `phase`.
+        size: Width and height of the figure in inches.
+
+    Returns:
+        The seeds, sorted.
+    """
     steps = sorted(fields["step"].unique())
     seeds = sorted(fields["seed"].unique())
     values = list(dict.fromkeys(fields["y"]))

@@ -1,7 +1,7 @@
-"""Generated images of trials or steps, each with its label ([F] Figs 6d, 10; [W] Figs 3, 4).
+"""Generated images of trials or steps, with their labels ([F] Figs 6d, 10; [W] Figs 3, 4).
 
-A grid of mosaics of the kept samples; a ring marks the label that was asked for. Data: `labels`,
-with those read off the images.
+A grid of mosaics of the kept samples. A ring marks the label that the model was conditioned on.
+Data: `labels`, with the labels predicted by the label reader.
 """
 
 from collections.abc import Sequence
@@ -24,26 +24,26 @@ __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 AXES: Sequence[str] | None = None
 
 _SIDE = 4
-"""Images along a side of a mosaic."""
+"""Number of images along a side of a mosaic."""
 
 
 class Options(Places):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
 
 @dataclass(frozen=True)
 class _Kept:
     images: NDArray[np.uint8]  # (K, N, N)
     labels: NDArray[np.float64]  # (K, 2)
-    readings: NDArray[np.float64]  # (K, 2), NaN where none
+    readings: NDArray[np.float64]  # (K, 2), NaN if no label was read
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
-    """Draw the samples that evaluations kept.
+    """Draw the generated images kept by evaluations.
 
     Args:
-        table: One row for each trial and step.
-        options: What to draw.
+        table: One row per trial and step.
+        options: Options of the figure.
 
     Raises:
         NotDrawableError: A column is missing, or no samples were kept.
@@ -52,7 +52,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     shown, left_out = cells(table, options or Options())
     found = {cell: _read(cell) for cell in shown}
     if all(kept is None for kept in found.values()):
-        raise NotDrawableError("No samples were kept; evaluation.keep says how many are to be.")
+        raise NotDrawableError("No samples were kept; set evaluation.keep to keep some.")
 
     def images(axes: Axes, cell: Cell) -> bool:
         kept = found[cell]
@@ -63,7 +63,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             axes.plot(left + x - 1, top + y - 1, "o", mfc="none", mec=COLOURS[5], ms=3.2, mew=0.6)
         return True
 
-    text = "Generated images; ring: the label that was asked for."
+    text = "Generated images; ring: the label that the model was conditioned on."
     return Drawing(
         figure=gallery(table, shown, images, [text, *left_out]),
         panels={"labels": by_cell(shown, lambda cell: _table(found[cell]))},
@@ -71,7 +71,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
 
 def _read(cell: Cell) -> _Kept | None:
-    """Read what an evaluation kept, evenly thinned to a mosaic."""
+    """Read the samples kept by an evaluation, evenly thinned to the size of a mosaic."""
     arrays = Record(cell.record.parents[1], cell.record.name).read_samples(cell.step)
     if arrays is None:
         return None

@@ -1,10 +1,12 @@
-"""How accuracy grows with the data set, and how the data set needed grows with N ([F] Fig 5).
+"""Scaling of accuracy with the data set, and of the data set needed with N ([F] Fig 5).
 
-Upper row, one panel for each family: accuracy against lambda (layers `accuracy` and `trials` of
-the data), with percolation's mass ratio on the same axes (`mass-ratio`) and the critical lambda
-of an endless lattice (`critical`). Lower row: samples at which the accuracy crosses the level
-against N (`crossings`, `exponents`), 2D examples alone with percolation's prediction
-(`predictions`, `prediction-exponents`), and the whole data set.
+Upper row, one panel per data family: accuracy against lambda (layers `accuracy` and `trials` of the
+data), with the mass ratio of percolation on the same axes (`mass-ratio`) and the critical lambda of
+an infinite lattice (`critical`).
+
+Lower row: samples at which accuracy crosses the level, against N (`crossings`, `exponents`). The
+left panel counts 2D examples only and includes the percolation prediction (`predictions`,
+`prediction-exponents`). The right panel counts the whole data set.
 """
 
 import textwrap
@@ -36,42 +38,42 @@ NUMBERS: Sequence[str] = ("data.sigma",)
 
 
 class Options(Settings):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
     level: float = Field(default=0.6, gt=0, lt=1)
-    """Accuracy that counts as learnt, and mass ratio that counts as connected."""
+    """Accuracy at the crossing, and mass ratio from which a lattice counts as connected."""
 
     thresholds: tuple[float, ...] = Field(
         default=(0.05, 0.5), min_length=1, max_length=MAX_THRESHOLDS
     )
-    """Overlaps above which percolation joins two bumps. [F] uses 0.005 and 0.05; 0.5 is ours, near
-    what small images need."""
+    """Overlaps above which percolation links two bumps. [F] uses 0.005 and 0.05; 0.5 is ours, close
+    to what small images need."""
 
     seed: int = Field(default=0, ge=0)
-    """Of the bootstrap and of percolation's realisations."""
+    """Seed of the bootstrap and of the percolation realisations."""
 
     resamples: int = Field(default=2000, ge=1)
-    """Bootstrap replicates of every crossing."""
+    """Number of bootstrap replicates per crossing."""
 
     realisations: int = Field(default=400, ge=1)
-    """Realisations of every percolation average."""
+    """Number of realisations per percolation average."""
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     """Draw the scaling figure.
 
     Args:
-        table: One row for each trial and step, with `COLUMNS`, of one sigma and one spacing; the
-            last steps of finished trials are drawn. Families, N and lambdas may be incomplete:
-            what is there is drawn, what is missing is named.
-        options: What to draw.
+        table: One row per trial and step, with `COLUMNS`, one sigma and one spacing. The figure
+            shows the last steps of finished trials. Families, N and lambdas may be incomplete;
+            the small print names what is missing.
+        options: Options of the figure.
 
     Returns:
-        The figure and the data of its layers, named at the head of this module.
+        The figure and the data of its layers, which the module docstring names.
 
     Raises:
-        NotDrawableError: A column is missing, or the table has no measured accuracy or mixes
-            several sigmas or spacings.
+        NotDrawableError: A column is missing, the table has no measured accuracy, sigma is a pair,
+            or the trials differ in other settings than family, N, lambda and seed.
     """
     require(table, COLUMNS)
     options = options or Options()
@@ -79,7 +81,9 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     alike(table, AXES)
     rows = measured(final(table))
     if rows.empty:
-        raise NotDrawableError("accuracy was measured in no trial, so there is nothing to draw.")
+        raise NotDrawableError(
+            "accuracy was not measured in any trial, so there is nothing to draw."
+        )
     panels = _measure(rows, options) | _predict(rows, options)
     families = panels["accuracy"]["family"].nunique()
     width = max(7.4, 3.7 * families)  # inches
@@ -96,7 +100,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
 
 def _measure(rows: pd.DataFrame, options: Options) -> Panels:
-    """Layers that come from the trials."""
+    """Compute the layers from the trials."""
     crossings = exponents.measure_crossings(
         rows, level=options.level, seed=options.seed, resamples=options.resamples
     )
@@ -112,12 +116,12 @@ def _measure(rows: pd.DataFrame, options: Options) -> Panels:
 
 
 def _predict(rows: pd.DataFrame, options: Options) -> Panels:
-    """Layers that come from percolation, for the lattices of the trials."""
+    """Compute the layers from percolation, for the lattices of the trials."""
     thresholds, seed, realisations = options.thresholds, options.seed, options.realisations
     sizes = sorted(int(size) for size in rows["data.size"].unique())
     sigma, spacing = single(rows, "data.sigma"), single(rows, "data.spacing")
     if not isinstance(sigma, float):
-        message = f"data.sigma is {sigma}, but percolation is drawn for round bumps only."
+        message = f"data.sigma is {sigma}, but percolation needs round bumps."
         raise NotDrawableError(message)
     predictions = predictions_table(
         sizes,
@@ -152,37 +156,36 @@ def _predict(rows: pd.DataFrame, options: Options) -> Panels:
 
 
 def _reading(panels: Panels, level: float) -> list[str]:
-    """Small print that says how to read the figure."""
+    """Return the small print that explains the symbols."""
     low, high = 100 * panels["accuracy"]["ceiling"].min(), 100 * panels["accuracy"]["ceiling"].max()
     ceiling = f"{low:.1f} %" if np.isclose(low, high) else f"{low:.1f} to {high:.1f} %"
     return [
-        "Symbols: mean and standard deviation over seeds; dots: single trials. Label reader's "
-        f"ceiling on clean images: {ceiling}. Red lines: 0, {100 * level:g} and 100 %. Thin lines: "
-        "share of the kept bumps in the largest cluster of overlapping ones; vertical: its "
-        "critical λ on an endless lattice. Crossings and "
-        "exponents: 95 % bootstrap intervals; percolation: standard errors, and a crossing at 2 "
-        "means that the bumps always overlap."
+        "Symbols: mean and standard deviation over seeds; dots: single trials. Ceiling of the "
+        f"label reader on clean images: {ceiling}. Red lines: 0, {100 * level:g} and 100 %. Thin "
+        "lines: share of the kept bumps in the largest cluster of linked bumps; vertical lines: "
+        "critical λ of an infinite lattice. Crossings and exponents: 95 % bootstrap intervals. "
+        "Percolation: standard errors; a crossing at 2 means that the bumps always overlap."
     ]
 
 
 def _missing(panels: Panels, unmeasured: int) -> list[str]:
-    """Small print that names what is left out, open or not known."""
+    """Return the small print on crossings and exponents that are missing or limited."""
     left_out: list[str] = []
     limited: list[str] = []
     named: list[str] = []
     for _, row in panels["crossings"].iterrows():
         text = f"{_name(row)}, N = {row['size']} ({row['reason']})"
-        # Both ways of counting rank the same trials, and fail or are open together.
+        # Both ways of counting rank the same trials, so they fail or have open intervals together.
         if row["reason"] and row["count"] == "samples_2d":
             (left_out if pd.isna(row["value"]) else limited).append(text)
     for (_, reason), rows in panels["exponents"].groupby(["family", "reason"], sort=False):
         if reason:
             named.append(f"{_name(rows.iloc[0])} ({reason})")
     notes = {
-        "Left out of the crossings": left_out,
+        "No crossing": left_out,
         "Crossings": limited,
         "Exponents": named,
-        "Left out": [f"{unmeasured} trials without an accuracy"] if unmeasured else [],
+        "Not shown": [f"{unmeasured} trials without an accuracy"] if unmeasured else [],
     }
     return [f"{title}: {'; '.join(items)}." for title, items in notes.items() if items]
 

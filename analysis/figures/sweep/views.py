@@ -1,7 +1,7 @@
-"""Views of representations, a point for each label ([F] Figs 2, 11, 15; [W] Figs 3, 4).
+"""Views of representations, one point per label ([F] Figs 2, 11, 15; [W] Figs 3, 4).
 
-A grid of trials or steps, each the embedding by UMAP in its two widest directions, or two principal
-components, coloured by a label. Data: `points`.
+A grid of trials or steps. Each cell shows the UMAP embedding along its two directions of largest
+variance, or two principal components, coloured by a label. Data: `points`.
 """
 
 from collections.abc import Sequence
@@ -26,34 +26,34 @@ AXES: Sequence[str] | None = None
 
 
 class Options(Places):
-    """What an experiment file may choose."""
+    """Options of the figure in an experiment file."""
 
     layer: str = "layer4"
-    """Layer that was kept."""
+    """Layer whose representations were measured."""
 
     view: Literal["umap", "components", "next-components"] = "umap"
-    """UMAP, principal components 1 and 2, or 3 and 4."""
+    """UMAP embedding, principal components 1 and 2, or principal components 3 and 4."""
 
     colour: Literal["x", "y"] = "x"
-    """Label that colours."""
+    """Label that determines the colour."""
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
-    """Draw what was measured of representations.
+    """Plot views of the measured representations.
 
     Args:
-        table: One row for each trial and step.
-        options: What to draw.
+        table: One row per trial and step.
+        options: Options of the figure.
 
     Raises:
-        NotDrawableError: A column is missing, or nothing was measured.
+        NotDrawableError: A column is missing, or the layer was not measured.
     """
     options = options or Options()
     require(table, COLUMNS)
     shown, left_out = cells(table, options)
     found = {cell: _points(cell, options) for cell in shown}
     if all(points is None for points in found.values()):
-        raise NotDrawableError(f"Nothing of {options.layer} was measured; factorlab analyse does.")
+        raise NotDrawableError(f"{options.layer} has not been measured; run `factorlab analyse`.")
 
     def scatter(axes: Axes, cell: Cell) -> bool:
         points = found[cell]
@@ -67,7 +67,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         return True
 
     kinds = {
-        "umap": "UMAP, its two widest directions",
+        "umap": "UMAP embedding along its two directions of largest variance",
         "components": "Principal components 1 and 2",
         "next-components": "Principal components 3 and 4",
     }
@@ -79,7 +79,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
 
 def _points(cell: Cell, options: Options) -> pd.DataFrame | None:
-    """The points of a cell: `x`, `y`, and two coordinates."""
+    """Return the points of a cell: labels `x` and `y`, and two coordinates."""
     kept = measurement_cache.read(cell.record, options.layer, cell.step)
     if kept is None:
         return None

@@ -1,10 +1,10 @@
-"""The measures of representations that are one number each: one module a kind, found by its name.
+"""Scalar measures of representations: one module per kind, discovered by name.
 
-To add a measure, add a module here with `scalars(measures)`, which gets what was measured of one
-checkpoint (`analysis.measures.checkpoint.Measures`: principal components, embedding, holes, ...)
-and returns numbers by the names that tables and figures use. Trials that are measured from then on
-have them in their records and MLflow runs, as `<layer>/<name>`. No other file needs a change.
-Modules whose names start with an underscore are helpers.
+To add a measure, add a module here with a function `scalars(measures)`. Its argument holds all
+measures of one checkpoint (`analysis.measures.checkpoint.Measures`: principal components,
+embedding, persistence diagrams, ...). It returns numbers by the names that tables and figures use.
+Trials measured afterwards have these numbers in their records and MLflow runs as `<layer>/<name>`.
+No other file needs to change. Modules whose names start with an underscore are helpers.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class ScalarsModule(Protocol):
-    """What a module of this folder provides."""
+    """Interface of the modules in this folder."""
 
     def scalars(self, measures: Measures) -> Mapping[str, float]:
-        """Return the numbers by name, finite."""
+        """Return finite numbers by name."""
         ...
 
 
@@ -32,17 +32,17 @@ load = _FOLDER.load
 
 
 def of(measures: Measures) -> dict[str, float]:
-    """Return all numbers of a checkpoint.
+    """Return all scalar measures of a checkpoint by name.
 
     Raises:
-        ValueError: Two modules have a number of the same name.
+        ValueError: Two modules return a number of the same name.
     """
     found: dict[str, float] = {}
     for name in available():
         new = load(name).scalars(measures)
         if twice := found.keys() & new.keys():
             raise ValueError(
-                f"analysis/measures/scalars/{name}: '{min(twice)}' is another module's too."
+                f"analysis/measures/scalars/{name}: another module already returns '{min(twice)}'."
             )
         found |= {key: float(value) for key, value in new.items()}
     return found

@@ -1,4 +1,4 @@
-"""How many directions the representations use ([F] Fig. 2c, d): effective dimension, variance."""
+"""Effective dimension and variance of the leading components ([F] Fig. 2c, d)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def scalars(measures: Measures) -> dict[str, float]:
-    """Return the participation ratio and the share of the variance along four components."""
+    """Return the participation ratio and the variance share of the first four components."""
     return {
         "dimension": measures.principal.dimension,
         "variance_top_four": measures.principal.share(4),

@@ -1,4 +1,4 @@
-"""How x and y share directions ([F] Figs 3, 8): factorization, orthogonality, parallelism."""
+"""Factorization score, and mean orthogonality and parallelism ([F] Figs 3, 8)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def scalars(measures: Measures) -> dict[str, float]:
-    """Return the factorization score, and the mean of each kind of angle."""
+    """Return the factorization score and the mean of each distribution of angles."""
     found = {"factorization": measures.score}
     for kind in ("orthogonality", "parallelism"):
         for name, values in getattr(measures.angles, kind).items():

@@ -1,4 +1,4 @@
-"""Which shape the representations have ([F] Fig. 2b): Betti numbers, distances to ideals."""
+"""Topology of the representations: Betti numbers, distances to ideal shapes ([F] Fig. 2b)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def scalars(measures: Measures) -> dict[str, float]:
-    """Return Betti numbers with their confidence, and distances to each ideal's diagrams."""
+    """Return Betti numbers, their confidence, and the distances to the ideal shapes' diagrams."""
     found: dict[str, float] = {}
     for k, betti in enumerate(measures.betti):
         found |= {f"betti_{k}": betti.number, f"betti_{k}_confidence": betti.confidence}

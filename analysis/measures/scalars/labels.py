@@ -1,4 +1,4 @@
-"""How well the labels are read off the representations: R-squared ([W] A.3)."""
+"""R-squared of linear regressions of the labels on the representations ([W] A.3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def scalars(measures: Measures) -> dict[str, float]:
-    """Return R-squared of x and y, from the embedding and from the leading components."""
+    """Return R-squared of x and y, from the embedding and from the leading principal components."""
     return {
         "r_squared_x": measures.r_squared.x,
         "r_squared_y": measures.r_squared.y,

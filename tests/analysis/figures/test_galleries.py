@@ -79,9 +79,9 @@ def test_views_show_what_was_measured_and_say_what_was_not(table):
     assert len(points) == 2 * 64
     assert set(points["column"]) == {"step = 0", "step = 4"}
     text = " ".join(t.get_text() for t in drawing.figure.findobj(lambda a: hasattr(a, "get_text")))
-    assert "2 places have nothing to show" in text
-    assert "1 of 3 trials are not finished" in text.replace("\n", " ")
-    with pytest.raises(ValueError, match="Nothing of layer3 was measured"):
+    assert "2 cells have nothing to show" in text
+    assert "1 of 3 trials are unfinished" in text.replace("\n", " ")
+    with pytest.raises(ValueError, match=r"^layer3 has not been measured"):
         views.draw(table, options_of(views, {"layer": "layer3"}))
 
 
@@ -96,7 +96,7 @@ def test_a_formation_shows_each_step_of_one_trial_as_it_was_kept(trials, table):
         # Tables of points have four decimals.
         shown, half = of_step["points"]["component_4"], 0.5e-4 + EXACT
         np.testing.assert_allclose(shown, kept.scores[:, 3], rtol=0, atol=half)
-    with pytest.raises(ValueError, match="Nothing of layer4 was measured with seed 1"):
+    with pytest.raises(ValueError, match=r"^layer4 has not been measured in a trial with seed 1"):
         formation.draw(table, options_of(formation, {"seed": 1}))
 
 
@@ -106,7 +106,7 @@ def test_phases_are_those_that_were_measured(trials, table):
     expected = training_dynamics.table(trials[0].record)["phase"].to_list()
     assert fields["phase"].to_list() == expected
     assert fields["step"].to_list() == [0, 4]
-    with pytest.raises(ValueError, match="layer3/phase: measured in no trial"):
+    with pytest.raises(ValueError, match="layer3/phase: not measured in any trial"):
         phases.draw(table, options_of(phases, {"layer": "layer3"}))
 
 

@@ -79,9 +79,9 @@ def test_half_finished_sweeps_are_drawn_and_what_is_missing_is_named():
     rows.loc[waiting, "state"] = "resumable"
     drawing = curves.draw(rows, curves.Options(y=["accuracy", "accuracy_unseen"]))
     said = " ".join(texts(drawing)).replace("\n", " ")
-    assert "1 of 8 trials are not finished and left out (1 resumable)" in said
+    assert "1 of 8 trials are unfinished and not shown (1 resumable)" in said
     assert "Not measured: Accuracy, labels not trained on (%)" in said
-    with pytest.raises(ValueError, match="accuracy_unseen: measured in no trial"):
+    with pytest.raises(ValueError, match="accuracy_unseen: not measured in any trial"):
         curves.draw(rows, curves.Options(y=["accuracy_unseen"]))
 
 
@@ -94,7 +94,7 @@ def test_maps_take_the_mean_or_the_best_of_the_seeds(seeds, expected):
 
 
 def test_a_map_needs_a_setting_that_differs():
-    with pytest.raises(ValueError, match="differ in no setting"):
+    with pytest.raises(ValueError, match="do not differ in a setting"):
         maps.draw(table(sigmas=(1.0,), spacings=(0.5,)))
 
 
@@ -103,7 +103,7 @@ def test_a_map_needs_a_setting_that_differs():
     "values", [{"nosuch": 1}, {"columns": "data.sgima", "panels": ["data.sgima"]}]
 )
 def test_bad_options_are_refused(figure, values):
-    with pytest.raises(ValueError, match=r"nosuch|is no setting"):
+    with pytest.raises(ValueError, match=r"nosuch|is not a setting"):
         options_of(load(figure), values)
 
 

@@ -73,10 +73,10 @@ def test_every_parameter_is_a_keyword_with_a_default(name):
 
 def test_an_unknown_figure_is_refused_with_those_there_are():
     with pytest.raises(
-        ValueError, match=r"^There is no 'overlpa' among the static figures; there are .*overlap"
+        ValueError, match=r"^There is no 'overlpa' among the static figures: .*overlap"
     ):
         load("overlpa")
-    with pytest.raises(ValueError, match="there are architecture, clusters, collapse, critical, "):
+    with pytest.raises(ValueError, match="figures: architecture, clusters, collapse, critical, "):
         load("-marks")
 
 
@@ -221,7 +221,7 @@ def test_clusters_are_the_components_of_one_nested_order():
 
 
 def test_clusters_that_cannot_be_drawn_are_refused():
-    with pytest.raises(ValueError, match=r"^sigma = 0\.1 and threshold = 0\.5 join no two bumps"):
+    with pytest.raises(ValueError, match=r"^sigma = 0\.1 and threshold = 0\.5 link no two bumps"):
         draw("clusters", sigma=0.1)
     with pytest.raises(ValueError, match=r"^relative is 9"):
         draw("clusters", relative=(1.0, 9))

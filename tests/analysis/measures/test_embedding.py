@@ -81,8 +81,8 @@ def test_an_embedding_has_the_dimensions_asked_for():
 @pytest.mark.parametrize(
     ("points", "labels", "message"),
     [
-        (np.eye(8), np.ones((7, 2)), r"labels have the shape \(7, 2\)"),
-        (np.eye(8), np.full((8, 2), np.nan), "labels hold a number that is not finite"),
+        (np.eye(8), np.ones((7, 2)), r"labels have shape \(7, 2\)"),
+        (np.eye(8), np.full((8, 2), np.nan), "labels contain a value that is not finite"),
         (np.eye(8), np.ones((8, 2)), "same coordinate"),
         (np.eye(1), np.ones((1, 2)), "There are 1 representations"),
     ],

@@ -113,7 +113,7 @@ def test_angles_are_the_same_turned_and_scaled(nx, ny, seed, scale):
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        (np.ones((4, 4)), "needed: "),
+        (np.ones((4, 4)), "expected "),
         (np.random.default_rng(0).normal(size=(2, 9, 3)), "2 x 9 labels"),
         (np.ones((4, 4, 2)), "are the same"),
         (np.full((4, 4, 2), np.nan), "not finite"),

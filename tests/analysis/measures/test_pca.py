@@ -82,7 +82,7 @@ def test_a_mapped_array_of_half_precision_is_read_by_blocks(tmp_path):
     ("points", "message"),
     [
         (np.ones((5, 3)), "All 5 representations are the same"),
-        (np.ones((1, 3)), "There are 1 representations; needed: at least 2"),
+        (np.ones((1, 3)), "There are 1 representations; expected at least 2"),
         (np.array([[1.0, np.nan], [2.0, 3.0]]), "not finite"),
         (np.ones(4), r"shape \(4,\)"),
         (np.ones((4, 0)), r"shape \(4, 0\)"),
