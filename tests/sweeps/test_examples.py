@@ -49,7 +49,7 @@ def run(checkout, *arguments):
     )
 
 
-def test_the_page_names_every_file_and_its_place():
+def test_extending_page_names_every_example():
     page = (ROOT / "docs" / "extending.md").read_text()
     for name, place in PLACES.items():
         assert f"examples/{name}" in page
@@ -58,7 +58,7 @@ def test_the_page_names_every_file_and_its_place():
 
 
 @pytest.mark.slow
-def test_the_example_sweeps_its_family_takes_its_measure_and_draws_its_figure(checkout):
+def test_sweep_of_example_draws_its_figure(checkout):
     ended = run(checkout, "-m", "sweeps.cli.main", "sweep", "rings", "--profile", "smoke")
     assert ended.returncode == 0, ended.stderr
     results = [json.loads(p.read_text()) for p in checkout.glob("runs/trials/*/result.json")]
@@ -70,7 +70,7 @@ def test_the_example_sweeps_its_family_takes_its_measure_and_draws_its_figure(ch
     assert np.isfinite(drawn["layer4/intrinsic_dimension"]).all()
 
 
-def test_clean_rings_are_read_where_they_were_drawn(checkout):
+def test_read_finds_labels_of_clean_rings(checkout):
     code = """
 import torch
 from factorlab import families
@@ -90,7 +90,7 @@ for family in ("ring", "ring+stripes"):
     assert [float(line) <= 0.5 for line in ended.stdout.split()] == [True, True]
 
 
-def test_the_intrinsic_dimension_is_that_of_circles_and_tori(checkout):
+def test_intrinsic_dimension_of_circles_and_tori(checkout):
     code = """
 import numpy as np
 from types import SimpleNamespace

@@ -43,7 +43,7 @@ def settings():
     )
 
 
-def test_a_pickle_in_a_record_is_never_run(tmp_path):
+def test_trial_run_executes_no_pickle(tmp_path):
     planted = tmp_path / "planted"
     trial = Trial(settings(), tmp_path / "runs")
     steps = trial.run()
@@ -63,7 +63,7 @@ def test_a_pickle_in_a_record_is_never_run(tmp_path):
     assert not planted.exists()
 
 
-def test_a_tensor_file_with_code_in_it_is_never_run(tmp_path):
+def test_checkpoint_newest_executes_no_pickle(tmp_path):
     planted = tmp_path / "planted"
     checkpoint.save(tmp_path, 4, {"journal_offset": 0, "device": "cpu", "x": Planted(planted)})
     with pytest.raises(pickle.UnpicklingError):
@@ -71,7 +71,7 @@ def test_a_tensor_file_with_code_in_it_is_never_run(tmp_path):
     assert not planted.exists()
 
 
-def test_no_room_reads_pickles_or_runs_a_shell():
+def test_packages_use_neither_pickle_nor_shell():
     root = Path(__file__).parents[2]
     for room in ROOMS:
         for path in (root / room).rglob("*.py"):
@@ -82,7 +82,7 @@ def test_no_room_reads_pickles_or_runs_a_shell():
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "/tmp/out", "..", "a\x00b", ".hidden", "A"])
-def test_a_name_in_a_file_cannot_leave_its_folder(tmp_path, name):
+def test_load_refuses_names_outside_the_folder(tmp_path, name):
     path = tmp_path / "mine.yaml"
     for text in (
         f"name: {name!r}\nbase: {{data: {{size: 6}}}}\n",
@@ -95,7 +95,7 @@ def test_a_name_in_a_file_cannot_leave_its_folder(tmp_path, name):
         assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
 
 
-def test_a_plan_or_an_index_with_names_that_leave_their_folder_is_not_read(tmp_path, caplog):
+def test_saved_and_layers_refuse_names_outside_the_folder(tmp_path, caplog):
     (tmp_path / "mine.yaml").write_text("name: mine\nbase: {data: {size: 6}}\n")
     made = plan.make(load(str(tmp_path / "mine.yaml")), tmp_path / "runs")
     plan.save(made)
@@ -123,7 +123,7 @@ def test_a_plan_or_an_index_with_names_that_leave_their_folder_is_not_read(tmp_p
         record.layers()
 
 
-def test_a_cluster_elsewhere_needs_a_token(tmp_path):
+def test_sweep_address_needs_token(tmp_path):
     (tmp_path / "mine.yaml").write_text("name: mine\nbase: {data: {size: 6}}\n")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     ended = subprocess.run(
@@ -141,7 +141,7 @@ def test_a_cluster_elsewhere_needs_a_token(tmp_path):
     assert not (tmp_path / ".ray" / "auth_token").exists()
 
 
-def test_tensors_of_a_checkpoint_survive_the_safe_way(tmp_path):
+def test_checkpoint_newest_restores_tensors(tmp_path):
     kept = {"journal_offset": 0, "device": "cpu", "x": torch.arange(3)}
     checkpoint.save(tmp_path, 4, kept)
     assert torch.equal(checkpoint.newest(tmp_path, 10**9, "cpu")["x"], kept["x"])

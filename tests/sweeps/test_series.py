@@ -94,14 +94,14 @@ def first_alone(function, of=lambda first: first):
     return called
 
 
-def test_without_failures_all_is_drawn_and_nothing_more_is_said(folder):
+def test_run_sweeps_draws_all_figures(folder):
     code, said = run("first", "second")
     assert code == 0, said
     assert drawn() == [*FIRST, *SECOND]
     assert said.splitlines()[-1] == "figures: figures/second"
 
 
-def test_a_figure_that_fails_ends_no_other_and_no_other_sweep(folder, monkeypatch):
+def test_run_sweeps_continues_after_failing_figure(folder, monkeypatch):
     monkeypatch.setattr(curves, "draw", broken)
     code, said = run("first", "second")
     assert code == 1
@@ -113,7 +113,7 @@ def test_a_figure_that_fails_ends_no_other_and_no_other_sweep(folder, monkeypatc
     assert said.count('raise ZeroDivisionError("of ours")') == 2
 
 
-def test_a_figure_that_cannot_be_saved_is_a_failure_of_its_own(folder, monkeypatch):
+def test_run_sweeps_reports_figure_that_cannot_be_saved(folder, monkeypatch):
     def crooked(_table, _options):
         drawing = sweep_figures.load("curves").draw(_table)
         drawing.figure.axes[0].set_xticks([float("nan")])
@@ -127,7 +127,7 @@ def test_a_figure_that_cannot_be_saved_is_a_failure_of_its_own(folder, monkeypat
     assert "Traceback" in said
 
 
-def test_a_figure_without_its_numbers_is_a_sentence_and_no_traceback(folder):
+def test_run_sweeps_reports_figure_without_measures(folder):
     for name in ("first", "second"):
         path = Path(f"{name}.yaml")
         path.write_text(path.read_text().replace("draw: curves}", "draw: views}"))
@@ -140,7 +140,7 @@ def test_a_figure_without_its_numbers_is_a_sentence_and_no_traceback(folder):
     assert "Traceback" not in said
 
 
-def test_a_folder_that_takes_no_figure_ends_no_other_sweep(folder):
+def test_run_sweeps_continues_after_unwritable_figures_folder(folder):
     Path("figures").mkdir()
     Path("figures/first").touch()
     code, said = run("first", "second")
@@ -151,7 +151,7 @@ def test_a_folder_that_takes_no_figure_ends_no_other_sweep(folder):
 
 
 @pytest.mark.parametrize("attribute", ["start", "refresh", "stop", "log_figures"])
-def test_mlflow_ends_no_figure_and_no_other_sweep(folder, monkeypatch, attribute):
+def test_run_sweeps_continues_after_failing_mlflow(folder, monkeypatch, attribute):
     monkeypatch.setattr(sweep.MlflowSync, attribute, broken)
     code, said = run("first", "second")
     assert code == 1
@@ -162,7 +162,7 @@ def test_mlflow_ends_no_figure_and_no_other_sweep(folder, monkeypatch, attribute
     ]
 
 
-def test_a_sweep_without_mlflow_is_drawn(folder, monkeypatch):
+def test_run_sweeps_draws_without_mlflow(folder, monkeypatch):
     monkeypatch.setattr(sweep, "mlflow_sync_of", broken)
     code, said = run("first")
     assert code == 1
@@ -180,7 +180,7 @@ def test_a_sweep_without_mlflow_is_drawn(folder, monkeypatch):
         ("begin", "ZeroDivisionError: of ours", []),
     ],
 )
-def test_no_part_of_a_sweep_ends_another_sweep(folder, monkeypatch, attribute, line, shown):
+def test_run_sweeps_continues_after_failing_part(folder, monkeypatch, attribute, line, shown):
     monkeypatch.setattr(sweep, attribute, broken)
     code, said = run("first", "second")
     assert code == 1
@@ -189,7 +189,7 @@ def test_no_part_of_a_sweep_ends_another_sweep(folder, monkeypatch, attribute, l
     assert said.count("Traceback") == 2
 
 
-def test_a_sweep_that_fails_as_a_whole_leaves_the_next(folder, monkeypatch):
+def test_run_sweeps_continues_after_failing_sweep(folder, monkeypatch):
     of_plan = first_alone(sweep.run_sweep, lambda made: made.sweep)
     monkeypatch.setattr(series, "run_sweep", of_plan)
     code, said = run("first", "second")
@@ -198,7 +198,7 @@ def test_a_sweep_that_fails_as_a_whole_leaves_the_next(folder, monkeypatch):
     assert said.splitlines()[-1] == "first_default: ZeroDivisionError: of ours"
 
 
-def test_a_sweep_whose_planning_fails_leaves_the_next(folder, monkeypatch):
+def test_run_sweeps_continues_after_failing_planning(folder, monkeypatch):
     of_experiment = first_alone(plan.make, lambda experiment: experiment.sweep)
     monkeypatch.setattr(plan, "make", of_experiment)
     code, said = run("first", "second")
@@ -207,7 +207,7 @@ def test_a_sweep_whose_planning_fails_leaves_the_next(folder, monkeypatch):
     assert said.splitlines()[-1] == "first_default: planning: ZeroDivisionError: of ours"
 
 
-def test_what_the_user_has_to_mend_in_a_later_sweep_leaves_the_next(folder, monkeypatch):
+def test_run_sweeps_continues_after_user_error(folder, monkeypatch):
     refused = UserError("runs: cannot be written: Read-only file system")
     begin = sweep._begin
 
@@ -227,7 +227,7 @@ def test_what_the_user_has_to_mend_in_a_later_sweep_leaves_the_next(folder, monk
         run("second")
 
 
-def test_a_figure_whose_file_is_broken_is_told_before_and_after(folder, monkeypatch, caplog):
+def test_run_sweeps_reports_figure_that_cannot_be_loaded(folder, monkeypatch, caplog):
     loaded = sweep_figures.load
 
     def load_figure(name):
@@ -241,7 +241,7 @@ def test_a_figure_whose_file_is_broken_is_told_before_and_after(folder, monkeypa
     assert said.splitlines()[-1] == "first_default: figure 'accuracy': ZeroDivisionError: of ours"
 
 
-def test_the_figures_of_a_sweep_are_drawn_one_by_one(folder, monkeypatch, capsys):
+def test_figures_continues_after_failing_figure(folder, monkeypatch, capsys):
     run("first")
     shutil.rmtree("figures")
     monkeypatch.setattr(curves, "draw", broken)
@@ -255,7 +255,7 @@ def test_the_figures_of_a_sweep_are_drawn_one_by_one(folder, monkeypatch, capsys
     assert last == "first_default: figure 'accuracy': ZeroDivisionError: of ours"
 
 
-def test_illustrations_are_drawn_one_by_one(tmp_path, monkeypatch, capsys):
+def test_illustrate_continues_after_failing_figure(tmp_path, monkeypatch, capsys):
     from analysis.figures.static import overlap  # noqa: PLC0415
 
     monkeypatch.chdir(tmp_path)
@@ -278,7 +278,7 @@ def test_illustrations_are_drawn_one_by_one(tmp_path, monkeypatch, capsys):
         ({"more": "typo: 1\n"}, "unknown key 'typo'"),
     ],
 )
-def test_a_mistake_in_any_file_is_refused_before_anything_starts(tmp_path, change, said):
+def test_sweep_refuses_mistake_in_any_file(tmp_path, change, said):
     write(tmp_path, "good")
     write(tmp_path, "bad", **change)
     ended = subprocess.run(
@@ -303,7 +303,7 @@ def test_a_mistake_in_any_file_is_refused_before_anything_starts(tmp_path, chang
         ("[{name: a, draw: maps, options: {colour: []}}]", "figures: a: colour = []"),
     ],
 )
-def test_figures_of_any_file_are_checked_first(tmp_path, monkeypatch, figure, said):
+def test_run_sweeps_checks_figures_of_all_files(tmp_path, monkeypatch, figure, said):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "first")
     path = write(tmp_path, "second")
@@ -316,7 +316,7 @@ def test_figures_of_any_file_are_checked_first(tmp_path, monkeypatch, figure, sa
 
 
 @pytest.mark.slow
-def test_trials_for_which_no_machine_has_room_are_refused_before_the_first_sweep(tmp_path):
+def test_sweep_refuses_resources_that_no_machine_has(tmp_path):
     write(tmp_path, "good")
     write(tmp_path, "large", axes="seed: [7]", more="resources: {cpu: 100000}\n")
     ended = subprocess.run(
@@ -332,7 +332,7 @@ def test_trials_for_which_no_machine_has_room_are_refused_before_the_first_sweep
 
 
 @pytest.mark.slow
-def test_a_missing_value_on_an_axis_is_swept_and_drawn(tmp_path):
+def test_sweep_over_axis_with_null(tmp_path):
     path = write(tmp_path, "margins", axes="data.margin: [null, 5.0], data.family: [bump+stripes]")
     path.write_text(path.read_text().partition("figures:")[0])  # the default figure
     ended = subprocess.run(

@@ -84,11 +84,11 @@ def swept(tmp_path_factory):
     return story
 
 
-def test_a_killed_driver_loses_no_finished_trial(swept):
+def test_sweep_killed_keeps_finished_trials(swept):
     assert swept["after kill"].items() <= swept["after finish"].items()
 
 
-def test_an_interrupted_sweep_says_how_to_go_on_and_leaves_no_trial_running(swept):
+def test_sweep_interrupted_can_be_resumed(swept):
     assert swept["interrupted status"] == 130, swept["interrupted"]
     assert "the same command goes on from here" in swept["interrupted"]
     assert "Traceback" not in swept["interrupted"]
@@ -96,17 +96,17 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_leaves_no_trial_running(swep
     assert swept["after interrupt"].items() <= swept["after finish"].items()
 
 
-def test_the_sweep_ends_complete(swept):
+def test_sweep_resumed_ends_complete(swept):
     assert swept["finished status"] == 0, swept["finished"]
     assert len(swept["after finish"]) == 8
 
 
-def test_a_finished_sweep_trains_nothing(swept):
+def test_sweep_finished_trains_nothing(swept):
     assert "nothing left to train" in swept["again"]
     assert swept["after again"] == swept["after finish"]
 
 
-def test_a_trial_on_a_worker_has_the_bits_of_one_in_this_process(swept, tmp_path):
+def test_sweep_bit_identical_to_single_trial(swept, tmp_path):
     torch.set_num_threads(1)
     planned = plan.find(swept["folder"] / "runs", "tiny")
     trial = planned.trials[0]
@@ -118,7 +118,7 @@ def test_a_trial_on_a_worker_has_the_bits_of_one_in_this_process(swept, tmp_path
     assert alone.record.result()["metrics"] == swept_result["metrics"]
 
 
-def test_every_point_of_the_journals_is_in_mlflow_once(swept):
+def test_sweep_sends_every_point_once(swept):
     runs = swept["folder"] / "runs"
     journals = sum(
         len(point.metrics)
@@ -136,7 +136,7 @@ def test_every_point_of_the_journals_is_in_mlflow_once(swept):
     assert statuses == [("FINISHED", 9)]
 
 
-def test_figures_are_drawn_with_the_numbers_behind_them(swept):
+def test_sweep_draws_figures_with_their_data(swept):
     folder = swept["folder"] / "figures" / "tiny"
     names = {p.name for p in folder.iterdir()}
     assert {"scaling-default.png", "scaling-default.pdf"} <= names
@@ -144,7 +144,7 @@ def test_figures_are_drawn_with_the_numbers_behind_them(swept):
     assert len(trials) == 8
 
 
-def test_a_damaged_file_is_named_in_a_line(swept, tmp_path):
+def test_sweep_and_status_name_damaged_files(swept, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(swept["folder"], folder)
 
@@ -169,7 +169,7 @@ def test_a_damaged_file_is_named_in_a_line(swept, tmp_path):
     assert f"{plan_file.relative_to(folder)}: not a whole record" in complaint
 
 
-def test_the_table_and_its_exports_hold_every_trial(swept):
+def test_trials_table_and_export_hold_every_trial(swept):
     folder = swept["folder"]
     keys = plan.find(folder / "runs", "tiny").keys
     table = trials_table(folder / "runs", keys)
@@ -184,7 +184,7 @@ def test_the_table_and_its_exports_hold_every_trial(swept):
         assert exported["accuracy"].to_list() == table["accuracy"].to_list()
 
 
-def test_the_status_counts_the_trials(swept):
+def test_status_counts_trials(swept):
     ended = subprocess.run(
         [FACTORLAB, "status", "tiny", "--json"],
         cwd=swept["folder"],
@@ -195,7 +195,7 @@ def test_the_status_counts_the_trials(swept):
     assert (status["done"], status["failed"], status["new"]) == (8, 0, 0)
 
 
-def test_a_grown_grid_trains_only_what_is_new_and_a_failing_trial_is_named(swept):
+def test_sweep_trains_only_new_trials_and_names_failures(swept):
     folder = swept["folder"]
     command = [FACTORLAB, "sweep", "tiny.yaml", "--set", "data.size=6", "--set"]
     command += ["training.learning_rate=1e30", "--set", "data.subsample=0.05"]
@@ -210,7 +210,7 @@ def test_a_grown_grid_trains_only_what_is_new_and_a_failing_trial_is_named(swept
     assert again.returncode == 1
 
 
-def test_a_trial_that_another_process_held_is_taken_up_when_it_is_free(tmp_path):
+def test_sweep_takes_up_trial_once_released(tmp_path):
     (tmp_path / "tiny.yaml").write_text(EXPERIMENT)
     options = ["--set", "data.family=bump", "--set", "data.size=6", "--set", "evaluation.keep=0"]
     chosen = load(

@@ -92,7 +92,7 @@ def measured(folder):
     return all(record.measures("layer4").exists() for record in records(folder))
 
 
-def test_sweep_with_a_temporary_folder_too_deep_for_sockets(folder, no_server):
+def test_sweep_with_deep_temporary_folder(folder, no_server):
     deep = folder / ("d" * (127 - len(str(folder)) - 1))
     deep.mkdir()
     assert len(str(deep)) == 127
@@ -101,7 +101,7 @@ def test_sweep_with_a_temporary_folder_too_deep_for_sockets(folder, no_server):
     assert done(folder)
 
 
-def test_sweep_where_installation_and_home_are_read_only(folder, represented, no_server):
+def test_sweep_with_read_only_installation_and_home(folder, represented, no_server):
     mounts = ["unshare", "--mount", "sh", "-e", "-c", MOUNT, "mounts"]
     home = folder / "home"
     home.mkdir()
@@ -126,7 +126,7 @@ def test_sweep_where_installation_and_home_are_read_only(folder, represented, no
         assert status == 0, said
 
 
-def test_sweep_by_a_python_whose_path_has_a_space(folder, no_server):
+def test_sweep_with_space_in_python_path(folder, no_server):
     """An environment of its own, with the packages of this one."""
     venv.create(folder / "an environment's" / "venv", with_pip=False)
     (packages,) = (folder / "an environment's" / "venv" / "lib").glob("*/site-packages")
@@ -139,7 +139,7 @@ def test_sweep_by_a_python_whose_path_has_a_space(folder, no_server):
     assert done(folder)
 
 
-def test_sweep_by_a_user_without_name_and_home(folder):
+def test_sweep_by_user_without_name_and_home(folder):
     unknown = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
     unknown += ["env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]
     if subprocess.run([*unknown, "true"], capture_output=True, check=False).returncode != 0:
@@ -163,7 +163,7 @@ def no_locks(tmp_path):
     return {"LD_PRELOAD": str(library)}
 
 
-def test_commands_on_a_disk_without_locks(folder, represented, no_locks, no_server):
+def test_sweep_and_other_commands_without_file_locks(folder, represented, no_locks, no_server):
     train = ["train", "--set", "data.size=6 model.width=4 model.encoding=8 training.steps=2"]
     train = [train[0], *(word for pair in train[2].split() for word in ("--set", pair))]
     train += ["--set", "evaluation.samples=4"]
@@ -196,7 +196,7 @@ def test_commands_on_a_disk_without_locks(folder, represented, no_locks, no_serv
         ({"RAY_TMPDIR": "/tmp/ä"}, "/tmp/ray"),
     ],
 )
-def test_temporary_folder_is_one_that_ray_can_use(monkeypatch, environment, expected):
+def test_temporary_folder_is_usable_by_ray(monkeypatch, environment, expected):
     for name in ("TMPDIR", "RAY_TMPDIR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -204,7 +204,7 @@ def test_temporary_folder_is_one_that_ray_can_use(monkeypatch, environment, expe
     assert cluster._temporary_folder() == expected
 
 
-def test_temporary_folder_leaves_room_for_the_sockets(monkeypatch):
+def test_temporary_folder_leaves_room_for_sockets(monkeypatch):
     longest = cluster.SOCKET_PATH - cluster._SESSION - len("/ray")
     fits = "/" + "x" * (longest - 1)
     monkeypatch.setattr(Path, "is_dir", lambda path: str(path).startswith("/x"))
@@ -248,11 +248,11 @@ The actor is dead because its worker process has died."""
         (RuntimeError("  \n "), "RuntimeError"),
     ],
 )
-def test_reason_is_the_line_that_counts(error, expected):
+def test_reason_picks_decisive_line(error, expected):
     assert cluster.reason(error) == expected
 
 
-def test_reason_of_a_real_task(tmp_path):
+def test_reason_of_real_task(tmp_path):
     script = """
 from sweeps.execution import cluster
 cluster.connect(None)
@@ -280,7 +280,7 @@ cluster.disconnect()
     assert died.startswith("reason: The worker died unexpectedly")
 
 
-def test_cores_of_a_container_are_those_of_its_quota(tmp_path, monkeypatch):
+def test_slots_and_connect_respect_cpu_quota(tmp_path, monkeypatch):
     """A quota of one core trains one run at a time, whatever the machine has."""
     monkeypatch.setattr("sweeps.execution.cluster.usable", lambda: 1)
     monkeypatch.setattr("sweeps.planning.estimate.usable", lambda: 1)

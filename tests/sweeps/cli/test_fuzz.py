@@ -116,7 +116,7 @@ def mutated(draw):
 
 @EACH
 @given(document=mutated())
-def test_a_changed_experiment_is_allowed_or_a_sentence(tmp_path, monkeypatch, document):
+def test_sweep_dry_run_of_mutated_experiment(tmp_path, monkeypatch, document):
     path = tmp_path / "fuzzed.yaml"
     path.write_text(yaml.safe_dump(document))
     status, said = ended(["sweep", "fuzzed.yaml", "--dry-run"], monkeypatch)
@@ -136,7 +136,7 @@ def test_a_changed_experiment_is_allowed_or_a_sentence(tmp_path, monkeypatch, do
 @example(content=b"a: &a [*a]")
 @example(content=b"!!python/object/apply:os.system ['touch planted']")
 @example(content=b"{name: x, name: y}")
-def test_a_torn_file_is_a_sentence(tmp_path, monkeypatch, content):
+def test_sweep_dry_run_of_torn_file(tmp_path, monkeypatch, content):
     (tmp_path / "fuzzed.yaml").write_bytes(content)
     status, said = ended(["sweep", "fuzzed.yaml", "--dry-run"], monkeypatch)
     if status:
@@ -149,7 +149,7 @@ def test_a_torn_file_is_a_sentence(tmp_path, monkeypatch, content):
     key=st.sampled_from(KEYS) | WORDS | st.text(max_size=10),
     value=st.text(max_size=10) | JUNK.map(lambda junk: yaml.safe_dump(junk).strip()),
 )
-def test_an_override_is_allowed_or_a_sentence(tmp_path, monkeypatch, key, value):
+def test_sweep_dry_run_of_any_override(tmp_path, monkeypatch, key, value):
     path = tmp_path / "fuzzed.yaml"
     path.write_text(yaml.safe_dump(DOCUMENT))
     status, said = ended(
@@ -173,9 +173,7 @@ OPTIONS = st.sampled_from(
     command=COMMANDS | st.text(max_size=6),
     options=st.lists(OPTIONS | st.text(max_size=6), max_size=4),
 )
-def test_a_command_line_with_an_unknown_option_is_a_sentence(
-    tmp_path, monkeypatch, command, options
-):
+def test_main_refuses_unknown_option(tmp_path, monkeypatch, command, options):
     line = [word for word in [command, *options] if word not in ("--help", "--")]
     # Before all others, or one of them would take it for its value.
     status, said = ended([*line[:1], "--nonsense", *line[1:]], monkeypatch)
@@ -189,7 +187,7 @@ def test_a_command_line_with_an_unknown_option_is_a_sentence(
     name=st.text(max_size=12).filter(lambda name: name != "--help"),
     runs=st.sampled_from(["runs", "/proc/nowhere", "a\nb"]),
 )
-def test_what_does_not_exist_is_a_sentence(tmp_path, monkeypatch, command, name, runs):
+def test_main_refuses_what_does_not_exist(tmp_path, monkeypatch, command, name, runs):
     rest = {"export": ["out.csv"], "percolate": ["--size"]}.get(command, [])
     status, said = ended([command, name, *rest, "--runs", runs], monkeypatch)
     check_refused(status, said)

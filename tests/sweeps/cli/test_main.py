@@ -55,7 +55,7 @@ TINY = [
         ["nonsense"],
     ],
 )
-def test_a_mistake_is_one_sentence_and_starts_nothing(tmp_path, arguments):
+def test_main_reports_mistake_in_one_sentence(tmp_path, arguments):
     (tmp_path / "afile").touch()
     ended = factorlab(*arguments, cwd=tmp_path)
     assert ended.returncode == 2
@@ -66,7 +66,7 @@ def test_a_mistake_is_one_sentence_and_starts_nothing(tmp_path, arguments):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["afile"]
 
 
-def test_a_dry_run_prices_the_plan_and_leaves_no_file(tmp_path):
+def test_sweep_dry_run_writes_no_file(tmp_path):
     ended = factorlab("sweep", "scaling", "--profile", "smoke", "--dry-run", cwd=tmp_path)
     assert ended.returncode == 0
     assert "8 trials" in ended.stdout
@@ -76,7 +76,7 @@ def test_a_dry_run_prices_the_plan_and_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_train_runs_once_prints_its_result_and_does_not_run_twice(tmp_path):
+def test_train_prints_result_and_trains_once(tmp_path):
     arguments = [part for pair in TINY for part in ("--set", pair)]
     first = factorlab("train", *arguments, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
@@ -87,14 +87,14 @@ def test_train_runs_once_prints_its_result_and_does_not_run_twice(tmp_path):
     assert again == result
 
 
-def test_brackets_in_a_path_are_printed_as_they_are(tmp_path):
+def test_train_prints_brackets_of_path(tmp_path):
     arguments = [part for pair in TINY for part in ("--set", pair)]
     ended = factorlab("train", *arguments, "--runs", "a[/b]c[d]", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "record: a[/b]c[d]/trials/" in ended.stderr
 
 
-def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):
+def test_train_saves_checkpoint_on_ctrl_c(tmp_path):
     arguments = [part for pair in TINY for part in ("--set", pair)]
     arguments += ["--set", "training.steps=100000"]
     with running("train", *arguments, cwd=tmp_path) as process:
@@ -109,7 +109,7 @@ def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):
     assert len(list(record.checkpoints.glob("*.pt"))) == 1
 
 
-def test_sync_refuses_a_folder_that_holds_no_sweep(tmp_path):
+def test_sync_refuses_folder_without_sweep(tmp_path):
     (tmp_path / "runs").mkdir()
     ended = factorlab("sync", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")

@@ -31,7 +31,7 @@ def percolate(capsys, monkeypatch, *arguments):
     return ended.value.code, out, err
 
 
-def test_a_curve_as_json_is_that_of_networkx(capsys, monkeypatch):
+def test_curve_json_agrees_with_networkx(capsys, monkeypatch):
     code, out, err = percolate(
         capsys, monkeypatch, "curve", *CURVE,
         "--lambda", "0.25", "--lambda", "0.5", "--lambda", "1", "--realisations", "3",
@@ -72,7 +72,7 @@ def test_a_curve_as_json_is_that_of_networkx(capsys, monkeypatch):
         ["--realisations", "1"],
     ],
 )
-def test_options_of_a_curve(options, capsys, monkeypatch):
+def test_curve_options(options, capsys, monkeypatch):
     code, out, _ = percolate(
         capsys, monkeypatch, "curve", *CURVE, "--realisations", "5", "--json", *options
     )
@@ -87,7 +87,7 @@ def test_options_of_a_curve(options, capsys, monkeypatch):
         assert found["stderr"] == [None] * len(found["lambda"])
 
 
-def test_a_curve_for_people(capsys, monkeypatch):
+def test_curve_table(capsys, monkeypatch):
     code, out, _ = percolate(capsys, monkeypatch, "curve", *CURVE, "--points", "4")
     assert code == 0
     header, *rows, last = out.splitlines()
@@ -96,7 +96,7 @@ def test_a_curve_for_people(capsys, monkeypatch):
     assert last.startswith("links reach 2.195 pixels, 12 neighbours, 36 sites, 100 realis")
 
 
-def test_a_critical_point_as_json(capsys, monkeypatch):
+def test_critical_json_of_square_lattice(capsys, monkeypatch):
     code, out, _ = percolate(
         capsys, monkeypatch, "critical", "--radius2", "1", "--lattice", "32",
         "--realisations", "1500", "--json",
@@ -107,7 +107,7 @@ def test_a_critical_point_as_json(capsys, monkeypatch):
     assert abs(found["critical"] - 0.592746) < 3 * found["stderr"] < 3e-3
 
 
-def test_a_critical_point_takes_the_seconds_it_is_given(capsys, monkeypatch):
+def test_critical_with_time_limit(capsys, monkeypatch):
     code, out, _ = percolate(
         capsys, monkeypatch, "critical", "--radius2", "2", "--lattice", "8", "--seconds", "0.01"
     )
@@ -151,7 +151,7 @@ def test_a_critical_point_takes_the_seconds_it_is_given(capsys, monkeypatch):
         ([], "Missing command"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_status_2(arguments, sentence, capsys, monkeypatch):
+def test_percolate_reports_mistake_in_one_sentence(arguments, sentence, capsys, monkeypatch):
     code, out, err = percolate(capsys, monkeypatch, *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("factorlab: ")
@@ -160,7 +160,7 @@ def test_a_mistake_is_one_sentence_and_status_2(arguments, sentence, capsys, mon
 
 
 @pytest.mark.slow
-def test_a_terminal_sees_a_bar_after_two_seconds_and_a_script_only_the_result():
+def test_critical_shows_progress_on_terminal_only():
     """Standard error is a terminal; standard output is not."""
     ours, theirs = pty.openpty()
     arguments = ["percolate", "critical", "--radius2", "1", "--lattice", "16", "--json"]
@@ -192,7 +192,7 @@ def test_a_terminal_sees_a_bar_after_two_seconds_and_a_script_only_the_result():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_is_said_and_stops_the_threads(kind):
+def test_critical_interrupted_stops_threads(kind):
     arguments = ["percolate", "critical", "--radius2", "1", "--seconds", "100"]
     with subprocess.Popen([FACTORLAB, *arguments], stderr=subprocess.PIPE, text=True) as process:
         time.sleep(6)

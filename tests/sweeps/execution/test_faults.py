@@ -62,7 +62,7 @@ def swept(tmp_path_factory):
     }
 
 
-def test_all_trials_end_but_the_one_whose_record_cannot_be_written(swept):
+def test_sweep_continues_after_unwritable_record(swept):
     assert swept["status"] == 1, swept["messages"]
     *ended, refused = swept["records"]
     assert [record.result()["steps"] for record in ended] == [900, 20, 6]
@@ -70,11 +70,11 @@ def test_all_trials_end_but_the_one_whose_record_cannot_be_written(swept):
     assert "1 trials are not finished; the same command goes on" in swept["messages"]
 
 
-def test_a_worker_that_was_asked_to_end_left_a_checkpoint(swept):
+def test_worker_saves_checkpoint_on_sigterm(swept):
     assert len(swept["checkpoints"]) == 1  # none but this was due
 
 
-def test_a_trial_that_hangs_each_time_is_named_with_where_to_look(tmp_path):
+def test_conclude_names_trial_that_hangs(tmp_path):
     (tmp_path / "faults.yaml").write_text(EXPERIMENT)
     made = plan.make(load(str(tmp_path / "faults.yaml")), tmp_path / "runs")
     stuck = made.trials[1]
@@ -89,6 +89,6 @@ def test_a_trial_that_hangs_each_time_is_named_with_where_to_look(tmp_path):
     assert "died unexpectedly" not in said
 
 
-def test_a_hung_worker_says_where_and_leaves_nothing_behind(swept):
+def test_watchdog_reports_where_worker_hung(swept):
     assert "checkpoint.py" in swept["report"]
     assert not [r for r in swept["records"] if (r.path / watchdog.REPORT).exists()]

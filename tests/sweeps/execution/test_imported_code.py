@@ -64,7 +64,7 @@ def project(tmp_path):
     return root, git
 
 
-def test_sweep_uses_its_own_code_wherever_it_is_called(tmp_path, no_server):
+def test_sweep_ignores_code_in_working_folder(tmp_path, no_server):
     """The folder holds another version of the project and files named like its dependencies."""
     folder = tmp_path / "called here"
     folder.mkdir()
@@ -86,7 +86,7 @@ def test_sweep_uses_its_own_code_wherever_it_is_called(tmp_path, no_server):
 
 
 @pytest.mark.parametrize("arguments", [["train", "--set", "training.steps=2"], ["percolate"]])
-def test_commands_without_ray_ignore_the_working_folder(tmp_path, arguments):
+def test_train_and_percolate_ignore_code_in_working_folder(tmp_path, arguments):
     for name in (*DEPENDENCIES, *sources.PACKAGES):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('foreign code')\n")
     small = ["data.size=6", "model.width=4", "model.encoding=8", "evaluation.samples=4"]
@@ -99,7 +99,7 @@ def test_commands_without_ray_ignore_the_working_folder(tmp_path, arguments):
     assert done.returncode == 0, done.stderr
 
 
-def test_commands_refuse_a_configuration_of_numba_in_the_working_folder(tmp_path):
+def test_train_refuses_numba_config_in_working_folder(tmp_path):
     (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\n")
     command = [FACTORLAB, "train", "--set", "training.steps=2"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -107,7 +107,7 @@ def test_commands_refuse_a_configuration_of_numba_in_the_working_folder(tmp_path
     assert done.stderr.startswith("factorlab: .numba_config.yaml: numba reads it")
 
 
-def test_sweep_refuses_a_process_that_imports_other_code(tmp_path, project, no_server):
+def test_sweep_refuses_process_with_other_code(tmp_path, project, no_server):
     root, _ = project
     path = root / "factorlab" / "training" / "step.py"
     path.write_text(path.read_text() + "\n# one line more\n")
@@ -124,7 +124,7 @@ def test_sweep_refuses_a_process_that_imports_other_code(tmp_path, project, no_s
     assert not list((tmp_path / "runs" / "trials").glob("*/result.json"))
 
 
-def test_sweep_says_which_runs_saw_the_code_change(tmp_path, project, no_server):
+def test_sweep_records_code_change_per_run(tmp_path, project, no_server):
     root, git = project
     (tmp_path / "code.yaml").write_text(EXPERIMENT % (900, "", "0, 1"))
     held, other = records(tmp_path, tmp_path / "runs")
@@ -162,7 +162,7 @@ def work(ours):
     return WorkQueue([(Task("a", {}, "runs"),), (Task("b", {}, "runs"),)], restarts=0, sources=ours)
 
 
-def test_admit_takes_the_same_code_only_until_training_began():
+def test_admit_refuses_other_code():
     ours = at_start()
     begun = work(ours)
     foreign = Sources("/elsewhere", {**ours.files, "factorlab/trial.py": "0" * 64})
@@ -172,7 +172,7 @@ def test_admit_takes_the_same_code_only_until_training_began():
     assert "factorlab/trial.py" in begun.admit(foreign, "a worker on a1")
 
 
-def test_admit_takes_what_is_on_the_disk_after_training_began(tmp_path):
+def test_admit_accepts_code_on_disk_once_training(tmp_path):
     (tmp_path / "factorlab").mkdir()
     (tmp_path / "factorlab" / "trial.py").write_text("a = 1\n")
     ours = sources.on_disk(tmp_path)

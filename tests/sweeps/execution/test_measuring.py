@@ -48,7 +48,7 @@ def analysed(tmp_path_factory):
     return folder, records, swept, run(folder, "analyse", "kept")
 
 
-def test_a_sweep_measures_what_its_trials_kept(analysed):
+def test_sweep_measures_kept_representations(analysed):
     folder, records, swept, _ = analysed
     assert swept.returncode == 0, swept.stderr
     for seed, record in enumerate(records):
@@ -57,7 +57,7 @@ def test_a_sweep_measures_what_its_trials_kept(analysed):
     assert (folder / "figures" / "kept" / "accuracy-default.png").exists()  # none was asked for
 
 
-def test_a_trial_without_representations_is_named_and_the_others_go_on(analysed):
+def test_analyse_names_trial_without_representations(analysed):
     _, _, _, again = analysed
     assert again.returncode == 1
     assert "seed=1: no representations were kept" in again.stderr
@@ -65,7 +65,7 @@ def test_a_trial_without_representations_is_named_and_the_others_go_on(analysed)
     assert "Traceback" not in again.stderr
 
 
-def test_the_measures_are_in_the_store_once_by_step_with_the_figures(analysed):
+def test_analyse_sends_measures_and_figures_once(analysed):
     folder, _, _, again = analysed
     with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as store:
         rows = store.execute(
@@ -78,7 +78,7 @@ def test_the_measures_are_in_the_store_once_by_step_with_the_figures(analysed):
     assert len(list(artifacts.rglob("accuracy-default.png"))) == 1
 
 
-def test_a_trial_is_found_by_the_start_of_its_key(analysed):
+def test_subjects_finds_trial_by_start_of_key(analysed):
     folder, records, *_ = analysed
     key = records[0].key
     (found,) = measuring.subjects(folder / "runs", key[:10])
@@ -89,7 +89,7 @@ def test_a_trial_is_found_by_the_start_of_its_key(analysed):
     ("runs", "said"),
     [("nowhere", "nowhere: there is no such runs folder"), ("runs", "no sweep of 'other'")],
 )
-def test_what_is_not_there_is_the_users_mistake(analysed, runs, said):
+def test_analyse_refuses_unknown_folder_or_sweep(analysed, runs, said):
     ended = run(analysed[0], "analyse", "other", "--runs", runs)
     assert ended.returncode == 2
     assert said in ended.stderr

@@ -63,13 +63,13 @@ def swept(tmp_path_factory):
     }
 
 
-def test_a_killed_worker_is_replaced_and_every_trial_ends(swept):
+def test_sweep_replaces_killed_worker(swept):
     assert swept["status"] == 0, swept["messages"]
     assert swept["plan"].counts()["done"] == 10
     assert swept["long"].result()["steps"] == 400
 
 
-def test_trials_train_together_until_their_worker_dies(swept):
+def test_sweep_trains_in_packs_until_worker_dies(swept):
     records = [Record(swept["runs"], trial.key) for trial in swept["plan"].plan.trials]
     together = {r.result()["steps"]: r.result()["trained_together"] for r in records}
     assert together[400] == 1  # it died with two others and began again, alone
@@ -77,14 +77,14 @@ def test_trials_train_together_until_their_worker_dies(swept):
     assert [together[steps] for steps in (8, 7, 6, 5, 4, 3, 2)] == [3, 3, 3, 4, 4, 4, 4]
 
 
-def test_every_trial_is_told_of_once(swept):
+def test_sweep_reports_every_trial_once(swept):
     told = [line for line in swept["messages"].splitlines() if line.startswith("steps=")]
     assert sorted(line.partition(":")[0] for line in told) == sorted(
         trial.name for trial in swept["plan"].plan.trials
     )
 
 
-def test_the_longest_trial_is_started_first(swept):
+def test_sweep_starts_longest_trial_first(swept):
     began = {
         trial.key: (Record(swept["runs"], trial.key).path / "config.json").stat().st_mtime
         for trial in swept["plan"].plan.trials
@@ -94,19 +94,19 @@ def test_the_longest_trial_is_started_first(swept):
     assert swept["long"].key in earliest
 
 
-def test_all_of_ray_listens_on_the_loopback_address_alone(swept):
+def test_sweep_listens_on_loopback_only(swept):
     assert {"gcs_server", "raylet"} <= {name for name, _ in swept["listeners"]}
     mapped = "::ffff:"  # an IPv4 address on an IPv6 socket
     addresses = [ip_address(address.removeprefix(mapped)) for _, address in swept["listeners"]]
     assert all(address.is_loopback for address in addresses)
 
 
-def test_the_driver_does_without_torch(swept):
+def test_sweep_driver_does_not_load_torch(swept):
     # Half a gigabyte, and on a GPU a context for the whole sweep.
     assert not [path for path in swept["mapped"] if "libtorch" in path]
 
 
-def test_workers_that_never_start_end_the_sweep_with_the_reason(tmp_path):
+def test_sweep_reports_workers_that_never_start(tmp_path):
     (tmp_path / "many.yaml").write_text(EXPERIMENT)
     broken = tmp_path / "broken" / "torch"  # an installation that kills the workers alone
     broken.mkdir(parents=True)

@@ -42,7 +42,7 @@ def run_command(note, start):
 
 
 @pytest.mark.parametrize("when", ["before", "while the sweep runs"])
-def test_a_deleted_run_stays_deleted_until_it_is_restored(runs, when):
+def test_sync_leaves_deleted_run_until_restored(runs, when):
     write_record(runs, 0, done=True)
     write_record(runs, 1)
     following = mirror(runs, [0, 1])
@@ -71,7 +71,7 @@ def test_a_deleted_run_stays_deleted_until_it_is_restored(runs, when):
     assert assert_same_points(runs, [0, 1]) == 22
 
 
-def test_a_deleted_run_that_is_purged_is_made_anew(runs):
+def test_sync_recreates_purged_run(runs):
     write_record(runs, 0, done=True)
     write_record(runs, 1, done=True)
     mirror(runs, [0, 1]).sync()
@@ -86,7 +86,7 @@ def test_a_deleted_run_that_is_purged_is_made_anew(runs):
     assert assert_same_points(runs, [0, 1]) == 20
 
 
-def test_a_deleted_sweep_gets_no_second_one_and_its_runs_end(runs):
+def test_sync_leaves_deleted_parent_until_restored(runs):
     killed(runs, [0, 1])
     (parent,) = parents(runs)
     client_of(runs).delete_run(parent.info.run_id)
@@ -104,7 +104,7 @@ def test_a_deleted_sweep_gets_no_second_one_and_its_runs_end(runs):
     assert assert_same_points(runs, [0, 1, 2]) == 30
 
 
-def test_the_runs_of_a_purged_sweep_are_hung_below_a_new_one(runs):
+def test_sync_recreates_purged_parent(runs):
     write_record(runs, 0, done=True)
     write_record(runs, 1)
     mirror(runs, [0, 1]).sync()
@@ -120,7 +120,7 @@ def test_the_runs_of_a_purged_sweep_are_hung_below_a_new_one(runs):
     assert {run.data.tags["mlflow.parentRunId"] for run in found} == {new.info.run_id}
 
 
-def test_a_deleted_experiment_stays_deleted_until_it_is_restored(runs):
+def test_sync_leaves_deleted_experiment_until_restored(runs):
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     experiment = client_of(runs).get_experiment_by_name(EXPERIMENT).experiment_id
@@ -136,7 +136,7 @@ def test_a_deleted_experiment_stays_deleted_until_it_is_restored(runs):
     assert len(parents(runs)) == 1
 
 
-def test_an_experiment_that_is_deleted_while_the_sweep_runs(runs):
+def test_start_reports_experiment_deleted_meanwhile(runs):
     write_record(runs, 0)
     following = mirror(runs, [0, 1])
     following.sync()
@@ -150,7 +150,7 @@ def test_an_experiment_that_is_deleted_while_the_sweep_runs(runs):
     assert "experiments restore" in following.notes()[0]
 
 
-def test_a_purged_experiment_is_made_anew(runs):
+def test_sync_recreates_purged_experiment(runs):
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     client = client_of(runs)
@@ -161,7 +161,7 @@ def test_a_purged_experiment_is_made_anew(runs):
     assert statuses(runs) == {0: "FINISHED"}
 
 
-def test_a_renamed_experiment_keeps_its_sweeps(runs):
+def test_sync_follows_renamed_experiment(runs):
     write_record(runs, 0)
     mirror(runs, [0, 1]).sync()
     client = client_of(runs)

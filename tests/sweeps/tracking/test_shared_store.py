@@ -57,7 +57,7 @@ def forget_folders(runs):
     (runs / "mlflow.json").unlink()
 
 
-def test_a_sync_elsewhere_ends_no_run_that_is_trained_here(folders):
+def test_sync_leaves_runs_of_other_folders(folders):
     first, second = folders
     with write_record(first, 0).lease():
         mirror(first, [0]).sync()
@@ -73,7 +73,7 @@ def test_a_sync_elsewhere_ends_no_run_that_is_trained_here(folders):
     assert len(all_runs(first)) == 5
 
 
-def test_a_copy_is_another_folder_and_a_moved_one_is_not(folders, tmp_path):
+def test_sync_tells_copied_from_moved_folder(folders, tmp_path):
     first, second = folders
     with write_record(first, 0).lease():
         mirror(first, [0]).sync()
@@ -88,7 +88,7 @@ def test_a_copy_is_another_folder_and_a_moved_one_is_not(folders, tmp_path):
     assert [entry[0] for entry in shown(moved)] == ["moved", "moved", "second", "second"]
 
 
-def test_runs_of_earlier_versions_belong_to_who_remembers_them(folders):
+def test_sync_adopts_remembered_runs_of_earlier_versions(folders):
     first, second = folders
     write_record(first, 0)
     mirror(first, [0]).sync()
@@ -104,7 +104,7 @@ def test_runs_of_earlier_versions_belong_to_who_remembers_them(folders):
     }
 
 
-def test_a_sweep_of_earlier_versions_that_had_begun_nothing_is_taken_over(folders):
+def test_sync_adopts_empty_sweep_of_earlier_versions(folders):
     first, _ = folders
     mirror(first, [0]).sync()
     forget_folders(first)
@@ -113,7 +113,7 @@ def test_a_sweep_of_earlier_versions_that_had_begun_nothing_is_taken_over(folder
     assert shown(first) == [("first", -1, "FINISHED"), ("first", 0, "FINISHED")]
 
 
-def test_a_state_file_of_another_store_is_not_believed(folders):
+def test_sync_ignores_state_file_of_other_store(folders):
     first, _ = folders
     record = write_record(first, 0, done=True)
     mirror(first, [0]).sync()

@@ -38,7 +38,7 @@ def write_plan(runs, sweep, numbers):
 
 
 @pytest.mark.parametrize("gone", ["plan", "folder", "damaged"])
-def test_runs_of_a_sweep_without_a_plan_get_the_end_of_their_record(runs, tmp_path, gone):
+def test_sync_settles_runs_without_plan(runs, tmp_path, gone):
     write_record(runs, 0)
     write_record(runs, 1)
     path = write_plan(runs, NAME, [0, 1])
@@ -68,7 +68,7 @@ def test_runs_of_a_sweep_without_a_plan_get_the_end_of_their_record(runs, tmp_pa
 @pytest.mark.parametrize(
     ("folder", "said"), [("typo", "there is no such runs folder"), ("other", "holds no sweep")]
 )
-def test_a_folder_that_is_no_runs_folder_is_refused(tmp_path, folder, said):
+def test_sync_refuses_other_folders(tmp_path, folder, said):
     (tmp_path / "other").mkdir()
     ended = factorlab("sync", "--runs", folder, cwd=tmp_path)
     assert ended.returncode == 2
@@ -77,7 +77,7 @@ def test_a_folder_that_is_no_runs_folder_is_refused(tmp_path, folder, said):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
 
 
-def test_a_sync_of_a_moved_folder_says_so_and_of_deleted_runs_how_many(runs, tmp_path):
+def test_sync_reports_moved_folder_once(runs, tmp_path):
     write_record(runs, 0, done=True)
     write_plan(runs, SWEEP, [0])
     mirror(runs, [0]).sync()
@@ -89,7 +89,7 @@ def test_a_sync_of_a_moved_folder_says_so_and_of_deleted_runs_how_many(runs, tmp
     assert "moved or copied" not in factorlab("sync", "--runs", "moved", cwd=tmp_path).stderr
 
 
-def test_a_second_file_with_the_name_of_another_is_named(tmp_path):
+def test_replaced_names_file_of_same_experiment_name(tmp_path):
     runs, one, other = tmp_path / "runs", tmp_path / "one.yaml", tmp_path / "other.yaml"
     one.write_text(TEXT % "0, 1")
     other.write_text(TEXT % "1, 2")

@@ -33,7 +33,7 @@ from tests.helpers.processes import wait_for
 pytestmark = pytest.mark.usefixtures("no_server")
 
 
-def test_every_point_is_there_once(runs):
+def test_sync_sends_every_point_once(runs):
     for number in range(3):
         write_record(runs, number, range(600 if number == 2 else 5))
     following = mirror(runs, range(3))
@@ -45,7 +45,7 @@ def test_every_point_is_there_once(runs):
     assert assert_same_points(runs, range(3)) == sent
 
 
-def test_a_real_trial_with_its_artifacts(runs, tmp_path):
+def test_sync_of_real_trial_with_artifacts(runs, tmp_path):
     torch.set_num_threads(1)
     settings = parse(
         {
@@ -90,7 +90,7 @@ def test_a_real_trial_with_its_artifacts(runs, tmp_path):
     assert run.info.artifact_uri.startswith((runs / "artifacts").as_uri())
 
 
-def test_children_stand_under_one_parent_however_often_the_sweep_is_run(runs):
+def test_sync_keeps_one_parent_per_sweep(runs):
     for number in range(2):
         write_record(runs, number, done=True)
     write_record(runs, 2)
@@ -110,7 +110,7 @@ def test_children_stand_under_one_parent_however_often_the_sweep_is_run(runs):
     assert len(parents(runs)) == 2
 
 
-def test_a_finished_sweep_says_so_and_stays_as_it_is(runs):
+def test_start_leaves_finished_sweep_unchanged(runs):
     for number in range(2):
         write_record(runs, number, done=True)
     mirror(runs, range(2)).sync()
@@ -123,7 +123,7 @@ def test_a_finished_sweep_says_so_and_stays_as_it_is(runs):
     assert (after.info.end_time, after.data.tags) == (before.info.end_time, before.data.tags)
 
 
-def test_tags_and_parameters(runs):
+def test_sync_sets_tags_and_parameters(runs):
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     (parent,) = parents(runs)
@@ -143,7 +143,7 @@ def test_tags_and_parameters(runs):
 
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "rolled back"])
-def test_points_are_not_repeated_when_the_state_is_behind(runs, damage):
+def test_sync_with_outdated_state_repeats_no_point(runs, damage):
     record = write_record(runs, 0)
     mirror(runs, [0]).sync()
     older = state_file(record).read_bytes()
@@ -161,7 +161,7 @@ def test_points_are_not_repeated_when_the_state_is_behind(runs, damage):
     assert assert_same_points(runs, [0]) == 2 * 12
 
 
-def test_a_kill_after_sending_does_not_repeat_points(runs, monkeypatch):
+def test_sync_killed_after_sending_repeats_no_point(runs, monkeypatch):
     write_record(runs, 0)
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -174,7 +174,7 @@ def test_a_kill_after_sending_does_not_repeat_points(runs, monkeypatch):
     assert len(parents(runs)) == 1
 
 
-def test_a_journal_that_was_rewritten_is_sent_without_repeating_steps(runs):
+def test_sync_of_rewritten_journal_repeats_no_step(runs):
     record = write_record(runs, 0)
     mirror(runs, [0]).sync()
     record.journal.unlink()
@@ -184,7 +184,7 @@ def test_a_journal_that_was_rewritten_is_sent_without_repeating_steps(runs):
     assert mirror(runs, [0]).sync() == 2 * 3
 
 
-def test_another_store_gets_everything(runs, tmp_path, empty_store, monkeypatch):
+def test_sync_fills_another_store(runs, tmp_path, empty_store, monkeypatch):
     write_record(runs, 0, done=True)
     first = mirror(runs, [0]).sync()
     copy_store(empty_store, tmp_path / "other.db")
@@ -196,7 +196,7 @@ def test_another_store_gets_everything(runs, tmp_path, empty_store, monkeypatch)
     assert assert_same_points(runs, [0]) == first
 
 
-def test_growing_journals_are_followed(runs):
+def test_start_follows_growing_journals(runs):
     following = mirror(runs, range(3))
     following.start()
     for step in range(40):
@@ -216,7 +216,7 @@ def test_growing_journals_are_followed(runs):
     assert by_key[key_of(2)].data.tags["factorlab.state"] == "stopped"
 
 
-def test_a_resumed_trial_runs_again(runs):
+def test_sync_shows_resumed_trial_as_running(runs):
     record = write_record(runs, 0)
     mirror(runs, [0]).sync()
     assert children(runs)[key_of(0)].info.status == "KILLED"
@@ -239,7 +239,7 @@ def test_a_resumed_trial_runs_again(runs):
     assert (child.info.status, child.info.end_time) == ("FINISHED", 1_700_000_000_250)
 
 
-def test_a_failure_is_shown_and_forgotten_by_another_try(runs):
+def test_sync_shows_failure_until_retried(runs):
     record = write_record(runs, 0)
     write_record(runs, 1, done=True)
     record.write_failure("loss is nan at step 7", 7)
@@ -257,7 +257,7 @@ def test_a_failure_is_shown_and_forgotten_by_another_try(runs):
     assert parents(runs)[0].info.status == "FINISHED"
 
 
-def test_one_damaged_record_does_not_keep_the_others(runs):
+def test_sync_continues_after_damaged_record(runs):
     record = write_record(runs, 0, done=True)
     write_record(runs, 1, done=True)
     (record.path / "result.json").write_text("{")
@@ -272,7 +272,7 @@ def test_one_damaged_record_does_not_keep_the_others(runs):
     assert assert_same_points(runs, [0, 1]) == 20
 
 
-def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeypatch):
+def test_sync_sends_measures_once_despite_failure(runs, monkeypatch):
     write_record(runs, 0)
     record = Record(runs, key_of(0))
     record.analysis.mkdir()
@@ -297,7 +297,7 @@ def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeyp
     assert mirror(runs, [0]).sync() == 1
 
 
-def test_figures_are_artifacts_of_the_parent(runs, tmp_path):
+def test_log_figures_adds_artifacts_to_parent(runs, tmp_path):
     folder = tmp_path / "figures"
     folder.mkdir()
     (folder / "scaling.png").write_bytes(b"png")
@@ -309,7 +309,7 @@ def test_figures_are_artifacts_of_the_parent(runs, tmp_path):
     assert item.path == "figures/scaling.png"
 
 
-def test_nothing_is_printed(runs, capfd):
+def test_start_and_stop_print_nothing(runs, capfd):
     write_record(runs, 0, done=True)
     following = mirror(runs, [0])
     following.start()
@@ -318,7 +318,7 @@ def test_nothing_is_printed(runs, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_one_mirror_at_a_time_follows_a_sweep(runs):
+def test_sync_refused_while_another_follows(runs):
     first, second = mirror(runs, [0]), mirror(runs, [0])
     first.start()
     try:

@@ -38,7 +38,7 @@ GONE = FileNotFoundError(2, "No such file or directory")
 
 
 @pytest.mark.parametrize("way", ["the end of a sweep", "sync"])
-def test_runs_that_are_no_longer_planned_get_the_end_of_their_record(runs, way):
+def test_sync_settles_unplanned_runs(runs, way):
     killed(runs, [0, 1, 2])
     finish(Record(runs, key_of(0)))
     write_record(runs, 1, [60])
@@ -56,7 +56,7 @@ def test_runs_that_are_no_longer_planned_get_the_end_of_their_record(runs, way):
     assert len(all_runs(runs)) == 5
 
 
-def test_an_unplanned_run_that_someone_trains_stays_running(runs):
+def test_sync_leaves_unplanned_run_in_training(runs):
     killed(runs, [0])
     with Record(runs, key_of(0)).lease():
         mirror(runs, [1]).sync()
@@ -65,7 +65,7 @@ def test_an_unplanned_run_that_someone_trains_stays_running(runs):
     assert statuses(runs) == {0: "KILLED"}
 
 
-def test_a_run_whose_record_was_deleted_does_not_stay_running(runs):
+def test_sync_ends_run_without_record(runs):
     killed(runs, [0, 1])
     write_record(runs, 2, done=True)
     mirror(runs, [0, 1, 2]).sync()
@@ -81,7 +81,7 @@ def test_a_run_whose_record_was_deleted_does_not_stay_running(runs):
     assert len(all_runs(runs)) == 4
 
 
-def test_second_runs_of_earlier_versions_are_named_and_end(runs):
+def test_sync_settles_second_runs_of_earlier_versions(runs):
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     client = client_of(runs)
@@ -106,7 +106,7 @@ def test_second_runs_of_earlier_versions_are_named_and_end(runs):
     assert "a second time" in following.notes()[0]
 
 
-def test_a_database_from_a_backup_gets_what_it_lacks(runs, tmp_path):
+def test_sync_completes_database_from_backup(runs, tmp_path):
     write_record(runs, 0)
     write_record(runs, 1)
     mirror(runs, [0, 1]).sync()
@@ -133,7 +133,7 @@ def test_a_database_from_a_backup_gets_what_it_lacks(runs, tmp_path):
     }
 
 
-def test_runs_of_earlier_versions_are_found_again(runs):
+def test_sync_finds_runs_of_earlier_versions(runs):
     killed(runs, [0, 1])
     as_earlier_versions_wrote(runs)
     finish(Record(runs, key_of(0)))
@@ -142,7 +142,7 @@ def test_runs_of_earlier_versions_are_found_again(runs):
     assert len(parents(runs)) == 1
 
 
-def test_tags_that_are_no_keys_become_no_paths(runs):
+def test_sync_ignores_tags_that_are_no_keys(runs):
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     tags = children(runs)[key_of(0)].data.tags | {"factorlab.key": "../../out"}
@@ -155,7 +155,7 @@ def test_tags_that_are_no_keys_become_no_paths(runs):
     assert not (runs / "out").exists()
 
 
-def test_a_run_that_a_record_failed_for_a_moment_ends_as_it_should(runs, monkeypatch):
+def test_start_recovers_from_temporary_error(runs, monkeypatch):
     record = write_record(runs, 0)
     mirror(runs, [0]).sync()
     assert statuses(runs) == {0: "KILLED"}

@@ -33,7 +33,7 @@ def closed_port():
         return probe.getsockname()[1]
 
 
-def test_a_dead_server_stops_nothing_and_gets_no_password_into_files(runs, monkeypatch):
+def test_start_with_dead_server_leaks_no_password(runs, monkeypatch):
     record = write_record(runs, 0, done=True)
     uri = f"http://alice:s3cr%40t@127.0.0.1:{closed_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -57,7 +57,7 @@ def test_a_dead_server_stops_nothing_and_gets_no_password_into_files(runs, monke
     assert not any(b"s3cr" in text for text in texts)
 
 
-def test_a_store_that_comes_back_gets_what_it_missed(runs, monkeypatch, tmp_path, empty_store):
+def test_start_catches_up_when_store_returns(runs, monkeypatch, tmp_path, empty_store):
     write_record(runs, 0)
     blocked = tmp_path / "away"
     blocked.write_text("a file where the store's folder should be")
@@ -84,7 +84,7 @@ def test_a_store_that_comes_back_gets_what_it_missed(runs, monkeypatch, tmp_path
         assert database.execute("SELECT COUNT(*) FROM metrics").fetchone() == (10,)
 
 
-def test_a_store_that_is_deleted_while_it_is_open_is_told(runs):
+def test_stop_reports_deleted_store(runs):
     write_record(runs, 0)
     following = mirror(runs, [0])
     following.start()
@@ -96,7 +96,7 @@ def test_a_store_that_is_deleted_while_it_is_open_is_told(runs):
     assert "deleted or replaced while it was open; 'factorlab sync' sends" in following.problem
 
 
-def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
+def test_open_folder_survives_kill_during_creation(tmp_path):
     runs = tmp_path / "runs"
     write_record(runs, 1, done=True)
     code = (
@@ -117,7 +117,7 @@ def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
     assert not list(runs.glob(".mlflow.db.tmp*"))
 
 
-def test_the_store_is_in_wal_mode(tmp_path):
+def test_open_folder_sets_wal_mode(tmp_path):
     empty = MlflowSync(runs=tmp_path, sweep="s", experiment="e", profile="p", trials=[])
     empty.sync()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
@@ -125,7 +125,7 @@ def test_the_store_is_in_wal_mode(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["sync", "follow", "figures"])
-def test_no_file_of_the_store_stays_open(tmp_path, how):
+def test_close_leaves_no_file_open(tmp_path, how):
     runs, following = tmp_path / "runs", mirror(tmp_path / "runs", [1])
     write_record(runs, 1, done=True)
     if how == "follow":

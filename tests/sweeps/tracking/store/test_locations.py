@@ -39,7 +39,7 @@ ODD_NAMES = ["a b", "ü€", "100%", "%41", "c#d", "q?x", "x&y=z;w", "it's", "k:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_a_folder_of_any_name_has_a_store_and_can_be_moved(runs, tmp_path, name):
+def test_relocate_folder_of_any_name(runs, tmp_path, name):
     write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     (tmp_path / name).mkdir()
@@ -56,7 +56,7 @@ def test_a_folder_of_any_name_has_a_store_and_can_be_moved(runs, tmp_path, name)
     assert_at_home(home)
 
 
-def test_a_new_store_names_nothing_but_its_folder(tmp_path, monkeypatch):
+def test_relocate_new_store_names_only_its_folder(tmp_path, monkeypatch):
     working = tmp_path / "it's :odd"
     working.mkdir()
     monkeypatch.chdir(working)
@@ -71,7 +71,7 @@ def test_a_new_store_names_nothing_but_its_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["copy", "%41"])
-def test_places_that_the_user_chose_stay(written, tmp_path, name):
+def test_relocate_keeps_user_chosen_places(written, tmp_path, name):
     client = client_of(written)
     elsewhere = {
         "bucket": "s3://bucket/runs/artifacts",
@@ -94,7 +94,7 @@ def test_places_that_the_user_chose_stay(written, tmp_path, name):
 
 
 @pytest.mark.parametrize("spelled", [Path.as_uri, str])
-def test_an_experiment_that_the_user_made_for_a_sweep_keeps_its_place(runs, tmp_path, spelled):
+def test_relocate_keeps_place_of_users_experiment(runs, tmp_path, spelled):
     chosen = tmp_path / "disk" / "artifacts"
     chosen.mkdir(parents=True)
     client_of(runs).create_experiment(EXPERIMENT, spelled(chosen))
@@ -110,7 +110,7 @@ def test_an_experiment_that_the_user_made_for_a_sweep_keeps_its_place(runs, tmp_
             chosen.rename(tmp_path / "not mounted")  # the second time its disk is not there
 
 
-def test_every_place_in_the_database_is_rewritten(written, tmp_path):
+def test_relocate_rewrites_every_place(written, tmp_path):
     client = client_of(written)
     (parent,) = parents(written)
     experiment, root = parent.info.experiment_id, (written / "artifacts").as_uri()
@@ -148,7 +148,7 @@ def test_every_place_in_the_database_is_rewritten(written, tmp_path):
     assert naming(copy) == mine
 
 
-def test_runs_of_the_default_experiment_keep_their_place(written):
+def test_relocate_keeps_place_of_default_runs(written):
     as_before = "/tmp/cwd/mlruns/0"
     change(
         written, "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", as_before
@@ -158,7 +158,7 @@ def test_runs_of_the_default_experiment_keep_their_place(written):
     assert as_before in named_places(written)
 
 
-def test_an_empty_database_or_another_programs_is_left_as_it_is(tmp_path):
+def test_relocate_leaves_foreign_database(tmp_path):
     runs = tmp_path / "runs"
     runs.mkdir()
     with closing(sqlite3.connect(runs / "mlflow.db")) as database, database:

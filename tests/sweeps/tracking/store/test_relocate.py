@@ -44,7 +44,7 @@ def go_on(runs):
     return sent
 
 
-def test_a_sweep_into_a_copy_leaves_the_original_as_it_was(written, tmp_path):
+def test_relocate_copy_leaves_original_unchanged(written, tmp_path):
     before = tree(written)
     copy = tmp_path / "copy"
     shutil.copytree(written, copy)
@@ -67,7 +67,7 @@ def test_a_sweep_into_a_copy_leaves_the_original_as_it_was(written, tmp_path):
     assert assert_same_points(written, [0, 1]) == 22
 
 
-def test_a_folder_that_is_moved_twice_sends_nothing_again(written, tmp_path):
+def test_relocate_twice_sends_nothing_again(written, tmp_path):
     files = {p.name: p.stat().st_mtime_ns for p in (written / "artifacts").rglob("*.*")}
     place = written
     for name in ("one", "two"):
@@ -84,7 +84,7 @@ def test_a_folder_that_is_moved_twice_sends_nothing_again(written, tmp_path):
     assert mirror(place, [0, 1]).notes() == []
 
 
-def test_a_link_to_the_folder_is_the_folder(written, tmp_path):
+def test_relocate_resolves_symbolic_link(written, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(written)
     assert open_store(link) is None
@@ -98,7 +98,7 @@ def test_a_link_to_the_folder_is_the_folder(written, tmp_path):
     assert_at_home(moved)
 
 
-def test_artifacts_that_are_not_in_the_copy_are_sent_again(written, tmp_path):
+def test_relocate_copy_gets_missing_artifacts_again(written, tmp_path):
     run = children(written)[key_of(0)].info.run_id
     copy = tmp_path / "copy"
     shutil.copytree(written, copy)
@@ -113,7 +113,7 @@ def test_artifacts_that_are_not_in_the_copy_are_sent_again(written, tmp_path):
     assert tree(written) == before
 
 
-def test_a_folder_that_a_process_still_follows_elsewhere_is_left_alone(written, tmp_path):
+def test_relocate_refuses_folder_in_use(written, tmp_path):
     first = mirror(written, [0, 1])
     first.start()
     wait_for(lambda: (written / "sweeps").exists() and first.problem is None)
@@ -132,13 +132,13 @@ def test_a_folder_that_a_process_still_follows_elsewhere_is_left_alone(written, 
     assert_at_home(moved)
 
 
-def test_state_files_do_not_say_where_the_folder_lies(runs):
+def test_state_file_does_not_name_folder(runs):
     record = write_record(runs, 0, done=True)
     mirror(runs, [0]).sync()
     assert str(runs) not in state_file(record).read_text()
 
 
-def test_a_database_by_a_relative_path_is_the_folders_own(written, monkeypatch):
+def test_sync_accepts_relative_path_of_own_database(written, monkeypatch):
     monkeypatch.chdir(written.parent)
     for uri in ("sqlite:///runs/mlflow.db", f"sqlite+pysqlite:///{written}/../runs/mlflow.db"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -147,7 +147,7 @@ def test_a_database_by_a_relative_path_is_the_folders_own(written, monkeypatch):
     assert len(all_runs(written)) == 3
 
 
-def test_a_database_elsewhere_has_its_artifacts_beside_it(runs, tmp_path, monkeypatch, empty_store):
+def test_artifact_root_is_beside_other_database(runs, tmp_path, monkeypatch, empty_store):
     (tmp_path / "shared").mkdir()
     shutil.copy(empty_store, tmp_path / "shared" / "all.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared/all.db")
@@ -158,9 +158,7 @@ def test_a_database_elsewhere_has_its_artifacts_beside_it(runs, tmp_path, monkey
     assert not (runs / "artifacts").exists()
 
 
-def test_a_shared_store_of_earlier_versions_does_not_create_the_moved_folder_again(
-    runs, tmp_path, monkeypatch, empty_store
-):
+def test_lost_artifacts_do_not_recreate_moved_folder(runs, tmp_path, monkeypatch, empty_store):
     shutil.copy(empty_store, tmp_path / "all.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/all.db")
     client_of(runs).create_experiment(EXPERIMENT, (runs / "artifacts").as_uri())
@@ -183,13 +181,13 @@ def test_a_shared_store_of_earlier_versions_does_not_create_the_moved_folder_aga
     assert (moved / "artifacts" / children(moved)[key_of(0)].info.run_id).exists()
 
 
-def test_a_damaged_identity_costs_no_second_runs(written):
+def test_identity_damaged_adds_no_runs(written):
     (written / "mlflow.json").write_text("{")
     assert mirror(written, [0, 1]).sync() == 0
     assert len(all_runs(written)) == 3
 
 
-def test_copies_of_copies_are_folders_of_their_own(written, tmp_path):
+def test_identity_differs_between_copies(written, tmp_path):
     open_store(written)
     places = [written]
     for name in ("one", "two"):

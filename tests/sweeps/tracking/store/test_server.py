@@ -98,7 +98,7 @@ def config(runs):
     return (runs / "trials" / key_of(0) / "config.json").read_bytes()
 
 
-def test_a_folder_that_was_moved_shows_its_artifacts(finished, tmp_path):
+def test_ui_shows_artifacts_of_moved_folder(finished, tmp_path):
     run = children(finished)[key_of(0)].info.run_id
     moved = finished.rename(tmp_path / "100% of?it")
     with served(tmp_path, runs=moved) as (port, messages):
@@ -108,7 +108,7 @@ def test_a_folder_that_was_moved_shows_its_artifacts(finished, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["100% of?it", messages.name]
 
 
-def test_it_listens_on_the_loopback_address_alone(tmp_path):
+def test_ui_listens_on_loopback_only(tmp_path):
     (tmp_path / "runs").mkdir()
     with served(tmp_path) as (port, _):
         assert b"MLflow" in answer(port, "/")
@@ -119,7 +119,7 @@ def test_it_listens_on_the_loopback_address_alone(tmp_path):
         assert "00000000" not in ours
 
 
-def test_nothing_is_imported_from_the_working_folder(finished, tmp_path):
+def test_ui_imports_nothing_from_working_folder(finished, tmp_path):
     hostile = tmp_path / "hostile"
     hostile.mkdir()
     for name in SHADOWING.split():
@@ -134,7 +134,7 @@ def test_nothing_is_imported_from_the_working_folder(finished, tmp_path):
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
 @pytest.mark.parametrize("log", ["without a log", "with a log", "with a log and its index"])
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_a_folder_that_cannot_be_written_is_served_from_a_copy(finished, tmp_path, log, end):
+def test_ui_serves_read_only_folder_from_copy(finished, tmp_path, log, end):
     run = children(finished)[key_of(0)].info.run_id
     moved = tmp_path / "moved"
     with closing(sqlite3.connect(finished / "mlflow.db")) as writer, writer:
@@ -162,7 +162,7 @@ def test_a_folder_that_cannot_be_written_is_served_from_a_copy(finished, tmp_pat
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
-def test_no_folder_is_left_behind_where_the_home_folder_is_read_only(tmp_path):
+def test_ui_with_read_only_home_leaves_no_folder(tmp_path):
     temporary, home = tmp_path / "t", tmp_path / "home"
     temporary.mkdir()
     home.mkdir()
@@ -176,7 +176,7 @@ def test_no_folder_is_left_behind_where_the_home_folder_is_read_only(tmp_path):
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
-def test_a_folder_that_cannot_be_written_and_has_no_store_is_refused(tmp_path):
+def test_ui_refuses_read_only_folder_without_store(tmp_path):
     (tmp_path / "runs").mkdir()
     mounted = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(tmp_path / "runs")]
     ended = subprocess.run(
@@ -188,7 +188,7 @@ def test_a_folder_that_cannot_be_written_and_has_no_store_is_refused(tmp_path):
     )
 
 
-def test_the_ui_of_something_else_than_a_store_is_refused(tmp_path):
+def test_ui_refuses_file_that_is_no_database(tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mlflow.db").write_bytes(b"not a database, whatever its name says\n" * 9)
     ended = factorlab("ui", cwd=tmp_path)
