@@ -1,5 +1,6 @@
-"""What a stranger's file or address may not do."""
+"""What files and addresses from elsewhere must not be able to do."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -16,13 +17,14 @@ from factorlab.storage.record import Record
 from factorlab.trial import Trial
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
-from tests.helpers.processes import FACTORLAB
+from tests.helpers.experiments import small_settings, write_experiment
+from tests.helpers.processes import FACTORLAB, PATIENCE
 
-ROOMS = ("factorlab", "sweeps", "analysis", "percolation")
+PACKAGES = ("factorlab", "sweeps", "analysis", "percolation")
 
 
 class Planted:
-    """Touches a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -32,15 +34,7 @@ class Planted:
 
 
 def settings():
-    return parse(
-        {
-            "data": {"size": 6, "spacing": 1.0},
-            "model": {"width": 4, "encoding": 8},
-            "diffusion": {"prediction": "v", "sampling_steps": 2},
-            "training": {"steps": 6, "batch_size": 4, "checkpoint_every": 2},
-            "evaluation": {"samples": 4, "loss_samples": 4, "keep": 1},
-        }
-    )
+    return parse(small_settings(training={"checkpoint_every": 2}, evaluation={"keep": 1}))
 
 
 def test_trial_run_executes_no_pickle(tmp_path):
@@ -54,7 +48,7 @@ def test_trial_run_executes_no_pickle(tmp_path):
     for path in trial.record.path.rglob("*"):
         if path.is_file() and path.name != "lease":
             name = path.name
-            if path.suffix == ".pt":  # with the name that its checksum asks for
+            if path.suffix == ".pt":  # named after its checksum
                 name = f"{name.rpartition('-')[0]}-{checkpoint._digest(content)}.pt"
                 path.unlink()
             path.with_name(name).write_bytes(content)
@@ -73,8 +67,8 @@ def test_checkpoint_newest_executes_no_pickle(tmp_path):
 
 def test_packages_use_neither_pickle_nor_shell():
     root = Path(__file__).parents[2]
-    for room in ROOMS:
-        for path in (root / room).rglob("*.py"):
+    for package in PACKAGES:
+        for path in (root / package).rglob("*.py"):
             text = path.read_text()
             for word in ("import pickle", "pickle.load", "allow_pickle=True", "shell=True"):
                 assert word not in text, (path, word)
@@ -83,11 +77,11 @@ def test_packages_use_neither_pickle_nor_shell():
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "/tmp/out", "..", "a\x00b", ".hidden", "A"])
 def test_load_refuses_names_outside_the_folder(tmp_path, name):
-    path = tmp_path / "mine.yaml"
+    path, quoted = tmp_path / "mine.yaml", json.dumps(name)
     for text in (
-        f"name: {name!r}\nbase: {{data: {{size: 6}}}}\n",
-        f"name: mine\nbase: {{data: {{size: 6}}}}\nprofiles: {{{name!r}: {{}}}}\n",
-        f"name: mine\nbase: {{data: {{size: 6}}}}\nfigures: [{{name: {name!r}, draw: curves}}]\n",
+        f"name: {quoted}\nbase: {{data: {{size: 6}}}}\n",
+        f"name: mine\nbase: {{data: {{size: 6}}}}\nprofiles: {{{quoted}: {{}}}}\n",
+        f"name: mine\nbase: {{data: {{size: 6}}}}\nfigures: [{{name: {quoted}, draw: curves}}]\n",
     ):
         path.write_text(text)
         with pytest.raises(UserError):
@@ -96,8 +90,7 @@ def test_load_refuses_names_outside_the_folder(tmp_path, name):
 
 
 def test_saved_and_layers_refuse_names_outside_the_folder(tmp_path, caplog):
-    (tmp_path / "mine.yaml").write_text("name: mine\nbase: {data: {size: 6}}\n")
-    made = plan.make(load(str(tmp_path / "mine.yaml")), tmp_path / "runs")
+    made = plan.make(load(str(write_experiment(tmp_path / "mine.yaml"))), tmp_path / "runs")
     plan.save(made)
     path = next((tmp_path / "runs").glob("sweeps/*/plan.json"))
     whole = read_json(path)
@@ -124,7 +117,7 @@ def test_saved_and_layers_refuse_names_outside_the_folder(tmp_path, caplog):
 
 
 def test_sweep_address_needs_token(tmp_path):
-    (tmp_path / "mine.yaml").write_text("name: mine\nbase: {data: {size: 6}}\n")
+    write_experiment(tmp_path / "mine.yaml")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     ended = subprocess.run(
         [FACTORLAB, "sweep", "mine.yaml", "--address", "192.0.2.1:6379"],
@@ -132,7 +125,7 @@ def test_sweep_address_needs_token(tmp_path):
         env={**environment, "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert ended.returncode == 2

@@ -1,4 +1,4 @@
-"""Environments of batch systems and containers: where Ray, numba and files have little room."""
+"""Environments of batch systems and containers, which restrict Ray, numba and files."""
 
 import os
 import shutil
@@ -13,29 +13,13 @@ import ray
 
 from factorlab.errors import UserError
 from factorlab.provenance import sources
-from factorlab.storage.record import Record
 from sweeps.execution import cluster
-from sweeps.planning import estimate, plan
-from sweeps.planning.experiment import Resources, load
+from sweeps.planning import estimate
+from sweeps.planning.experiment import Resources
+from tests.helpers.experiments import records_of, train_options, write_experiment
 from tests.helpers.processes import FACTORLAB
 
-EXPERIMENT = """
-name: small
-base:
-  data: {size: 6, spacing: 1.0}
-  model: {width: 4, encoding: 8}
-  diffusion: {prediction: v, sampling_steps: 2}
-  training: {steps: 6, batch_size: 4}
-  evaluation: {samples: 4, loss_samples: 4, keep: 0}
-axes: {seed: [0, 1]}
-"""
-
-REPRESENTED = (
-    "training: {steps: 6, batch_size: 4}",
-    """\
-training: {steps: 6, batch_size: 4}
-  representations: {layers: [layer4], grid: 6}""",
-)
+SEEDS = {"seed": [0, 1]}
 
 NO_LOCKS = """
 #include <errno.h>
@@ -54,12 +38,13 @@ exec "$@"
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "small.yaml").write_text(EXPERIMENT)
+    """A working folder with an experiment of two trials."""
+    write_experiment(tmp_path / "small.yaml", axes=SEEDS)
     return tmp_path
 
 
 def factorlab(folder, *arguments, before=(), **environment):
-    """Run a command in a folder; returns its status and what it printed."""
+    """Run a command in a folder; return its status and output."""
     ended = subprocess.run(
         [*before, FACTORLAB, *arguments],
         cwd=folder,
@@ -76,12 +61,12 @@ def factorlab(folder, *arguments, before=(), **environment):
 @pytest.fixture
 def represented(folder):
     """The experiment keeps representations, which are measured when it ends."""
-    (folder / "small.yaml").write_text(EXPERIMENT.replace(*REPRESENTED))
+    kept = {"layers": ["layer4"], "grid": 6}
+    write_experiment(folder / "small.yaml", axes=SEEDS, representations=kept)
 
 
 def records(folder):
-    planned = plan.make(load(str(folder / "small.yaml")), folder / "runs")
-    return [Record(folder / "runs", trial.key) for trial in planned.trials]
+    return records_of(folder / "small.yaml", folder / "runs")
 
 
 def done(folder):
@@ -127,7 +112,7 @@ def test_sweep_with_read_only_installation_and_home(folder, represented, no_serv
 
 
 def test_sweep_with_space_in_python_path(folder, no_server):
-    """An environment of its own, with the packages of this one."""
+    """The environment is a new one, with the packages of this one."""
     venv.create(folder / "an environment's" / "venv", with_pip=False)
     (packages,) = (folder / "an environment's" / "venv" / "lib").glob("*/site-packages")
     known = [sysconfig.get_path("purelib"), str(sources.ROOT)]
@@ -151,28 +136,23 @@ def test_sweep_by_user_without_name_and_home(folder):
 
 @pytest.fixture
 def no_locks(tmp_path):
-    """Environment of processes whose disks know no `flock`."""
+    """Environment of a process whose disks have no `flock`."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
     source, library = tmp_path / "locks.c", tmp_path / "locks.so"
-    source.write_text(
-        "#include <errno.h>\nint flock(int d, int o) { errno = ENOSYS; return -1; }\n"
-    )
+    source.write_text(NO_LOCKS)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
     return {"LD_PRELOAD": str(library)}
 
 
 def test_sweep_and_other_commands_without_file_locks(folder, represented, no_locks, no_server):
-    train = ["train", "--set", "data.size=6 model.width=4 model.encoding=8 training.steps=2"]
-    train = [train[0], *(word for pair in train[2].split() for word in ("--set", pair))]
-    train += ["--set", "evaluation.samples=4"]
     commands = (
         ["sweep", "small.yaml"],
         ["status", "small"],
         ["sync"],
         ["export", "small", "table.csv"],
-        train,
+        ["train", *train_options()],
     )
     for arguments in commands:
         status, said = factorlab(folder, *arguments, **no_locks)
@@ -281,7 +261,7 @@ cluster.disconnect()
 
 
 def test_slots_and_connect_respect_cpu_quota(tmp_path, monkeypatch):
-    """A quota of one core trains one run at a time, whatever the machine has."""
+    """With a quota of one core one run trains at a time, however many cores there are."""
     monkeypatch.setattr("sweeps.execution.cluster.usable", lambda: 1)
     monkeypatch.setattr("sweeps.planning.estimate.usable", lambda: 1)
     assert estimate._slots(Resources(), 0) == 1

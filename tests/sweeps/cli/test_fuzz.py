@@ -1,4 +1,4 @@
-"""Malformed input, thousands of it: status 2, one sentence, nothing started, no file left.
+"""Thousands of malformed inputs: each gives status 2 and one sentence, and leaves no file.
 
 Every command line runs through `cli.main`, as the console command does.
 """
@@ -60,14 +60,14 @@ JUNK = st.recursive(
 
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch, tmp_path):
-    """A plan that is allowed ends there: what it costs is not measured, and nothing is trained."""
+    """Skip the estimate and the training of plans that are valid."""
     monkeypatch.setattr(sweep, "estimate", lambda *_: None)
     monkeypatch.setattr(sweep, "show_plan", lambda *_: None)
     monkeypatch.chdir(tmp_path)
 
 
 def ended(arguments, monkeypatch):
-    """Return the exit status of a command line, and what it said."""
+    """Return the exit status and the standard error of a command line."""
     monkeypatch.setattr(sys, "argv", ["factorlab", *arguments])
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
@@ -86,7 +86,7 @@ def check_refused(status, said):
 
 
 def places(document, prefix=()):
-    """Return the paths of everything in a nested document."""
+    """Yield the paths of everything in a nested document."""
     items = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in items:
         yield (*prefix, key)
@@ -96,7 +96,7 @@ def places(document, prefix=()):
 
 @st.composite
 def mutated(draw):
-    """A document with one to three things replaced, renamed, or taken out."""
+    """Draw a document with one to three entries replaced, renamed, added or deleted."""
     document = copy.deepcopy(DOCUMENT)
     for _ in range(draw(st.integers(1, 3))):
         *where, last = draw(st.sampled_from(list(places(document))))
@@ -175,7 +175,7 @@ OPTIONS = st.sampled_from(
 )
 def test_main_refuses_unknown_option(tmp_path, monkeypatch, command, options):
     line = [word for word in [command, *options] if word not in ("--help", "--")]
-    # Before all others, or one of them would take it for its value.
+    # Before the other options, which might take it as a value.
     status, said = ended([*line[:1], "--nonsense", *line[1:]], monkeypatch)
     check_refused(status, said)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The Makefile: what the user sets arrives as it was written, and nothing in it runs."""
+"""The Makefile: variables are passed on verbatim, and no text in them is executed."""
 
 import json
 import os
@@ -23,7 +23,7 @@ sys.exit(3 if "{failing}" in sys.argv else 0)
 
 AWKWARD = [
     "my runs",
-    "two  spaces ",  # make drops those in front of a value
+    "two  spaces ",  # make drops leading spaces
     "it's",
     'a "quoted" word',
     "$(touch planted)",
@@ -42,7 +42,7 @@ AWKWARD = [
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A folder in which the environment is built, and its commands say how they were called."""
+    """A folder with an environment whose commands log their arguments."""
     folder = tmp_path / "a checkout"
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "sweeps" / "experiments").mkdir(parents=True)
@@ -59,7 +59,7 @@ def checkout(tmp_path):
 
 
 def make(folder, *arguments, **environment):
-    """Run make and return how it ended, and how its commands were called."""
+    """Run make; return the process, and the arguments of the commands that it called."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -144,7 +144,7 @@ def test_make_figures_continues_after_failing_experiment(checkout):
     ended, calls = make(checkout, "figures", f"RUNS={runs.name}", "FIGURES=my figures")
     options = [f"--runs={runs.name}", "--figures=my figures", runs.name]
     assert calls == [["figures", name, *options] for name in ("phases", "scaling", "torus")]
-    assert ended.returncode == 2  # of make, where the command of phases ended with 3
+    assert ended.returncode == 2  # the status of make; that of the command for phases is 3
     assert "Error 3" in ended.stderr
 
 

@@ -1,4 +1,4 @@
-"""The watchdog, on processes that hang and processes that do not."""
+"""The watchdog, in processes that hang and processes that do not."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Packs of trials go to workers one at a time, and none is lost when a worker dies."""
+"""The work queue hands packs to workers, and loses none when a worker dies."""
 
 from factorlab.provenance.sources import at_start
 from sweeps.execution.work_queue import Ended, Task, WorkQueue

@@ -1,4 +1,4 @@
-"""The price of a plan."""
+"""Estimates of the time that a plan takes."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ axes: {seed: [0, 1, 2], training.steps: [100, 300]}
 
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory):
-    """A plan and its price; a probe takes seconds."""
+    """A plan and its estimate; a probe takes seconds."""
     folder = tmp_path_factory.mktemp("priced")
     path = folder / "priced.yaml"
     path.write_text(FILE)
@@ -33,7 +33,7 @@ def test_estimate_sums_costs_of_trials(priced):
         max(sum(left.seconds.values()) / left.slots, *left.seconds.values())
     )
     short, long = sorted(set(left.seconds.values()))
-    evaluation = 121 * 10 / (3 * 64)  # labels a pixel from the rim, 10 network calls, in steps
+    evaluation = 121 * 10 / (3 * 64)  # in steps: 121 labels, 10 network calls each
     assert long - short == pytest.approx(200 * short / (100 + evaluation))
 
 

@@ -1,4 +1,4 @@
-"""Experiment files: what they mean, and that every mistake in one is a sentence."""
+"""Experiment files: their meaning, and the error message for each mistake."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Overrides: pairs in an option, axes made on the command line, lists that are no axis."""
+"""Overrides: pairs in an option, axes on the command line, lists that are no axis."""
 
 import io
 import json
@@ -54,7 +54,7 @@ TRICKY = st.text("ab.= []{}',\"\\:\n", max_size=12)
 
 
 class Quoting(yaml.SafeDumper):
-    """Quotes all texts: some, such as 0E0, are numbers in YAML 1.2 and not in 1.1."""
+    """Quotes all text: some, such as 0E0, is a number in YAML 1.2 but not in 1.1."""
 
 
 Quoting.add_representer(
@@ -63,7 +63,7 @@ Quoting.add_representer(
 
 
 def written(value):
-    """A value as JSON, or with YAML's other quotes."""
+    """Draw a value as JSON or in YAML's flow style."""
     if isinstance(value, str) and "\n" not in value:
         return st.sampled_from([json.dumps(value), "'" + value.replace("'", "''") + "'"])
     dumped = yaml.dump(
@@ -75,7 +75,7 @@ def written(value):
 
 @st.composite
 def pairs(draw):
-    """Keys with values, as they are written."""
+    """Draw pairs of key and value, as they are written in an option."""
     found = draw(st.dictionaries(KEYS, VALUES | TRICKY | st.lists(TRICKY), min_size=1, max_size=4))
     return [f"{key}={draw(written(value))}" for key, value in found.items()]
 
@@ -129,7 +129,7 @@ def test_parse_overrides_refuses_malformed_option(option):
 def test_load_adds_or_replaces_axis(path):
     added = load(path, "axes.data.sigma=[0.5, 1.0]")
     assert added.swept["data.sigma"] == [0.5, 1.0]
-    assert len(list(added.points())) == 2 * (4 + 4)  # of further grids, too
+    assert len(list(added.points())) == 2 * (4 + 4)  # further grids included
     pairs = load(path, "axes.data.sigma=[[0.5, 1.0]]")
     assert {run.data.sigma for _, run in pairs.points()} == {(0.5, 1.0)}
     replaced = load(path, "axes.seed=[3, 4, 5]")
@@ -148,7 +148,7 @@ def test_sweep_name_depends_on_overrides(path):
     }
     assert len(names) == 4
     assert load(path).sweep == "mine_default"
-    assert load(path, "training.steps=9").sweep == "mine_default_0cd2b821"  # as it always was
+    assert load(path, "training.steps=9").sweep == "mine_default_0cd2b821"  # as in earlier versions
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_load_refuses_override(path, options, said):
 
 
 def printed(path, *options):
-    """What the plan of a sweep says."""
+    """Return the printed plan of a sweep, unwrapped."""
     made = plan.make(load(path, *options), Path("/nowhere"))
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=10_000)
     summary.show_plan(made.state(), Estimate({}, 0, 1, "nothing", 0, 0, ()), console)
     return console.file.getvalue()
 
@@ -216,6 +216,8 @@ def test_show_plan_does_not_note_other_lists(path, option):
 def test_show_plan_shortens_long_axes(path):
     said = printed(path, f"seed={list(range(2000))}", "data.subsample=1.0")
     assert "0, 1, 2, 3, 4, ..., 1999 (2000 in all)" in said
+    few = printed(path, "seed=[0, 1]", "data.subsample=1.0")
+    assert len(said.splitlines()) == len(few.splitlines())
     assert max(map(len, said.splitlines())) < 200
     long = printed(path, f"axes.evaluation.at=[{list(range(5))}, []]", "axes.model.width=[4, 8]")
     assert "[0, 1, 2, 3, 4], []" in long

@@ -1,4 +1,4 @@
-"""Forming packs: every trial once, one shape a pack, work for every slot."""
+"""Packs: every trial once, one shape per pack, work for every slot."""
 
 import math
 
@@ -21,6 +21,7 @@ from sweeps.planning.pack_limits import (
 )
 from sweeps.planning.packing import FAIR, form
 from sweeps.planning.plan import PlannedTrial
+from tests.helpers.experiments import write_experiment
 
 SIZES = (6, 8, 13)
 
@@ -85,7 +86,7 @@ def test_form_shares_slots_between_shapes():
         return sorted(len(pack) for pack in form(trials, seconds, allowed, slots=2))
 
     assert lengths(1.0) == [4, 4]
-    assert lengths(3.0) == [1, 1, 1, 1, 4]  # three quarters of the work are for both slots
+    assert lengths(3.0) == [1, 1, 1, 1, 4]  # three quarters of the work go to both slots
 
 
 def test_form_groups_long_trials_first():
@@ -119,10 +120,10 @@ def test_on_gpu_limited_by_idle_time_and_memory():
 
 
 def test_estimate_follows_pack_setting(tmp_path):
-    path = tmp_path / "packed.yaml"
-    text = "name: packed\nbase: {data: {size: 6}, model: {width: 4}}\naxes: {seed: [0, 1, 2]}\n"
-    for setting, expected in (("2", [2, 1]), ("auto", [1, 1, 1])):
-        path.write_text(f"{text}resources: {{pack: {setting}}}\n")
+    for setting, expected in ((2, [2, 1]), ("auto", [1, 1, 1])):
+        path = write_experiment(
+            tmp_path / "packed.yaml", axes={"seed": [0, 1, 2]}, resources={"pack": setting}
+        )
         made = plan.make(experiment.load(str(path)), tmp_path / "runs")
         packs = estimate.estimate(made.state(), made.state().pending()).packs
         assert [len(pack) for pack in packs] == expected

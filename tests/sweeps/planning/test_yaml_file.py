@@ -1,4 +1,4 @@
-"""YAML files: the core schema of YAML 1.2, and what YAML 1.1 reads otherwise."""
+"""YAML files: the core schema of YAML 1.2, and where it differs from YAML 1.1."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Figures that cannot show what a sweep varies."""
+"""Figures that cannot show the axes of a sweep."""
 
 import pytest
 

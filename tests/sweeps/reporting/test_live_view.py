@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs."""
+"""The display of a running sweep, on a terminal and in a log."""
 
 import io
 

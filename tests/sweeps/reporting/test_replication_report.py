@@ -1,4 +1,4 @@
-"""The page of findings, from the records of real trials."""
+"""The replication report, from the records of real trials."""
 
 import dataclasses
 
@@ -23,10 +23,11 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A sweep that is half done, and two that were planned alone."""
+    """A sweep that is half done, and two that are only planned."""
     runs = tmp_path_factory.mktemp("page")
     for name in NAMES:
-        tiny = dataclasses.replace(load(name, "smoke", TINY), overrides={})  # as the profile's own
+        # Without overrides the sweep is named after the profile.
+        tiny = dataclasses.replace(load(name, "smoke", TINY), overrides={})
         made = plan.make(tiny, runs)
         plan.save(made)
         if name == "interpolation":

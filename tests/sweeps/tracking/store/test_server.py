@@ -1,4 +1,4 @@
-"""The MLflow UI by HTTP, from real servers: over moved, read-only and oddly named runs folders."""
+"""`factorlab ui` by HTTP, on moved, read-only and oddly named runs folders."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.helpers.mlflow_runs import children, copy_store, key_of, mirror, tree, write_record
+from tests.helpers.mlflow_runs import child_runs, copy_store, key_of, sync_of, tree, write_record
 from tests.helpers.processes import FACTORLAB, factorlab, wait_for
 
 pytestmark = pytest.mark.usefixtures("no_server")
@@ -39,13 +39,13 @@ def may_mount():
 def finished(runs):
     """A runs folder with one finished run."""
     write_record(runs, 0, done=True)
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     return runs
 
 
 @contextmanager
 def served(cwd, *before, runs="runs", end=signal.SIGTERM, **environment):
-    """Serve the UI until the block ends; yields the port and a file with the messages."""
+    """Serve the UI until the block ends; yield the port and the file of messages."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -67,7 +67,7 @@ def served(cwd, *before, runs="runs", end=signal.SIGTERM, **environment):
     finally:
         process.send_signal(end)
         process.wait(60)
-        if end == signal.SIGKILL:  # its own child outlives it
+        if end == signal.SIGKILL:  # its child process outlives it
             for child in started[1:]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.kill()
@@ -82,7 +82,7 @@ def alive(process):
 
 
 def answer(port, path):
-    """The body of an answer of the server, None while there is none."""
+    """Return the body of the server's answer, None without one."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
             return response.read()
@@ -99,7 +99,7 @@ def config(runs):
 
 
 def test_ui_shows_artifacts_of_moved_folder(finished, tmp_path):
-    run = children(finished)[key_of(0)].info.run_id
+    run = child_runs(finished)[key_of(0)].info.run_id
     moved = finished.rename(tmp_path / "100% of?it")
     with served(tmp_path, runs=moved) as (port, messages):
         assert artifact(port, run) == config(moved)
@@ -125,7 +125,7 @@ def test_ui_imports_nothing_from_working_folder(finished, tmp_path):
     for name in SHADOWING.split():
         text = f"open({str(tmp_path / 'imported')!r}, 'a').write({name!r})\nraise SystemExit(3)\n"
         (hostile / f"{name}.py").write_text(text)
-    run = children(finished)[key_of(0)].info.run_id
+    run = child_runs(finished)[key_of(0)].info.run_id
     with served(hostile, runs=finished) as (port, _):
         assert artifact(port, run) == config(finished)
     assert not (tmp_path / "imported").exists()
@@ -135,7 +135,7 @@ def test_ui_imports_nothing_from_working_folder(finished, tmp_path):
 @pytest.mark.parametrize("log", ["without a log", "with a log", "with a log and its index"])
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_ui_serves_read_only_folder_from_copy(finished, tmp_path, log, end):
-    run = children(finished)[key_of(0)].info.run_id
+    run = child_runs(finished)[key_of(0)].info.run_id
     moved = tmp_path / "moved"
     with closing(sqlite3.connect(finished / "mlflow.db")) as writer, writer:
         writer.execute("PRAGMA wal_autocheckpoint = 0")

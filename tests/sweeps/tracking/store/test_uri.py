@@ -1,4 +1,4 @@
-"""Tracking URIs: what MLflow can never use is refused before anything trains."""
+"""Tracking URIs: one that MLflow cannot use is refused before anything trains."""
 
 import subprocess
 import sys
@@ -17,19 +17,18 @@ from sweeps.tracking.store.uri import (
     uri_of,
 )
 from sweeps.tracking.sync_thread import LONGEST_MESSAGE, sentence
+from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import (
     all_runs,
     assert_same_points,
     finish,
     key_of,
-    mirror,
+    sync_of,
     write_record,
 )
 from tests.helpers.processes import factorlab
 
 pytestmark = pytest.mark.usefixtures("no_server")
-
-EXPERIMENT = "name: mine\nbase: {data: {size: 6, spacing: 1.0}}\n"
 
 REFUSED = [
     ("file:./store", "a folder of files"),
@@ -94,7 +93,7 @@ def test_check_tracking_uri_accepts_usable_uri(tmp_path, monkeypatch, uri):
     ],
 )
 def test_check_tracking_uri_names_missing_driver(tmp_path, monkeypatch, scheme, driver, package):
-    monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, driver, None)  # not installed
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:s3cret@host/db")
     with pytest.raises(UserError) as told:
         check_tracking_uri(tmp_path)
@@ -106,7 +105,7 @@ def test_check_tracking_uri_names_missing_driver(tmp_path, monkeypatch, scheme, 
     "arguments", [["sweep", "mine.yaml"], ["reproduce"], ["sync"], ["analyse", "mine"], ["ui"]]
 )
 def test_check_tracking_uri_precedes_every_command(tmp_path, arguments):
-    (tmp_path / "mine.yaml").write_text(EXPERIMENT)
+    write_experiment(tmp_path / "mine.yaml")
     (tmp_path / "runs" / "sweeps").mkdir(parents=True)
     ended = factorlab(*arguments, cwd=tmp_path, MLFLOW_TRACKING_URI="file:./mlruns")
     assert ended.returncode == 2
@@ -122,7 +121,7 @@ def test_sentence_keeps_remedy_of_long_message():
     said = sentence(long, "")
     assert said.startswith("First line. word")
     assert said.endswith(remedy)
-    assert len(said) < LONGEST_MESSAGE + 10
+    assert len(said) == LONGEST_MESSAGE + len(" ... ")
     of_sql = "(sqlite3.OperationalError) database is locked\n[SQL: SELECT 1]\n(Background: ...)"
     assert sentence(MlflowException(of_sql), "").endswith("database is locked")
     assert sentence(TimeoutError(), "") == "TimeoutError"
@@ -133,7 +132,7 @@ def test_sync_fills_file_store_if_allowed(tmp_path):
         "from pathlib import Path\n"
         "from tests.helpers.mlflow_runs import *\nruns = Path('runs')\n"
         "write_record(runs, 0, done=True); write_record(runs, 1)\n"
-        "print(mirror(runs, [0, 1]).sync(), mirror(runs, [0, 1]).sync(), len(all_runs(runs)))"
+        "print(sync_of(runs, [0, 1]).sync(), sync_of(runs, [0, 1]).sync(), len(all_runs(runs)))"
     )
     environment = {
         "MLFLOW_ALLOW_FILE_STORE": "true",
@@ -185,7 +184,7 @@ def test_tracking_uri_ignores_blank_variable(runs, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "  ")
     assert tracking_uri(runs) == uri_of(runs)
     finish(write_record(runs, 0))
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     assert assert_same_points(runs, [0]) == 10
     assert len(all_runs(runs)) == 2
     assert Record(runs, key_of(0)).state() == "done"
