@@ -1,4 +1,4 @@
-"""What all tests share: hypothesis without deadlines, and reproducible on a build machine."""
+"""Settings of all tests: hypothesis has no deadlines, and is reproducible on a build machine."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A shell starts background commands with Ctrl-C ignored, which the processes of tests inherit.
+# A shell lets background commands ignore Ctrl-C, and the processes of tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
@@ -18,7 +18,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 @pytest.fixture(autouse=True)
 def scripts_find_their_neighbours():
-    """The command line sets PYTHONSAFEPATH for its children; a later test's scripts go without."""
+    """Restore PYTHONSAFEPATH, which the command line sets, for the scripts of later tests."""
     before = os.environ.get("PYTHONSAFEPATH")
     yield
     if before is None:

@@ -1,1 +1,1 @@
-"""Injected faults; see docs/faults.md."""
+"""Fault injection; see docs/faults.md."""

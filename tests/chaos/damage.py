@@ -1,7 +1,7 @@
 """Files of a record that are torn, flipped, emptied or of another version.
 
-A trial is killed in the middle, its files are damaged, and it goes on; or it is finished and its
-result is damaged.
+A trial is killed half-way, its files are damaged, and it is resumed; or the result of a finished
+trial is damaged.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ def _record(runs: Path) -> Record:
 
 
 def stop_in_the_middle(runs: Path) -> int:
-    """Train up to the middle and die; to be called in a child."""
+    """Train half-way and exit; to be called in a child."""
     for progress in Trial(forks.settings(), runs).run():
         if progress.step == MIDDLE:
             os._exit(0)
@@ -35,7 +35,7 @@ def stop_in_the_middle(runs: Path) -> int:
 
 
 def _targets(runs: Path) -> dict[str, Path]:
-    """Files that a resumed trial reads."""
+    """Return the files that a resumed trial reads."""
     record = _record(runs)
     newest = max(record.checkpoints.glob("*.pt"))
     return {
@@ -46,19 +46,19 @@ def _targets(runs: Path) -> dict[str, Path]:
 
 
 def torn(path: Path, rng: random.Random) -> None:
-    """Cut a file anywhere."""
+    """Truncate a file at a random byte."""
     os.truncate(path, rng.randrange(path.stat().st_size))
 
 
 def flipped(path: Path, rng: random.Random) -> None:
-    """Flip one bit anywhere."""
+    """Flip a random bit."""
     content = bytearray(path.read_bytes())
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     path.write_bytes(content)
 
 
 def empty(path: Path, _rng: random.Random) -> None:
-    """Leave nothing."""
+    """Truncate it to nothing."""
     os.truncate(path, 0)
 
 
@@ -68,13 +68,13 @@ def gone(path: Path, _rng: random.Random) -> None:
 
 
 def longer(path: Path, rng: random.Random) -> None:
-    """Append bytes, as a file system that extends a file before it writes."""
+    """Append zeros, as a file system that extends a file before it writes."""
     with path.open("ab") as file:
         file.write(bytes(rng.randrange(1, 200)))
 
 
 def of_another_version(path: Path, _rng: random.Random) -> None:
-    """Replace a checkpoint by a whole one of another version of factorlab."""
+    """Replace a checkpoint by a valid one of another format version."""
     state = torch.load(path, weights_only=True)
     content = io.BytesIO()
     torch.save({**state, "format": checkpoint.FORMAT + 1}, content)
@@ -84,7 +84,7 @@ def of_another_version(path: Path, _rng: random.Random) -> None:
 
 
 def of_another_value(path: Path, rng: random.Random) -> None:
-    """Change a digit of a number, which leaves a line that can be read."""
+    """Change a digit of a number, which leaves a readable line."""
     content = bytearray(path.read_bytes())
     places = [i for i, byte in enumerate(content) if chr(byte).isdigit() and content[i - 1] == 46]
     place = rng.choice(places)  # the first digit after a point
@@ -99,14 +99,14 @@ MIDWAY = {
     "journal": 0,
     "config": MIDDLE // EVERY * EVERY,
 }
-"""Files that a stopped trial goes on from, and the step from which it has to without them."""
+"""Files that a stopped trial is resumed from, and the step it is resumed at without them."""
 
 Damage = tuple[str, Callable[[Path], None], int]
-"""Name, what does it, and the step from which the trial has to go on."""
+"""Name, the function that does it, and the step at which the trial has to be resumed."""
 
 
 def of_a_stopped_trial(times: int, seed: int) -> Iterator[Damage]:
-    """Yield damages of the files that a stopped trial goes on from."""
+    """Yield damages of the files that a stopped trial is resumed from."""
     special = {"checkpoint": [of_another_version], "journal": [of_another_value]}
     for which, step in MIDWAY.items():
         for damage in (*DAMAGES, *special.get(which, [])):
@@ -120,7 +120,7 @@ def of_a_stopped_trial(times: int, seed: int) -> Iterator[Damage]:
 
 
 def of_a_finished_trial(times: int, seed: int) -> Iterator[Damage]:
-    """Yield damages of the result, and of the journal that goes with it."""
+    """Yield damages of the result and of its journal."""
     for which in ("result.json", "metrics.jsonl"):
         for damage in DAMAGES:
             for k in range(times):

@@ -1,4 +1,4 @@
-"""A disk that is full, or read only: a file system in memory."""
+"""A full or read-only disk: a file system in memory."""
 
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def small(folder: Path, kilobytes: int) -> Iterator[Path]:
     """Mount a file system of so many kilobytes.
 
     Raises:
-        CalledProcessError: the system does not let this process mount.
+        CalledProcessError: this process may not mount.
     """
     folder.mkdir(parents=True, exist_ok=True)
     options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "chaos", str(folder)]
@@ -32,18 +32,18 @@ def small(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 
 def used(folder: Path) -> int:
-    """Return the kilobytes that files take there, in whole pages as a tmpfs counts."""
+    """Return the kilobytes that files take, in whole pages as a tmpfs counts them."""
     pages = sum(-(-p.stat().st_size // 4096) for p in folder.rglob("*") if p.is_file())
     return 4 * pages + 4 * sum(1 for p in folder.rglob("*") if p.is_dir())
 
 
 def grow(folder: Path, kilobytes: int) -> None:
-    """Give the file system more room, as someone who deletes other files does."""
+    """Enlarge the file system, as if other files were deleted."""
     _remount(folder, f"size={kilobytes}k")
 
 
 def allow_writing(folder: Path, *, allowed: bool) -> None:
-    """Take the right to write away from everyone, or give it back."""
+    """Make the file system read-only, or writable again."""
     _remount(folder, "rw" if allowed else "ro")
 
 

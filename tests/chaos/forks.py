@@ -1,8 +1,7 @@
-"""Children of one warm process: torch is imported and compiled once, each fault costs a second.
+"""Forked children of one process: torch is imported and compiled once, so a fault costs a second.
 
-A child trains a small trial and is killed, or works on a record that was damaged or has no room;
-another child goes on from there. Whatever happened, the record must end as that of a run without
-faults, bit for bit.
+A child trains a small trial and is killed, or finds its record damaged or its disk full; another
+child resumes the trial. The record must be bit-identical to that of a run without faults.
 """
 
 import json
@@ -21,46 +20,44 @@ from factorlab.config import RunSettings
 from factorlab.parsing import parse
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
+from tests.helpers.experiments import small_settings
 
 PATIENCE = 120.0
 """Seconds after which a child counts as hanging."""
 
-SETTINGS: dict[str, Any] = {
-    "data": {"size": 6, "spacing": 1.0},
-    "model": {"width": 4, "encoding": 8},
-    "diffusion": {"prediction": "v", "sampling_steps": 2},
-    "training": {"steps": 24, "batch_size": 4, "log_every": 3, "checkpoint_every": 5},
-    "evaluation": {"samples": 9, "loss_samples": 4, "keep": 2, "every": 8, "at": [0]},
-    "representations": {"layers": ["layer4"], "grid": 12},
-}
+SETTINGS: dict[str, Any] = small_settings(
+    training={"steps": 24, "log_every": 3, "checkpoint_every": 5},
+    evaluation={"samples": 9, "keep": 2, "every": 8, "at": [0]},
+    representations={"layers": ["layer4"], "grid": 12},
+)
 
 
 @dataclass(frozen=True)
-class Fate:
+class ChildExit:
     """How a child ended."""
 
     status: int
     """Exit status, or the negative number of the signal that killed it."""
 
-    said: str
-    """What it sent: steps that it trained, or why it stopped."""
+    output: str
+    """What it sent: the result of its function, or the exception."""
 
     @property
     def killed(self) -> bool:
-        """Whether it was killed and did not end by itself."""
+        """Whether it was killed rather than ended by itself."""
         return self.status == -signal.SIGKILL
 
 
-def in_child(act: Callable[[], object]) -> Fate:
-    """Let a forked child act, and return how it ended, as `begin` has it."""
+def in_child(act: Callable[[], object]) -> ChildExit:
+    """Call a function in a forked child and return how it ended, as `begin` does."""
     return begin(act)()
 
 
-def begin(act: Callable[[], object]) -> Callable[[], Fate]:
-    """Let a forked child act; what this returns waits for its end.
+def begin(act: Callable[[], object]) -> Callable[[], ChildExit]:
+    """Start to call a function in a forked child; return a function that waits for its end.
 
-    Its exit status is 0 where `act` returned, 1 where it raised. What it returned, or the
-    exception in a line, is what it said.
+    The exit status is 0 if `act` returned and 1 if it raised. The child sends what `act` returned,
+    or the exception in a line.
     """
     receive, send = os.pipe()
     sys.stdout.flush()
@@ -68,19 +65,19 @@ def begin(act: Callable[[], object]) -> Callable[[], Fate]:
     if child == 0:
         os.close(receive)
         try:
-            said, status = str(act()), 0
+            output, status = str(act()), 0
         except BaseException as error:
-            said, status = f"{type(error).__name__}: {error}", 1
+            output, status = f"{type(error).__name__}: {error}", 1
             if os.environ.get("CHAOS_TRACEBACKS"):
                 traceback.print_exc()
-        os.write(send, said.encode()[:4000])
+        os.write(send, output.encode()[:4000])
         os._exit(status)
     os.close(send)
     return partial(_end, child, receive)
 
 
-def _end(child: int, receive: int) -> Fate:
-    """Wait for a child.
+def _end(child: int, receive: int) -> ChildExit:
+    """Wait for a child to end.
 
     Raises:
         TimeoutError: it hangs.
@@ -96,25 +93,25 @@ def _end(child: int, receive: int) -> Fate:
             raise TimeoutError(f"child {child} hangs")
         time.sleep(0.002)
     with os.fdopen(receive, "rb") as pipe:
-        said = pipe.read().decode()
-    return Fate(os.waitstatus_to_exitcode(status), said)
+        output = pipe.read().decode()
+    return ChildExit(os.waitstatus_to_exitcode(status), output)
 
 
 def settings(seed: int = 0) -> RunSettings:
-    """Return the small trial that all faults hit."""
+    """Return the settings of the small trial that all faults hit."""
     return parse({**SETTINGS, "seed": seed})
 
 
 def train(runs: Path, seed: int = 0) -> int:
-    """Train the trial to its end; returns the steps that this took."""
+    """Train the trial to its end; return the number of steps trained."""
     return sum(1 for _ in Trial(settings(seed), runs).run())
 
 
 def fingerprint(runs: Path, seed: int = 0) -> str:
-    """Return everything of a finished record that has to be the same, as text.
+    """Return all of a finished record that faults must not change, as text.
 
     Raises:
-        AssertionError: it is not finished.
+        AssertionError: The record is not finished.
     """
     trial = Trial(settings(seed), runs)
     record: Record = trial.record
@@ -130,7 +127,7 @@ def fingerprint(runs: Path, seed: int = 0) -> str:
 
 
 def promise(runs: Path) -> None:
-    """Note the step of the newest checkpoint that is complete, whatever is being written."""
+    """Note the step of the newest checkpoint that is complete for sure, the last but one."""
     steps = sorted(int(p.name.split("-")[1]) for p in runs.rglob("step-*.pt"))
     runs.with_suffix(".promised").write_text(str(steps[-2] if len(steps) > 1 else 0))
 
@@ -142,6 +139,6 @@ def promised(runs: Path) -> int:
 
 
 def last_checkpoint(runs: Path, seed: int = 0) -> int:
-    """Return the step of the newest checkpoint there is, 0 without one."""
+    """Return the step of the newest checkpoint, 0 without one."""
     folder = Trial(settings(seed), runs).record.checkpoints
     return max((int(p.name.split("-")[1]) for p in folder.glob("step-*.pt")), default=0)

@@ -1,8 +1,7 @@
-"""SIGKILL at any moment of a trial, and what a power cut takes with it.
+"""SIGKILL at any moment of a trial, and power loss.
 
-`moments` kills at a random time. `writes` kills at a call that puts something on the disk, before
-it or after it; with `power`, what was not yet on the disk is lost: the ends of all files that were
-written but not synced, and the names that were given but whose folder was not synced.
+`moments` kills at a random time. `writes` kills before or after a call that writes to the disk.
+With `power`, unsynced file tails and renames whose folder was not synced are lost.
 """
 
 import os
@@ -16,7 +15,7 @@ from typing import Any
 from tests.chaos import forks
 
 _CALLS = ("fsync", "replace", "truncate")
-"""That put something on the disk."""
+"""Calls that write to the disk."""
 
 
 def _die() -> None:
@@ -28,19 +27,19 @@ def _path_of(descriptor: int) -> Path:
 
 
 Installer = Callable[[Path], None]
-"""Makes a child die while it trains into a runs folder."""
+"""Makes a child die while it trains in a runs folder."""
 
 
 class Disk:
-    """Writes, and remembers what of it would be there after a power cut."""
+    """Writes to the disk, and knows what a power loss would leave of it."""
 
     def __init__(self) -> None:
         self._fsync, self._replace, self.truncate = os.fsync, os.replace, os.truncate
-        self._synced: dict[int, int] = {}  # by inode, bytes that are on the disk
-        self._renamed: list[tuple[Path, Path, Path]] = []  # from, to, what was there if anything
+        self._synced: dict[int, int] = {}  # by inode, bytes synced
+        self._renamed: list[tuple[Path, Path, Path]] = []  # source, target, copy of the old target
 
     def replace(self, source: Path, target: Path) -> None:
-        """Give a file a name, which is not on the disk before its folder is."""
+        """Rename a file; the rename is unsynced until its folder is synced."""
         source, target = Path(source), Path(target)
         before = target.with_name(f".{target.name}.before.tmp")
         if target.exists():
@@ -49,7 +48,7 @@ class Disk:
         self._renamed.append((source, target, before))
 
     def fsync(self, descriptor: int) -> None:
-        """Put a file or the names in a folder on the disk."""
+        """Sync a file, or the renames in a folder."""
         self._fsync(descriptor)
         now, path = os.fstat(descriptor), _path_of(descriptor)
         self._synced[now.st_ino] = now.st_size
@@ -58,7 +57,7 @@ class Disk:
             entry[2].unlink(missing_ok=True)
 
     def lose(self, runs: Path, cut: int) -> None:
-        """Take back names, and up to so many bytes of each file, that are not on the disk."""
+        """Undo unsynced renames, and cut up to so many unsynced bytes off each file."""
         for source, target, before in reversed(self._renamed):
             self._replace(target, source)
             if before.exists():
@@ -71,13 +70,12 @@ class Disk:
 
 
 def _at_write(number: int, *, after: bool, cut: int) -> Installer:
-    """Return what makes a child die at its n-th call of fsync, rename or truncate.
+    """Return an installer of a death at the n-th call of fsync, rename or truncate.
 
     Args:
         number: of the call, from 0.
         after: die after it instead of before it.
-        cut: bytes that are lost at the end of each file that is not on the disk yet; 0 for a mere
-            kill.
+        cut: most bytes that each unsynced file loses at its end; 0 for a kill without power loss.
     """
     counter = iter(range(10**9))
 
@@ -108,7 +106,7 @@ def _at_write(number: int, *, after: bool, cut: int) -> Installer:
 
 
 def count_writes(runs: Path) -> int:
-    """Return how many calls a whole run makes that put something on the disk."""
+    """Return how many calls of a complete run write to the disk."""
     seen = []
 
     def act() -> int:
@@ -118,17 +116,17 @@ def count_writes(runs: Path) -> int:
         forks.train(runs)
         return len(seen)
 
-    return int(forks.in_child(act).said)
+    return int(forks.in_child(act).output)
 
 
 def writes(calls: int, most: int, seed: int, *, power: bool) -> Iterator[tuple[str, Installer]]:
     """Yield a name and an installer of a death for each call, before and after it.
 
     Args:
-        calls: that a whole run makes.
-        most: how many to yield, drawn at random where there are more.
+        calls: of a complete run that write to the disk.
+        most: how many to yield at most, drawn at random.
         seed: of the draw and of the bytes that are lost.
-        power: whether a power cut takes what is not synced.
+        power: lose what is not synced.
     """
     rng = random.Random(seed)
     every = [(number, after) for number in range(calls) for after in (False, True)]
@@ -141,12 +139,22 @@ def writes(calls: int, most: int, seed: int, *, power: bool) -> Iterator[tuple[s
 
 
 def moments(seconds: float, count: int, seed: int) -> Iterator[tuple[str, Installer]]:
-    """Yield deaths at random times of a run that takes so many seconds."""
+    """Yield deaths at random times of a run that takes about so many seconds.
+
+    A run that ends earlier has to wait for its death (`await_death`).
+    """
     rng = random.Random(seed)
     for _ in range(count):
-        when = rng.uniform(0, 0.8 * seconds)  # some runs are faster
+        when = rng.uniform(0, seconds)
 
         def install(_runs: Path, when: float = when) -> None:
             threading.Timer(when, _die).start()
 
         yield f"after {when:.2f} s", install
+
+
+def await_death() -> None:
+    """Wait for the timer of a death; return if there is none."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()

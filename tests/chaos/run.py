@@ -1,8 +1,8 @@
-"""Injected faults, and what became of each: `make chaos`.
+"""Inject faults and print how many were survived: `make chaos`.
 
-Every fault is a real one: a process that is killed, a file whose bytes are changed, a file system
-without room. Each has to end in the record that a run without faults leaves, bit for bit. Ends with
-status 1 if one does not.
+Every fault is a real one: a process is killed, a file is changed, a file system is full. A fault is
+survived if the record ends bit-identical to that of a run without faults. The exit status is 1 if
+one was not.
 """
 
 import argparse
@@ -21,16 +21,16 @@ from tests.chaos.safeguards import SAFEGUARDS
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--share", type=float, default=1.0, help="of the faults, to run fewer")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the faults to inject")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the faults")
     parser.add_argument("--without", choices=SAFEGUARDS, help="turn a safeguard off")
     return parser.parse_args()
 
 
 def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Iterator[trials.Outcome]:
-    """Inject all faults, one after the other."""
+    """Inject all faults one after the other."""
 
     def some(number: int) -> int:
         return max(1, round(share * number))
@@ -49,7 +49,7 @@ def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Itera
         yield from trials.full(some(10), seed, expected, folder)
         yield from trials.no_rights(some(3), expected, folder)
     else:
-        print("full disks and such without rights: this user may not mount any", file=sys.stderr)
+        print("no full and no read-only disks: this user may not mount any", file=sys.stderr)
     if only_trials:
         return
     for kind, fault, problem in whole_sweeps.disturbed(
@@ -60,16 +60,16 @@ def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Itera
 
 
 def main() -> None:
-    """Inject, and print a table."""
+    """Inject faults and print a table."""
     args = arguments()
-    torch.set_num_threads(1)  # no pool of threads that a fork would leave without its threads
-    logging.getLogger("factorlab").setLevel(logging.ERROR)  # damaged files are named by the dozen
+    torch.set_num_threads(1)  # a pool of threads does not survive a fork
+    logging.getLogger("factorlab").setLevel(logging.ERROR)  # no warnings of damaged files
     if args.without:
         SAFEGUARDS[args.without]()
     begin, counts = time.monotonic(), collections.Counter()
     lost: list[trials.Outcome] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        # A safeguard is turned off in this process and its children alone.
+        # A safeguard is turned off only in this process and its children.
         only_trials = args.without is not None
         for outcome in faults(args.share, args.seed, Path(folder), only_trials=only_trials):
             counts[outcome.kind] += 1

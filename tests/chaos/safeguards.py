@@ -1,4 +1,4 @@
-"""Safeguards turned off one at a time, to show that the faults would find them missing.
+"""Safeguards turned off one at a time, to show that the faults need them.
 
 `python -m tests.chaos.run --without NAME` has to end with faults that were not survived.
 """
@@ -13,23 +13,23 @@ from factorlab.storage import checkpoint, files, journal, record
 
 
 def _no_checksum() -> None:
-    """Checkpoints are taken as they are."""
+    """Accept checkpoints without comparing checksums."""
     checkpoint._digest = lambda _content: 32 * "0"
 
 
 def _no_journal_offset() -> None:
-    """Checkpoints that were written after lines of the journal that are lost are taken, too."""
+    """Accept checkpoints that are ahead of the journal."""
     newest = checkpoint.newest
     checkpoint.newest = lambda folder, _length, device: newest(folder, 2**63, device)
 
 
 def _no_line_checksum() -> None:
-    """Lines of the journal are taken as they are."""
+    """Accept lines of the journal without comparing checksums."""
     journal.zlib = type("Same", (), {"crc32": staticmethod(lambda _content: 0)})
 
 
 def _no_sync() -> None:
-    """Files get their name before their content is on the disk."""
+    """Rename files before their content is synced."""
 
     def write(path, content):
         temporary = path.with_name(f".{path.name}.tmp")
@@ -43,18 +43,18 @@ def _no_sync() -> None:
 
 
 def _no_folder_sync() -> None:
-    """Names of files are not put on the disk."""
+    """Do not sync folders."""
     original = files.sync
     files.sync = lambda path: None if path.is_dir() else original(path)
 
 
 def _no_journal_sync() -> None:
-    """Lines of the journal are not put on the disk."""
+    """Do not sync the journal."""
     journal.os = types.SimpleNamespace(truncate=os.truncate, fsync=lambda _descriptor: None)
 
 
 def _no_lease() -> None:
-    """Whoever comes may train a trial."""
+    """Let any process train a trial."""
     record.Record.lease = lambda _record: contextlib.nullcontext()
 
 

@@ -1,8 +1,8 @@
 """A store that is locked, gone, slow, refusing or full, and writers that are killed.
 
-Records of many trials grow while one mirror follows them into a real SQLite store, directly or
-through a real server behind a gate that misbehaves. At the end `MlflowSync.sync` must bring the
-store level with every point once, and a second one must change nothing.
+Records of many trials grow while one `MlflowSync` follows them into a real SQLite store, directly
+or through a real server behind a faulty gate. At the end `MlflowSync.sync` must complete the store
+with every point once, and a second call must change nothing.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial
 from tests.chaos import disk, forks
 
 SWEEP = "chaos_smoke"
-MOOD = "mood"
-"""File that says how the gate behaves."""
+MODE = "mode"
+"""File that holds the gate's mode."""
 
 TRIALS, MANY = 8, 200
 KEYS = [f"{number:064x}" for number in range(MANY)]
@@ -38,8 +38,8 @@ LINES = 12
 """Of each journal; two metrics a line."""
 
 
-def mirror(runs: Path, trials: int = TRIALS) -> MlflowSync:
-    """Return the mirror of a sweep of so many trials."""
+def sync_of(runs: Path, trials: int = TRIALS) -> MlflowSync:
+    """Return the MLflow sync of a sweep of so many trials."""
     tracked = [TrackedTrial(key, f"seed={key[-3:]}", {"seed": key[-3:]}) for key in KEYS[:trials]]
     return MlflowSync(
         runs=runs, sweep=SWEEP, experiment="chaos", profile="smoke", trials=tracked, interval=0.05
@@ -47,7 +47,7 @@ def mirror(runs: Path, trials: int = TRIALS) -> MlflowSync:
 
 
 def grow(runs: Path, lines: range, keys: Sequence[str] = KEYS[:TRIALS]) -> None:
-    """Append lines to journals, as trials do; after the last one each has its result."""
+    """Append lines to journals, as trials do; with the last line, write the results."""
     for key in keys:
         record = Record(runs, key)
         record.samples.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def grow(runs: Path, lines: range, keys: Sequence[str] = KEYS[:TRIALS]) -> None:
 
 
 def _stored(runs: Path) -> list[tuple[str, str, int, float, int]]:
-    """Return every point of the store, (key, metric, step, value, time), sorted."""
+    """Return every point of the store as (key, metric, step, value, time), sorted."""
     query = (
         "select t.value, m.key, m.step, m.value, m.timestamp from metrics m "
         "join tags t on t.run_uuid = m.run_uuid and t.key = 'factorlab.key'"
@@ -80,22 +80,22 @@ def _expected(runs: Path, trials: int) -> list[tuple[str, str, int, float, int]]
     )
 
 
-def level(runs: Path, trials: int = TRIALS) -> str:
-    """Bring the store level, twice; returns what is wrong then."""
+def complete(runs: Path, trials: int = TRIALS) -> str:
+    """Complete the store, twice; return what is wrong then."""
     grow(runs, range(LINES), KEYS[:trials])
-    mirror(runs, trials).sync()
+    sync_of(runs, trials).sync()
     found, expected = _stored(runs), _expected(runs, trials)
     if len(expected) != 2 * LINES * trials:
         return f"the journals have {len(expected)} points"
     if found != expected:
         return f"the store has {len(found)} points, {len(set(found))} of them different"
-    if mirror(runs, trials).sync() != 0 or _stored(runs) != found:
+    if sync_of(runs, trials).sync() != 0 or _stored(runs) != found:
         return "another sync changed the store"
     return ""
 
 
 def make(folder: Path) -> Path:
-    """Return a store without runs; to make one takes MLflow seconds."""
+    """Create a store without runs, which takes MLflow seconds; return its path."""
     forks.in_child(
         lambda: MlflowSync(
             runs=folder, sweep="none", experiment="none", profile="smoke", trials=[]
@@ -107,18 +107,18 @@ def make(folder: Path) -> Path:
 
 
 def _followed(runs: Path, during: Callable[[], None]) -> None:
-    """Let a mirror follow growing journals while something happens; it must never raise."""
-    following = mirror(runs)
+    """Let a sync follow growing journals while a fault happens; it must never raise."""
+    sync = sync_of(runs)
     grow(runs, range(3))
-    following.start()
+    sync.start()
     time.sleep(0.5)
     during()
     grow(runs, range(LINES - 2))
     time.sleep(0.5)
-    following.stop()
+    sync.stop()
 
 
-# Faults of a database, on one runs folder each
+# Faults of a database; each has its own runs folder
 
 
 def locked(runs: Path) -> None:
@@ -135,7 +135,7 @@ def locked(runs: Path) -> None:
 
 
 def gone(runs: Path) -> None:
-    """The database's file is not there for a while."""
+    """The database is moved away for a while."""
     away = runs / "elsewhere"
 
     def move() -> None:
@@ -154,7 +154,7 @@ def gone(runs: Path) -> None:
 
 
 def emptied(runs: Path) -> None:
-    """Someone deletes the database; a new one takes its place."""
+    """The database is deleted; a new one replaces it."""
 
     def delete() -> None:
         for path in runs.glob("mlflow.db*"):
@@ -164,26 +164,26 @@ def emptied(runs: Path) -> None:
 
 
 def killed(runs: Path, when: float) -> None:
-    """The process of the mirror is killed at any moment of a pass."""
+    """The process that syncs is killed at any moment of a pass."""
     grow(runs, range(LINES - 1))
 
     def send() -> None:
         threading.Timer(when, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        mirror(runs).sync()
+        sync_of(runs).sync()
 
     forks.in_child(send)
 
 
-# Faults of a server: one real server, behind a gate
+# Faults of a server: a real server behind a gate
 
 
 class Gate(socketserver.ThreadingTCPServer):
-    """Passes connections on to a server, or misbehaves."""
+    """Passes connections on to a server, or breaks them as its mode says."""
 
     daemon_threads = allow_reuse_address = True
 
-    def __init__(self, port: int, mood: Path) -> None:
-        self._mood = mood  # a file, since the one who sets it is another process
+    def __init__(self, port: int, mode: Path) -> None:
+        self._mode = mode  # a file, since another process sets it
         gate = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -195,13 +195,13 @@ class Gate(socketserver.ThreadingTCPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
-    def manner(self) -> str:
-        """How it behaves now."""
-        return self._mood.read_text() if self._mood.exists() else "pass"
+    def mode(self) -> str:
+        """The current mode."""
+        return self._mode.read_text() if self._mode.exists() else "pass"
 
     def serve(self, client: socket.socket, port: int) -> None:
-        """Treat one connection as the manner of the moment has it."""
-        if self.manner == "error":
+        """Handle one connection by the current mode."""
+        if self.mode == "error":
             client.recv(65536)
             client.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             return
@@ -211,7 +211,7 @@ class Gate(socketserver.ThreadingTCPServer):
             self._copy(client, server)
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        """Copy bytes until one side closes, or as the manner of the moment has it."""
+        """Copy bytes until one side closes or the mode forbids it."""
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if not self._lets_through():
@@ -222,14 +222,14 @@ class Gate(socketserver.ThreadingTCPServer):
                 side.shutdown(socket.SHUT_RDWR)
 
     def _lets_through(self) -> bool:
-        """Return whether some bytes go on, sooner or later; connections are kept open for long."""
-        if self.manner == "slow":
+        """Return whether bytes are passed on, after a delay in the modes `slow` and `hang`."""
+        if self.mode == "slow":
             time.sleep(0.7)
-        while self.manner == "hang":
+        while self.mode == "hang":
             time.sleep(0.1)
-        if self.manner == "cut":
+        if self.mode == "cut":
             return random.random() > 0.3
-        return self.manner not in ("refuse", "error")
+        return self.mode not in ("refuse", "error")
 
 
 def _free_port() -> int:
@@ -240,7 +240,7 @@ def _free_port() -> int:
 
 @contextmanager
 def server(runs: Path) -> Iterator[str]:
-    """Serve the store of a runs folder by MLflow's own server; yields the address of a gate."""
+    """Serve the store of a runs folder by MLflow's own server; yield the URI of a gate to it."""
     port = _free_port()
     arguments = ["server", "--backend-store-uri", f"sqlite:///{runs}/mlflow.db", "--workers", "1"]
     arguments += ["--artifacts-destination", str(runs / "artifacts")]
@@ -262,7 +262,7 @@ def server(runs: Path) -> Iterator[str]:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
-        with Gate(port, runs / MOOD) as gate:
+        with Gate(port, runs / MODE) as gate:
             yield f"http://127.0.0.1:{gate.server_address[1]}"
             gate.shutdown()
     finally:
@@ -270,26 +270,26 @@ def server(runs: Path) -> Iterator[str]:
         process.wait()
 
 
-def misbehaving(runs: Path, manner: str) -> None:
-    """The server is in a bad mood for some seconds."""
+def misbehaving(runs: Path, mode: str) -> None:
+    """The gate is in a faulty mode for some seconds."""
 
-    def sulk() -> None:
-        (runs / MOOD).write_text(manner)
+    def switch() -> None:
+        (runs / MODE).write_text(mode)
         grow(runs, range(6))
         time.sleep(3)
-        (runs / MOOD).unlink()
+        (runs / MODE).unlink()
 
-    _followed(runs, sulk)
+    _followed(runs, switch)
 
 
-MANNERS = ("refuse", "error", "slow", "cut", "hang")
+MODES = ("refuse", "error", "slow", "cut", "hang")
 
 
 # Many trials, and a full disk
 
 
 def crowd(runs: Path) -> None:
-    """Two hundred trials write at once, from many processes, while one mirror follows."""
+    """Two hundred trials write at once, from many processes, while one sync follows."""
     writers = []
     for first in range(0, MANY, 20):
         child = os.fork()
@@ -301,19 +301,19 @@ def crowd(runs: Path) -> None:
         writers.append(child)
 
     def follow() -> None:
-        following = mirror(runs, MANY)
-        following.start()
+        sync = sync_of(runs, MANY)
+        sync.start()
         time.sleep(8)
-        following.stop()
+        sync.stop()
 
-    fate = forks.in_child(follow)
+    exited = forks.in_child(follow)
     for child in writers:
         os.waitpid(child, 0)
-    assert fate.status == 0, fate.said
+    assert exited.status == 0, exited.output
 
 
 def full(runs: Path) -> None:
-    """The disk of the store fills up while the mirror writes."""
+    """The disk of the store fills up while the sync writes."""
     filler = runs / "filler"
 
     def fill() -> None:
@@ -329,5 +329,5 @@ def full(runs: Path) -> None:
 
 
 def small_disk(folder: Path) -> contextlib.AbstractContextManager[Path]:
-    """Return a file system with room for a store and little more."""
+    """Return a file system with space for a store and little more."""
     return disk.small(folder, 6000)

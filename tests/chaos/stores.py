@@ -1,4 +1,4 @@
-"""Faults that hit the store, and what became of each."""
+"""Faults of the MLflow store, and their outcomes."""
 
 import os
 import random
@@ -12,17 +12,17 @@ from tests.chaos.trials import Outcome
 
 
 def _outcome(kind: str, fault: str, act: Callable[[], object], after: Callable[[], str]) -> Outcome:
-    """Inject a fault, bring the store level, and compare."""
-    hit = forks.in_child(act)
-    if hit.status != 0:
-        return Outcome(kind, fault, f"the mirror raised: {hit.said}")
+    """Inject a fault, complete the store, and compare."""
+    exited = forks.in_child(act)
+    if exited.status != 0:
+        return Outcome(kind, fault, f"the sync raised: {exited.output}")
     return Outcome(kind, fault, _wrong(after))
 
 
 def _wrong(compare: Callable[[], str]) -> str:
-    """Return what is wrong with the store; a comparison that dies finds nothing right."""
+    """Return what is wrong with the store; a comparison that dies counts as wrong."""
     end = forks.in_child(compare)
-    return end.said or ("" if end.status == 0 else f"the comparison ended with {end.status}")
+    return end.output or ("" if end.status == 0 else f"the comparison ended with {end.status}")
 
 
 def all_faults(
@@ -53,10 +53,10 @@ def all_faults(
         for i in range(some(times)):
             runs = fresh(f"{kind}-{i}".replace(" ", "-"))
             trials = store.MANY if act is store.crowd else store.TRIALS
-            yield _outcome(kind, "", partial(act, runs), partial(store.level, runs, trials))
-    yield from _killed("mirror killed", some(8), 1.2, seed, fresh)
-    yield from _killed("killed as it makes a store", some(4), 2.0, seed, bare)
-    yield from _server(some(len(store.MANNERS)), fresh)
+            yield _outcome(kind, "", partial(act, runs), partial(store.complete, runs, trials))
+    yield from _killed("sync killed", some(8), 1.2, seed, fresh)
+    yield from _killed("killed while it makes a store", some(4), 2.0, seed, bare)
+    yield from _server(some(len(store.MODES)), fresh)
     if may_mount:
         for i in range(some(3)):
             with store.small_disk(folder / f"store-disk-{i}") as runs:
@@ -65,30 +65,30 @@ def all_faults(
                     "store on a full disk",
                     "",
                     partial(store.full, runs),
-                    partial(store.level, runs),
+                    partial(store.complete, runs),
                 )
 
 
 def _killed(
     kind: str, count: int, latest: float, seed: int, fresh: Callable[[str], Path]
 ) -> Iterator[Outcome]:
-    """Kill the process that writes the store, or makes it."""
+    """Kill the process that writes the store, or creates it."""
     rng = random.Random(seed)
     for i in range(count):
         runs, when = fresh(f"{kind}-{i}".replace(" ", "-")), rng.uniform(0.02, latest)
         store.killed(runs, when)
-        problem = _wrong(partial(store.level, runs))
+        problem = _wrong(partial(store.complete, runs))
         yield Outcome(kind, f"after {when:.2f} s", problem)
 
 
 def _server(count: int, fresh: Callable[[str], Path]) -> Iterator[Outcome]:
-    """Let a server misbehave, a server for each manner."""
-    for manner in store.MANNERS[:count]:
-        runs = fresh(f"server-{manner}")
+    """Put the gate of a server into each faulty mode, a server for each."""
+    for mode in store.MODES[:count]:
+        runs = fresh(f"server-{mode}")
         with store.server(runs) as uri:
             os.environ["MLFLOW_TRACKING_URI"] = uri
             try:
-                act, after = partial(store.misbehaving, runs, manner), partial(store.level, runs)
-                yield _outcome("server in a bad mood", manner, act, after)
+                act, after = partial(store.misbehaving, runs, mode), partial(store.complete, runs)
+                yield _outcome("faulty server", mode, act, after)
             finally:
                 del os.environ["MLFLOW_TRACKING_URI"]

@@ -1,8 +1,8 @@
-"""Whole sweeps on a real Ray: workers, driver and raylet are killed at random moments.
+"""Sweeps on a real Ray cluster: workers, driver and raylet are killed at random moments.
 
-One sweep is started again whenever its driver is gone, until all faults are spent; then two drivers
-run it to its end at once. It must end complete, every trial with the bits of one that nobody
-disturbed, none trained again once it was finished, and every point once in journal and store.
+The sweep is started again whenever its driver has ended, until all faults are injected; then two
+drivers run it to its end at once. Every trial must end bit-identical to that of an undisturbed
+sweep, no finished trial may be trained again, and journal and store must have every point once.
 """
 
 import os
@@ -10,7 +10,6 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,26 +17,13 @@ from pathlib import Path
 
 import psutil
 
-from factorlab.storage.record import Record
-from sweeps.planning import experiment, plan
 from tests.chaos import disk
 from tests.chaos.damage import DAMAGES, gone
+from tests.helpers.experiments import records_of, write_experiment
+from tests.helpers.processes import FACTORLAB
 
-FACTORLAB = str(Path(sys.executable).parent / "factorlab")
-PATIENCE = 150.0
+PATIENCE = 600.0
 """Seconds after which a process counts as hanging."""
-
-EXPERIMENT = """
-name: chaos
-base:
-  data: {size: 6, spacing: 1.0}
-  model: {width: 4, encoding: 8}
-  diffusion: {prediction: v, sampling_steps: 2}
-  training: {steps: 260, batch_size: 4, log_every: 10, checkpoint_every: 40}
-  evaluation: {samples: 9, loss_samples: 4, keep: 1, every: 100}
-axes: {seed: [%s]}
-resources: {pack: 1}
-"""
 
 FAULTS = {
     "worker killed": 8,
@@ -48,21 +34,26 @@ FAULTS = {
     "queue of trials killed": 2,
     "all processes killed": 2,
 }
-"""How many of each are injected in full."""
+"""How many of each are injected at a share of 1."""
 
 FULL_DISKS = 3
-"""How many sweeps run into one, in full."""
+"""How many sweeps hit one, at a share of 1."""
 
 
 class Sweep:
-    """A sweep in a folder, and its driver while there is one."""
+    """A sweep in a folder, and its drivers."""
 
     def __init__(self, folder: Path, trials: int) -> None:
         folder.mkdir(parents=True)
         self.folder, self.runs, self.drivers = folder, folder / "runs", 0
-        (folder / "chaos.yaml").write_text(EXPERIMENT % ", ".join(map(str, range(trials))))
-        planned = plan.make(experiment.load(str(folder / "chaos.yaml")), self.runs)
-        self.records = [Record(self.runs, trial.key) for trial in planned.trials]
+        path = write_experiment(
+            folder / "chaos.yaml",
+            axes={"seed": list(range(trials))},
+            resources={"pack": 1},
+            training={"steps": 260, "log_every": 10, "checkpoint_every": 40},
+            evaluation={"samples": 9, "keep": 1, "every": 100},
+        )
+        self.records = records_of(path, self.runs)
         self.finished: dict[str, float] = {}
 
     def start(self) -> subprocess.Popen:
@@ -77,12 +68,12 @@ class Sweep:
                 start_new_session=True,
             )
 
-    def said(self) -> str:
-        """Return the last that the newest driver said."""
+    def output(self) -> str:
+        """Return the end of the newest driver's output."""
         return (self.folder / f"driver-{self.drivers}.log").read_text()[-600:]
 
-    def look(self) -> str:
-        """Take note of what is finished; returns what was trained again, if anything was."""
+    def refresh(self) -> str:
+        """Note the trials that are finished; return which one was trained again, if any was."""
         for record in self.records:
             result = record.result()
             if result is not None:
@@ -94,7 +85,7 @@ class Sweep:
         return ""
 
     def state(self) -> dict[str, tuple]:
-        """Return what has to be the same, however the sweep went, by key."""
+        """Return what faults must not change, by key."""
         return {
             record.key: (
                 record.result()["weights_sha256"],
@@ -105,7 +96,7 @@ class Sweep:
         }
 
     def stored(self) -> str:
-        """Return what is wrong with the store: points that are missing or there twice."""
+        """Return what is wrong with the store: points that are missing or repeated."""
         points = sum(len(p.metrics) for r in self.records for p in r.points()[0])
         with closing(sqlite3.connect(self.runs / "mlflow.db")) as store:
             (found,) = store.execute("select count(*) from metrics").fetchone()
@@ -116,7 +107,7 @@ class Sweep:
 
 
 def reference(folder: Path, trials: int) -> dict[str, tuple]:
-    """Return what a sweep leaves that nobody disturbs."""
+    """Return the state of an undisturbed sweep."""
     sweep = Sweep(folder, trials)
     assert sweep.start().wait(600) == 0, (folder / "driver-1.log").read_text()
     assert not sweep.stored()
@@ -131,7 +122,7 @@ def _descendants(driver: subprocess.Popen) -> list[psutil.Process]:
 
 
 def _workers(driver: subprocess.Popen) -> list[psutil.Process]:
-    """Return the processes that hold a trial's lease."""
+    """Return the processes that hold the lease of a trial."""
     found = []
     for process in _descendants(driver):
         try:
@@ -143,7 +134,7 @@ def _workers(driver: subprocess.Popen) -> list[psutil.Process]:
 
 
 def _until_it_trains(driver: subprocess.Popen) -> list[psutil.Process]:
-    """Return the workers once there is one; nothing if the driver ends before."""
+    """Return the workers as soon as there is one; none if the driver ends first."""
     deadline = time.monotonic() + PATIENCE
     while driver.poll() is None:
         workers = _workers(driver)
@@ -156,7 +147,7 @@ def _until_it_trains(driver: subprocess.Popen) -> list[psutil.Process]:
 
 
 def _inject(kind: str, driver: subprocess.Popen, rng: random.Random) -> None:
-    """Inject a fault into a sweep that trains."""
+    """Inject a fault into a running sweep."""
     workers = _workers(driver) or _until_it_trains(driver)
     everyone = _descendants(driver)
     if kind.startswith("worker"):
@@ -180,7 +171,7 @@ def _inject(kind: str, driver: subprocess.Popen, rng: random.Random) -> None:
 
 
 def _gone(driver: subprocess.Popen) -> str:
-    """Wait for a driver to end; returns what is wrong if it does not."""
+    """Wait for a driver to end; return what is wrong if it does not."""
     try:
         driver.wait(PATIENCE)
     except subprocess.TimeoutExpired:
@@ -190,34 +181,34 @@ def _gone(driver: subprocess.Popen) -> str:
 
 
 def _without_plan(sweep: Sweep, damage: Callable[[Path, random.Random], None], seed: int) -> str:
-    """Damage the plan that is kept; returns what is wrong with what commands say and mend then."""
+    """Damage the saved plan; return what is wrong with the message of `factorlab status`."""
     path = next(sweep.runs.glob("sweeps/*/plan.json"))
     whole = path.read_bytes()
     damage(path, random.Random(seed))
     command = [FACTORLAB, "status", "chaos"]
-    told = subprocess.run(
+    ended = subprocess.run(
         command, cwd=sweep.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     path.write_bytes(whole)
-    # Gone is as if it had never been started; all else has to be named.
-    named = damage is gone or "plan.json: " in told.stderr
-    if told.returncode == 2 and named and "Traceback" not in told.stderr:
+    # A sweep without a plan was never started; any other damage must be reported.
+    named = damage is gone or "plan.json: " in ended.stderr
+    if ended.returncode == 2 and named and "Traceback" not in ended.stderr:
         return ""
-    return f"status ended with {told.returncode} and said: {told.stderr}"
+    return f"status ended with {ended.returncode} and said: {ended.stderr}"
 
 
 def _on_a_full_disk(sweep: Sweep, kilobytes: int, expected: dict[str, tuple]) -> str:
-    """Run a sweep without room for its records, make room, go on; returns what is wrong."""
+    """Run a sweep on a full disk, enlarge the disk, resume the sweep; return what is wrong."""
     sweep.runs.mkdir()
     with disk.small(sweep.runs, kilobytes):
         first = sweep.start()
         problem = _gone(first)
-        said = sweep.said()
+        said = sweep.output()
         if "No space left on device" not in said or "Traceback" in said:
             problem = problem or f"it ended with {first.returncode} and said: {said}"
         disk.grow(sweep.runs, 64 * 1024)
         second = sweep.start()
-        problem = problem or _gone(second) or ("" if second.returncode == 0 else sweep.said())
+        problem = problem or _gone(second) or ("" if second.returncode == 0 else sweep.output())
         if not problem and sweep.state() != {r.key: expected[r.key] for r in sweep.records}:
             problem = "its numbers are not those of an undisturbed one"
         return problem or sweep.stored()
@@ -226,7 +217,7 @@ def _on_a_full_disk(sweep: Sweep, kilobytes: int, expected: dict[str, tuple]) ->
 def disturbed(
     folder: Path, share: float, seed: int, *, may_mount: bool
 ) -> Iterator[tuple[str, str, str]]:
-    """Disturb sweeps; yields kind, fault and what is wrong."""
+    """Inject faults into sweeps; yield kind, fault and what is wrong."""
     rng = random.Random(seed)
     kinds = [kind for kind, n in FAULTS.items() for _ in range(max(1, round(share * n)))]
     rng.shuffle(kinds)
@@ -244,18 +235,18 @@ def disturbed(
         if not kind.startswith("worker"):
             problem = problem or _gone(driver)
             driver = sweep.start()
-        yield kind, f"{delay:.1f} s after a trial began", problem or sweep.look()
+        yield kind, f"{delay:.1f} s after a trial began", problem or sweep.refresh()
     second = sweep.start()
     problem = _gone(second) or _gone(driver)
-    problem = problem or sweep.look()
+    problem = problem or sweep.refresh()
     yield "two drivers at once", "to the end", problem
     last = sweep.start()
     problem = _gone(last)
     if not problem and last.returncode != 0:
-        problem = sweep.said()
+        problem = sweep.output()
     if not problem and sweep.state() != expected:
         problem = "its numbers are not those of an undisturbed one"
-    yield "a sweep after all these", "compared", problem or sweep.look() or sweep.stored()
+    yield "a sweep after all these", "compared", problem or sweep.refresh() or sweep.stored()
     for damage in DAMAGES:
         yield "plan damaged", damage.__name__, _without_plan(sweep, damage, seed)
     for i in range(max(1, round(share * FULL_DISKS)) if may_mount else 0):

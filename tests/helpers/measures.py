@@ -1,4 +1,4 @@
-"""Measures of representations in one call."""
+"""Measures of representations, each in one call."""
 
 import numpy as np
 
@@ -8,17 +8,17 @@ from analysis.measures.validation import centred
 
 
 def participation_ratio(points):
-    """Effective dimension by traces alone: (sum of l)^2 / sum of l^2 over the eigenvalues l."""
+    """Return (sum of l)^2 / sum of l^2 over the eigenvalues l, from traces alone."""
     centre = np.concatenate([*centred(points)], axis=1)
     products = centre @ centre.T
     return float(np.trace(products) ** 2 / np.square(products).sum())
 
 
 def betti_numbers(points, max_dim=2, seed=0):
-    """Betti numbers from dimension 0 to `max_dim`."""
+    """Return the Betti numbers from dimension 0 to `max_dim`."""
     return tuple(b.number for b in betti(persistence(points, max_dim=max_dim, seed=seed)))
 
 
 def r_squared(points, labels, seed=0, period=None):
-    """R-squared of two linear regressions from the 3-D UMAP embedding to the labels."""
+    """Return R-squared of two linear regressions from the 3-D UMAP embedding to the labels."""
     return fitted(embed(points, 3, seed), labels, period)

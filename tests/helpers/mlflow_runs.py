@@ -1,4 +1,4 @@
-"""Records without training, and what a store holds of them."""
+"""Records without training, and queries of the MLflow store they are sent to."""
 
 import sqlite3
 from contextlib import closing
@@ -16,7 +16,7 @@ PARAMETERS = {"data.size": "8", "data.family": "bump+stripes", "seed": "0"}
 
 
 def copy_store(store, path):
-    """Copy a SQLite file together with what stands in its log only."""
+    """Copy a SQLite database, including pages that are only in its write-ahead log."""
     with (
         closing(sqlite3.connect(store)) as source,
         closing(sqlite3.connect(path)) as copy,
@@ -29,7 +29,7 @@ def key_of(number):
 
 
 def write_record(runs, number, steps=range(0, 50, 10), *, done=False):
-    """A record as a trial writes it, without the training."""
+    """Write a record as a trial does, without training."""
     record = Record(runs, key_of(number))
     record.samples.mkdir(parents=True, exist_ok=True)
     if record.config() is None:
@@ -46,13 +46,14 @@ def finish(record, finished=1_700_000_000.25):
     record.write_result({"metrics": {}, "device": "cpu test", "finished": finished})
 
 
-def tracked(numbers):
+def tracked_trials(numbers):
     return [TrackedTrial(key_of(n), f"bump seed={n}", PARAMETERS) for n in numbers]
 
 
-def mirror(runs, numbers, **changes):
+def sync_of(runs, numbers, **changes):
+    """Return the MLflow sync of a sweep with these trials."""
     settings = {"sweep": SWEEP, "experiment": EXPERIMENT, "profile": "smoke", "interval": 0.05}
-    return MlflowSync(runs=runs, trials=tracked(numbers), **(settings | changes))
+    return MlflowSync(**({"runs": runs, "trials": tracked_trials(numbers)} | settings | changes))
 
 
 def client_of(runs):
@@ -65,8 +66,8 @@ def all_runs(runs, experiment=EXPERIMENT):
     return client.search_runs([found.experiment_id]) if found else []
 
 
-def children(runs, sweep=SWEEP):
-    """The child runs of a sweep by key."""
+def child_runs(runs, sweep=SWEEP):
+    """Return the child runs of a sweep by key."""
     tagged = [run.data.tags for run in all_runs(runs)]
     assert all(tags["factorlab.role"] in ("sweep", "trial") for tags in tagged)
     found = [
@@ -79,13 +80,13 @@ def children(runs, sweep=SWEEP):
     return by_key
 
 
-def parents(runs):
+def parent_runs(runs):
     return [run for run in all_runs(runs) if run.data.tags["factorlab.role"] == "sweep"]
 
 
 def assert_same_points(runs, numbers, sweep=SWEEP):
-    """Every point of the journals is in MLflow exactly once, and nothing else is."""
-    client, by_key, total = client_of(runs), children(runs, sweep), 0
+    """Check that MLflow has the points of the journals, each once, and no others; count them."""
+    client, by_key, total = client_of(runs), child_runs(runs, sweep), 0
     for number in numbers:
         points, _ = Record(runs, key_of(number)).points()
         expected = sorted(
@@ -109,23 +110,23 @@ def state_file(record, sweep=SWEEP):
 
 
 def query(runs, text, *values):
-    """Rows of the runs folder's own database."""
+    """Return rows of the runs folder's own database."""
     with closing(sqlite3.connect(runs / "mlflow.db")) as database:
         return database.execute(text, values).fetchall()
 
 
-def change(runs, text, *values):
-    """Change the runs folder's own database behind MLflow's back."""
+def execute(runs, text, *values):
+    """Change the runs folder's own database without MLflow."""
     with closing(sqlite3.connect(runs / "mlflow.db")) as database, database:
         database.execute(text, values)
 
 
-def as_earlier_versions_wrote(runs):
-    """Turn a folder into what it would be without the identity of runs folders."""
+def downgrade_folder(runs):
+    """Turn a folder into one of an earlier version, without an identity."""
     (runs / "mlflow.json").unlink()
     for table in ("tags", "experiment_tags"):
-        change(runs, f"DELETE FROM {table} WHERE key = 'factorlab.runs_folder'")
-    change(
+        execute(runs, f"DELETE FROM {table} WHERE key = 'factorlab.runs_folder'")
+    execute(
         runs,
         "UPDATE experiments SET artifact_location = '/tmp/cwd/mlruns/0' WHERE name = 'Default'",
     )
@@ -134,7 +135,7 @@ def as_earlier_versions_wrote(runs):
 
 
 def tree(folder):
-    """Every file below a folder with its content and time of change."""
+    """Return the content and modification time of every file below a folder."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
 
@@ -144,40 +145,41 @@ def read_artifact(runs, run, path, target):
     return Path(client_of(runs).download_artifacts(run, path, str(target))).read_bytes()
 
 
-def named_places(runs):
-    """All places of artifacts that the database names."""
+def artifact_locations(runs):
+    """Return all artifact locations that the database names."""
     rows = query(
         runs, "SELECT artifact_uri FROM runs UNION SELECT artifact_location FROM experiments"
     )
-    return {place for (place,) in rows}
+    return {location for (location,) in rows}
 
 
-def assert_at_home(runs):
+def assert_artifacts_inside(runs):
+    """Check that all artifact locations lie in the runs folder."""
     root = f"{(runs.resolve() / 'artifacts').as_uri()}/"
-    assert all(f"{place}/".startswith(root) for place in named_places(runs))
+    assert all(f"{location}/".startswith(root) for location in artifact_locations(runs))
 
 
 def statuses(runs):
-    """The status of each trial's run, by number."""
-    return {int(key, 16): run.info.status for key, run in children(runs).items()}
+    """Return the status of each trial's run, by number."""
+    return {int(key, 16): run.info.status for key, run in child_runs(runs).items()}
 
 
-def killed(runs, numbers):
-    """Leave runs as they are after everything was killed: shown as running."""
+def write_killed_runs(runs, numbers):
+    """Write records whose runs MLflow shows as running, as after a kill of all processes."""
     for number in numbers:
         record = write_record(runs, number)
         with record.lease():
-            mirror(runs, numbers).sync()
-    change(runs, "UPDATE runs SET status = 'RUNNING'")
+            sync_of(runs, numbers).sync()
+    execute(runs, "UPDATE runs SET status = 'RUNNING'")
     for number in numbers:
-        state_file(Record(runs, key_of(number))).unlink()  # or it is behind
+        state_file(Record(runs, key_of(number))).unlink()  # it may be older than the store
     assert set(statuses(runs).values()) == {"RUNNING"}
 
 
-def follow(runs, numbers):
-    """Follow a sweep that ends at once; returns what is told."""
-    following = mirror(runs, numbers)
-    following.start()
-    following.stop()
-    assert following.problem is None
-    return following.notes()
+def start_and_stop(runs, numbers):
+    """Follow a sweep that ends at once; return the notes."""
+    sync = sync_of(runs, numbers)
+    sync.start()
+    sync.stop()
+    assert sync.problem is None
+    return sync.notes()

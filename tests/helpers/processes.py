@@ -1,4 +1,4 @@
-"""The console command in processes of its own, as the tests of this folder start and watch it."""
+"""Run the console command `factorlab` in a process of its own."""
 
 import os
 import subprocess
@@ -11,15 +11,18 @@ import psutil
 
 FACTORLAB = str(Path(sys.executable).parent / "factorlab")
 
+PATIENCE = 300
+"""Seconds after which a process counts as hanging."""
+
 
 def factorlab(*arguments, cwd, **environment):
-    """Run the command and return how it ended."""
+    """Run the command to its end, with further environment variables."""
     return subprocess.run(
         [FACTORLAB, *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
         env={**os.environ, **environment},
     )
@@ -27,25 +30,25 @@ def factorlab(*arguments, cwd, **environment):
 
 @contextmanager
 def running(*arguments, **options):
-    """Run the console command beside the block, which ends it, whatever else it does."""
+    """Run the command while the block runs; kill it at the end of the block."""
     options = {"stderr": subprocess.PIPE, "text": True} | options
     with subprocess.Popen([FACTORLAB, *arguments], **options) as process:
         try:
             yield process
         finally:
-            process.kill()  # nothing where it has ended
+            process.kill()  # no effect if it has ended
 
 
-def wait_for(condition, seconds=120):
-    """Wait until something is so."""
+def wait_for(condition, seconds=PATIENCE):
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
 
 
-def trainer(driver, record):
-    """Return the worker of a driver that holds a trial."""
+def worker_of(driver, record):
+    """Return the worker process of a driver that trains a trial."""
     lease = str(record.path / "lease")
 
     def holds(process):

@@ -4,7 +4,7 @@ from factorlab.parsing import parse
 
 
 def evaluated_run(**groups):
-    """A run that is quick to evaluate, with groups of settings changed."""
+    """Return a run that is quick to evaluate, with groups of settings changed."""
     defaults = {
         "data": {"size": 6, "spacing": 0.5, "subsample": 0.5},
         "model": {"width": 4, "encoding": 8},

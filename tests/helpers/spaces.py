@@ -1,4 +1,4 @@
-"""Spaces whose shape is known, as points in many dimensions, turned at random and noisy."""
+"""Spaces of known shape, as noisy points in many dimensions, rotated at random."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ RADIUS = 1.0
 
 
 def embed(points, dimensions=64, noise=0.0, seed=0):
-    """Points in many dimensions, turned at random; noise is the expected length of the error."""
+    """Embed points in many dimensions, rotated at random; noise is the root mean square error."""
     rng = np.random.default_rng(seed)
     wide = np.zeros((len(points), dimensions))
     wide[:, : points.shape[1]] = points
@@ -28,7 +28,7 @@ def clifford_torus(count, seed):
 
 
 def solid_torus(count, seed):
-    """A ring with a tube of half its radius, sampled evenly over its surface."""
+    """Sample a torus whose tube has half the ring's radius, evenly over its surface."""
     rng = np.random.default_rng(seed)
     x, y, keep = rng.uniform(0, 1, (3, 4 * count))
     x, y = 2 * np.pi * x, 2 * np.pi * y
@@ -55,14 +55,14 @@ def disc(count, seed):
 
 
 def two_clusters(count, seed):
-    """Two discs, their centres four radii apart."""
+    """Sample two discs whose centres are four radii apart."""
     points = disc(count, seed)
     points[: count // 2, 0] += 4
     return points
 
 
 def circular_labels(points):
-    """The two angles of points on either torus."""
+    """Return the two angles of points on either torus."""
     x = np.arctan2(points[:, 1], points[:, 0])
     if points.shape[1] == 4:
         return np.stack([x, np.arctan2(points[:, 3], points[:, 2])], axis=1)
@@ -72,23 +72,23 @@ def circular_labels(points):
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """A space with its measures in closed form."""
+    """A space with closed forms of its measures."""
 
     sample: Callable[[int, int], np.ndarray]
-    """Points of a count and a seed, at random with even density."""
+    """Draw points evenly, by count and seed."""
 
     betti: tuple[int, int, int]
     dimension: float
     """Participation ratio of the density."""
 
     angles: bool = False
-    """Whether its labels are the angles of a torus, else its first two coordinates."""
+    """Its labels are the angles of a torus rather than its first two coordinates."""
 
     r_squared: tuple[float, float] = (1.0, 1.0)
-    """Of linear regressions from all its coordinates to the labels."""
+    """R-squared of linear regressions from all its coordinates to the labels."""
 
     embedded: tuple[float, float] = (0.0, 0.0)
-    """What UMAP in three dimensions leaves of that at least, where its shape tells."""
+    """Lower bounds of R-squared from UMAP in three dimensions; 0 where it may lose the label."""
 
     def labels(self, points):
         return circular_labels(points) if self.angles else points[:, :2]

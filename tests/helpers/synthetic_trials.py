@@ -1,4 +1,4 @@
-"""Tables of trials with a known law, for the tests of analysis."""
+"""Tables of trials that follow a known law."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ LAWS = {"bump": (0.1, 2.0), "bump+stripes": (0.6, 1.0)}
 
 
 def accuracy_at(samples, threshold, steepness=2.0):
-    """Logistic in log(samples), through 60 % at the threshold."""
+    """Return an accuracy that is logistic in log(samples) and 60 % at the threshold."""
     odds = np.log(0.6 / 0.4) + steepness * np.log(np.asarray(samples) / threshold)
     return 1 / (1 + np.exp(-odds))
 
@@ -25,7 +25,7 @@ def trials(
     spacing=0.5,
     draw=0,
 ):
-    """A table of trials; noise is the standard deviation of each trial's log(threshold)."""
+    """Return a table of trials; noise is the standard deviation of log(threshold)."""
     rng = np.random.default_rng(draw)
     rows = []
     for family, (prefactor, exponent) in laws.items():

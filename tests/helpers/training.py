@@ -5,7 +5,7 @@ from factorlab.training.step import TrainingStep
 
 
 def train(state, settings, dataset, diffusion, device):
-    """Train one network until the configured number of steps; yields every loss."""
-    ensemble = PackedTraining([TrainingStep(state, settings, dataset, diffusion, device)])
+    """Train one network for the configured number of steps; yield every loss."""
+    training = PackedTraining([TrainingStep(state, settings, dataset, diffusion, device)])
     while state.step < settings.training.steps:
-        yield ensemble.step()[0]
+        yield training.step()[0]

@@ -1,4 +1,4 @@
-"""The worked example of docs/extending.md: four files in their places, and nothing else touched."""
+"""The example of docs/extending.md: four added files, and no other changes."""
 
 import json
 import os
@@ -25,18 +25,18 @@ PLACES = {
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A copy of the packages with the files of the example in their places."""
+    """A copy of the packages with the files of the example added."""
     folder = tmp_path_factory.mktemp("checkout")
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignored)
-    for name, place in PLACES.items():  # also where someone has copied them already
+    for name, place in PLACES.items():  # also if they were copied before
         shutil.copy(EXAMPLES / name, folder / place)
     return folder
 
 
 def run(checkout, *arguments):
-    """Run Python in the copy."""
+    """Run Python on the copy."""
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     return subprocess.run(
         [sys.executable, *arguments],
@@ -49,7 +49,7 @@ def run(checkout, *arguments):
     )
 
 
-def test_the_page_names_every_file_and_its_place():
+def test_extending_page_names_every_example():
     page = (ROOT / "docs" / "extending.md").read_text()
     for name, place in PLACES.items():
         assert f"examples/{name}" in page
@@ -58,7 +58,7 @@ def test_the_page_names_every_file_and_its_place():
 
 
 @pytest.mark.slow
-def test_the_example_sweeps_its_family_takes_its_measure_and_draws_its_figure(checkout):
+def test_sweep_of_example_draws_its_figure(checkout):
     ended = run(checkout, "-m", "sweeps.cli.main", "sweep", "rings", "--profile", "smoke")
     assert ended.returncode == 0, ended.stderr
     results = [json.loads(p.read_text()) for p in checkout.glob("runs/trials/*/result.json")]
@@ -70,7 +70,7 @@ def test_the_example_sweeps_its_family_takes_its_measure_and_draws_its_figure(ch
     assert np.isfinite(drawn["layer4/intrinsic_dimension"]).all()
 
 
-def test_clean_rings_are_read_where_they_were_drawn(checkout):
+def test_read_finds_labels_of_clean_rings(checkout):
     code = """
 import torch
 from factorlab import families
@@ -87,10 +87,11 @@ for family in ("ring", "ring+stripes"):
 """
     ended = run(checkout, "-c", code)
     assert ended.returncode == 0, ended.stderr
-    assert [float(line) <= 0.5 for line in ended.stdout.split()] == [True, True]
+    # Each edge of the outline's box is rounded inwards by less than a pixel; a label is their mean.
+    assert [float(line) < 0.5 for line in ended.stdout.split()] == [True, True]
 
 
-def test_the_intrinsic_dimension_is_that_of_circles_and_tori(checkout):
+def test_intrinsic_dimension_of_circles_and_tori(checkout):
     code = """
 import numpy as np
 from types import SimpleNamespace
@@ -105,4 +106,6 @@ for dimension in (1, 2, 3):
     ended = run(checkout, "-c", code)
     assert ended.returncode == 0, ended.stderr
     found = [float(line) for line in re.findall(r"[\d.]+", ended.stdout)]
-    np.testing.assert_allclose(found, [1, 2, 3], rtol=0.1)
+    # The 19 logarithms add up to 19 / d on average, so the numerator 18 gives 5.3 % too little;
+    # three standard errors of 1 / sqrt(19 * 3000) are 1.3 %.
+    np.testing.assert_allclose(found, [1, 2, 3], rtol=0.07)

@@ -1,5 +1,6 @@
-"""What a stranger's file or address may not do."""
+"""What files and addresses from elsewhere must not be able to do."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -16,13 +17,14 @@ from factorlab.storage.record import Record
 from factorlab.trial import Trial
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
-from tests.helpers.processes import FACTORLAB
+from tests.helpers.experiments import small_settings, write_experiment
+from tests.helpers.processes import FACTORLAB, PATIENCE
 
-ROOMS = ("factorlab", "sweeps", "analysis", "percolation")
+PACKAGES = ("factorlab", "sweeps", "analysis", "percolation")
 
 
 class Planted:
-    """Touches a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -32,18 +34,10 @@ class Planted:
 
 
 def settings():
-    return parse(
-        {
-            "data": {"size": 6, "spacing": 1.0},
-            "model": {"width": 4, "encoding": 8},
-            "diffusion": {"prediction": "v", "sampling_steps": 2},
-            "training": {"steps": 6, "batch_size": 4, "checkpoint_every": 2},
-            "evaluation": {"samples": 4, "loss_samples": 4, "keep": 1},
-        }
-    )
+    return parse(small_settings(training={"checkpoint_every": 2}, evaluation={"keep": 1}))
 
 
-def test_a_pickle_in_a_record_is_never_run(tmp_path):
+def test_trial_run_executes_no_pickle(tmp_path):
     planted = tmp_path / "planted"
     trial = Trial(settings(), tmp_path / "runs")
     steps = trial.run()
@@ -54,7 +48,7 @@ def test_a_pickle_in_a_record_is_never_run(tmp_path):
     for path in trial.record.path.rglob("*"):
         if path.is_file() and path.name != "lease":
             name = path.name
-            if path.suffix == ".pt":  # with the name that its checksum asks for
+            if path.suffix == ".pt":  # named after its checksum
                 name = f"{name.rpartition('-')[0]}-{checkpoint._digest(content)}.pt"
                 path.unlink()
             path.with_name(name).write_bytes(content)
@@ -63,7 +57,7 @@ def test_a_pickle_in_a_record_is_never_run(tmp_path):
     assert not planted.exists()
 
 
-def test_a_tensor_file_with_code_in_it_is_never_run(tmp_path):
+def test_checkpoint_newest_executes_no_pickle(tmp_path):
     planted = tmp_path / "planted"
     checkpoint.save(tmp_path, 4, {"journal_offset": 0, "device": "cpu", "x": Planted(planted)})
     with pytest.raises(pickle.UnpicklingError):
@@ -71,10 +65,10 @@ def test_a_tensor_file_with_code_in_it_is_never_run(tmp_path):
     assert not planted.exists()
 
 
-def test_no_room_reads_pickles_or_runs_a_shell():
+def test_packages_use_neither_pickle_nor_shell():
     root = Path(__file__).parents[2]
-    for room in ROOMS:
-        for path in (root / room).rglob("*.py"):
+    for package in PACKAGES:
+        for path in (root / package).rglob("*.py"):
             text = path.read_text()
             for word in ("import pickle", "pickle.load", "allow_pickle=True", "shell=True"):
                 assert word not in text, (path, word)
@@ -82,12 +76,12 @@ def test_no_room_reads_pickles_or_runs_a_shell():
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "/tmp/out", "..", "a\x00b", ".hidden", "A"])
-def test_a_name_in_a_file_cannot_leave_its_folder(tmp_path, name):
-    path = tmp_path / "mine.yaml"
+def test_load_refuses_names_outside_the_folder(tmp_path, name):
+    path, quoted = tmp_path / "mine.yaml", json.dumps(name)
     for text in (
-        f"name: {name!r}\nbase: {{data: {{size: 6}}}}\n",
-        f"name: mine\nbase: {{data: {{size: 6}}}}\nprofiles: {{{name!r}: {{}}}}\n",
-        f"name: mine\nbase: {{data: {{size: 6}}}}\nfigures: [{{name: {name!r}, draw: curves}}]\n",
+        f"name: {quoted}\nbase: {{data: {{size: 6}}}}\n",
+        f"name: mine\nbase: {{data: {{size: 6}}}}\nprofiles: {{{quoted}: {{}}}}\n",
+        f"name: mine\nbase: {{data: {{size: 6}}}}\nfigures: [{{name: {quoted}, draw: curves}}]\n",
     ):
         path.write_text(text)
         with pytest.raises(UserError):
@@ -95,9 +89,8 @@ def test_a_name_in_a_file_cannot_leave_its_folder(tmp_path, name):
         assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
 
 
-def test_a_plan_or_an_index_with_names_that_leave_their_folder_is_not_read(tmp_path, caplog):
-    (tmp_path / "mine.yaml").write_text("name: mine\nbase: {data: {size: 6}}\n")
-    made = plan.make(load(str(tmp_path / "mine.yaml")), tmp_path / "runs")
+def test_saved_and_layers_refuse_names_outside_the_folder(tmp_path, caplog):
+    made = plan.make(load(str(write_experiment(tmp_path / "mine.yaml"))), tmp_path / "runs")
     plan.save(made)
     path = next((tmp_path / "runs").glob("sweeps/*/plan.json"))
     whole = read_json(path)
@@ -123,8 +116,8 @@ def test_a_plan_or_an_index_with_names_that_leave_their_folder_is_not_read(tmp_p
         record.layers()
 
 
-def test_a_cluster_elsewhere_needs_a_token(tmp_path):
-    (tmp_path / "mine.yaml").write_text("name: mine\nbase: {data: {size: 6}}\n")
+def test_sweep_address_needs_token(tmp_path):
+    write_experiment(tmp_path / "mine.yaml")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     ended = subprocess.run(
         [FACTORLAB, "sweep", "mine.yaml", "--address", "192.0.2.1:6379"],
@@ -132,7 +125,7 @@ def test_a_cluster_elsewhere_needs_a_token(tmp_path):
         env={**environment, "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert ended.returncode == 2
@@ -141,7 +134,7 @@ def test_a_cluster_elsewhere_needs_a_token(tmp_path):
     assert not (tmp_path / ".ray" / "auth_token").exists()
 
 
-def test_tensors_of_a_checkpoint_survive_the_safe_way(tmp_path):
+def test_checkpoint_newest_restores_tensors(tmp_path):
     kept = {"journal_offset": 0, "device": "cpu", "x": torch.arange(3)}
     checkpoint.save(tmp_path, 4, kept)
     assert torch.equal(checkpoint.newest(tmp_path, 10**9, "cpu")["x"], kept["x"])

@@ -1,8 +1,7 @@
-"""Several sweeps in one command: refused before the first trains, and none ends another."""
+"""Several sweeps in one command: mistakes are found first, and one failure stops no other."""
 
 import io
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,36 +16,35 @@ from sweeps import series, sweep
 from sweeps.cli import main
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
+from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import copy_store
-from tests.helpers.processes import FACTORLAB
+from tests.helpers.processes import factorlab
 
-EXPERIMENT = """
-name: {name}
-base:
-  data: {{size: 6, subsample: 0.5}}
-  model: {{width: 4, encoding: 4}}
-  diffusion: {{prediction: v, sampling_steps: 2}}
-  training: {{steps: 2, batch_size: 4}}
-  evaluation: {{samples: 9, loss_samples: 4, keep: 4}}
-axes: {{{axes}}}
-figures: [{{name: accuracy, draw: curves}}, {{name: images, draw: samples}}]
-"""
+FIGURES = [{"name": "accuracy", "draw": "curves"}, {"name": "images", "draw": "samples"}]
 
 
-def write(folder, name, *, axes="seed: [0, 1]", more=""):
-    path = folder / f"{name}.yaml"
-    path.write_text(EXPERIMENT.format(name=name, axes=axes) + more)
+def write(folder, name, *, axes=None, figures=FIGURES, more=""):
+    """Write an experiment of two trials with two figures, and more lines at its end."""
+    path = write_experiment(
+        folder / f"{name}.yaml",
+        axes=axes or {"seed": [0, 1]},
+        figures=figures,
+        data={"spacing": 0.5, "subsample": 0.5},
+        training={"steps": 2},
+        evaluation={"samples": 9, "keep": 4},
+    )
+    path.write_text(path.read_text() + more)
     return path
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, empty_store):
-    """Two experiments of which every trial is done, and the first trial of the first alone."""
+    """Two experiments whose trials are all done."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "runs").mkdir()
     copy_store(empty_store, folder / "runs" / "mlflow.db")
-    for name, axes in (("first", "seed: [0, 1]"), ("second", "seed: [2, 3]")):
-        path = write(folder, name, axes=axes)
+    for name, seeds in (("first", [0, 1]), ("second", [2, 3])):
+        path = write(folder, name, axes={"seed": seeds})
         for trial in plan.make(load(str(path)), folder / "runs").trials:
             for _ in Trial(trial.run, folder / "runs").run():
                 pass
@@ -55,7 +53,7 @@ def trained(tmp_path_factory, empty_store):
 
 @pytest.fixture
 def folder(trained, tmp_path, monkeypatch):
-    """A copy of both, to run them in."""
+    """A copy of that folder, as working folder."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -63,7 +61,7 @@ def folder(trained, tmp_path, monkeypatch):
 
 
 def run(*names, **changes):
-    """Run sweeps in this process; returns the exit status and what was said."""
+    """Run sweeps in this process; return the exit status and the output."""
     console = Console(file=io.StringIO(), width=200)
     options = {"retry_failed": False, "address": None, "console": console} | changes
     chosen = [load(f"{name}.yaml") for name in names]
@@ -84,7 +82,7 @@ def broken(*_arguments, **_options):
 
 
 def first_alone(function, of=lambda first: first):
-    """Break a function where it concerns the first sweep."""
+    """Let a function raise for the first sweep only."""
 
     def called(*arguments, **options):
         if of(arguments[0]) == "first_default":
@@ -94,14 +92,14 @@ def first_alone(function, of=lambda first: first):
     return called
 
 
-def test_without_failures_all_is_drawn_and_nothing_more_is_said(folder):
+def test_run_sweeps_draws_all_figures(folder):
     code, said = run("first", "second")
     assert code == 0, said
     assert drawn() == [*FIRST, *SECOND]
     assert said.splitlines()[-1] == "figures: figures/second"
 
 
-def test_a_figure_that_fails_ends_no_other_and_no_other_sweep(folder, monkeypatch):
+def test_run_sweeps_continues_after_failing_figure(folder, monkeypatch):
     monkeypatch.setattr(curves, "draw", broken)
     code, said = run("first", "second")
     assert code == 1
@@ -113,7 +111,7 @@ def test_a_figure_that_fails_ends_no_other_and_no_other_sweep(folder, monkeypatc
     assert said.count('raise ZeroDivisionError("of ours")') == 2
 
 
-def test_a_figure_that_cannot_be_saved_is_a_failure_of_its_own(folder, monkeypatch):
+def test_run_sweeps_reports_figure_that_cannot_be_saved(folder, monkeypatch):
     def crooked(_table, _options):
         drawing = sweep_figures.load("curves").draw(_table)
         drawing.figure.axes[0].set_xticks([float("nan")])
@@ -127,10 +125,10 @@ def test_a_figure_that_cannot_be_saved_is_a_failure_of_its_own(folder, monkeypat
     assert "Traceback" in said
 
 
-def test_a_figure_without_its_numbers_is_a_sentence_and_no_traceback(folder):
+def test_run_sweeps_reports_figure_without_measures(folder):
     for name in ("first", "second"):
         path = Path(f"{name}.yaml")
-        path.write_text(path.read_text().replace("draw: curves}", "draw: views}"))
+        path.write_text(path.read_text().replace("draw: curves", "draw: views"))
     code, said = run("first", "second")
     assert code == 1
     assert drawn() == [FIRST[1], SECOND[1]]
@@ -140,7 +138,7 @@ def test_a_figure_without_its_numbers_is_a_sentence_and_no_traceback(folder):
     assert "Traceback" not in said
 
 
-def test_a_folder_that_takes_no_figure_ends_no_other_sweep(folder):
+def test_run_sweeps_continues_after_unwritable_figures_folder(folder):
     Path("figures").mkdir()
     Path("figures/first").touch()
     code, said = run("first", "second")
@@ -151,7 +149,7 @@ def test_a_folder_that_takes_no_figure_ends_no_other_sweep(folder):
 
 
 @pytest.mark.parametrize("attribute", ["start", "refresh", "stop", "log_figures"])
-def test_mlflow_ends_no_figure_and_no_other_sweep(folder, monkeypatch, attribute):
+def test_run_sweeps_continues_after_failing_mlflow(folder, monkeypatch, attribute):
     monkeypatch.setattr(sweep.MlflowSync, attribute, broken)
     code, said = run("first", "second")
     assert code == 1
@@ -162,7 +160,7 @@ def test_mlflow_ends_no_figure_and_no_other_sweep(folder, monkeypatch, attribute
     ]
 
 
-def test_a_sweep_without_mlflow_is_drawn(folder, monkeypatch):
+def test_run_sweeps_draws_without_mlflow(folder, monkeypatch):
     monkeypatch.setattr(sweep, "mlflow_sync_of", broken)
     code, said = run("first")
     assert code == 1
@@ -180,7 +178,7 @@ def test_a_sweep_without_mlflow_is_drawn(folder, monkeypatch):
         ("begin", "ZeroDivisionError: of ours", []),
     ],
 )
-def test_no_part_of_a_sweep_ends_another_sweep(folder, monkeypatch, attribute, line, shown):
+def test_run_sweeps_continues_after_failing_part(folder, monkeypatch, attribute, line, shown):
     monkeypatch.setattr(sweep, attribute, broken)
     code, said = run("first", "second")
     assert code == 1
@@ -189,7 +187,7 @@ def test_no_part_of_a_sweep_ends_another_sweep(folder, monkeypatch, attribute, l
     assert said.count("Traceback") == 2
 
 
-def test_a_sweep_that_fails_as_a_whole_leaves_the_next(folder, monkeypatch):
+def test_run_sweeps_continues_after_failing_sweep(folder, monkeypatch):
     of_plan = first_alone(sweep.run_sweep, lambda made: made.sweep)
     monkeypatch.setattr(series, "run_sweep", of_plan)
     code, said = run("first", "second")
@@ -198,7 +196,7 @@ def test_a_sweep_that_fails_as_a_whole_leaves_the_next(folder, monkeypatch):
     assert said.splitlines()[-1] == "first_default: ZeroDivisionError: of ours"
 
 
-def test_a_sweep_whose_planning_fails_leaves_the_next(folder, monkeypatch):
+def test_run_sweeps_continues_after_failing_planning(folder, monkeypatch):
     of_experiment = first_alone(plan.make, lambda experiment: experiment.sweep)
     monkeypatch.setattr(plan, "make", of_experiment)
     code, said = run("first", "second")
@@ -207,7 +205,7 @@ def test_a_sweep_whose_planning_fails_leaves_the_next(folder, monkeypatch):
     assert said.splitlines()[-1] == "first_default: planning: ZeroDivisionError: of ours"
 
 
-def test_what_the_user_has_to_mend_in_a_later_sweep_leaves_the_next(folder, monkeypatch):
+def test_run_sweeps_continues_after_user_error(folder, monkeypatch):
     refused = UserError("runs: cannot be written: Read-only file system")
     begin = sweep._begin
 
@@ -217,7 +215,7 @@ def test_what_the_user_has_to_mend_in_a_later_sweep_leaves_the_next(folder, monk
         return begin(state, how)
 
     monkeypatch.setattr(sweep, "_begin", second_refused)
-    write(folder, "third", axes="seed: [0]")
+    write(folder, "third", axes={"seed": [0]})
     code, said = run("first", "second", "third")
     assert code == 1
     assert drawn() == [*FIRST, "third/accuracy-default.png", "third/images-default.png"]
@@ -227,7 +225,7 @@ def test_what_the_user_has_to_mend_in_a_later_sweep_leaves_the_next(folder, monk
         run("second")
 
 
-def test_a_figure_whose_file_is_broken_is_told_before_and_after(folder, monkeypatch, caplog):
+def test_run_sweeps_reports_figure_that_cannot_be_loaded(folder, monkeypatch, caplog):
     loaded = sweep_figures.load
 
     def load_figure(name):
@@ -241,7 +239,7 @@ def test_a_figure_whose_file_is_broken_is_told_before_and_after(folder, monkeypa
     assert said.splitlines()[-1] == "first_default: figure 'accuracy': ZeroDivisionError: of ours"
 
 
-def test_the_figures_of_a_sweep_are_drawn_one_by_one(folder, monkeypatch, capsys):
+def test_figures_continues_after_failing_figure(folder, monkeypatch, capsys):
     run("first")
     shutil.rmtree("figures")
     monkeypatch.setattr(curves, "draw", broken)
@@ -255,7 +253,7 @@ def test_the_figures_of_a_sweep_are_drawn_one_by_one(folder, monkeypatch, capsys
     assert last == "first_default: figure 'accuracy': ZeroDivisionError: of ours"
 
 
-def test_illustrations_are_drawn_one_by_one(tmp_path, monkeypatch, capsys):
+def test_illustrate_continues_after_failing_figure(tmp_path, monkeypatch, capsys):
     from analysis.figures.static import overlap  # noqa: PLC0415
 
     monkeypatch.chdir(tmp_path)
@@ -272,22 +270,16 @@ def test_illustrations_are_drawn_one_by_one(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"axes": "seed: [-1]"}, "seed = -1"),
-        ({"axes": "data.subsample: [0.001]"}, "keeps none of"),
-        ({"axes": "nosuch: [1]"}, "unknown key 'nosuch'"),
+        ({"axes": {"seed": [-1]}}, "seed = -1"),
+        ({"axes": {"data.subsample": [0.001]}}, "keeps none of"),
+        ({"axes": {"nosuch": [1]}}, "unknown key 'nosuch'"),
         ({"more": "typo: 1\n"}, "unknown key 'typo'"),
     ],
 )
-def test_a_mistake_in_any_file_is_refused_before_anything_starts(tmp_path, change, said):
+def test_sweep_refuses_mistake_in_any_file(tmp_path, change, said):
     write(tmp_path, "good")
     write(tmp_path, "bad", **change)
-    ended = subprocess.run(
-        [FACTORLAB, "sweep", "good.yaml", "bad.yaml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = factorlab("sweep", "good.yaml", "bad.yaml", cwd=tmp_path)
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.startswith("factorlab: bad.yaml: ")
     assert said in ended.stderr
@@ -296,18 +288,17 @@ def test_a_mistake_in_any_file_is_refused_before_anything_starts(tmp_path, chang
 
 
 @pytest.mark.parametrize(
-    ("figure", "said"),
+    ("figures", "said"),
     [
-        ("[nosuch]", "There is no 'nosuch' among the figures"),
-        ("[curves, curves]", "figures: curves: the name stands twice"),
-        ("[{name: a, draw: maps, options: {colour: []}}]", "figures: a: colour = []"),
+        (["nosuch"], "There is no 'nosuch' among the figures"),
+        (["curves", "curves"], "figures: curves: the name stands twice"),
+        ([{"name": "a", "draw": "maps", "options": {"colour": []}}], "figures: a: colour = []"),
     ],
 )
-def test_figures_of_any_file_are_checked_first(tmp_path, monkeypatch, figure, said):
+def test_run_sweeps_checks_figures_of_all_files(tmp_path, monkeypatch, figures, said):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "first")
-    path = write(tmp_path, "second")
-    path.write_text(path.read_text().partition("figures:")[0] + f"figures: {figure}\n")
+    write(tmp_path, "second", figures=figures)
     with pytest.raises(UserError, match=r"^[^\n]*$") as error:
         run("first", "second")
     assert str(error.value).startswith("second.yaml: figures: ")
@@ -316,32 +307,20 @@ def test_figures_of_any_file_are_checked_first(tmp_path, monkeypatch, figure, sa
 
 
 @pytest.mark.slow
-def test_trials_for_which_no_machine_has_room_are_refused_before_the_first_sweep(tmp_path):
+def test_sweep_refuses_resources_that_no_machine_has(tmp_path):
     write(tmp_path, "good")
-    write(tmp_path, "large", axes="seed: [7]", more="resources: {cpu: 100000}\n")
-    ended = subprocess.run(
-        [FACTORLAB, "sweep", "good.yaml", "large.yaml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    write(tmp_path, "large", axes={"seed": [7]}, more="resources: {cpu: 100000}\n")
+    ended = factorlab("sweep", "good.yaml", "large.yaml", cwd=tmp_path)
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("factorlab: large.yaml: resources.cpu = 100000")
     assert not list(tmp_path.glob("runs/trials/*"))
 
 
 @pytest.mark.slow
-def test_a_missing_value_on_an_axis_is_swept_and_drawn(tmp_path):
-    path = write(tmp_path, "margins", axes="data.margin: [null, 5.0], data.family: [bump+stripes]")
-    path.write_text(path.read_text().partition("figures:")[0])  # the default figure
-    ended = subprocess.run(
-        [FACTORLAB, "sweep", "margins.yaml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_sweep_over_axis_with_null(tmp_path):
+    axes = {"data.margin": [None, 5.0], "data.family": ["bump+stripes"]}
+    write(tmp_path, "margins", axes=axes, figures=None)  # the default figure
+    ended = factorlab("sweep", "margins.yaml", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "figures/margins/accuracy-default.png").exists()
     means = (tmp_path / "figures/margins/accuracy-default-means.csv").read_text()

@@ -1,4 +1,4 @@
-"""Environments of batch systems and containers: where Ray, numba and files have little room."""
+"""Environments of batch systems and containers, which restrict Ray, numba and files."""
 
 import os
 import shutil
@@ -13,29 +13,13 @@ import ray
 
 from factorlab.errors import UserError
 from factorlab.provenance import sources
-from factorlab.storage.record import Record
 from sweeps.execution import cluster
-from sweeps.planning import estimate, plan
-from sweeps.planning.experiment import Resources, load
+from sweeps.planning import estimate
+from sweeps.planning.experiment import Resources
+from tests.helpers.experiments import records_of, train_options, write_experiment
 from tests.helpers.processes import FACTORLAB
 
-EXPERIMENT = """
-name: small
-base:
-  data: {size: 6, spacing: 1.0}
-  model: {width: 4, encoding: 8}
-  diffusion: {prediction: v, sampling_steps: 2}
-  training: {steps: 6, batch_size: 4}
-  evaluation: {samples: 4, loss_samples: 4, keep: 0}
-axes: {seed: [0, 1]}
-"""
-
-REPRESENTED = (
-    "training: {steps: 6, batch_size: 4}",
-    """\
-training: {steps: 6, batch_size: 4}
-  representations: {layers: [layer4], grid: 6}""",
-)
+SEEDS = {"seed": [0, 1]}
 
 NO_LOCKS = """
 #include <errno.h>
@@ -54,12 +38,13 @@ exec "$@"
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "small.yaml").write_text(EXPERIMENT)
+    """A working folder with an experiment of two trials."""
+    write_experiment(tmp_path / "small.yaml", axes=SEEDS)
     return tmp_path
 
 
 def factorlab(folder, *arguments, before=(), **environment):
-    """Run a command in a folder; returns its status and what it printed."""
+    """Run a command in a folder; return its status and output."""
     ended = subprocess.run(
         [*before, FACTORLAB, *arguments],
         cwd=folder,
@@ -76,12 +61,12 @@ def factorlab(folder, *arguments, before=(), **environment):
 @pytest.fixture
 def represented(folder):
     """The experiment keeps representations, which are measured when it ends."""
-    (folder / "small.yaml").write_text(EXPERIMENT.replace(*REPRESENTED))
+    kept = {"layers": ["layer4"], "grid": 6}
+    write_experiment(folder / "small.yaml", axes=SEEDS, representations=kept)
 
 
 def records(folder):
-    planned = plan.make(load(str(folder / "small.yaml")), folder / "runs")
-    return [Record(folder / "runs", trial.key) for trial in planned.trials]
+    return records_of(folder / "small.yaml", folder / "runs")
 
 
 def done(folder):
@@ -92,7 +77,7 @@ def measured(folder):
     return all(record.measures("layer4").exists() for record in records(folder))
 
 
-def test_sweep_with_a_temporary_folder_too_deep_for_sockets(folder, no_server):
+def test_sweep_with_deep_temporary_folder(folder, no_server):
     deep = folder / ("d" * (127 - len(str(folder)) - 1))
     deep.mkdir()
     assert len(str(deep)) == 127
@@ -101,7 +86,7 @@ def test_sweep_with_a_temporary_folder_too_deep_for_sockets(folder, no_server):
     assert done(folder)
 
 
-def test_sweep_where_installation_and_home_are_read_only(folder, represented, no_server):
+def test_sweep_with_read_only_installation_and_home(folder, represented, no_server):
     mounts = ["unshare", "--mount", "sh", "-e", "-c", MOUNT, "mounts"]
     home = folder / "home"
     home.mkdir()
@@ -126,8 +111,8 @@ def test_sweep_where_installation_and_home_are_read_only(folder, represented, no
         assert status == 0, said
 
 
-def test_sweep_by_a_python_whose_path_has_a_space(folder, no_server):
-    """An environment of its own, with the packages of this one."""
+def test_sweep_with_space_in_python_path(folder, no_server):
+    """The environment is a new one, with the packages of this one."""
     venv.create(folder / "an environment's" / "venv", with_pip=False)
     (packages,) = (folder / "an environment's" / "venv" / "lib").glob("*/site-packages")
     known = [sysconfig.get_path("purelib"), str(sources.ROOT)]
@@ -139,7 +124,7 @@ def test_sweep_by_a_python_whose_path_has_a_space(folder, no_server):
     assert done(folder)
 
 
-def test_sweep_by_a_user_without_name_and_home(folder):
+def test_sweep_by_user_without_name_and_home(folder):
     unknown = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
     unknown += ["env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]
     if subprocess.run([*unknown, "true"], capture_output=True, check=False).returncode != 0:
@@ -151,28 +136,23 @@ def test_sweep_by_a_user_without_name_and_home(folder):
 
 @pytest.fixture
 def no_locks(tmp_path):
-    """Environment of processes whose disks know no `flock`."""
+    """Environment of a process whose disks have no `flock`."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
     source, library = tmp_path / "locks.c", tmp_path / "locks.so"
-    source.write_text(
-        "#include <errno.h>\nint flock(int d, int o) { errno = ENOSYS; return -1; }\n"
-    )
+    source.write_text(NO_LOCKS)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
     return {"LD_PRELOAD": str(library)}
 
 
-def test_commands_on_a_disk_without_locks(folder, represented, no_locks, no_server):
-    train = ["train", "--set", "data.size=6 model.width=4 model.encoding=8 training.steps=2"]
-    train = [train[0], *(word for pair in train[2].split() for word in ("--set", pair))]
-    train += ["--set", "evaluation.samples=4"]
+def test_sweep_and_other_commands_without_file_locks(folder, represented, no_locks, no_server):
     commands = (
         ["sweep", "small.yaml"],
         ["status", "small"],
         ["sync"],
         ["export", "small", "table.csv"],
-        train,
+        ["train", *train_options()],
     )
     for arguments in commands:
         status, said = factorlab(folder, *arguments, **no_locks)
@@ -196,7 +176,7 @@ def test_commands_on_a_disk_without_locks(folder, represented, no_locks, no_serv
         ({"RAY_TMPDIR": "/tmp/ä"}, "/tmp/ray"),
     ],
 )
-def test_temporary_folder_is_one_that_ray_can_use(monkeypatch, environment, expected):
+def test_temporary_folder_is_usable_by_ray(monkeypatch, environment, expected):
     for name in ("TMPDIR", "RAY_TMPDIR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -204,7 +184,7 @@ def test_temporary_folder_is_one_that_ray_can_use(monkeypatch, environment, expe
     assert cluster._temporary_folder() == expected
 
 
-def test_temporary_folder_leaves_room_for_the_sockets(monkeypatch):
+def test_temporary_folder_leaves_room_for_sockets(monkeypatch):
     longest = cluster.SOCKET_PATH - cluster._SESSION - len("/ray")
     fits = "/" + "x" * (longest - 1)
     monkeypatch.setattr(Path, "is_dir", lambda path: str(path).startswith("/x"))
@@ -248,11 +228,11 @@ The actor is dead because its worker process has died."""
         (RuntimeError("  \n "), "RuntimeError"),
     ],
 )
-def test_reason_is_the_line_that_counts(error, expected):
+def test_reason_picks_decisive_line(error, expected):
     assert cluster.reason(error) == expected
 
 
-def test_reason_of_a_real_task(tmp_path):
+def test_reason_of_real_task(tmp_path):
     script = """
 from sweeps.execution import cluster
 cluster.connect(None)
@@ -280,8 +260,8 @@ cluster.disconnect()
     assert died.startswith("reason: The worker died unexpectedly")
 
 
-def test_cores_of_a_container_are_those_of_its_quota(tmp_path, monkeypatch):
-    """A quota of one core trains one run at a time, whatever the machine has."""
+def test_slots_and_connect_respect_cpu_quota(tmp_path, monkeypatch):
+    """With a quota of one core one run trains at a time, however many cores there are."""
     monkeypatch.setattr("sweeps.execution.cluster.usable", lambda: 1)
     monkeypatch.setattr("sweeps.planning.estimate.usable", lambda: 1)
     assert estimate._slots(Resources(), 0) == 1

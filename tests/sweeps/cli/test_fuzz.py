@@ -1,4 +1,4 @@
-"""Malformed input, thousands of it: status 2, one sentence, nothing started, no file left.
+"""Thousands of malformed inputs: each gives status 2 and one sentence, and leaves no file.
 
 Every command line runs through `cli.main`, as the console command does.
 """
@@ -60,14 +60,14 @@ JUNK = st.recursive(
 
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch, tmp_path):
-    """A plan that is allowed ends there: what it costs is not measured, and nothing is trained."""
+    """Skip the estimate and the training of plans that are valid."""
     monkeypatch.setattr(sweep, "estimate", lambda *_: None)
     monkeypatch.setattr(sweep, "show_plan", lambda *_: None)
     monkeypatch.chdir(tmp_path)
 
 
 def ended(arguments, monkeypatch):
-    """Return the exit status of a command line, and what it said."""
+    """Return the exit status and the standard error of a command line."""
     monkeypatch.setattr(sys, "argv", ["factorlab", *arguments])
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
@@ -86,7 +86,7 @@ def check_refused(status, said):
 
 
 def places(document, prefix=()):
-    """Return the paths of everything in a nested document."""
+    """Yield the paths of everything in a nested document."""
     items = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in items:
         yield (*prefix, key)
@@ -96,7 +96,7 @@ def places(document, prefix=()):
 
 @st.composite
 def mutated(draw):
-    """A document with one to three things replaced, renamed, or taken out."""
+    """Draw a document with one to three entries replaced, renamed, added or deleted."""
     document = copy.deepcopy(DOCUMENT)
     for _ in range(draw(st.integers(1, 3))):
         *where, last = draw(st.sampled_from(list(places(document))))
@@ -116,7 +116,7 @@ def mutated(draw):
 
 @EACH
 @given(document=mutated())
-def test_a_changed_experiment_is_allowed_or_a_sentence(tmp_path, monkeypatch, document):
+def test_sweep_dry_run_of_mutated_experiment(tmp_path, monkeypatch, document):
     path = tmp_path / "fuzzed.yaml"
     path.write_text(yaml.safe_dump(document))
     status, said = ended(["sweep", "fuzzed.yaml", "--dry-run"], monkeypatch)
@@ -136,7 +136,7 @@ def test_a_changed_experiment_is_allowed_or_a_sentence(tmp_path, monkeypatch, do
 @example(content=b"a: &a [*a]")
 @example(content=b"!!python/object/apply:os.system ['touch planted']")
 @example(content=b"{name: x, name: y}")
-def test_a_torn_file_is_a_sentence(tmp_path, monkeypatch, content):
+def test_sweep_dry_run_of_torn_file(tmp_path, monkeypatch, content):
     (tmp_path / "fuzzed.yaml").write_bytes(content)
     status, said = ended(["sweep", "fuzzed.yaml", "--dry-run"], monkeypatch)
     if status:
@@ -149,7 +149,7 @@ def test_a_torn_file_is_a_sentence(tmp_path, monkeypatch, content):
     key=st.sampled_from(KEYS) | WORDS | st.text(max_size=10),
     value=st.text(max_size=10) | JUNK.map(lambda junk: yaml.safe_dump(junk).strip()),
 )
-def test_an_override_is_allowed_or_a_sentence(tmp_path, monkeypatch, key, value):
+def test_sweep_dry_run_of_any_override(tmp_path, monkeypatch, key, value):
     path = tmp_path / "fuzzed.yaml"
     path.write_text(yaml.safe_dump(DOCUMENT))
     status, said = ended(
@@ -173,11 +173,9 @@ OPTIONS = st.sampled_from(
     command=COMMANDS | st.text(max_size=6),
     options=st.lists(OPTIONS | st.text(max_size=6), max_size=4),
 )
-def test_a_command_line_with_an_unknown_option_is_a_sentence(
-    tmp_path, monkeypatch, command, options
-):
+def test_main_refuses_unknown_option(tmp_path, monkeypatch, command, options):
     line = [word for word in [command, *options] if word not in ("--help", "--")]
-    # Before all others, or one of them would take it for its value.
+    # Before the other options, which might take it as a value.
     status, said = ended([*line[:1], "--nonsense", *line[1:]], monkeypatch)
     check_refused(status, said)
     assert not list(tmp_path.iterdir())
@@ -189,7 +187,7 @@ def test_a_command_line_with_an_unknown_option_is_a_sentence(
     name=st.text(max_size=12).filter(lambda name: name != "--help"),
     runs=st.sampled_from(["runs", "/proc/nowhere", "a\nb"]),
 )
-def test_what_does_not_exist_is_a_sentence(tmp_path, monkeypatch, command, name, runs):
+def test_main_refuses_what_does_not_exist(tmp_path, monkeypatch, command, name, runs):
     rest = {"export": ["out.csv"], "percolate": ["--size"]}.get(command, [])
     status, said = ended([command, name, *rest, "--runs", runs], monkeypatch)
     check_refused(status, said)

@@ -1,4 +1,4 @@
-"""The command line: one sentence and status 2 for a mistake, nothing started by it."""
+"""The command line: a mistake is one sentence and status 2, and starts nothing."""
 
 import json
 import signal
@@ -6,16 +6,8 @@ import signal
 import pytest
 
 from factorlab.storage.record import Record
-from tests.helpers.processes import factorlab, running, wait_for
-
-TINY = [
-    "data.size=6",
-    "data.subsample=0.3",
-    "model={width: 4, encoding: 4}",
-    "diffusion={prediction: v, sampling_steps: 3}",
-    "training={steps: 8, batch_size: 4, log_every: 2}",
-    "evaluation={samples: 9, loss_samples: 4, keep: 1}",
-]
+from tests.helpers.experiments import train_options
+from tests.helpers.processes import PATIENCE, factorlab, running, wait_for
 
 
 @pytest.mark.parametrize(
@@ -55,7 +47,7 @@ TINY = [
         ["nonsense"],
     ],
 )
-def test_a_mistake_is_one_sentence_and_starts_nothing(tmp_path, arguments):
+def test_main_reports_mistake_in_one_sentence(tmp_path, arguments):
     (tmp_path / "afile").touch()
     ended = factorlab(*arguments, cwd=tmp_path)
     assert ended.returncode == 2
@@ -66,7 +58,7 @@ def test_a_mistake_is_one_sentence_and_starts_nothing(tmp_path, arguments):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["afile"]
 
 
-def test_a_dry_run_prices_the_plan_and_leaves_no_file(tmp_path):
+def test_sweep_dry_run_writes_no_file(tmp_path):
     ended = factorlab("sweep", "scaling", "--profile", "smoke", "--dry-run", cwd=tmp_path)
     assert ended.returncode == 0
     assert "8 trials" in ended.stdout
@@ -76,31 +68,32 @@ def test_a_dry_run_prices_the_plan_and_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_train_runs_once_prints_its_result_and_does_not_run_twice(tmp_path):
-    arguments = [part for pair in TINY for part in ("--set", pair)]
-    first = factorlab("train", *arguments, cwd=tmp_path)
+def test_train_prints_result_and_trains_once(tmp_path):
+    options = train_options(evaluation={"keep": 1})
+    first = factorlab("train", *options, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     result = json.loads(first.stdout)
-    assert 0 <= result["metrics"]["accuracy"] <= 1
+    (folder,) = tmp_path.glob("runs/trials/*")
+    stored = Record(tmp_path / "runs", folder.name).result()
+    assert result == {"record": str(folder.relative_to(tmp_path)), **stored}
+    assert result["metrics"]["accuracy"] in [n / 4 for n in range(5)]  # of four images
     assert result["metrics"]["ceiling"] == 1
-    again = json.loads(factorlab("train", *arguments, cwd=tmp_path).stdout)
+    again = json.loads(factorlab("train", *options, cwd=tmp_path).stdout)
     assert again == result
 
 
-def test_brackets_in_a_path_are_printed_as_they_are(tmp_path):
-    arguments = [part for pair in TINY for part in ("--set", pair)]
-    ended = factorlab("train", *arguments, "--runs", "a[/b]c[d]", cwd=tmp_path)
+def test_train_prints_brackets_of_path(tmp_path):
+    ended = factorlab("train", *train_options(), "--runs", "a[/b]c[d]", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "record: a[/b]c[d]/trials/" in ended.stderr
 
 
-def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):
-    arguments = [part for pair in TINY for part in ("--set", pair)]
-    arguments += ["--set", "training.steps=100000"]
-    with running("train", *arguments, cwd=tmp_path) as process:
+def test_train_saves_checkpoint_on_ctrl_c(tmp_path):
+    options = train_options(training={"steps": 100_000, "log_every": 2})
+    with running("train", *options, cwd=tmp_path) as process:
         wait_for(lambda: list(tmp_path.glob("runs/trials/*/metrics.jsonl")))
         process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=60)
+        _, messages = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "goes on from here" in messages
     (folder,) = tmp_path.glob("runs/trials/*")
@@ -109,7 +102,7 @@ def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):
     assert len(list(record.checkpoints.glob("*.pt"))) == 1
 
 
-def test_sync_refuses_a_folder_that_holds_no_sweep(tmp_path):
+def test_sync_refuses_folder_without_sweep(tmp_path):
     (tmp_path / "runs").mkdir()
     ended = factorlab("sync", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""The Makefile: what the user sets arrives as it was written, and nothing in it runs."""
+"""The Makefile: variables are passed on verbatim, and no text in them is executed."""
 
 import json
 import os
@@ -23,7 +23,7 @@ sys.exit(3 if "{failing}" in sys.argv else 0)
 
 AWKWARD = [
     "my runs",
-    "two  spaces ",  # make drops those in front of a value
+    "two  spaces ",  # make drops leading spaces
     "it's",
     'a "quoted" word',
     "$(touch planted)",
@@ -42,7 +42,7 @@ AWKWARD = [
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A folder in which the environment is built, and its commands say how they were called."""
+    """A folder with an environment whose commands log their arguments."""
     folder = tmp_path / "a checkout"
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "sweeps" / "experiments").mkdir(parents=True)
@@ -59,7 +59,7 @@ def checkout(tmp_path):
 
 
 def make(folder, *arguments, **environment):
-    """Run make and return how it ended, and how its commands were called."""
+    """Run make; return the process, and the arguments of the commands that it called."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -83,17 +83,17 @@ VARIABLES = {"PYTHON", "PROFILE", "SET", "SHARE", "ADDRESS", "RUNS", "FIGURES", 
 DEFAULTS = ["--profile=laptop", "--runs=runs", "--figures=figures"]
 
 
-def test_without_variables_the_defaults_are_passed(checkout):
+def test_make_sweep_passes_defaults(checkout):
     assert make(checkout, "sweep-scaling")[1] == [["sweep", "scaling", *DEFAULTS, "runs"]]
 
 
-def test_all_experiments_are_swept_by_one_command(checkout):
+def test_make_sweep_all_runs_one_command(checkout):
     assert make(checkout, "sweep-all")[1] == [["sweep", *NAMES, *DEFAULTS, "runs"]]
 
 
 @pytest.mark.parametrize("where", ["argument", "environment"])
 @pytest.mark.parametrize("text", AWKWARD)
-def test_every_variable_arrives_as_it_was_written(checkout, text, where):
+def test_make_sweep_passes_variables_verbatim(checkout, text, where):
     values = dict.fromkeys(("PROFILE", "SET", "ADDRESS", "RUNS", "FIGURES"), text)
     given = [f"{name}={value}" for name, value in values.items()]
     if where == "argument":
@@ -109,18 +109,18 @@ def test_every_variable_arrives_as_it_was_written(checkout, text, where):
     "text",
     ["seed=[0, 1]", "seed=[0, 1] data.family='bump+stripes' data.size=8", 'a={b: "c d=1"}'],
 )
-def test_all_pairs_of_set_are_one_argument(checkout, text):
+def test_make_sweep_passes_set_as_one_argument(checkout, text):
     assert f"--set={text}" in make(checkout, "sweep-scaling", f"SET={text}")[1][0]
 
 
 @pytest.mark.parametrize("text", ["it's", "-n", "$HOME", "$(>planted)", "`>planted`", "a;>planted"])
-def test_an_experiment_of_any_name_arrives_as_it_was_written(checkout, text):
+def test_make_sweep_passes_experiment_name_verbatim(checkout, text):
     _, calls = make(checkout, "--", f"sweep-{text}")
     assert calls == [["sweep", text, *DEFAULTS, "runs"]]
 
 
 @pytest.mark.parametrize("text", AWKWARD)
-def test_the_ui_chaos_and_reproduce_get_what_was_written(checkout, text):
+def test_make_ui_chaos_reproduce_pass_variables_verbatim(checkout, text):
     assert make(checkout, "ui", f"RUNS={text}")[1][-1] == ["ui", f"--runs={text}", text]
     _, calls = make(checkout, "chaos", f"SHARE={text}")
     assert calls[-1] == ["-m", "tests.chaos.run", f"--share={text}", "runs"]
@@ -129,14 +129,14 @@ def test_the_ui_chaos_and_reproduce_get_what_was_written(checkout, text):
     assert calls[-1] == ["reproduce", *options, text]
 
 
-def test_the_findings_take_no_overrides(checkout):
+def test_make_reproduce_refuses_set(checkout):
     ended, calls = make(checkout, "reproduce", "SET=seed=[0, 1]")
     assert ended.returncode == 2
     assert "reproduce takes no SET" in ended.stderr
     assert calls == []
 
 
-def test_figures_are_drawn_of_what_has_records_and_one_failure_ends_no_other(checkout):
+def test_make_figures_continues_after_failing_experiment(checkout):
     runs = checkout / "my 'runs'"
     for name in ("phases", "scaling", "torus"):
         (runs / "sweeps" / f"{name}_laptop").mkdir(parents=True)
@@ -144,11 +144,11 @@ def test_figures_are_drawn_of_what_has_records_and_one_failure_ends_no_other(che
     ended, calls = make(checkout, "figures", f"RUNS={runs.name}", "FIGURES=my figures")
     options = [f"--runs={runs.name}", "--figures=my figures", runs.name]
     assert calls == [["figures", name, *options] for name in ("phases", "scaling", "torus")]
-    assert ended.returncode == 2  # of make, where the command of phases ended with 3
+    assert ended.returncode == 2  # the status of make; that of the command for phases is 3
     assert "Error 3" in ended.stderr
 
 
-def test_figures_of_a_folder_that_is_not_there_are_refused(checkout):
+def test_make_figures_refuses_missing_folder(checkout):
     ended, calls = make(checkout, "figures", "RUNS=typo")
     assert ended.returncode == 2
     assert "there is no folder typo" in ended.stderr
@@ -156,7 +156,7 @@ def test_figures_of_a_folder_that_is_not_there_are_refused(checkout):
     assert not (checkout / "typo").exists()
 
 
-def test_a_python_with_spaces_in_its_path_builds_the_environment(checkout):
+def test_make_accepts_python_path_with_spaces(checkout):
     python = checkout / "my python" / "python3"
     python.parent.mkdir()
     python.write_text(f"#!/bin/sh\necho \"$@\" >>'{checkout}/python calls'\nexit 9\n")
@@ -168,7 +168,7 @@ def test_a_python_with_spaces_in_its_path_builds_the_environment(checkout):
     assert (checkout / "python calls").read_text().startswith("-c import sys")
 
 
-def test_the_runs_folder_of_the_environment_is_the_default(checkout):
+def test_make_sweep_reads_factorlab_runs(checkout):
     _, calls = make(checkout, "sweep-scaling", FACTORLAB_RUNS="other $runs")
     assert "--runs=other $runs" in calls[0]
     _, calls = make(checkout, "sweep-scaling", "RUNS=mine", FACTORLAB_RUNS="other")

@@ -1,4 +1,4 @@
-"""Sweeps train with the code of the command that was called, and say so when it changes."""
+"""Sweeps train with the code of the command that was called, and report changes of it."""
 
 import os
 import shutil
@@ -11,24 +11,11 @@ import pytest
 
 from factorlab.provenance import sources
 from factorlab.provenance.sources import Sources, at_start
-from factorlab.storage.record import Record
 from sweeps.execution.work_queue import Task, WorkQueue
-from sweeps.planning import plan
-from sweeps.planning.experiment import load
-from tests.helpers.processes import FACTORLAB, trainer, wait_for
+from tests.helpers.experiments import records_of, train_options, write_experiment
+from tests.helpers.processes import FACTORLAB, wait_for, worker_of
 
-EXPERIMENT = """
-name: code
-base:
-  data: {size: 6, spacing: 1.0}
-  model: {width: 4, encoding: 8}
-  diffusion: {prediction: v, sampling_steps: 2}
-  training: {steps: %d, batch_size: 4, checkpoint_every: 20}
-  evaluation: {samples: 4, loss_samples: 4, keep: 0}
-  representations: {layers: [%s], grid: 6}
-axes: {seed: [%s]}
-resources: {pack: 1}
-"""
+SEEDS = {"seed": [0, 1]}
 
 NAMES = """
 torch numpy cv2 pydantic numba llvmlite scipy networkx ray mlflow pandas sklearn umap ripser
@@ -38,14 +25,9 @@ requests joblib PIL packaging attr cloudpickle grpc filelock msgpack jsonschema 
 DEPENDENCIES = NAMES.split()
 
 
-def records(folder, runs):
-    planned = plan.make(load(str(folder / "code.yaml")), runs)
-    return [Record(runs, trial.key) for trial in planned.trials]
-
-
 @pytest.fixture
 def project(tmp_path):
-    """A copy of the project's packages in a git repository; returns the folder and git."""
+    """A copy of the packages in a git repository: its folder, and a function that calls git."""
     root = tmp_path / "project"
     root.mkdir()
     for package in sources.PACKAGES:
@@ -64,8 +46,8 @@ def project(tmp_path):
     return root, git
 
 
-def test_sweep_uses_its_own_code_wherever_it_is_called(tmp_path, no_server):
-    """The folder holds another version of the project and files named like its dependencies."""
+def test_sweep_ignores_code_in_working_folder(tmp_path, no_server):
+    """The folder holds another version of the packages, and files named like dependencies."""
     folder = tmp_path / "called here"
     folder.mkdir()
     for package in sources.PACKAGES:
@@ -74,32 +56,34 @@ def test_sweep_uses_its_own_code_wherever_it_is_called(tmp_path, no_server):
             path.write_text(path.read_text() + "\nraise SystemExit('foreign code')\n")
     for name in DEPENDENCIES:
         (folder / f"{name}.py").write_text("raise SystemExit('foreign code')\n")
-    (folder / "code.yaml").write_text(EXPERIMENT % (6, "layer4", "0, 1"))
+    kept = {"layers": ["layer4"], "grid": 6}
+    path = write_experiment(folder / "code.yaml", axes=SEEDS, representations=kept)
     command = [FACTORLAB, "sweep", "code.yaml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "foreign" not in done.stderr
-    for record in records(folder, folder / "runs"):
+    for record in records_of(path, folder / "runs"):
         (entry,) = record.result()["code"]
         assert entry["sources_sha256"] == at_start(sources.TRAINING).digest
         assert record.measures("layer4").exists()
 
 
-@pytest.mark.parametrize("arguments", [["train", "--set", "training.steps=2"], ["percolate"]])
-def test_commands_without_ray_ignore_the_working_folder(tmp_path, arguments):
+CURVE = ["--size", "6", "--spacing", "1", "--sigma", "1", "--threshold", "0.5"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", *train_options()], ["percolate", "curve", *CURVE, "--realisations", "2"]],
+    ids=["train", "percolate"],
+)
+def test_train_and_percolate_ignore_code_in_working_folder(tmp_path, arguments):
     for name in (*DEPENDENCIES, *sources.PACKAGES):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('foreign code')\n")
-    small = ["data.size=6", "model.width=4", "model.encoding=8", "evaluation.samples=4"]
-    if arguments[0] == "train":
-        arguments = [*arguments, *(word for pair in small for word in ("--set", pair))]
-    else:
-        arguments += ["curve", "--size", "6", "--spacing", "1", "--sigma", "1"]
-        arguments += ["--threshold", "0.5", "--realisations", "2"]
     done = subprocess.run([FACTORLAB, *arguments], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_commands_refuse_a_configuration_of_numba_in_the_working_folder(tmp_path):
+def test_train_refuses_numba_config_in_working_folder(tmp_path):
     (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\n")
     command = [FACTORLAB, "train", "--set", "training.steps=2"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -107,11 +91,11 @@ def test_commands_refuse_a_configuration_of_numba_in_the_working_folder(tmp_path
     assert done.stderr.startswith("factorlab: .numba_config.yaml: numba reads it")
 
 
-def test_sweep_refuses_a_process_that_imports_other_code(tmp_path, project, no_server):
+def test_sweep_refuses_process_with_other_code(tmp_path, project, no_server):
     root, _ = project
     path = root / "factorlab" / "training" / "step.py"
     path.write_text(path.read_text() + "\n# one line more\n")
-    (tmp_path / "code.yaml").write_text(EXPERIMENT % (6, "", "0"))
+    write_experiment(tmp_path / "code.yaml")
     driver = (
         f"import sys; sys.path.insert(0, {str(root)!r}); from sweeps.cli.main import main; main()"
     )
@@ -124,10 +108,15 @@ def test_sweep_refuses_a_process_that_imports_other_code(tmp_path, project, no_s
     assert not list((tmp_path / "runs" / "trials").glob("*/result.json"))
 
 
-def test_sweep_says_which_runs_saw_the_code_change(tmp_path, project, no_server):
+def test_sweep_records_code_change_per_run(tmp_path, project, no_server):
     root, git = project
-    (tmp_path / "code.yaml").write_text(EXPERIMENT % (900, "", "0, 1"))
-    held, other = records(tmp_path, tmp_path / "runs")
+    path = write_experiment(
+        tmp_path / "code.yaml",
+        axes=SEEDS,
+        resources={"pack": 1},
+        training={"steps": 900, "checkpoint_every": 20},
+    )
+    held, other = records_of(path, tmp_path / "runs")
     environment = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-P", "-m", "sweeps.cli.main", "sweep", "code.yaml"]
     first = git("rev-parse", "HEAD")
@@ -135,21 +124,21 @@ def test_sweep_says_which_runs_saw_the_code_change(tmp_path, project, no_server)
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as driver:
         wait_for(lambda: all(len(list(r.checkpoints.glob("*.pt"))) == 2 for r in (held, other)))
-        path = root / "factorlab" / "training" / "step.py"
-        path.write_text(path.read_text() + "\n# one line more\n")
+        code = root / "factorlab" / "training" / "step.py"
+        code.write_text(code.read_text() + "\n# one line more\n")
         git("commit", "--quiet", "--all", "-m", "second")
         (root / "factorlab" / "families" / "ring.py").write_text("TITLE = 'Ring'\n")
-        os.kill(trainer(driver, held).pid, signal.SIGKILL)
+        os.kill(worker_of(driver, held).pid, signal.SIGKILL)
         _, messages = driver.communicate()
     assert driver.returncode == 0, messages
     before, after = held.result()["code"]
     assert other.result()["code"] == [before]
     assert (before["from_step"], before["revision"]) == (0, first)
     assert before["difference_sha256"] is None
-    assert after["from_step"] > 0
+    assert after["from_step"] in range(40, 900, 20)  # a checkpoint, the second or a later one
     assert after["revision"] == git("rev-parse", "HEAD") != first
     assert "the code changed while the sweep ran: 1 runs were finished" in messages
-    # What was imported, the untracked file included, comes back from commit and difference.
+    # Commit and difference restore what was imported, including the untracked file.
     clone = tmp_path / "clone"
     git("clone", "--quiet", str(root), str(clone))
     saved = tmp_path / "runs" / "code" / f"{after['difference_sha256']}.patch"
@@ -158,13 +147,13 @@ def test_sweep_says_which_runs_saw_the_code_change(tmp_path, project, no_server)
     assert restored.digest == after["sources_sha256"]
 
 
-def work(ours):
+def queue_of(ours):
     return WorkQueue([(Task("a", {}, "runs"),), (Task("b", {}, "runs"),)], restarts=0, sources=ours)
 
 
-def test_admit_takes_the_same_code_only_until_training_began():
+def test_admit_refuses_other_code():
     ours = at_start()
-    begun = work(ours)
+    begun = queue_of(ours)
     foreign = Sources("/elsewhere", {**ours.files, "factorlab/trial.py": "0" * 64})
     assert begun.admit(Sources("/elsewhere", ours.files), "a worker on a1") is None
     assert "factorlab/trial.py" in begun.admit(foreign, "a worker on a1")
@@ -172,12 +161,12 @@ def test_admit_takes_the_same_code_only_until_training_began():
     assert "factorlab/trial.py" in begun.admit(foreign, "a worker on a1")
 
 
-def test_admit_takes_what_is_on_the_disk_after_training_began(tmp_path):
+def test_admit_accepts_code_on_disk_once_training(tmp_path):
     (tmp_path / "factorlab").mkdir()
     (tmp_path / "factorlab" / "trial.py").write_text("a = 1\n")
     ours = sources.on_disk(tmp_path)
     (tmp_path / "factorlab" / "trial.py").write_text("a = 2\n")
-    begun, theirs = work(ours), sources.on_disk(tmp_path)
+    begun, theirs = queue_of(ours), sources.on_disk(tmp_path)
     assert "factorlab/trial.py" in begun.admit(theirs, "a worker on a1")
     begun.take("one", [])
     assert begun.admit(theirs, "a worker on a1") is None

@@ -1,63 +1,44 @@
-"""The measures of a sweep's trials, on a real Ray cluster and a real store."""
+"""Measuring the trials of a sweep, on a real Ray cluster and a real store."""
 
 import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 
 import pytest
 
 from sweeps.execution import measuring
 from sweeps.planning import plan
-from tests.helpers.processes import FACTORLAB
-
-EXPERIMENT = """
-name: kept
-base:
-  data: {size: 6, spacing: 0.5}
-  model: {width: 4, encoding: 8}
-  diffusion: {prediction: v, sampling_steps: 2}
-  training: {steps: 4, batch_size: 4}
-  evaluation: {samples: 4, loss_samples: 4, keep: 0, at: [0]}
-  representations: {layers: [layer4], grid: 6}
-axes:
-  seed: [0, 1]
-"""
-
-
-def run(folder, *arguments):
-    """Run the command line in a folder."""
-    return subprocess.run(
-        [FACTORLAB, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+from tests.helpers.experiments import write_experiment
+from tests.helpers.processes import factorlab
 
 
 @pytest.fixture(scope="module")
 def analysed(tmp_path_factory):
-    """A sweep of two trials, analysed again after the representations of one are gone."""
+    """A sweep of two trials, analysed again after the representations of one were deleted."""
     folder = tmp_path_factory.mktemp("kept")
-    (folder / "kept.yaml").write_text(EXPERIMENT)
-    swept = run(folder, "sweep", "kept.yaml")
+    write_experiment(
+        folder / "kept.yaml",
+        axes={"seed": [0, 1]},
+        training={"steps": 4},
+        evaluation={"at": [0]},
+        representations={"layers": ["layer4"], "grid": 6},
+    )
+    swept = factorlab("sweep", "kept.yaml", cwd=folder)
     records = [record for _, record in plan.find(folder / "runs", "kept").records()]
     shutil.rmtree(records[1].representations)
-    return folder, records, swept, run(folder, "analyse", "kept")
+    return folder, records, swept, factorlab("analyse", "kept", cwd=folder)
 
 
-def test_a_sweep_measures_what_its_trials_kept(analysed):
+def test_sweep_measures_kept_representations(analysed):
     folder, records, swept, _ = analysed
     assert swept.returncode == 0, swept.stderr
     for seed, record in enumerate(records):
         assert f"seed={seed}: 2 steps measured" in swept.stderr
         assert (record.analysis / "layer4" / "course.png").exists()
-    assert (folder / "figures" / "kept" / "accuracy-default.png").exists()  # none was asked for
+    assert (folder / "figures" / "kept" / "accuracy-default.png").exists()  # the default figure
 
 
-def test_a_trial_without_representations_is_named_and_the_others_go_on(analysed):
+def test_analyse_names_trial_without_representations(analysed):
     _, _, _, again = analysed
     assert again.returncode == 1
     assert "seed=1: no representations were kept" in again.stderr
@@ -65,7 +46,7 @@ def test_a_trial_without_representations_is_named_and_the_others_go_on(analysed)
     assert "Traceback" not in again.stderr
 
 
-def test_the_measures_are_in_the_store_once_by_step_with_the_figures(analysed):
+def test_analyse_sends_measures_and_figures_once(analysed):
     folder, _, _, again = analysed
     with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as store:
         rows = store.execute(
@@ -78,7 +59,7 @@ def test_the_measures_are_in_the_store_once_by_step_with_the_figures(analysed):
     assert len(list(artifacts.rglob("accuracy-default.png"))) == 1
 
 
-def test_a_trial_is_found_by_the_start_of_its_key(analysed):
+def test_subjects_finds_trial_by_start_of_key(analysed):
     folder, records, *_ = analysed
     key = records[0].key
     (found,) = measuring.subjects(folder / "runs", key[:10])
@@ -89,8 +70,8 @@ def test_a_trial_is_found_by_the_start_of_its_key(analysed):
     ("runs", "said"),
     [("nowhere", "nowhere: there is no such runs folder"), ("runs", "no sweep of 'other'")],
 )
-def test_what_is_not_there_is_the_users_mistake(analysed, runs, said):
-    ended = run(analysed[0], "analyse", "other", "--runs", runs)
+def test_analyse_refuses_unknown_folder_or_sweep(analysed, runs, said):
+    ended = factorlab("analyse", "other", "--runs", runs, cwd=analysed[0])
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,4 +1,4 @@
-"""The watchdog, on processes that hang and processes that do not."""
+"""The watchdog, in processes that hang and processes that do not."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ with Watchdog(float(sys.argv[2])).watching(Path(sys.argv[1])):
 
 
 @pytest.mark.parametrize(("sleep", "ends"), [(0.05, False), (30.0, True)])
-def test_a_process_ends_when_nothing_moves(tmp_path, sleep, ends):
+def test_watchdog_ends_only_hung_process(tmp_path, sleep, ends):
     folder = tmp_path / "record"
     done = subprocess.run([sys.executable, "-c", CODE, str(folder), "0.5", str(sleep)], check=False)
     assert (done.returncode != 0) == watchdog.hung(folder) == ends

@@ -1,4 +1,4 @@
-"""Packs of trials go to workers one at a time, and none is lost when a worker dies."""
+"""The work queue hands packs to workers, and loses none when a worker dies."""
 
 from factorlab.provenance.sources import at_start
 from sweeps.execution.work_queue import Ended, Task, WorkQueue
@@ -12,7 +12,7 @@ def done(*keys):
     return [Ended(key, "done") for key in keys]
 
 
-def test_packs_are_handed_out_in_order_and_then_none():
+def test_take_hands_out_packs_in_order():
     work = WorkQueue([pack("a", "b"), pack("c")], restarts=3, sources=at_start())
     assert work.take("one", []) == pack("a", "b")
     assert work.take("two", []) == pack("c")
@@ -21,7 +21,7 @@ def test_packs_are_handed_out_in_order_and_then_none():
     assert {ended.key for ended in work.ended()} == {"a", "b", "c"}
 
 
-def test_what_a_dead_worker_held_goes_to_the_next_who_asks():
+def test_take_returns_pack_of_dead_worker():
     work = WorkQueue([pack("a"), pack("b"), pack("c")], restarts=3, sources=at_start())
     work.take("one", [])
     work.take("two", [])
@@ -30,13 +30,13 @@ def test_what_a_dead_worker_held_goes_to_the_next_who_asks():
     assert work.take("two", done("a")) == pack("c")
 
 
-def test_a_worker_that_dies_with_nothing_in_hand_costs_nothing():
+def test_died_without_pack_costs_nothing():
     work = WorkQueue([pack("a")], restarts=0, sources=at_start())
     assert work.died("one", counts=True) == []
     assert work.take("one", []) == pack("a")
 
 
-def test_a_trial_that_kills_its_workers_is_given_up_and_the_others_go_on():
+def test_died_gives_up_trial_that_kills_workers():
     work = WorkQueue([pack("deadly"), pack("b")], restarts=3, sources=at_start())
     for _ in range(3):
         assert work.take("one", []) == pack("deadly")
@@ -47,14 +47,14 @@ def test_a_trial_that_kills_its_workers_is_given_up_and_the_others_go_on():
     assert work.take("two", []) == ()
 
 
-def test_deaths_that_are_not_the_trials_fault_do_not_count():
+def test_died_does_not_count_preemptions():
     work = WorkQueue([pack("a")], restarts=0, sources=at_start())
     for _ in range(5):
         assert work.take("one", []) == pack("a")
         assert work.died("one", counts=False) == []
 
 
-def test_a_pack_that_died_comes_back_one_by_one_and_only_the_culprit_is_given_up():
+def test_died_splits_pack_to_find_culprit():
     work = WorkQueue([pack("a", "deadly", "c"), pack("d")], restarts=1, sources=at_start())
     assert work.take("one", []) == pack("a", "deadly", "c")
     assert work.died("one", counts=True) == []
@@ -67,14 +67,14 @@ def test_a_pack_that_died_comes_back_one_by_one_and_only_the_culprit_is_given_up
     assert work.take("one", done("c")) == pack("d")
 
 
-def test_a_preempted_pack_stays_together():
+def test_died_keeps_preempted_pack_together():
     work = WorkQueue([pack("a", "b")], restarts=0, sources=at_start())
     work.take("one", [])
     assert work.died("one", counts=False) == []
     assert work.take("two", []) == pack("a", "b")
 
 
-def test_a_worker_that_never_takes_may_not_start_for_ever():
+def test_start_limits_workers_that_never_take():
     work = WorkQueue([pack("a")], restarts=2, sources=at_start())
     assert [work.start("one") for _ in range(4)] == [True, True, True, False]
     assert work.start("two")
@@ -82,14 +82,14 @@ def test_a_worker_that_never_takes_may_not_start_for_ever():
     assert [work.start("two") for _ in range(4)] == [True, True, True, False]
 
 
-def test_a_machine_that_goes_away_is_no_failure_to_start():
+def test_start_does_not_count_lost_machines():
     work = WorkQueue([pack("a")], restarts=0, sources=at_start())
     for _ in range(3):
         assert work.start("one")
         work.died("one", counts=False)
 
 
-def test_what_a_worker_gives_back_is_handed_out_together_and_counts_nothing():
+def test_leave_keeps_rest_of_pack_together():
     work = WorkQueue([pack("a", "b", "c"), pack("d")], restarts=0, sources=at_start())
     work.take("one", [])
     work.leave("one", done("a"))

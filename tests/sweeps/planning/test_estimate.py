@@ -1,4 +1,4 @@
-"""The price of a plan."""
+"""Estimates of the time that a plan takes."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ axes: {seed: [0, 1, 2], training.steps: [100, 300]}
 
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory):
-    """A plan and its price; a probe takes seconds."""
+    """A plan and its estimate; a probe takes seconds."""
     folder = tmp_path_factory.mktemp("priced")
     path = folder / "priced.yaml"
     path.write_text(FILE)
@@ -25,7 +25,7 @@ def priced(tmp_path_factory):
     return made, estimate.estimate(made.state(), made.state().pending())
 
 
-def test_a_plan_costs_what_its_trials_cost(priced):
+def test_estimate_sums_costs_of_trials(priced):
     made, left = priced
     assert set(left.seconds) == {trial.key for trial in made.trials}
     assert left.steps == 3 * (100 + 300)
@@ -33,11 +33,11 @@ def test_a_plan_costs_what_its_trials_cost(priced):
         max(sum(left.seconds.values()) / left.slots, *left.seconds.values())
     )
     short, long = sorted(set(left.seconds.values()))
-    evaluation = 121 * 10 / (3 * 64)  # labels a pixel from the rim, 10 network calls, in steps
+    evaluation = 121 * 10 / (3 * 64)  # in steps: 121 labels, 10 network calls each
     assert long - short == pytest.approx(200 * short / (100 + evaluation))
 
 
-def test_operations_are_linear_in_steps_and_in_evaluation():
+def test_flops_linear_in_steps():
     def flops(**training):
         run = parse({"model": {"width": 4}, "training": training})
         return estimate.flops(run, estimate.work_of(run))
@@ -46,7 +46,7 @@ def test_operations_are_linear_in_steps_and_in_evaluation():
     assert three - two == pytest.approx(two - one)
 
 
-def test_a_shape_that_has_finished_is_priced_by_its_trials_without_a_probe(priced):
+def test_estimate_uses_finished_trials(priced):
     made, _ = priced
     first = made.trials[0]
     record = Record(made.runs, first.key)
@@ -58,7 +58,7 @@ def test_a_shape_that_has_finished_is_priced_by_its_trials_without_a_probe(price
     assert left.wall == pytest.approx(7 * (made.trials[1].run.training.steps + evaluation))
 
 
-def test_what_a_probe_refuses_is_told_in_a_sentence(priced):
+def test_estimate_reports_missing_cuda_device(priced):
     made, _ = priced
     trial = made.trials[0]
     settings = {**trial.settings, "device": "cuda"}
@@ -69,7 +69,7 @@ def test_what_a_probe_refuses_is_told_in_a_sentence(priced):
         estimate.estimate(made.state(), [absent])
 
 
-def test_a_finished_plan_costs_nothing(priced):
+def test_estimate_without_pending_trials(priced):
     made, _ = priced
     nothing = estimate.estimate(made.state(), [])
     assert (nothing.seconds, nothing.wall, nothing.steps) == ({}, 0, 0)

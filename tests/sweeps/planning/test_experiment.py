@@ -1,4 +1,4 @@
-"""Experiment files: what they mean, and that every mistake in one is a sentence."""
+"""Experiment files: their meaning, and the error message for each mistake."""
 
 import json
 from pathlib import Path
@@ -30,14 +30,14 @@ def write(folder, text):
     return str(path)
 
 
-def test_the_grid_is_the_product_of_the_axes(tmp_path):
+def test_points_are_product_of_axes(tmp_path):
     points = list(experiment.load(write(tmp_path, GOOD)).points())
     values = [(run.data.sigma, run.seed, run.training.steps) for _, run in points]
     assert values == [(s, k, 5) for s in (0.5, 1.0) for k in (0, 1, 2)]
     assert points[1][0] == {"data.sigma": 0.5, "seed": 1}
 
 
-def test_a_profile_replaces_settings_and_axes_and_an_override_both(tmp_path):
+def test_load_applies_profile_then_overrides(tmp_path):
     path = write(tmp_path, GOOD)
     quick = [run for _, run in experiment.load(path, "quick").points()]
     assert [(r.data.sigma, r.seed, r.training.steps) for r in quick] == [(0.5, 7, 1), (1.0, 7, 1)]
@@ -50,7 +50,7 @@ def test_a_profile_replaces_settings_and_axes_and_an_override_both(tmp_path):
     assert experiment.load(path, "quick").sweep == "mine_quick"
 
 
-def test_a_file_without_profiles_is_run_as_it_stands(tmp_path):
+def test_load_without_profiles(tmp_path):
     loaded = experiment.load(write(tmp_path, "name: plain\nbase: {data: {size: 8}}\n"))
     assert loaded.profile == "default"
     assert len(list(loaded.points())) == 1
@@ -58,13 +58,13 @@ def test_a_file_without_profiles_is_run_as_it_stands(tmp_path):
 
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "a100"])
 @pytest.mark.parametrize("name", experiment.available())
-def test_every_experiment_of_the_project_plans(name, profile, tmp_path):
+def test_make_plans_every_shipped_experiment(name, profile, tmp_path):
     made = plan.make(experiment.load(name, profile), tmp_path)
     assert len(made.trials) == made.state().counts()["new"] >= 1
     assert made.duplicates == 0
 
 
-def test_the_a100_profile_of_scaling_holds_the_papers_values():
+def test_load_scaling_a100_has_paper_values():
     runs = [run for _, run in experiment.load("scaling", "a100").points()]
     assert {run.training.steps for run in runs} == {320_000}
     assert {run.model.width for run in runs} == {64}
@@ -73,7 +73,7 @@ def test_the_a100_profile_of_scaling_holds_the_papers_values():
     assert {run.seed for run in runs} == {0, 1, 2}
 
 
-def test_duplicates_of_a_grid_are_dropped(tmp_path):
+def test_make_drops_duplicates(tmp_path):
     made = plan.make(
         experiment.load(write(tmp_path, GOOD.replace("[0, 1, 2]", "[0, 0, 1]"))), tmp_path
     )
@@ -110,7 +110,7 @@ def test_duplicates_of_a_grid_are_dropped(tmp_path):
         (("steps: 5}", "steps: 5}, evaluation: {at: [6]}"), "evaluation.at 6 exceeds"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path, change, expected):
+def test_make_reports_mistake_with_file_and_key(tmp_path, change, expected):
     text = GOOD.replace(*change)
     assert text != GOOD
     path = write(tmp_path, text)
@@ -131,13 +131,13 @@ def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path, change, expected)
         (("none.yaml",), "none.yaml: cannot be read: No such file"),
     ],
 )
-def test_an_unknown_experiment_or_profile_is_a_sentence(arguments, expected):
+def test_load_refuses_unknown_experiment_or_profile(arguments, expected):
     with pytest.raises(UserError, match=r"^[^\n]*$") as error:
         experiment.load(*arguments)
     assert expected in str(error.value)
 
 
-def test_a_file_that_is_not_text_is_a_sentence(tmp_path):
+def test_load_refuses_file_that_is_not_text(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"\xff\xfe\x00name: x")
     with pytest.raises(UserError, match="not UTF-8"):
@@ -145,11 +145,11 @@ def test_a_file_that_is_not_text_is_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["1e-3", "2E5", "-1e-3"])
-def test_a_number_is_a_number_as_in_json(text):
+def test_parse_yaml_exponents_as_in_json(text):
     assert parse_yaml(text, "here") == json.loads(text)
 
 
-def test_further_grids_join_the_first_without_its_points(tmp_path):
+def test_make_joins_further_grids(tmp_path):
     path = write(
         tmp_path,
         "name: more\n"
@@ -178,7 +178,7 @@ def test_further_grids_join_the_first_without_its_points(tmp_path):
         ("[{name: a, draws: curves}]", "unknown key 'figures.0.draws'"),
     ],
 )
-def test_figures_are_refused_before_anything_trains(tmp_path, figures, expected):
+def test_check_figures_refuses_bad_figures(tmp_path, figures, expected):
     path = write(tmp_path, f"{GOOD}figures: {figures}\n")
     with pytest.raises(UserError) as error:
         check_figures(experiment.load(path))
@@ -214,7 +214,7 @@ junk = st.recursive(
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=junk)
-def test_any_yaml_is_an_experiment_or_a_sentence(tmp_path, content):
+def test_make_plans_or_refuses_any_yaml(tmp_path, content):
     path = write(tmp_path, yaml.safe_dump(content))
     message = None
     try:

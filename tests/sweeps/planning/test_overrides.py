@@ -1,4 +1,4 @@
-"""Overrides: pairs in an option, axes made on the command line, lists that are no axis."""
+"""Overrides: pairs in an option, axes on the command line, lists that are no axis."""
 
 import io
 import json
@@ -54,7 +54,7 @@ TRICKY = st.text("ab.= []{}',\"\\:\n", max_size=12)
 
 
 class Quoting(yaml.SafeDumper):
-    """Quotes all texts: some, such as 0E0, are numbers in YAML 1.2 and not in 1.1."""
+    """Quotes all text: some, such as 0E0, is a number in YAML 1.2 but not in 1.1."""
 
 
 Quoting.add_representer(
@@ -63,7 +63,7 @@ Quoting.add_representer(
 
 
 def written(value):
-    """A value as JSON, or with YAML's other quotes."""
+    """Draw a value as JSON or in YAML's flow style."""
     if isinstance(value, str) and "\n" not in value:
         return st.sampled_from([json.dumps(value), "'" + value.replace("'", "''") + "'"])
     dumped = yaml.dump(
@@ -75,21 +75,21 @@ def written(value):
 
 @st.composite
 def pairs(draw):
-    """Keys with values, as they are written."""
+    """Draw pairs of key and value, as they are written in an option."""
     found = draw(st.dictionaries(KEYS, VALUES | TRICKY | st.lists(TRICKY), min_size=1, max_size=4))
     return [f"{key}={draw(written(value))}" for key, value in found.items()]
 
 
 @settings(max_examples=1000)
 @given(pairs(), st.lists(st.sampled_from([" ", "  ", "\t", "\n"]), min_size=4, max_size=4))
-def test_pairs_in_one_option_are_those_in_options_of_their_own(found, spaces):
+def test_split_pairs_of_joined_options(found, spaces):
     together = "".join(pair + space for pair, space in zip(found, spaces, strict=False))
     assert list(split_pairs(together)) == found
     assert str(parse_overrides([together])) == str(parse_overrides(found))  # NaN is not NaN
 
 
 @given(st.text(max_size=30))
-def test_no_text_of_an_option_is_lost(text):
+def test_split_pairs_loses_no_text(text):
     assert re.sub(r"\s", "", "".join(split_pairs(text))) == re.sub(r"\s", "", text)
 
 
@@ -114,22 +114,22 @@ def test_no_text_of_an_option_is_lost(text):
         ("a= b=1", {"a": None, "b": 1}),
     ],
 )
-def test_where_a_pair_ends(option, expected):
+def test_parse_overrides_finds_end_of_value(option, expected):
     assert parse_overrides([option]) == expected
 
 
 @pytest.mark.parametrize(
     "option", ["novalue", "=3", "a=[1", "a='x b=1", "", " ", "a=1\tb", "a=[x ']', b=1] c=2"]
 )
-def test_a_malformed_override_is_a_sentence(option):
+def test_parse_overrides_refuses_malformed_option(option):
     with pytest.raises(UserError, match=r"^--set [^\n]*$"):
         parse_overrides([option])
 
 
-def test_an_axis_is_added_or_its_values_replaced(path):
+def test_load_adds_or_replaces_axis(path):
     added = load(path, "axes.data.sigma=[0.5, 1.0]")
     assert added.swept["data.sigma"] == [0.5, 1.0]
-    assert len(list(added.points())) == 2 * (4 + 4)  # of further grids, too
+    assert len(list(added.points())) == 2 * (4 + 4)  # further grids included
     pairs = load(path, "axes.data.sigma=[[0.5, 1.0]]")
     assert {run.data.sigma for _, run in pairs.points()} == {(0.5, 1.0)}
     replaced = load(path, "axes.seed=[3, 4, 5]")
@@ -141,14 +141,14 @@ def test_an_axis_is_added_or_its_values_replaced(path):
     assert of_one_grid.also[0]["data.held_out"] == [None]
 
 
-def test_the_name_of_a_sweep_follows_from_its_overrides(path):
+def test_sweep_name_depends_on_overrides(path):
     names = {
         load(path, *options).sweep
         for options in ([], ["axes.data.sigma=[0.5]"], ["axes.data.sigma=[1.0]"], ["seed=[0]"])
     }
     assert len(names) == 4
     assert load(path).sweep == "mine_default"
-    assert load(path, "training.steps=9").sweep == "mine_default_0cd2b821"  # as it always was
+    assert load(path, "training.steps=9").sweep == "mine_default_0cd2b821"  # as in earlier versions
 
 
 @pytest.mark.parametrize(
@@ -173,19 +173,19 @@ def test_the_name_of_a_sweep_follows_from_its_overrides(path):
         (["data.subsample.x=1"], "'data.subsample' is an axis of"),
     ],
 )
-def test_an_override_that_is_not_allowed_is_a_sentence(path, options, said):
+def test_load_refuses_override(path, options, said):
     assert said in refused(path, *options)
 
 
 def printed(path, *options):
-    """What the plan of a sweep says."""
+    """Return the printed plan of a sweep, unwrapped."""
     made = plan.make(load(path, *options), Path("/nowhere"))
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=10_000)
     summary.show_plan(made.state(), Estimate({}, 0, 1, "nothing", 0, 0, ()), console)
     return console.file.getvalue()
 
 
-def test_a_list_of_values_in_the_file_is_a_sentence(tmp_path):
+def test_load_refuses_list_outside_axes(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nbase: {training: {steps: [1, 2]}}\n")
     said = refused(str(path))
@@ -195,7 +195,7 @@ def test_a_list_of_values_in_the_file_is_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("option", ["data.sigma=[1.0, 2.0]", "data={sigma: [1.0, 2.0]}"])
-def test_the_plan_says_where_a_list_is_one_value(tmp_path, option):
+def test_show_plan_notes_list_that_is_one_value(tmp_path, option):
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\n")
     sentence = (
@@ -209,19 +209,21 @@ def test_the_plan_says_where_a_list_is_one_value(tmp_path, option):
     "option",
     ["evaluation.at=[1, 2]", "axes.data.sigma=[1.0, 2.0]", "seed=[3, 4]", "data.sigma=2.0"],
 )
-def test_the_plan_says_nothing_of_other_lists(path, option):
+def test_show_plan_does_not_note_other_lists(path, option):
     assert "one value" not in printed(path, option)
 
 
-def test_the_plan_of_thousands_of_values_is_a_few_lines(path):
+def test_show_plan_shortens_long_axes(path):
     said = printed(path, f"seed={list(range(2000))}", "data.subsample=1.0")
     assert "0, 1, 2, 3, 4, ..., 1999 (2000 in all)" in said
+    few = printed(path, "seed=[0, 1]", "data.subsample=1.0")
+    assert len(said.splitlines()) == len(few.splitlines())
     assert max(map(len, said.splitlines())) < 200
     long = printed(path, f"axes.evaluation.at=[{list(range(5))}, []]", "axes.model.width=[4, 8]")
     assert "[0, 1, 2, 3, 4], []" in long
 
 
-def test_names_of_trials_are_short_and_differ(path):
+def test_make_gives_short_unique_trial_names(path):
     at = [[0, *range(1, end)] for end in range(300, 303)]
     options = ["training.steps=999", f"axes.evaluation.at={json.dumps(at)}"]
     options += [f"axes.{key}=[{value}]" for key, value in MANY.items()]

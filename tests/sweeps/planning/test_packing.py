@@ -1,4 +1,4 @@
-"""Forming packs: every trial once, one shape a pack, work for every slot."""
+"""Packs: every trial once, one shape per pack, work for every slot."""
 
 import math
 
@@ -21,6 +21,7 @@ from sweeps.planning.pack_limits import (
 )
 from sweeps.planning.packing import FAIR, form
 from sweeps.planning.plan import PlannedTrial
+from tests.helpers.experiments import write_experiment
 
 SIZES = (6, 8, 13)
 
@@ -39,7 +40,7 @@ def trials_of(sizes):
     fewest=st.integers(1, 5),
     data=st.data(),
 )
-def test_packs_hold_every_trial_once_and_one_shape_each(sizes, room, slots, fewest, data):
+def test_form_packs_every_trial_once_by_shape(sizes, room, slots, fewest, data):
     trials = trials_of(sizes)
     seconds = {trial.key: data.draw(st.floats(1, 1e4)) for trial in trials}
     wanted = [2 * fewest + more if more else 1 for more in room]
@@ -61,7 +62,7 @@ def test_packs_hold_every_trial_once_and_one_shape_each(sizes, room, slots, fewe
         assert min(map(len, mine)) >= fewest or longest == 1
 
 
-def test_sizes_by_hand():
+def test_form_pack_sizes():
     trials = trials_of([8] * 20)
     shape = trials[0].run.shape
     even = {trial.key: 1.0 for trial in trials}
@@ -76,7 +77,7 @@ def test_sizes_by_hand():
     assert lengths(11, 2) == [6, 5]  # three packs would be of three and four
 
 
-def test_shapes_share_the_slots():
+def test_form_shares_slots_between_shapes():
     trials = trials_of([8] * 4 + [6] * 4)
     allowed = {trial.run.shape: PackLimits(4, 8) for trial in trials}
 
@@ -85,10 +86,10 @@ def test_shapes_share_the_slots():
         return sorted(len(pack) for pack in form(trials, seconds, allowed, slots=2))
 
     assert lengths(1.0) == [4, 4]
-    assert lengths(3.0) == [1, 1, 1, 1, 4]  # three quarters of the work are for both slots
+    assert lengths(3.0) == [1, 1, 1, 1, 4]  # three quarters of the work go to both slots
 
 
-def test_those_that_take_long_train_together_and_start_first():
+def test_form_groups_long_trials_first():
     trials = trials_of([8] * 8)
     seconds = {trial.key: float(1 + int(trial.key, 16) % 2 * 9) for trial in trials}
     first, second = form(trials, seconds, {trials[0].run.shape: PackLimits(4, 8)}, 2)
@@ -96,13 +97,13 @@ def test_those_that_take_long_train_together_and_start_first():
     assert {seconds[t.key] for t in second} == {1.0}
 
 
-def test_a_cpu_gains_where_the_step_is_small():
+def test_on_cpu_packs_small_networks_only():
     small, large = (parse({"data": {"size": 8}, "model": {"width": width}}) for width in (4, 64))
     assert on_cpu(small) == PackLimits(FEWEST, MOST)
     assert on_cpu(large) == ALONE
 
 
-def test_a_gpu_is_filled_as_far_as_its_step_leaves_it_idle_and_as_memory_allows():
+def test_on_gpu_limited_by_idle_time_and_memory():
     run = parse({"model": {"width": 64}})
 
     def size(busy, memory, share=1.0):
@@ -118,11 +119,11 @@ def test_a_gpu_is_filled_as_far_as_its_step_leaves_it_idle_and_as_memory_allows(
     assert size(busy=1e-4, memory=2**20) == MOST_ON_GPU
 
 
-def test_a_pack_is_a_setting(tmp_path):
-    path = tmp_path / "packed.yaml"
-    text = "name: packed\nbase: {data: {size: 6}, model: {width: 4}}\naxes: {seed: [0, 1, 2]}\n"
-    for setting, expected in (("2", [2, 1]), ("auto", [1, 1, 1])):
-        path.write_text(f"{text}resources: {{pack: {setting}}}\n")
+def test_estimate_follows_pack_setting(tmp_path):
+    for setting, expected in ((2, [2, 1]), ("auto", [1, 1, 1])):
+        path = write_experiment(
+            tmp_path / "packed.yaml", axes={"seed": [0, 1, 2]}, resources={"pack": setting}
+        )
         made = plan.make(experiment.load(str(path)), tmp_path / "runs")
         packs = estimate.estimate(made.state(), made.state().pending()).packs
         assert [len(pack) for pack in packs] == expected

@@ -1,4 +1,4 @@
-"""YAML files: the core schema of YAML 1.2, and what YAML 1.1 reads otherwise."""
+"""YAML files: the core schema of YAML 1.2, and where it differs from YAML 1.1."""
 
 import json
 import math
@@ -34,13 +34,13 @@ TEXTS = [
 @pytest.mark.parametrize(
     ("texts", "value"), [(NULLS, None), (TRUES, True), (FALSES, False)], ids=str
 )
-def test_null_and_booleans_are_those_of_yaml_1_2(place, texts, value):
+def test_parse_yaml_null_and_booleans(place, texts, value):
     for text in texts:
         assert _inner(parse_yaml(place.format(text), "here")) is value
 
 
 @pytest.mark.parametrize(("text", "value"), NUMBERS.items())
-def test_numbers_are_those_of_yaml_1_2(text, value):
+def test_parse_yaml_numbers(text, value):
     found = parse_yaml(f"a: {text}", "here")["a"]
     assert found == value
     assert type(found) is type(value)
@@ -48,19 +48,19 @@ def test_numbers_are_those_of_yaml_1_2(text, value):
 
 
 @pytest.mark.parametrize("text", [".nan", ".NaN", ".NAN"])
-def test_not_a_number_is_that_of_yaml_1_2(text):
+def test_parse_yaml_nan(text):
     assert math.isnan(parse_yaml(text, "here"))
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_only_yaml_1_1_takes_for_a_value_is_text(text):
+def test_parse_yaml_keeps_yaml_1_1_values_as_text(text):
     assert parse_yaml(f"a: {text}", "here") == {"a": text}
     assert parse_yaml(f"[{text}]", "here") == [text]
 
 
 @pytest.mark.parametrize("text", [*NULLS[1:], *TRUES, *FALSES, *NUMBERS, ".nan"])
 @pytest.mark.parametrize("form", ["'{}'", '"{}"', "!!str {}", "! {}", "|-\n  {}"])
-def test_what_is_in_quotes_is_text(form, text):
+def test_parse_yaml_keeps_quoted_values_as_text(form, text):
     assert parse_yaml("a: " + form.format(text), "here") == {"a": text}
 
 
@@ -69,7 +69,7 @@ def test_what_is_in_quotes_is_text(form, text):
     [("!!int 0o17", 15), ("!!int '12'", 12), ("!!float 12", 12.0), ("!!bool TRUE", True),
      ("!!null ''", None), ("!!map {a: 1}", {"a": 1}), ("!!seq [1]", [1])],
 )  # fmt: skip
-def test_tags_of_the_core_schema_are_read(text, value):
+def test_parse_yaml_core_schema_tags(text, value):
     found = parse_yaml(text, "here")
     assert found == value
     assert type(found) is type(value)
@@ -115,13 +115,13 @@ def test_tags_of_the_core_schema_are_read(text, value):
         ("9" * 5000, "digits"),
     ],
 )
-def test_what_yaml_1_2_does_not_have_is_a_sentence(text, reason):
+def test_parse_yaml_refuses_what_yaml_1_2_lacks(text, reason):
     with pytest.raises(UserError, match=r"^here[^\n]*: not YAML: [^\n]*$") as error:
         parse_yaml(text, "here")
     assert reason in str(error.value)
 
 
-def test_aliases_that_stand_for_a_billion_values_are_a_sentence():
+def test_parse_yaml_refuses_exponential_aliases():
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join(10 * [f'*a{i - 1}'])}]" for i in range(1, 9)]
     with pytest.raises(UserError, match=r"^here: its aliases stand for 1e\+09 values"):
@@ -140,11 +140,11 @@ def test_aliases_that_stand_for_a_billion_values_are_a_sentence():
         ("a: 1\r\nb: 2\r", {"a": 1, "b": 2}),
     ],
 )
-def test_what_yaml_1_2_has_is_read(text, value):
+def test_parse_yaml_reads_yaml_1_2(text, value):
     assert parse_yaml(text, "here") == value
 
 
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+def test_read_yaml_with_byte_order_mark(tmp_path):
     path = tmp_path / "marked.yaml"
     path.write_bytes(b"\xef\xbb\xbfname: x\n")
     assert read_yaml(path) == {"name": "x"}
@@ -155,7 +155,7 @@ CORE_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 @given(st.text("0123456789abcdefoxEXB+-._:", min_size=1, max_size=8))
-def test_plain_values_are_numbers_exactly_where_the_core_schema_says_so(text):
+def test_parse_yaml_numbers_follow_core_schema(text):
     try:
         found = parse_yaml(f"[{text}]", "here")
     except UserError:  # such as a hyphen by itself, or a colon at the end
@@ -182,7 +182,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_json_is_read_as_json_reads_it(value):
+def test_parse_yaml_agrees_with_json(value):
     text = json.dumps(value).replace("Infinity", "1e999")  # all that JSON can write of it
     found = parse_yaml(text, "here")
     assert json.dumps(found) == json.dumps(json.loads(text))

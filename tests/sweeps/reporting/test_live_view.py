@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs."""
+"""The display of a running sweep, on a terminal and in a log."""
 
 import io
 
@@ -36,11 +36,11 @@ def display(terminal, seconds, done=0, problem=None):
         (86400 * 365.25 * 4, "4.0 years"),
     ],
 )
-def test_a_duration_is_told_in_its_unit(seconds, text):
+def test_duration_picks_unit(seconds, text):
     assert duration(seconds) == text
 
 
-def test_a_terminal_shows_counts_bars_steps_accuracy_and_problems():
+def test_sweep_display_on_terminal():
     shown, text = display(True, {"a": 10.0, "b": 10.0, "c": 10.0}, done=2, problem="store is away")
     with shown:
         shown.started("a", "size=8")
@@ -57,7 +57,7 @@ def test_a_terminal_shows_counts_bars_steps_accuracy_and_problems():
     assert "store is away" in out
 
 
-def test_a_log_gets_a_line_a_trial_and_the_outcome_of_each():
+def test_sweep_display_in_log():
     shown, text = display(False, {"a": 1.0, "b": 1.0, "c": 1.0})
     with shown:
         for key, outcome, accuracy in (("a", "done", 1.0), ("b", "failed", None)):
@@ -73,7 +73,7 @@ def test_a_log_gets_a_line_a_trial_and_the_outcome_of_each():
     assert "\x1b" not in text.getvalue()
 
 
-def test_what_is_left_counts_half_done_trials_by_half():
+def test_seconds_left_counts_half_done_trial_by_half():
     shown, _ = display(False, {"a": 100.0, "b": 900.0})
     shown.started("a", "a")
     shown.progressed("a", 1, 2, None)

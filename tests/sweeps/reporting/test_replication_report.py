@@ -1,4 +1,4 @@
-"""The page of findings, from the records of real trials."""
+"""The replication report, from the records of real trials."""
 
 import dataclasses
 
@@ -23,10 +23,11 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A sweep that is half done, and two that were planned alone."""
+    """A sweep that is half done, and two that are only planned."""
     runs = tmp_path_factory.mktemp("page")
     for name in NAMES:
-        tiny = dataclasses.replace(load(name, "smoke", TINY), overrides={})  # as the profile's own
+        # Without overrides the sweep is named after the profile.
+        tiny = dataclasses.replace(load(name, "smoke", TINY), overrides={})
         made = plan.make(tiny, runs)
         plan.save(made)
         if name == "interpolation":
@@ -34,7 +35,7 @@ def runs(tmp_path_factory):
     return runs
 
 
-def test_the_page_holds_every_finding_with_its_verdict_and_rule(runs, tmp_path):
+def test_write_lists_every_claim_with_its_rule(runs, tmp_path):
     failed = []
     path = replication_report.write(runs, tmp_path / "figures", "smoke", failed)
     page = path.read_text()
@@ -50,7 +51,7 @@ def test_the_page_holds_every_finding_with_its_verdict_and_rule(runs, tmp_path):
     assert "0 of 2 trials are done." in page
 
 
-def test_the_page_shows_the_figures_that_were_drawn(runs, tmp_path):
+def test_write_links_drawn_figures(runs, tmp_path):
     reports.draw(plan.find(runs, "interpolation"), tmp_path)
     page = replication_report.write(runs, tmp_path, "smoke", []).read_text()
     links = [line.split("(")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]
@@ -58,7 +59,7 @@ def test_the_page_shows_the_figures_that_were_drawn(runs, tmp_path):
     assert all((tmp_path / link).exists() for link in links)
 
 
-def test_a_finding_that_fails_leaves_the_others_on_the_page(runs, tmp_path, monkeypatch):
+def test_write_reports_failing_claim_and_continues(runs, tmp_path, monkeypatch):
     def broken(_table):
         raise ZeroDivisionError("of ours")
 
@@ -77,9 +78,7 @@ def test_a_finding_that_fails_leaves_the_others_on_the_page(runs, tmp_path, monk
     assert 'raise ZeroDivisionError("of ours")' in one.trace
 
 
-def test_an_experiment_whose_judging_fails_leaves_the_others_on_the_page(
-    runs, tmp_path, monkeypatch
-):
+def test_write_reports_failing_experiment_and_continues(runs, tmp_path, monkeypatch):
     table = reports.evaluations
 
     def broken(plan):
@@ -95,7 +94,7 @@ def test_an_experiment_whose_judging_fails_leaves_the_others_on_the_page(
     assert all(f"## {name}\n" in page for name in NAMES)
 
 
-def test_experiments_without_findings_are_refused(tmp_path):
+def test_check_refuses_experiments_without_findings(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\naxes: {seed: [0]}\n")
     with pytest.raises(UserError, match=r"'mine'; allowed: composition"):

@@ -1,4 +1,4 @@
-"""Several runs folders and one store: none touches the runs of another."""
+"""Several runs folders share one store: none changes the runs of another."""
 
 import shutil
 
@@ -13,8 +13,8 @@ from tests.helpers.mlflow_runs import (
     client_of,
     finish,
     key_of,
-    mirror,
     state_file,
+    sync_of,
     write_record,
 )
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("no_server", "shared")
 
 @pytest.fixture
 def shared(tmp_path, empty_store, monkeypatch):
-    """A database that is no runs folder's own."""
+    """A database outside all runs folders."""
     (tmp_path / "shared").mkdir()
     shutil.copy(empty_store, tmp_path / "shared" / "all.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared/all.db")
@@ -35,7 +35,7 @@ def folders(tmp_path):
 
 
 def shown(runs):
-    """Role, number of the trial, and status of every run, with the folder that it belongs to."""
+    """Return folder, trial number (-1 for a parent) and status of every run, sorted."""
     names = {
         read_json(path)["folder"]: path.parent.name for path in runs.parent.glob("*/mlflow.json")
     }
@@ -50,53 +50,53 @@ def shown(runs):
 
 
 def forget_folders(runs):
-    """Make the runs of the store, and this folder, what earlier versions wrote."""
+    """Remove the folder's identity and its tags, which earlier versions did not write."""
     for run in all_runs(runs):
         if TAG in run.data.tags:
             client_of(runs).delete_tag(run.info.run_id, TAG)
     (runs / "mlflow.json").unlink()
 
 
-def test_a_sync_elsewhere_ends_no_run_that_is_trained_here(folders):
+def test_sync_leaves_runs_of_other_folders(folders):
     first, second = folders
     with write_record(first, 0).lease():
-        mirror(first, [0]).sync()
+        sync_of(first, [0]).sync()
         write_record(second, 0, done=True)
         write_record(second, 1)
-        assert mirror(second, [0, 1]).sync() == 20
-        mirror(second, [7]).sync()
+        assert sync_of(second, [0, 1]).sync() == 20
+        sync_of(second, [7]).sync()
         assert shown(first) == [
             *[("first", -1, "RUNNING"), ("first", 0, "RUNNING")],
             *[("second", -1, "KILLED"), ("second", 0, "FINISHED"), ("second", 1, "KILLED")],
         ]
-    assert mirror(first, [0]).sync() == 0
+    assert sync_of(first, [0]).sync() == 0
     assert len(all_runs(first)) == 5
 
 
-def test_a_copy_is_another_folder_and_a_moved_one_is_not(folders, tmp_path):
+def test_sync_tells_copied_from_moved_folder(folders, tmp_path):
     first, second = folders
     with write_record(first, 0).lease():
-        mirror(first, [0]).sync()
+        sync_of(first, [0]).sync()
         shutil.copytree(first, second)
-        assert mirror(second, [0]).sync() == 10
+        assert sync_of(second, [0]).sync() == 10
         assert shown(first) == [
             *[("first", -1, "RUNNING"), ("first", 0, "RUNNING")],
             *[("second", -1, "KILLED"), ("second", 0, "KILLED")],
         ]
     moved = first.rename(tmp_path / "moved")
-    assert mirror(moved, [0]).sync() == 0
+    assert sync_of(moved, [0]).sync() == 0
     assert [entry[0] for entry in shown(moved)] == ["moved", "moved", "second", "second"]
 
 
-def test_runs_of_earlier_versions_belong_to_who_remembers_them(folders):
+def test_sync_adopts_remembered_runs_of_earlier_versions(folders):
     first, second = folders
     write_record(first, 0)
-    mirror(first, [0]).sync()
+    sync_of(first, [0]).sync()
     forget_folders(first)
     write_record(second, 0, done=True)
-    assert mirror(second, [0]).sync() == 10
+    assert sync_of(second, [0]).sync() == 10
     finish(Record(first, key_of(0)))
-    assert mirror(first, [0]).sync() == 0
+    assert sync_of(first, [0]).sync() == 0
     finished = [run for run in all_runs(first) if run.info.status == "FINISHED"]
     assert len(all_runs(first)) == len(finished) == 4
     assert {run.data.tags.get(TAG) for run in finished if "factorlab.key" not in run.data.tags} == {
@@ -104,21 +104,21 @@ def test_runs_of_earlier_versions_belong_to_who_remembers_them(folders):
     }
 
 
-def test_a_sweep_of_earlier_versions_that_had_begun_nothing_is_taken_over(folders):
+def test_sync_adopts_empty_sweep_of_earlier_versions(folders):
     first, _ = folders
-    mirror(first, [0]).sync()
+    sync_of(first, [0]).sync()
     forget_folders(first)
     write_record(first, 0, done=True)
-    mirror(first, [0]).sync()
+    sync_of(first, [0]).sync()
     assert shown(first) == [("first", -1, "FINISHED"), ("first", 0, "FINISHED")]
 
 
-def test_a_state_file_of_another_store_is_not_believed(folders):
+def test_sync_ignores_state_file_of_other_store(folders):
     first, _ = folders
     record = write_record(first, 0, done=True)
-    mirror(first, [0]).sync()
+    sync_of(first, [0]).sync()
     document = read_json(state_file(record))
     write_json(state_file(record), document | {"store": "http://127.0.0.1:1"})
-    assert mirror(first, [0]).sync() == 0
+    assert sync_of(first, [0]).sync() == 0
     assert read_json(state_file(record)) == document
     assert [run.data.tags["factorlab.sweep"] for run in all_runs(first)] == [SWEEP, SWEEP]

@@ -1,4 +1,4 @@
-"""`factorlab sync` in a process of its own: all sweeps, those without a plan as well."""
+"""`factorlab sync`: all sweeps of a runs folder, including those without a plan."""
 
 import shutil
 
@@ -9,15 +9,16 @@ from factorlab.storage.record import Record
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
 from sweeps.planning.replaced import replaced
+from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import (
     SWEEP,
     all_runs,
-    change,
-    children,
+    child_runs,
+    execute,
     finish,
     key_of,
-    mirror,
-    parents,
+    parent_runs,
+    sync_of,
     write_record,
 )
 from tests.helpers.processes import factorlab
@@ -25,10 +26,10 @@ from tests.helpers.processes import factorlab
 pytestmark = pytest.mark.usefixtures("no_server")
 
 NAME = "squares_smoke"
-TEXT = "name: squares\nbase: {data: {size: 6, spacing: 1.0}}\naxes: {seed: [%s]}\n"
 
 
 def write_plan(runs, sweep, numbers):
+    """Write the plan of a sweep with these trials."""
     folder = runs / "sweeps" / sweep
     folder.mkdir(parents=True, exist_ok=True)
     trials = [{"key": key_of(n), "name": f"seed={n}", "settings": {"seed": n}} for n in numbers]
@@ -38,14 +39,14 @@ def write_plan(runs, sweep, numbers):
 
 
 @pytest.mark.parametrize("gone", ["plan", "folder", "damaged"])
-def test_runs_of_a_sweep_without_a_plan_get_the_end_of_their_record(runs, tmp_path, gone):
+def test_sync_settles_runs_without_plan(runs, tmp_path, gone):
     write_record(runs, 0)
     write_record(runs, 1)
     path = write_plan(runs, NAME, [0, 1])
-    mirror(runs, [0, 1], sweep=NAME).sync()
-    mirror(runs, [0], sweep=f"{NAME}_0123abcd").sync()  # with other overrides
+    sync_of(runs, [0, 1], sweep=NAME).sync()
+    sync_of(runs, [0], sweep=f"{NAME}_0123abcd").sync()  # with other overrides
     write_plan(runs, f"{NAME}_0123abcd", [0])
-    change(runs, "UPDATE runs SET status = 'RUNNING'")
+    execute(runs, "UPDATE runs SET status = 'RUNNING'")
     finish(Record(runs, key_of(0)))
     if gone == "damaged":
         path.write_text(path.read_text()[:90])
@@ -56,9 +57,9 @@ def test_runs_of_a_sweep_without_a_plan_get_the_end_of_their_record(runs, tmp_pa
     ended = factorlab("sync", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert f"{NAME} (its plan is gone or damaged): 0 metric points sent" in ended.stderr
-    found = children(runs, NAME)
+    found = child_runs(runs, NAME)
     assert [found[key_of(n)].info.status for n in (0, 1)] == ["FINISHED", "KILLED"]
-    by_sweep = {run.data.tags["factorlab.sweep"]: run.info.status for run in parents(runs)}
+    by_sweep = {run.data.tags["factorlab.sweep"]: run.info.status for run in parent_runs(runs)}
     assert by_sweep == {NAME: "KILLED", f"{NAME}_0123abcd": "FINISHED"}
     again = factorlab("sync", cwd=tmp_path)
     assert "its plan is gone" not in again.stderr
@@ -68,7 +69,7 @@ def test_runs_of_a_sweep_without_a_plan_get_the_end_of_their_record(runs, tmp_pa
 @pytest.mark.parametrize(
     ("folder", "said"), [("typo", "there is no such runs folder"), ("other", "holds no sweep")]
 )
-def test_a_folder_that_is_no_runs_folder_is_refused(tmp_path, folder, said):
+def test_sync_refuses_other_folders(tmp_path, folder, said):
     (tmp_path / "other").mkdir()
     ended = factorlab("sync", "--runs", folder, cwd=tmp_path)
     assert ended.returncode == 2
@@ -77,10 +78,10 @@ def test_a_folder_that_is_no_runs_folder_is_refused(tmp_path, folder, said):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
 
 
-def test_a_sync_of_a_moved_folder_says_so_and_of_deleted_runs_how_many(runs, tmp_path):
+def test_sync_reports_moved_folder_once(runs, tmp_path):
     write_record(runs, 0, done=True)
     write_plan(runs, SWEEP, [0])
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     moved = runs.rename(tmp_path / "moved")
     ended = factorlab("sync", "--runs", "moved", cwd=tmp_path)
     assert ended.returncode == 0
@@ -89,20 +90,20 @@ def test_a_sync_of_a_moved_folder_says_so_and_of_deleted_runs_how_many(runs, tmp
     assert "moved or copied" not in factorlab("sync", "--runs", "moved", cwd=tmp_path).stderr
 
 
-def test_a_second_file_with_the_name_of_another_is_named(tmp_path):
+def test_replaced_names_file_of_same_experiment_name(tmp_path):
     runs, one, other = tmp_path / "runs", tmp_path / "one.yaml", tmp_path / "other.yaml"
-    one.write_text(TEXT % "0, 1")
-    other.write_text(TEXT % "1, 2")
-    first = plan.make(load(str(one)), runs)
+
+    def planned(path, *seeds):
+        write_experiment(path, name="squares", axes={"seed": list(seeds)})
+        return plan.make(load(str(path)), runs)
+
+    first = planned(one, 0, 1)
     assert replaced(first) is None
     plan.save(first)
     assert replaced(first) is None
-    second = plan.make(load(str(other)), runs)
-    said = replaced(second)
+    said = replaced(planned(other, 1, 2))
     assert said.startswith(f"{other}: its name 'squares' is that of {one}")
     assert "1 run is no longer part of it" in said
-    one.write_text(TEXT % "2")
-    assert "2 runs are no longer part" in replaced(plan.make(load(str(one)), runs))
-    one.rename(tmp_path / "renamed.yaml")
-    (tmp_path / "renamed.yaml").write_text(TEXT % "0, 1")
-    assert replaced(plan.make(load(str(tmp_path / "renamed.yaml")), runs)) is None
+    assert "2 runs are no longer part" in replaced(planned(one, 2))
+    renamed = one.rename(tmp_path / "renamed.yaml")
+    assert replaced(planned(renamed, 0, 1)) is None

@@ -1,4 +1,4 @@
-"""The MLflow side against real records and a real SQLite store: both sides are counted."""
+"""The MLflow sync of real records to a real SQLite store; both sides are counted."""
 
 import time
 from pathlib import Path
@@ -11,21 +11,22 @@ from factorlab.provenance import code_record
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial
+from sweeps.tracking.sync_thread import TrackedTrial
+from tests.helpers.experiments import small_settings
 from tests.helpers.mlflow_runs import (
     EXPERIMENT,
     PARAMETERS,
     SWEEP,
     all_runs,
     assert_same_points,
-    children,
+    child_runs,
     client_of,
     copy_store,
     finish,
     key_of,
-    mirror,
-    parents,
+    parent_runs,
     state_file,
+    sync_of,
     write_record,
 )
 from tests.helpers.processes import wait_for
@@ -33,40 +34,32 @@ from tests.helpers.processes import wait_for
 pytestmark = pytest.mark.usefixtures("no_server")
 
 
-def test_every_point_is_there_once(runs):
+def test_sync_sends_every_point_once(runs):
     for number in range(3):
         write_record(runs, number, range(600 if number == 2 else 5))
-    following = mirror(runs, range(3))
-    sent = following.sync()
+    sync = sync_of(runs, range(3))
+    sent = sync.sync()
     assert sent == assert_same_points(runs, range(3))
-    assert sent == 1220  # more than one call takes
-    assert following.sync() == 0
-    assert mirror(runs, range(3)).sync() == 0
+    assert sent == 1220  # more than MLflow takes in one call
+    assert sync.sync() == 0
+    assert sync_of(runs, range(3)).sync() == 0
     assert assert_same_points(runs, range(3)) == sent
 
 
-def test_a_real_trial_with_its_artifacts(runs, tmp_path):
+def test_sync_of_real_trial_with_artifacts(runs, tmp_path):
     torch.set_num_threads(1)
-    settings = parse(
-        {
-            "data": {"size": 6, "subsample": 0.5},
-            "model": {"width": 4},
-            "device": "cpu",
-            "diffusion": {"timesteps": 10, "sampling_steps": 2},
-            "training": {"steps": 4, "batch_size": 4, "log_every": 2},
-            "evaluation": {"samples": 4, "loss_samples": 4, "keep": 4, "at": [0, 2]},
-        }
+    settings = small_settings(
+        training={"steps": 4, "log_every": 2}, evaluation={"keep": 4, "at": [0, 2]}
     )
-    trial = Trial(settings, runs)
+    trial = Trial(parse({**settings, "device": "cpu"}), runs)
     list(trial.run())
     key = trial.identity.key
-    tracked_trial = TrackedTrial(key, "bump N=6", {"data.size": "6", "long": "x" * 7000})
-    settings = {"sweep": SWEEP, "experiment": EXPERIMENT, "profile": "smoke"}
-    following = MlflowSync(runs=runs, trials=[tracked_trial], **settings)
-    sent = following.sync()
+    tracked = TrackedTrial(key, "bump N=6", {"data.size": "6", "long": "x" * 7000})
+    sync = sync_of(runs, [], trials=[tracked])
+    sent = sync.sync()
     assert sent == sum(len(point.metrics) for point in trial.record.points()[0])
 
-    run = children(runs)[key]
+    run = child_runs(runs)[key]
     result = trial.record.result()
     assert run.info.status == "FINISHED"
     assert run.info.end_time == int(result["finished"] * 1000)
@@ -90,51 +83,51 @@ def test_a_real_trial_with_its_artifacts(runs, tmp_path):
     assert run.info.artifact_uri.startswith((runs / "artifacts").as_uri())
 
 
-def test_children_stand_under_one_parent_however_often_the_sweep_is_run(runs):
+def test_sync_keeps_one_parent_per_sweep(runs):
     for number in range(2):
         write_record(runs, number, done=True)
     write_record(runs, 2)
     for _ in range(3):
-        following = mirror(runs, range(4))
-        following.start()
-        following.stop()
-        assert following.problem is None
-    (parent,) = parents(runs)
+        sync = sync_of(runs, range(4))
+        sync.start()
+        sync.stop()
+        assert sync.problem is None
+    (parent,) = parent_runs(runs)
     assert parent.info.status == "KILLED"  # trials 2 and 3 are not done
     assert parent.info.run_name == SWEEP
-    by_key = children(runs)
+    by_key = child_runs(runs)
     assert by_key.keys() == {key_of(n) for n in range(3)}  # trial 3 was never started
     assert {run.data.tags["mlflow.parentRunId"] for run in by_key.values()} == {parent.info.run_id}
     assert [by_key[key_of(n)].info.status for n in range(3)] == ["FINISHED", "FINISHED", "KILLED"]
-    assert mirror(runs, range(4), sweep="another").sync() > 0
-    assert len(parents(runs)) == 2
+    assert sync_of(runs, range(4), sweep="another").sync() == 3 * 10
+    assert len(parent_runs(runs)) == 2
 
 
-def test_a_finished_sweep_says_so_and_stays_as_it_is(runs):
+def test_start_leaves_finished_sweep_unchanged(runs):
     for number in range(2):
         write_record(runs, number, done=True)
-    mirror(runs, range(2)).sync()
-    (before,) = parents(runs)
+    sync_of(runs, range(2)).sync()
+    (before,) = parent_runs(runs)
     assert before.info.status == "FINISHED"
-    following = mirror(runs, range(2))
-    following.start()
-    following.stop()
-    (after,) = parents(runs)
+    sync = sync_of(runs, range(2))
+    sync.start()
+    sync.stop()
+    (after,) = parent_runs(runs)
     assert (after.info.end_time, after.data.tags) == (before.info.end_time, before.data.tags)
 
 
-def test_tags_and_parameters(runs):
+def test_sync_sets_tags_and_parameters(runs):
     write_record(runs, 0, done=True)
-    mirror(runs, [0]).sync()
-    (parent,) = parents(runs)
+    sync_of(runs, [0]).sync()
+    (parent,) = parent_runs(runs)
     code = code_record.revision()
-    for run in (parent, children(runs)[key_of(0)]):
+    for run in (parent, child_runs(runs)[key_of(0)]):
         assert run.data.tags["factorlab.sweep"] == SWEEP
         assert run.data.tags["factorlab.experiment"] == EXPERIMENT
         assert run.data.tags["factorlab.profile"] == "smoke"
         assert run.data.tags["factorlab.state"] == "done"
         assert {k: v for k, v in run.data.tags.items() if k in code_record.TAGS} == code.tags()
-    child = children(runs)[key_of(0)]
+    child = child_runs(runs)[key_of(0)]
     assert child.data.tags["factorlab.key"] == key_of(0)
     assert child.data.params == PARAMETERS
     if code.diff:
@@ -143,12 +136,12 @@ def test_tags_and_parameters(runs):
 
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "rolled back"])
-def test_points_are_not_repeated_when_the_state_is_behind(runs, damage):
+def test_sync_with_outdated_state_repeats_no_point(runs, damage):
     record = write_record(runs, 0)
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     older = state_file(record).read_bytes()
     write_record(runs, 0, range(50, 90, 10))
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     if damage == "lost":
         state_file(record).unlink()
     elif damage == "torn":
@@ -156,129 +149,130 @@ def test_points_are_not_repeated_when_the_state_is_behind(runs, damage):
     else:  # as after a kill between sending and writing the state
         state_file(record).write_bytes(older)
     write_record(runs, 0, range(90, 120, 10))
-    again = mirror(runs, [0])
+    again = sync_of(runs, [0])
     assert again.sync() == 2 * 3
     assert assert_same_points(runs, [0]) == 2 * 12
 
 
-def test_a_kill_after_sending_does_not_repeat_points(runs, monkeypatch):
+def test_sync_killed_after_sending_repeats_no_point(runs, monkeypatch):
     write_record(runs, 0)
     with monkeypatch.context() as patch:
         patch.setattr(
             "sweeps.tracking.run_state.write_json", lambda *_: (_ for _ in ()).throw(OSError("x"))
         )
         with pytest.raises(OSError, match="x"):
-            mirror(runs, [0]).sync()
-    mirror(runs, [0]).sync()
+            sync_of(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     assert assert_same_points(runs, [0]) == 10
-    assert len(parents(runs)) == 1
+    assert len(parent_runs(runs)) == 1
 
 
-def test_a_journal_that_was_rewritten_is_sent_without_repeating_steps(runs):
+def test_sync_of_rewritten_journal_repeats_no_step(runs):
     record = write_record(runs, 0)
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     record.journal.unlink()
     journal = Journal(record.journal)
     for step in range(0, 80, 10):
         journal.append(step, {"loss": 0.123456, "accuracy": 1.0})
-    assert mirror(runs, [0]).sync() == 2 * 3
+    assert sync_of(runs, [0]).sync() == 2 * 3
 
 
-def test_another_store_gets_everything(runs, tmp_path, empty_store, monkeypatch):
+def test_sync_fills_another_store(runs, tmp_path, empty_store, monkeypatch):
     write_record(runs, 0, done=True)
-    first = mirror(runs, [0]).sync()
+    first = sync_of(runs, [0]).sync()
     copy_store(empty_store, tmp_path / "other.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
-    assert mirror(runs, [0]).sync() == first
-    assert children(runs)[key_of(0)].info.status == "FINISHED"
+    assert sync_of(runs, [0]).sync() == first
+    assert child_runs(runs)[key_of(0)].info.status == "FINISHED"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert mirror(runs, [0]).sync() == 0
+    assert sync_of(runs, [0]).sync() == 0
     assert assert_same_points(runs, [0]) == first
 
 
-def test_growing_journals_are_followed(runs):
-    following = mirror(runs, range(3))
-    following.start()
+def test_start_follows_growing_journals(runs):
+    sync = sync_of(runs, range(3))
+    sync.start()
     for step in range(40):
         for number in range(3):
             write_record(runs, number, [step])
         time.sleep(0.01)
     wait_for(lambda: len(all_runs(runs)) == 4)
     assert {run.info.status for run in all_runs(runs)} == {"RUNNING"}
-    assert following.sync() >= 0  # from another thread than the follower's
+    sync.sync()  # in another thread than the one that `start` began
+    assert assert_same_points(runs, range(3)) == 3 * 40 * 2
     for number in range(2):
         finish(Record(runs, key_of(number)))
-    following.stop()
-    assert following.problem is None
+    sync.stop()
+    assert sync.problem is None
     assert assert_same_points(runs, range(3)) == 3 * 40 * 2
-    by_key = children(runs)
+    by_key = child_runs(runs)
     assert [by_key[key_of(n)].info.status for n in range(3)] == ["FINISHED", "FINISHED", "KILLED"]
     assert by_key[key_of(2)].data.tags["factorlab.state"] == "stopped"
 
 
-def test_a_resumed_trial_runs_again(runs):
+def test_sync_shows_resumed_trial_as_running(runs):
     record = write_record(runs, 0)
-    mirror(runs, [0]).sync()
-    assert children(runs)[key_of(0)].info.status == "KILLED"
+    sync_of(runs, [0]).sync()
+    assert child_runs(runs)[key_of(0)].info.status == "KILLED"
     with record.lease():
-        mirror(runs, [0]).sync()
-        assert children(runs)[key_of(0)].info.status == "RUNNING"
-        (parent,) = parents(runs)
+        sync_of(runs, [0]).sync()
+        assert child_runs(runs)[key_of(0)].info.status == "RUNNING"
+        (parent,) = parent_runs(runs)
         assert parent.info.status == "RUNNING"
-    following = mirror(runs, [0])
-    following.start()
-    following.stop()
-    assert children(runs)[key_of(0)].info.status == "KILLED"
-    following = mirror(runs, [0])
-    following.start()
+    sync = sync_of(runs, [0])
+    sync.start()
+    sync.stop()
+    assert child_runs(runs)[key_of(0)].info.status == "KILLED"
+    sync = sync_of(runs, [0])
+    sync.start()
     write_record(runs, 0, [60])
-    wait_for(lambda: children(runs)[key_of(0)].info.status == "RUNNING")
+    wait_for(lambda: child_runs(runs)[key_of(0)].info.status == "RUNNING")
     finish(record)
-    following.stop()
-    child = children(runs)[key_of(0)]
+    sync.stop()
+    child = child_runs(runs)[key_of(0)]
     assert (child.info.status, child.info.end_time) == ("FINISHED", 1_700_000_000_250)
 
 
-def test_a_failure_is_shown_and_forgotten_by_another_try(runs):
+def test_sync_shows_failure_until_retried(runs):
     record = write_record(runs, 0)
     write_record(runs, 1, done=True)
     record.write_failure("loss is nan at step 7", 7)
-    mirror(runs, [0, 1]).sync()
-    child = children(runs)[key_of(0)]
+    sync_of(runs, [0, 1]).sync()
+    child = child_runs(runs)[key_of(0)]
     assert child.info.status == "FAILED"
     assert child.data.tags["factorlab.failure"] == "loss is nan at step 7"
-    assert parents(runs)[0].info.status == "FAILED"
+    assert parent_runs(runs)[0].info.status == "FAILED"
     record.clear_failure()
     finish(record)
-    mirror(runs, [0, 1]).sync()
-    child = children(runs)[key_of(0)]
+    sync_of(runs, [0, 1]).sync()
+    child = child_runs(runs)[key_of(0)]
     assert child.info.status == "FINISHED"
     assert "factorlab.failure" not in child.data.tags
-    assert parents(runs)[0].info.status == "FINISHED"
+    assert parent_runs(runs)[0].info.status == "FINISHED"
 
 
-def test_one_damaged_record_does_not_keep_the_others(runs):
+def test_sync_continues_after_damaged_record(runs):
     record = write_record(runs, 0, done=True)
     write_record(runs, 1, done=True)
     (record.path / "result.json").write_text("{")
-    following = mirror(runs, [0, 1])
+    sync = sync_of(runs, [0, 1])
     with pytest.raises(RuntimeError):
-        following.sync()
-    assert "result.json" in following.problem
-    assert children(runs)[key_of(1)].info.status == "FINISHED"
+        sync.sync()
+    assert "result.json" in sync.problem
+    assert child_runs(runs)[key_of(1)].info.status == "FINISHED"
     finish(record)
-    following.sync()
-    assert following.problem is None
+    sync.sync()
+    assert sync.problem is None
     assert assert_same_points(runs, [0, 1]) == 20
 
 
-def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeypatch):
+def test_sync_sends_measures_once_despite_failure(runs, monkeypatch):
     write_record(runs, 0)
     record = Record(runs, key_of(0))
     record.analysis.mkdir()
     measures = Journal(record.measures("layer4"))
     measures.append(0, {"dimension": 1.0})
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     measures.append(10, {"dimension": 2.0})
     with monkeypatch.context() as patch:
         away = OSError("away")
@@ -286,43 +280,43 @@ def test_measures_are_sent_once_though_what_comes_after_them_fails(runs, monkeyp
             "sweeps.tracking.trial_runs.log_artifacts", lambda *_: (_ for _ in ()).throw(away)
         )
         with pytest.raises(OSError, match="away"):
-            mirror(runs, [0]).sync()
-    assert mirror(runs, [0]).sync() == 0
-    # Measured anew, in lines of other lengths.
+            sync_of(runs, [0]).sync()
+    assert sync_of(runs, [0]).sync() == 0
+    # Measured again, in lines of other lengths.
     record.measures("layer4").write_bytes(b"")
     again = Journal(record.measures("layer4"))
     monkeypatch.setattr(time, "time", lambda: 1.5)
     for step in (0, 10, 20):
         again.append(step, {"dimension": 1.0 + step})
-    assert mirror(runs, [0]).sync() == 1
+    assert sync_of(runs, [0]).sync() == 1
 
 
-def test_figures_are_artifacts_of_the_parent(runs, tmp_path):
+def test_log_figures_adds_artifacts_to_parent(runs, tmp_path):
     folder = tmp_path / "figures"
     folder.mkdir()
     (folder / "scaling.png").write_bytes(b"png")
-    following = mirror(runs, [])
-    following.log_figures(sorted(folder.iterdir()))
-    assert following.problem is None
-    (parent,) = parents(runs)
+    sync = sync_of(runs, [])
+    sync.log_figures(sorted(folder.iterdir()))
+    assert sync.problem is None
+    (parent,) = parent_runs(runs)
     (item,) = client_of(runs).list_artifacts(parent.info.run_id, "figures")
     assert item.path == "figures/scaling.png"
 
 
-def test_nothing_is_printed(runs, capfd):
+def test_start_and_stop_print_nothing(runs, capfd):
     write_record(runs, 0, done=True)
-    following = mirror(runs, [0])
-    following.start()
-    following.stop()
-    assert following.problem is None
+    sync = sync_of(runs, [0])
+    sync.start()
+    sync.stop()
+    assert sync.problem is None
     assert capfd.readouterr() == ("", "")
 
 
-def test_one_mirror_at_a_time_follows_a_sweep(runs):
-    first, second = mirror(runs, [0]), mirror(runs, [0])
+def test_sync_refused_while_another_follows(runs):
+    first, second = sync_of(runs, [0]), sync_of(runs, [0])
     first.start()
     try:
-        wait_for(lambda: len(parents(runs)) == 1)
+        wait_for(lambda: len(parent_runs(runs)) == 1)
         engine = client_of(runs)._tracking_client.store.engine
         connections = engine.pool
         with pytest.raises(RuntimeError, match="another process keeps"):
@@ -331,4 +325,4 @@ def test_one_mirror_at_a_time_follows_a_sweep(runs):
     finally:
         first.stop()
     second.sync()
-    assert len(parents(runs)) == 1
+    assert len(parent_runs(runs)) == 1

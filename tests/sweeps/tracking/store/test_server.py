@@ -1,4 +1,4 @@
-"""The MLflow UI by HTTP, from real servers: over moved, read-only and oddly named runs folders."""
+"""`factorlab ui` by HTTP, on moved, read-only and oddly named runs folders."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.helpers.mlflow_runs import children, copy_store, key_of, mirror, tree, write_record
+from tests.helpers.mlflow_runs import child_runs, copy_store, key_of, sync_of, tree, write_record
 from tests.helpers.processes import FACTORLAB, factorlab, wait_for
 
 pytestmark = pytest.mark.usefixtures("no_server")
@@ -39,13 +39,13 @@ def may_mount():
 def finished(runs):
     """A runs folder with one finished run."""
     write_record(runs, 0, done=True)
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     return runs
 
 
 @contextmanager
 def served(cwd, *before, runs="runs", end=signal.SIGTERM, **environment):
-    """Serve the UI until the block ends; yields the port and a file with the messages."""
+    """Serve the UI until the block ends; yield the port and the file of messages."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -67,7 +67,7 @@ def served(cwd, *before, runs="runs", end=signal.SIGTERM, **environment):
     finally:
         process.send_signal(end)
         process.wait(60)
-        if end == signal.SIGKILL:  # its own child outlives it
+        if end == signal.SIGKILL:  # its child process outlives it
             for child in started[1:]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.kill()
@@ -82,7 +82,7 @@ def alive(process):
 
 
 def answer(port, path):
-    """The body of an answer of the server, None while there is none."""
+    """Return the body of the server's answer, None without one."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
             return response.read()
@@ -98,8 +98,8 @@ def config(runs):
     return (runs / "trials" / key_of(0) / "config.json").read_bytes()
 
 
-def test_a_folder_that_was_moved_shows_its_artifacts(finished, tmp_path):
-    run = children(finished)[key_of(0)].info.run_id
+def test_ui_shows_artifacts_of_moved_folder(finished, tmp_path):
+    run = child_runs(finished)[key_of(0)].info.run_id
     moved = finished.rename(tmp_path / "100% of?it")
     with served(tmp_path, runs=moved) as (port, messages):
         assert artifact(port, run) == config(moved)
@@ -108,7 +108,7 @@ def test_a_folder_that_was_moved_shows_its_artifacts(finished, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["100% of?it", messages.name]
 
 
-def test_it_listens_on_the_loopback_address_alone(tmp_path):
+def test_ui_listens_on_loopback_only(tmp_path):
     (tmp_path / "runs").mkdir()
     with served(tmp_path) as (port, _):
         assert b"MLflow" in answer(port, "/")
@@ -119,13 +119,13 @@ def test_it_listens_on_the_loopback_address_alone(tmp_path):
         assert "00000000" not in ours
 
 
-def test_nothing_is_imported_from_the_working_folder(finished, tmp_path):
+def test_ui_imports_nothing_from_working_folder(finished, tmp_path):
     hostile = tmp_path / "hostile"
     hostile.mkdir()
     for name in SHADOWING.split():
         text = f"open({str(tmp_path / 'imported')!r}, 'a').write({name!r})\nraise SystemExit(3)\n"
         (hostile / f"{name}.py").write_text(text)
-    run = children(finished)[key_of(0)].info.run_id
+    run = child_runs(finished)[key_of(0)].info.run_id
     with served(hostile, runs=finished) as (port, _):
         assert artifact(port, run) == config(finished)
     assert not (tmp_path / "imported").exists()
@@ -134,8 +134,8 @@ def test_nothing_is_imported_from_the_working_folder(finished, tmp_path):
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
 @pytest.mark.parametrize("log", ["without a log", "with a log", "with a log and its index"])
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_a_folder_that_cannot_be_written_is_served_from_a_copy(finished, tmp_path, log, end):
-    run = children(finished)[key_of(0)].info.run_id
+def test_ui_serves_read_only_folder_from_copy(finished, tmp_path, log, end):
+    run = child_runs(finished)[key_of(0)].info.run_id
     moved = tmp_path / "moved"
     with closing(sqlite3.connect(finished / "mlflow.db")) as writer, writer:
         writer.execute("PRAGMA wal_autocheckpoint = 0")
@@ -162,7 +162,7 @@ def test_a_folder_that_cannot_be_written_is_served_from_a_copy(finished, tmp_pat
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
-def test_no_folder_is_left_behind_where_the_home_folder_is_read_only(tmp_path):
+def test_ui_with_read_only_home_leaves_no_folder(tmp_path):
     temporary, home = tmp_path / "t", tmp_path / "home"
     temporary.mkdir()
     home.mkdir()
@@ -176,7 +176,7 @@ def test_no_folder_is_left_behind_where_the_home_folder_is_read_only(tmp_path):
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
-def test_a_folder_that_cannot_be_written_and_has_no_store_is_refused(tmp_path):
+def test_ui_refuses_read_only_folder_without_store(tmp_path):
     (tmp_path / "runs").mkdir()
     mounted = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(tmp_path / "runs")]
     ended = subprocess.run(
@@ -188,7 +188,7 @@ def test_a_folder_that_cannot_be_written_and_has_no_store_is_refused(tmp_path):
     )
 
 
-def test_the_ui_of_something_else_than_a_store_is_refused(tmp_path):
+def test_ui_refuses_file_that_is_no_database(tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mlflow.db").write_bytes(b"not a database, whatever its name says\n" * 9)
     ended = factorlab("ui", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""Tracking URIs: what MLflow can never use is refused before anything trains."""
+"""Tracking URIs: one that MLflow cannot use is refused before anything trains."""
 
 import subprocess
 import sys
@@ -17,19 +17,18 @@ from sweeps.tracking.store.uri import (
     uri_of,
 )
 from sweeps.tracking.sync_thread import LONGEST_MESSAGE, sentence
+from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import (
     all_runs,
     assert_same_points,
     finish,
     key_of,
-    mirror,
+    sync_of,
     write_record,
 )
 from tests.helpers.processes import factorlab
 
 pytestmark = pytest.mark.usefixtures("no_server")
-
-EXPERIMENT = "name: mine\nbase: {data: {size: 6, spacing: 1.0}}\n"
 
 REFUSED = [
     ("file:./store", "a folder of files"),
@@ -68,7 +67,7 @@ ALLOWED = [
 
 
 @pytest.mark.parametrize(("uri", "why"), REFUSED)
-def test_what_mlflow_can_never_use_is_refused(tmp_path, monkeypatch, uri, why):
+def test_check_tracking_uri_refuses_unusable_uri(tmp_path, monkeypatch, uri, why):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(UserError) as told:
         check_tracking_uri(tmp_path)
@@ -78,7 +77,7 @@ def test_what_mlflow_can_never_use_is_refused(tmp_path, monkeypatch, uri, why):
 
 
 @pytest.mark.parametrize("uri", ALLOWED)
-def test_what_may_answer_is_not_refused(tmp_path, monkeypatch, uri):
+def test_check_tracking_uri_accepts_usable_uri(tmp_path, monkeypatch, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     check_tracking_uri(tmp_path)
 
@@ -93,10 +92,8 @@ def test_what_may_answer_is_not_refused(tmp_path, monkeypatch, uri):
         ("mssql", "pyodbc", "pyodbc"),
     ],
 )
-def test_a_database_without_its_driver_is_refused_with_what_to_install(
-    tmp_path, monkeypatch, scheme, driver, package
-):
-    monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+def test_check_tracking_uri_names_missing_driver(tmp_path, monkeypatch, scheme, driver, package):
+    monkeypatch.setitem(sys.modules, driver, None)  # not installed
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:s3cret@host/db")
     with pytest.raises(UserError) as told:
         check_tracking_uri(tmp_path)
@@ -107,8 +104,8 @@ def test_a_database_without_its_driver_is_refused_with_what_to_install(
 @pytest.mark.parametrize(
     "arguments", [["sweep", "mine.yaml"], ["reproduce"], ["sync"], ["analyse", "mine"], ["ui"]]
 )
-def test_every_command_that_needs_the_store_refuses_at_once(tmp_path, arguments):
-    (tmp_path / "mine.yaml").write_text(EXPERIMENT)
+def test_check_tracking_uri_precedes_every_command(tmp_path, arguments):
+    write_experiment(tmp_path / "mine.yaml")
     (tmp_path / "runs" / "sweeps").mkdir(parents=True)
     ended = factorlab(*arguments, cwd=tmp_path, MLFLOW_TRACKING_URI="file:./mlruns")
     assert ended.returncode == 2
@@ -118,24 +115,24 @@ def test_every_command_that_needs_the_store_refuses_at_once(tmp_path, arguments)
     assert {path.name for path in tmp_path.rglob("*")} == {"mine.yaml", "runs", "sweeps"}
 
 
-def test_what_mlflow_says_at_length_keeps_its_remedy():
+def test_sentence_keeps_remedy_of_long_message():
     remedy = "set X=true to go on"
     long = MlflowException("First line.\n" + "word " * LONGEST_MESSAGE + remedy)
     said = sentence(long, "")
     assert said.startswith("First line. word")
     assert said.endswith(remedy)
-    assert len(said) < LONGEST_MESSAGE + 10
+    assert len(said) == LONGEST_MESSAGE + len(" ... ")
     of_sql = "(sqlite3.OperationalError) database is locked\n[SQL: SELECT 1]\n(Background: ...)"
     assert sentence(MlflowException(of_sql), "").endswith("database is locked")
     assert sentence(TimeoutError(), "") == "TimeoutError"
 
 
-def test_a_file_store_that_mlflow_was_told_to_allow_is_filled(tmp_path):
+def test_sync_fills_file_store_if_allowed(tmp_path):
     code = (
         "from pathlib import Path\n"
         "from tests.helpers.mlflow_runs import *\nruns = Path('runs')\n"
         "write_record(runs, 0, done=True); write_record(runs, 1)\n"
-        "print(mirror(runs, [0, 1]).sync(), mirror(runs, [0, 1]).sync(), len(all_runs(runs)))"
+        "print(sync_of(runs, [0, 1]).sync(), sync_of(runs, [0, 1]).sync(), len(all_runs(runs)))"
     )
     environment = {
         "MLFLOW_ALLOW_FILE_STORE": "true",
@@ -154,7 +151,7 @@ def test_a_file_store_that_mlflow_was_told_to_allow_is_filled(tmp_path):
     assert done.stdout.split() == ["20", "0", "3"], done.stderr
 
 
-def test_the_folders_own_database_by_any_spelling(tmp_path, monkeypatch):
+def test_own_database_by_any_spelling(tmp_path, monkeypatch):
     runs = tmp_path / "100% of?it"
     own = runs / "mlflow.db"
     assert own_database(uri_of(runs), runs) == own
@@ -178,16 +175,16 @@ def test_the_folders_own_database_by_any_spelling(tmp_path, monkeypatch):
         ("https://user:s3[cret@host", "s3[cret"),
     ],
 )
-def test_secrets_are_taken_out_of_texts(uri, secret):
+def test_redact_removes_secrets(uri, secret):
     assert secret not in redact(f"cannot reach {uri}: {secret} was refused", uri)
     assert "host" in redact(uri, uri)
 
 
-def test_a_blank_variable_is_none(runs, monkeypatch):
+def test_tracking_uri_ignores_blank_variable(runs, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "  ")
     assert tracking_uri(runs) == uri_of(runs)
     finish(write_record(runs, 0))
-    mirror(runs, [0]).sync()
+    sync_of(runs, [0]).sync()
     assert assert_same_points(runs, [0]) == 10
     assert len(all_runs(runs)) == 2
     assert Record(runs, key_of(0)).state() == "done"
