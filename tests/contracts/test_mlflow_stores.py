@@ -6,8 +6,8 @@ import pytest
 
 from factorlab.storage.record import Record
 from sweeps.tracking.store import access
-from tests.helpers.mlflow_runs import client_of, finish, key_of, mirror, write_record
-from tests.helpers.mlflow_stores import STORES
+from tests.contracts.mlflow_stores import STORES
+from tests.helpers.mlflow_runs import client_of, finish, key_of, sync_of, write_record
 
 pytestmark = pytest.mark.slow
 
@@ -51,10 +51,10 @@ def test_store_shows_every_point_once_and_how_runs_ended(runs):
     Record(runs, key_of(1)).write_failure("loss is nan", 40)
     write_record(runs, 2)
     with write_record(runs, 3).lease():
-        first = mirror(runs, range(4), **names)
+        first = sync_of(runs, range(4), **names)
         assert first.sync() == 4 * 2 * 5  # runs, metrics, steps
         assert first.problem is None
-        assert mirror(runs, range(4), **names).sync() == 0
+        assert sync_of(runs, range(4), **names).sync() == 0
     parent, found = shown(runs)
     ended = {key: run.info.status for key, run in found.items()}
     assert ended == {
@@ -78,10 +78,10 @@ def test_store_shows_artifacts_and_resumed_runs(runs, tmp_path):
     names = names_of(runs)
     record = write_record(runs, 0)
     (record.samples / "step-0000000000.png").write_bytes(b"a picture")
-    mirror(runs, [0], **names).sync()
+    sync_of(runs, [0], **names).sync()
     write_record(runs, 0, range(50, 70, 10))
     finish(record)
-    following = mirror(runs, [0], **names)
+    following = sync_of(runs, [0], **names)
     assert following.sync() == 2 * 2
     (tmp_path / "figure.png").write_bytes(b"a figure")
     following.log_figures([tmp_path / "figure.png"])

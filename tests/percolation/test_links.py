@@ -120,3 +120,10 @@ def test_more_sites_than_numbers_are_refused(monkeypatch):
     monkeypatch.setattr("percolation.memory.available", lambda: 10**18)
     with pytest.raises(ValueError, match="at most 2,147,483,647 sites can be numbered"):
         square_links(50_000, 1)
+
+
+def test_neighbours_know_their_longest_link():
+    link = Link(sigma=1, threshold=0.9)
+    points = np.array([(1.0, 1.0), (1.5, 1.0), (1.5, 1.6), (9.0, 9.0)])
+    links = neighbours(points, link)
+    assert links.longest == pytest.approx(np.hypot(0.5, 0.6))

@@ -1,7 +1,7 @@
 """The work queue hands packs to workers, and loses none when a worker dies."""
 
 from factorlab.provenance.sources import at_start
-from sweeps.execution.work_queue import Ended, Task, WorkQueue
+from sweeps.execution.work_queue import Ended, Outcomes, Task, WorkQueue
 
 
 def pack(*keys):
@@ -97,3 +97,32 @@ def test_leave_keeps_rest_of_pack_together():
     assert work.take("two", []) == pack("b", "c")
     assert work.take("two", done("b", "c")) == pack("d")
     assert {ended.key for ended in work.ended()} == {"a", "b", "c"}
+
+
+def test_leave_without_pack_changes_nothing():
+    work = WorkQueue([pack("a")], restarts=0, sources=at_start())
+    work.leave("one", [])
+    assert work.take("two", []) == pack("a")
+
+
+def test_died_splits_pack_of_two():
+    work = WorkQueue([pack("a", "b")], restarts=0, sources=at_start())
+    work.take("one", [])
+    assert work.died("one", counts=True) == []
+    assert work.take("one", []) == pack("a")
+    assert work.take("two", []) == pack("b")
+
+
+def test_outcomes_then_keeps_both_rounds():
+    first = Outcomes(
+        {"a": "done"}, {"b": "full"}, {"c": "died"}, {"one": "no torch"}, interrupted=True, lost="x"
+    )
+    later = Outcomes({"a": "failed", "d": "done"}, {"e": "full"}, {"f": "died"}, {"two": "no ray"})
+    assert first.then(later) == Outcomes(
+        {"a": "failed", "d": "done"},
+        {"b": "full", "e": "full"},
+        {"c": "died", "f": "died"},
+        {"one": "no torch", "two": "no ray"},
+        interrupted=False,
+        lost=None,
+    )
