@@ -107,6 +107,10 @@ check: $(READY)  ## lint, type-check, spelling, YAML
 coverage: $(READY)  ## run the whole suite and report line coverage
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered $(TESTS)
 
+.PHONY: mutation
+mutation: $(READY)  ## change the core in small ways; the tests have to notice: COUNT= mutants
+	$(BIN)/python -m tests.mutation --count="$${COUNT:-100}"
+
 .PHONY: release-check
 release-check: $(READY)  ## build the wheel, install it with the lowest dependencies, run a sweep
 	.ci/release-check
