@@ -233,20 +233,20 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_findings_are_judged_by_what_the_table_holds(case):
+def test_judge_verdicts_follow_the_table(case):
     table, expected = CASES[case]
     judged = findings.judge(case.partition(" ")[0], table)
     assert [o.verdict for _, o in judged] == expected, [o.numbers for _, o in judged]
 
 
 @pytest.mark.parametrize("experiment", findings.available())
-def test_an_unfinished_sweep_is_not_measured(experiment):
+def test_judge_unfinished_sweep_is_not_measured(experiment):
     table = CASES[experiment][0].assign(last=False)
     assert set(verdicts(experiment, table)) == {"not measured"}
 
 
 @pytest.mark.parametrize("experiment", findings.available())
-def test_what_was_not_evaluated_is_named_and_not_judged(experiment):
+def test_judge_names_metrics_that_were_not_evaluated(experiment):
     """A table with settings alone: the trials are there, but none of their metrics."""
     full = CASES[experiment][0]
     bare = full[[c for c in full if c in ("key", "state", "seed", "step", "last") or "data." in c]]
@@ -257,7 +257,7 @@ def test_what_was_not_evaluated_is_named_and_not_judged(experiment):
 
 @given(st.sampled_from(sorted(CASES)), st.randoms(use_true_random=False))
 @settings(max_examples=25)
-def test_whatever_is_missing_a_verdict_is_given_with_its_reason(case, random):
+def test_judge_gives_reason_whatever_is_missing(case, random):
     """Trials that did not finish, steps and metrics that were not measured, in any combination."""
     table, _ = CASES[case]
     measured = [c for c in table if "data." not in c and c not in ("key", "state", "seed", "last")]
@@ -277,12 +277,12 @@ def test_whatever_is_missing_a_verdict_is_given_with_its_reason(case, random):
             assert "nan" not in outcome.numbers, claim.text
 
 
-def test_scaling_without_the_reader_s_ceiling_is_not_measured():
+def test_judge_scaling_needs_ceiling():
     table = CASES["scaling"][0].drop(columns="ceiling")
     assert set(verdicts("scaling", table)) == {"not measured"}
 
 
-def test_a_trial_in_the_middle_of_its_course_is_not_its_end():
+def test_judge_torus_ignores_end_of_unfinished_trials():
     table = torus(factorized=True)
     half = table[(table["seed"] == 0) | (table["step"] <= 100)]
     half = half.assign(last=half["last"] & (half["seed"] == 0))
@@ -290,18 +290,18 @@ def test_a_trial_in_the_middle_of_its_course_is_not_its_end():
 
 
 @pytest.mark.parametrize("family", ["bump", "sos"])
-def test_one_family_alone_does_not_show_what_is_said_of_both(family):
+def test_judge_holdout_needs_both_families(family):
     table = widths(["interior", "exterior"], falls=True)
     one = table[table["data.family"] == family]
     assert verdicts("holdout", one) == ["not measured"] * 3
 
 
-def test_stripes_that_never_suffice_are_not_fewer():
+def test_judge_scaling_stripes_that_never_suffice():
     laws = {"bump": (0.2, 2.0), "bump+stripes": (1e4, 1.0)}
     assert verdicts("scaling", trials(noise=0.05, laws=laws))[2] == NOT
 
 
-def test_a_fit_with_a_remark_is_a_fit():
+def test_judge_scaling_fit_with_remark():
     laws = {"bump": (0.15, 2), "bump+stripes": (1.2, 1)}
     table = trials(noise=0.3, lambdas=(0.02, 0.05, 0.1, 0.2), laws=laws)
     outcome = findings.judge("scaling", table)[0][1]
@@ -309,18 +309,18 @@ def test_a_fit_with_a_remark_is_a_fit():
     assert "replicates leave the measured range" in outcome.numbers
 
 
-def test_every_experiment_of_the_project_has_findings():
+def test_available_covers_every_experiment():
     papers = {"scaling", "percolation", "torus", "composition", "interpolation"}
     papers |= {"holdout", "phases", "spread", "imbalance", "holes"}
     assert papers <= set(findings.available()) <= set(available())
 
 
-def test_an_exponent_near_the_simulated_one_shows_percolation():
+def test_judge_scaling_exponent_near_simulated_one():
     table = trials(noise=0.05, laws={"bump": (1.4, 1.22), "bump+stripes": (1.2, 1.0)})
     assert verdicts("scaling", table) == [NOT, SHOWN, SHOWN, SHOWN]  # 1.29 by simulation
 
 
-def test_widths_that_are_not_learned_say_nothing():
+def test_judge_percolation_names_widths_not_learned():
     table = percolation(needed={0.5: 1000.0, 1.0: 2000.0})
     judged = findings.judge("percolation", table)
     assert [o.verdict for _, o in judged][:3] == ["not reachable"] * 3

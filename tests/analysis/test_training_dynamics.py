@@ -50,7 +50,7 @@ def trial(tmp_path_factory):
     return made
 
 
-def test_the_factorized_ideal_has_its_measures(clifford):
+def test_measure_factorized_ideal(clifford):
     numbers = scalars.of(clifford)
     assert numbers["dimension"] == pytest.approx(4)
     assert numbers["variance_top_four"] == pytest.approx(1)
@@ -58,7 +58,7 @@ def test_the_factorized_ideal_has_its_measures(clifford):
     assert [numbers[f"betti_{k}"] for k in range(3)] == [1, 2, 1]
 
 
-def test_the_coupled_ideal_has_its_own():
+def test_measure_coupled_ideal():
     points = solid_torus(*SIDES).reshape(-1, 3)
     numbers = scalars.of(measure(points, labels_of(SIDES), SIDES, period=16))
     assert numbers["factorization"] == pytest.approx(0, abs=EXACT)
@@ -66,13 +66,13 @@ def test_the_coupled_ideal_has_its_own():
 
 
 @pytest.mark.parametrize("name", checkpoint_figures.available())
-def test_every_portrait_is_drawn_with_the_numbers_behind_it(clifford, name):
+def test_checkpoint_figures_draw_with_panels(clifford, name):
     drawing = checkpoint_figures.load(name).draw(clifford)
     assert all(len(table) > 0 for table in drawing.panels.values())
     assert not plt.get_fignums()  # no window, no figure left in pyplot
 
 
-def test_a_trial_is_measured_once_a_step_and_drawn(trial):
+def test_analyse_measures_each_step_once(trial):
     assert list(training_dynamics.analyse(trial.record)) == [0, 4]
     assert list(training_dynamics.analyse(trial.record)) == []
     table = training_dynamics.table(trial.record)
@@ -88,7 +88,7 @@ def test_a_trial_is_measured_once_a_step_and_drawn(trial):
     }
 
 
-def test_who_measures_what_another_measures_waits_and_measures_nothing(trial, tmp_path):
+def test_analyse_waits_for_another_process(trial, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(trial.record.path, runs / "trials" / trial.record.key)
     record = Record(runs, trial.record.key)
@@ -107,7 +107,7 @@ def test_who_measures_what_another_measures_waits_and_measures_nothing(trial, tm
     assert [(point.step, point.metrics["dimension"]) for point in points] == [(0, 1.0), (4, 2.0)]
 
 
-def test_what_cannot_be_analysed_says_why(trial, tmp_path):
+def test_analyse_says_what_cannot_be_analysed(trial, tmp_path):
     bare = Trial(parse(SETTINGS | {"representations": {}}), tmp_path)
     list(bare.run())
     with pytest.raises(ValueError, match="No representations were kept"):
@@ -120,7 +120,7 @@ def test_what_cannot_be_analysed_says_why(trial, tmp_path):
         list(training_dynamics.analyse(trial.record, "../out"))
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_analyse_names_damaged_file(tmp_path):
     damaged = Trial(parse(SETTINGS), tmp_path)
     list(damaged.run())
     path = damaged.record.representations / "step-0000000004" / "layer4.npy"
@@ -137,7 +137,7 @@ def test_a_damaged_file_is_named(tmp_path):
         (lambda points, labels: (np.ones_like(points), labels), "are the same"),
     ],
 )
-def test_bad_representations_are_refused_in_a_sentence(change, message):
+def test_measure_refuses_bad_representations(change, message):
     points, labels = change(clifford_torus(*SIDES).reshape(-1, 4), labels_of(SIDES))
     if message == "do not lie on a grid":
         labels = np.roll(labels, 1, axis=0)

@@ -27,7 +27,7 @@ class Knowing(torch.nn.Module):
 
 @pytest.mark.parametrize("images", [30, 80])
 @in_float64()
-def test_a_network_that_knows_reaches_the_ceiling(images):
+def test_drawn_right_reaches_ceiling_with_known_images(images):
     settings = parse(
         {
             "data": {"size": 8, "spacing": 1.0},

@@ -62,7 +62,7 @@ def outcome(trial):
     return result["weights_sha256"], result["metrics"], points
 
 
-def test_a_trial_has_the_same_bits_alone_together_and_stopped(tmp_path):
+def test_trial_bit_identical_alone_packed_and_stopped(tmp_path):
     def trials(name):
         return [Trial(settings_of(seed), tmp_path / name) for seed in range(4)]
 
@@ -82,7 +82,7 @@ def test_a_trial_has_the_same_bits_alone_together_and_stopped(tmp_path):
 
 
 @pytest.mark.parametrize("precision", [True, False])
-def test_a_recording_computes_what_it_recorded(monkeypatch, gpu, precision):
+def test_cuda_graph_computes_what_it_recorded(monkeypatch, gpu, precision):
     settings = settings_of(training={"mixed_precision": precision, "ema": 0.9})
 
     def trained(calls):
@@ -97,7 +97,7 @@ def test_a_recording_computes_what_it_recorded(monkeypatch, gpu, precision):
         assert torch.equal(found, expected)
 
 
-def test_no_step_waits_for_the_host(gpu):
+def test_packed_training_step_does_not_wait_for_host(gpu):
     ensemble = PackedTraining([learner(settings_of(seed), gpu) for seed in range(2)])
     for _ in range(cuda_graph.WARM_UP + 1):
         ensemble.step()
@@ -114,7 +114,7 @@ def test_no_step_waits_for_the_host(gpu):
 
 
 @pytest.mark.parametrize("size", [8, 9, 13])
-def test_the_network_is_that_of_a_cpu(monkeypatch, gpu, size):
+def test_unet_matches_cpu(monkeypatch, gpu, size):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -133,7 +133,7 @@ def test_the_network_is_that_of_a_cpu(monkeypatch, gpu, size):
     assert (computed(gpu) - expected).norm() < 1e-5 * expected.norm()
 
 
-def test_an_evaluation_is_the_same_recorded(monkeypatch, gpu):
+def test_evaluator_bit_identical_with_cuda_graph(monkeypatch, gpu):
     settings = settings_of(diffusion={"sampling_steps": 6})
     dataset, diffusion = build(settings.data, 0), Diffusion(settings.diffusion, gpu)
     model = TrainingState(settings, gpu).model
@@ -144,7 +144,7 @@ def test_an_evaluation_is_the_same_recorded(monkeypatch, gpu):
     assert (recorded.images == plain.images).all()
 
 
-def test_training_lowers_the_loss_as_on_a_cpu(gpu):
+def test_packed_training_lowers_loss_as_on_cpu(gpu):
     settings = settings_of(size=8, training={"steps": 150, "learning_rate": 3e-3})
     ends = []
     for device in (gpu, CPU):
@@ -155,7 +155,7 @@ def test_training_lowers_the_loss_as_on_a_cpu(gpu):
     assert ends[0] == pytest.approx(ends[1], rel=0.15)  # other random numbers, and bfloat16
 
 
-def test_a_batch_that_does_not_fit_goes_through_in_parts(gpu):
+def test_packed_training_splits_batch_that_does_not_fit(gpu):
     settings = settings_of(size=16, model={"width": 32}, training={"batch_size": 1024})
 
     def stepped(count):
@@ -177,7 +177,7 @@ def test_a_batch_that_does_not_fit_goes_through_in_parts(gpu):
     assert found[:2] == pytest.approx(losses, rel=0.02)  # bfloat16
 
 
-def test_a_number_that_was_not_finite_once_leaves_the_same_bits(tmp_path, monkeypatch):
+def test_trial_bit_identical_after_one_non_finite_number(tmp_path, monkeypatch):
     straight = Trial(settings_of(), tmp_path / "straight")
     for _ in straight.run():
         pass

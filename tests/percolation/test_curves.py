@@ -22,7 +22,7 @@ def chain(sites):
     return lattice_links(sites, (2.0 * sites, 1.0), NEAREST)
 
 
-def test_averages_are_those_of_networkx():
+def test_mass_ratio_matches_networkx():
     fractions = [0.1, 0.3, 0.55, 0.9]
     result = mass_ratio(lattice_links(6, 1, NEAREST), fractions, realisations=8, seed=4)
     reference = graph(lattice(6, 1), sigma=1, threshold=NEAREST.threshold)
@@ -57,7 +57,7 @@ def draw(generator, sites):
     return order
 
 
-def test_sites_kept_are_counted_exactly_or_on_average():
+def test_mass_ratio_sites_kept():
     links = lattice_links(5, 1, NEAREST)
     exact = mass_ratio(links, [0.0, 0.1, 0.3, 1.0], realisations=2)
     np.testing.assert_array_equal(exact.sites_kept, [0, 3, 8, 25])  # halves go up
@@ -66,7 +66,7 @@ def test_sites_kept_are_counted_exactly_or_on_average():
 
 
 @pytest.mark.parametrize("occupation", ["exact", "probability", "smoothed"])
-def test_nothing_kept_and_everything_kept(occupation):
+def test_mass_ratio_of_nothing_and_everything(occupation):
     result = mass_ratio(square_links(6, 1), [0.0, 1.0], occupation=occupation, realisations=3)
     for values in (result.mass_ratio_kept, result.mass_ratio_all):
         np.testing.assert_allclose(values, [0, 1], rtol=EXACT)
@@ -74,7 +74,7 @@ def test_nothing_kept_and_everything_kept(occupation):
     np.testing.assert_allclose(result.kept_error, 0, atol=gamma(10, DOUBLE))
 
 
-def test_bumps_that_never_meet_stay_single():
+def test_mass_ratio_of_bumps_that_never_meet():
     alone = lattice_links(5, 1, Link(sigma=0.01, threshold=0.5))
     result = mass_ratio(alone, [0.2, 0.6, 1.0], realisations=4)
     np.testing.assert_allclose(result.mass_ratio_kept, [1 / 5, 1 / 15, 1 / 25])
@@ -82,20 +82,20 @@ def test_bumps_that_never_meet_stay_single():
     np.testing.assert_allclose(result.mean_size, [4 / 5, 14 / 15, 24 / 25])
 
 
-def test_a_lattice_of_one_site():
+def test_mass_ratio_of_one_site():
     result = mass_ratio(lattice_links(1, 1, NEAREST), [1.0], realisations=1)
     assert result.mass_ratio_kept == 1
     assert math.isnan(result.kept_error[0])
 
 
-def test_two_of_three_in_a_row():
+def test_mass_ratio_two_of_three_in_a_row():
     """Neighbours in 2 of 3 draws, so that the mean is 5/3 of two sites."""
     drawn = mass_ratio(chain(3), [2 / 3], realisations=1500, seed=1)
     assert abs(drawn.mass_ratio_kept[0] - 5 / 6) < 4 * drawn.kept_error[0]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
-def test_mean_cluster_size_of_a_long_row(share):
+def test_mass_ratio_mean_size_of_long_row(share):
     """In one dimension the mean size is (1 + p) / (1 - p) (Stauffer and Aharony, ch. 2)."""
     result = mass_ratio(chain(60_000), [share], occupation="probability", realisations=20)
     largest = result.mass_ratio_all * 60_000
@@ -106,7 +106,7 @@ def test_mean_cluster_size_of_a_long_row(share):
 
 @settings(max_examples=25)
 @given(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(1e-9, 1)), st.integers(0, 100))
-def test_smoothing_is_the_binomial_average(share, seed):
+def test_mass_ratio_smoothed_is_binomial_average(share, seed):
     links = square_links(5, 1)
     counts = np.arange(26)
     whole = mass_ratio(links, (counts / 25).tolist(), realisations=1, seed=seed)
@@ -117,12 +117,12 @@ def test_smoothing_is_the_binomial_average(share, seed):
     assert smoothed.mean_size[0] == pytest.approx(weights @ whole.mean_size)
 
 
-def test_a_share_too_small_for_the_binomial_keeps_nothing():
+def test_mass_ratio_smoothed_share_too_small():
     tiny = mass_ratio(square_links(5, 1), [2.3e-308], occupation="smoothed", realisations=1)
     assert tiny.mass_ratio_kept[0] == 0
 
 
-def test_keeping_by_probability_averages_to_the_smoothed_curve():
+def test_mass_ratio_probability_averages_to_smoothed():
     links = square_links(8, 1)
     fractions = [0.7, 0.2, 0.5]  # in any order
     drawn = mass_ratio(links, fractions, occupation="probability", realisations=3000)
@@ -132,7 +132,7 @@ def test_keeping_by_probability_averages_to_the_smoothed_curve():
     assert (drawn.all_error > smoothed.all_error).all()
 
 
-def test_square_lattice_percolates_at_its_known_threshold():
+def test_mass_ratio_across_the_square_lattice_threshold():
     """The threshold is 0.5927 (Newman and Ziff 2001): below it no cluster spans the lattice."""
     result = mass_ratio(square_links(128, 1), [0.5, 0.592746, 0.7], realisations=20)
     below, at, above = result.mass_ratio_all
@@ -140,7 +140,7 @@ def test_square_lattice_percolates_at_its_known_threshold():
     assert above > 0.65
 
 
-def test_the_largest_cluster_shrinks_with_the_side_as_it_must():
+def test_mass_ratio_at_threshold_falls_with_known_exponent():
     """At the threshold the mass ratio falls like L^(-beta/nu), beta/nu = 5/48."""
     small, large = (
         mass_ratio(square_links(side, 1), [0.592746], occupation="smoothed", realisations=2000)
@@ -151,7 +151,7 @@ def test_the_largest_cluster_shrinks_with_the_side_as_it_must():
     assert abs(math.log(ratio[0]) / math.log(4) - 5 / 48) < 4 * error[0]
 
 
-def test_the_same_seed_gives_the_same_curve_and_another_seed_another():
+def test_mass_ratio_follows_seed():
     def curve(**how):
         links = lattice_links(9, 1, NEAREST)
         return mass_ratio(links, [0.3, 0.5], occupation="probability", **how).mass_ratio_kept
@@ -162,11 +162,11 @@ def test_the_same_seed_gives_the_same_curve_and_another_seed_another():
 
 
 @pytest.mark.parametrize("fraction", [-0.5, 1.5, math.nan])
-def test_a_share_must_lie_between_zero_and_one(fraction):
+def test_mass_ratio_refuses_share_outside_unit_interval(fraction):
     with pytest.raises(ValueError, match=r"^lambda is"):
         mass_ratio(lattice_links(4, 1, NEAREST), [fraction])
 
 
-def test_a_curve_needs_a_realisation():
+def test_mass_ratio_needs_a_realisation():
     with pytest.raises(ValueError, match=r"^realisations is 0"):
         mass_ratio(lattice_links(4, 1, NEAREST), [0.5], realisations=0)

@@ -20,7 +20,7 @@ def sheet(side=20):
 
 
 @given(seed=st.integers(0, 10**6), samples=st.integers(6, 40), dimensions=st.integers(1, 4))
-def test_the_regression_is_scikit_learns(seed, samples, dimensions):
+def test_fitted_matches_scikit_learn(seed, samples, dimensions):
     rng = np.random.default_rng(seed)
     points, labels = rng.normal(size=(samples, dimensions)), rng.normal(size=(samples, 2))
     found = fitted(points, labels)
@@ -30,7 +30,7 @@ def test_the_regression_is_scikit_learns(seed, samples, dimensions):
     assert fitted(turned, labels) == pytest.approx(found)
 
 
-def test_what_is_linear_is_explained_and_noise_is_not():
+def test_cross_validated_explains_linear_labels_not_noise():
     points, labels = sheet()
     high = embed_at_random(points, seed=1)
     assert cross_validated(high, labels, components=2) == pytest.approx((1, 1))
@@ -40,7 +40,7 @@ def test_what_is_linear_is_explained_and_noise_is_not():
     assert y < 0.05
 
 
-def test_a_sheet_is_ordered_in_the_embedding_and_noise_is_not():
+def test_embed_orders_a_sheet_not_noise():
     points, labels = sheet()
     points = embed_at_random(points, noise=0.02)
     found = r_squared(points, labels)
@@ -50,7 +50,7 @@ def test_a_sheet_is_ordered_in_the_embedding_and_noise_is_not():
     assert max(r_squared(noise, labels)) < 0.2
 
 
-def test_a_label_on_a_circle_is_read_off_its_cosine_and_sine():
+def test_fitted_reads_circular_label_off_cosine_and_sine():
     angle = 2 * np.pi * np.arange(60) / 60
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     labels = np.stack([1 + 60 * angle / (2 * np.pi), np.arange(60) % 7], axis=1)
@@ -64,7 +64,7 @@ def test_a_label_on_a_circle_is_read_off_its_cosine_and_sine():
 
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3))
-def test_what_an_embedding_explains_is_the_same_turned_and_scaled(seed, scale):
+def test_r_squared_invariant_under_turning_and_scaling(seed, scale):
     points, labels = sheet(10)
     points = embed_at_random(points, noise=0.05, dimensions=8, seed=seed)
     turned = scale * embed_at_random(points, dimensions=9, seed=seed + 1) + 2
@@ -73,7 +73,7 @@ def test_what_an_embedding_explains_is_the_same_turned_and_scaled(seed, scale):
         assert measure(turned, labels) == pytest.approx(measure(points, labels), rel=EXACT)
 
 
-def test_an_embedding_has_the_dimensions_asked_for():
+def test_embed_has_requested_dimensions():
     assert embed(sheet(8)[0], 2, seed=3).shape == (64, 2)
 
 
@@ -87,6 +87,6 @@ def test_an_embedding_has_the_dimensions_asked_for():
         (np.eye(1), np.ones((1, 2)), "There are 1 representations"),
     ],
 )
-def test_what_cannot_be_explained_is_refused_in_a_sentence(measure, points, labels, message):
+def test_r_squared_refuses_what_cannot_be_explained(measure, points, labels, message):
     with pytest.raises(ValueError, match=message):
         measure(points, labels)

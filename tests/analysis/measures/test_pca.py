@@ -22,7 +22,7 @@ def varied(points):
 
 
 @given(data=st.data(), shape=shapes)
-def test_components_are_those_of_scikit_learn(data, shape):
+def test_principal_matches_scikit_learn(data, shape):
     points = data.draw(arrays(float, shape, elements=floats).filter(varied))
     reference = PCA().fit(points)
     found = principal(points)
@@ -46,7 +46,7 @@ def test_components_are_those_of_scikit_learn(data, shape):
 
 
 @given(data=st.data(), shape=shapes, scale=st.floats(1e-3, 1e3))
-def test_the_dimension_is_the_same_turned_moved_and_scaled(data, shape, scale):
+def test_principal_dimension_invariant_under_turning_moving_scaling(data, shape, scale):
     points = data.draw(arrays(float, shape, elements=floats).filter(varied))
     turn = ortho_group.rvs(shape[1], random_state=0) if shape[1] > 1 else np.ones((1, 1))
     moved = scale * points @ turn + 3.0
@@ -56,7 +56,7 @@ def test_the_dimension_is_the_same_turned_moved_and_scaled(data, shape, scale):
     assert principal(moved).dimension == pytest.approx(principal(points).dimension, rel=bound)
 
 
-def test_dimensions_in_closed_form():
+def test_principal_dimension_closed_form():
     angle = 2 * np.pi * np.arange(64) / 64
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     assert principal(circle).dimension == pytest.approx(2)
@@ -69,7 +69,7 @@ def test_dimensions_in_closed_form():
     assert principal(np.eye(20)).dimension == pytest.approx(19)
 
 
-def test_a_mapped_array_of_half_precision_is_read_by_blocks(tmp_path):
+def test_principal_reads_memory_mapped_half_precision(tmp_path):
     rng = np.random.default_rng(0)
     points = rng.normal(size=(40, 10_000)).astype(np.float16)
     np.save(tmp_path / "points.npy", points)
@@ -88,6 +88,6 @@ def test_a_mapped_array_of_half_precision_is_read_by_blocks(tmp_path):
         (np.ones((4, 0)), r"shape \(4, 0\)"),
     ],
 )
-def test_what_has_no_components_is_refused_in_a_sentence(points, message):
+def test_principal_refuses_what_has_no_components(points, message):
     with pytest.raises(ValueError, match=message):
         principal(points)

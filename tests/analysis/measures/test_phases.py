@@ -43,12 +43,12 @@ UNTRAINED = {  # measured at N = 8: noise reads as one shape as often as not
         (UNTRAINED, "A"),
     ],
 )
-def test_the_phase_follows_from_failures_dimension_and_order(change, expected):
+def test_phase_from_failures_dimension_and_order(change, expected):
     assert phase(ORDERED | change) == expected
 
 
 @pytest.mark.parametrize("name", ORDERED)
-def test_a_missing_number_is_named(name):
+def test_phase_names_missing_number(name):
     with pytest.raises(ValueError, match=name):
         phase({key: value for key, value in ORDERED.items() if key != name})
     with pytest.raises(ValueError, match=name):

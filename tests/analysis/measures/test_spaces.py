@@ -25,7 +25,7 @@ def noisy(name, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", SPACES)
-def test_the_holes_are_counted(name, seed):
+def test_betti_counts_holes(name, seed):
     space, points, _ = noisy(name, seed)
     found = betti(persistence(points, seed=seed))
     assert tuple(b.number for b in found) == space.betti, found
@@ -34,7 +34,7 @@ def test_the_holes_are_counted(name, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", SPACES)
-def test_dimension_and_regression_are_those_of_the_closed_form(name, seed):
+def test_principal_and_cross_validated_match_closed_form(name, seed):
     space, points, labels = noisy(name, seed)
     assert principal(points).dimension == pytest.approx(space.dimension, rel=0.1)
     found = cross_validated(points, labels, components=4, seed=seed, period=space.period)
@@ -42,7 +42,7 @@ def test_dimension_and_regression_are_those_of_the_closed_form(name, seed):
 
 
 @pytest.mark.parametrize(("name", "seed"), list(zip(cycle(SPACES), SEEDS, strict=False)))
-def test_the_embedding_keeps_the_order(name, seed):
+def test_embed_keeps_order_of_labels(name, seed):
     space, points, labels = noisy(name, seed)
     found = r_squared(points, labels, seed, space.period)
     assert all(np.greater_equal(found, space.embedded))

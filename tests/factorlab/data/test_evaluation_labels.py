@@ -21,7 +21,7 @@ def chosen_labels(settings):
 
 
 @given(st.integers(6, 12), st.floats(0.3, 1.6), st.integers(1, 300), st.integers(0, 99))
-def test_interior_labels_are_a_draw_of_the_lattice_a_pixel_from_the_rim(size, d, samples, seed):
+def test_evaluation_labels_interior_draw_off_the_rim(size, d, samples, seed):
     settings = settings_of(
         seed=seed, data={"size": size, "spacing": d}, evaluation={"samples": samples}
     )
@@ -34,7 +34,7 @@ def test_interior_labels_are_a_draw_of_the_lattice_a_pixel_from_the_rim(size, d,
     np.testing.assert_array_equal(chosen, chosen_labels(settings)[0])
 
 
-def test_the_draw_of_labels_changes_with_the_seed_and_covers_the_interior():
+def test_evaluation_labels_draws_differ_and_cover_interior():
     draws = [chosen_labels(settings_of(seed=seed))[0] for seed in range(60)]
     assert len({tuple(draw) for draw in draws}) > 50
     assert len(set(np.concatenate(draws))) == 7**2  # 2 to 5 in halves
@@ -48,13 +48,13 @@ def test_the_draw_of_labels_changes_with_the_seed_and_covers_the_interior():
         ({"periodic": True}, {}, 12**2),
     ],
 )
-def test_all_labels_of_a_frame_or_a_torus_may_be_tested(data, evaluation, count):
+def test_evaluation_labels_all_of_frame_or_torus(data, evaluation, count):
     settings = settings_of(data=data, evaluation={"samples": 10**6} | evaluation)
     assert len(chosen_labels(settings)[0]) == count
 
 
 @pytest.mark.parametrize("periodic", [False, True])
-def test_labels_from_anywhere_are_a_draw_by_the_seed(periodic):
+def test_evaluation_labels_uniform_draw_by_seed(periodic):
     runs = [
         settings_of(
             seed=seed,
@@ -76,6 +76,6 @@ def test_labels_from_anywhere_are_a_draw_by_the_seed(periodic):
     assert "ceiling_seen" not in evaluator.ceiling
 
 
-def test_a_lattice_with_no_label_off_the_rim_is_refused():
+def test_evaluation_labels_refuses_lattice_without_interior():
     with pytest.raises(UserError, match=r"evaluation.labels.*interior.*all"):
         chosen_labels(settings_of(data={"spacing": 5.0}))

@@ -36,7 +36,7 @@ def model_of(settings):
 
 @pytest.mark.parametrize("time", [0, 500])
 @in_float64()
-def test_the_outputs_are_those_of_the_sample_seen_again_in_the_order_of_the_labels(tmp_path, time):
+def test_collect_matches_activations_of_sampled_images(tmp_path, time):
     settings = settings_of({"layers": ["layer1", "layer4"], "time": time})
     model, diffusion = model_of(settings), Diffusion(settings.diffusion)
     record = Record(tmp_path, "k")
@@ -68,7 +68,7 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def test_a_trial_keeps_them_at_every_evaluation_and_its_numbers_stay(tmp_path):
+def test_trial_keeps_activations_at_every_evaluation(tmp_path):
     trial, plain = (
         Trial(settings_of({"layers": layers}), tmp_path / str(len(layers)))
         for layers in (["layer4"], [])
@@ -81,7 +81,7 @@ def test_a_trial_keeps_them_at_every_evaluation_and_its_numbers_stay(tmp_path):
     assert plain.record.represented() == {}
 
 
-def test_an_interrupted_trial_keeps_the_same(tmp_path):
+def test_trial_interrupted_keeps_same_activations(tmp_path):
     straight, stopped = (Trial(settings_of(), tmp_path / name) for name in ("one", "two"))
     list(straight.run())
     for _ in range(4):
@@ -93,7 +93,7 @@ def test_an_interrupted_trial_keeps_the_same(tmp_path):
         np.testing.assert_array_equal(read(folder).points, read(again).points)
 
 
-def test_a_failure_while_they_are_collected_leaves_no_file_open_and_none_behind(tmp_path):
+def test_collect_leaves_no_file_after_error(tmp_path):
     settings = settings_of({"layers": ["layer1", "layer4"]})
     model, record, calls = model_of(settings), Record(tmp_path, "k"), []
 
@@ -110,7 +110,7 @@ def test_a_failure_while_they_are_collected_leaves_no_file_open_and_none_behind(
     assert record.represented() == {}
 
 
-def test_labels_lie_evenly_where_the_model_is_tested():
+def test_grid_labels_lie_evenly_in_evaluated_range():
     def axis(**groups):
         labels = grid_labels(settings_of({"grid": 4}, **groups))
         return pytest.approx(sorted(set(labels[:, 0])))
@@ -120,13 +120,13 @@ def test_labels_lie_evenly_where_the_model_is_tested():
     assert axis(data={"size": 8, "periodic": True}) == [1, 3, 5, 7]
 
 
-def test_x_is_slowest_so_that_a_grid_is_a_reshape():
+def test_grid_labels_x_is_slowest():
     labels = grid_labels(settings_of({"grid": 3})).reshape(3, 3, 2)
     assert (labels[1, :, 0] == labels[1, 0, 0]).all()
     assert (labels[:, 1, 1] == labels[0, 1, 1]).all()
 
 
-def test_damage_is_found(tmp_path):
+def test_read_finds_damage(tmp_path):
     settings = settings_of()
     record = Record(tmp_path, "k")
     diffusion, model = Diffusion(settings.diffusion), model_of(settings)
@@ -147,17 +147,17 @@ def test_damage_is_found(tmp_path):
     assert record.represented() == {}
 
 
-def test_settings_that_cannot_be_are_refused():
+def test_representation_settings_refuse_bad_values():
     for wrong in ({"layers": ["layer9"]}, {"time": 1000}, {"time": -1}, {"grid": 2}):
         with pytest.raises(UserError, match=r"layer|time|grid"):
             settings_of(wrong)
 
 
-def test_every_layer_has_a_name_in_the_settings():
+def test_representation_settings_name_every_layer():
     assert settings_of({"layers": list(LAYERS)}).representations.layers == LAYERS
 
 
-def test_the_key_is_the_same_whatever_is_kept(tmp_path):
+def test_identify_ignores_representations(tmp_path):
     trial = Trial(settings_of(), tmp_path)
     other = settings_of({"layers": list(LAYERS), "grid": 9})
     assert identify(other, trial.dataset).key == trial.identity.key

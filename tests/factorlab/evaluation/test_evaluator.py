@@ -53,7 +53,7 @@ DATA = [
 
 @pytest.mark.parametrize("data", DATA)
 @in_float64()
-def test_a_model_that_knows_every_image_reaches_the_ceiling_with_no_loss(data):
+def test_evaluate_known_images_reach_ceiling_without_loss(data):
     settings = settings_of(data=data, evaluation={"samples": 60})
     metrics = evaluator_of(settings).evaluate(Knowing(settings)).metrics
     accuracies = {k: v for k, v in metrics.items() if k.startswith("accuracy")}
@@ -66,7 +66,7 @@ def test_a_model_that_knows_every_image_reaches_the_ceiling_with_no_loss(data):
     assert metrics["validation_loss"] < EXACT**2
 
 
-def test_on_all_labels_the_ceiling_is_that_of_the_reader():
+def test_evaluator_ceiling_on_all_labels_is_published_one():
     """91 % at N = 8, sigma 1, step 0.5 (PAPERS.md, section 3)."""
     settings = settings_of(data={"size": 8}, evaluation={"labels": "all", "samples": 225})
     metrics = evaluator_of(settings).evaluate(Knowing(settings)).metrics
@@ -77,7 +77,7 @@ def test_on_all_labels_the_ceiling_is_that_of_the_reader():
 
 
 @in_float64()
-def test_each_way_to_fail_has_its_share():
+def test_evaluate_shares_of_failures():
     settings = settings_of(data={"size": 8})
     evaluator = evaluator_of(settings)
 
@@ -105,7 +105,7 @@ def untrained():
 @pytest.mark.parametrize("batch_size", [1, 7])
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @in_float64()
-def test_results_do_not_depend_on_the_batch_size(batch_size, eta):
+def test_evaluate_independent_of_batch_size(batch_size, eta):
     def outcome(size):
         settings = settings_of(
             evaluation={"batch_size": size, "keep": 30}, diffusion={"eta": eta, "sampling_steps": 4}
@@ -123,7 +123,7 @@ def test_results_do_not_depend_on_the_batch_size(batch_size, eta):
 
 
 @in_float64()
-def test_testing_fewer_labels_leaves_the_image_of_each():
+def test_evaluate_image_independent_of_label_count():
     """A label's noise comes from its place in the lattice."""
 
     def images(samples):
@@ -137,7 +137,7 @@ def test_testing_fewer_labels_leaves_the_image_of_each():
         np.testing.assert_array_equal(image, many[label])
 
 
-def test_evaluating_twice_gives_the_same_and_disturbs_nothing():
+def test_evaluate_twice_gives_the_same():
     evaluator, model = evaluator_of(settings_of()), untrained().train()
     before = torch.get_rng_state()
     first, second = evaluator.evaluate(model), evaluator.evaluate(model)
@@ -150,7 +150,7 @@ def test_evaluating_twice_gives_the_same_and_disturbs_nothing():
 
 
 @pytest.mark.parametrize("keep", [0, 1, 4, 30, 100])
-def test_as_many_images_are_kept_as_asked_with_their_labels_and_readings(keep):
+def test_evaluate_keeps_requested_images(keep):
     settings = settings_of(evaluation={"keep": keep})
     evaluator = evaluator_of(settings)
     outcome = evaluator.evaluate(Knowing(settings))
@@ -166,7 +166,7 @@ def test_as_many_images_are_kept_as_asked_with_their_labels_and_readings(keep):
 @pytest.mark.parametrize(
     "held_out", [None, {"kind": "cross", "width": 2}, {"kind": "rim", "width": 1}]
 )
-def test_the_parts_are_weighted_back_to_the_whole(held_out):
+def test_evaluate_parts_add_to_whole(held_out):
     settings = settings_of(data={"size": 8, "held_out": held_out}, evaluation={"samples": 80})
     evaluator = evaluator_of(settings)
 
@@ -194,7 +194,7 @@ def test_the_parts_are_weighted_back_to_the_whole(held_out):
         )
 
 
-def test_the_losses_are_taken_on_training_labels_and_on_others_outside_the_region():
+def test_evaluator_losses_on_trained_and_new_labels():
     data = {"size": 8, "family": "bump+stripes", "held_out": {"kind": "lesion", "width": 3}}
     settings = settings_of(data=data, evaluation={"loss_samples": 300})
     evaluator, model = evaluator_of(settings), Knowing(settings)
@@ -211,7 +211,7 @@ def test_the_losses_are_taken_on_training_labels_and_on_others_outside_the_regio
     assert not any(tuple(np.float32(label)) in trained_on for label in validation)
 
 
-def test_the_loss_of_a_model_that_predicts_nothing_is_the_size_of_the_noise():
+def test_evaluator_losses_of_zero_prediction():
     settings = settings_of(
         data={"size": 8}, diffusion={"prediction": "noise"}, evaluation={"loss_samples": 500}
     )

@@ -74,7 +74,7 @@ def bounds(qkv, slopes, heads=HEADS):
     scale=st.sampled_from([0.0, 0.1, 1.0, 4.0, 10.0]),
     seed=st.integers(0, 2**31),
 )
-def test_is_its_definition(batch, pixels, channels, scale, seed):
+def test_attend_matches_definition(batch, pixels, channels, scale, seed):
     # A scale of 10 makes logits of hundreds, whose powers would overflow.
     qkv = normal(batch, pixels, 3 * HEADS * channels, scale=scale, seed=seed)
     slopes = normal(batch, pixels, HEADS * channels, seed=seed + 1)
@@ -85,7 +85,7 @@ def test_is_its_definition(batch, pixels, channels, scale, seed):
 
 
 @pytest.mark.parametrize("channels", [2, 8])
-def test_opposed_keys(channels):
+def test_attend_opposed_keys(channels):
     # Every key is opposite to the queries: the bound of the maximum is as loose as it can be.
     for size in (1.0, 5.0, 9.0, 40.0):
         qkv = torch.zeros(1, 40, 3 * channels)
@@ -99,7 +99,7 @@ def test_opposed_keys(channels):
 
 @pytest.mark.parametrize("place", [0, 8, 16])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_what_is_not_finite_shows(place, value):
+def test_attend_passes_on_non_finite_values(place, value):
     qkv = normal(1, 9, 3 * HEADS * 2)
     qkv[0, 3, place] = value
     out, gradient = with_gradient(attend, qkv, torch.ones(1, 9, HEADS * 2))
@@ -109,13 +109,13 @@ def test_what_is_not_finite_shows(place, value):
     assert not gradient.isfinite().all()
 
 
-def test_an_image_does_not_depend_on_its_batch():
+def test_attend_independent_of_batch():
     qkv = normal(5, 49, 3 * HEADS * 2)
     assert torch.equal(attend(qkv, HEADS)[2:3], attend(qkv[2:3], HEADS))
 
 
 @pytest.mark.parametrize("dimension", [0, 1])
-def test_batched_over_members(dimension):
+def test_attend_vmap_over_members(dimension):
     qkv = normal(3, 2, 20, 3 * HEADS * 4).movedim(0, dimension).requires_grad_()
     slopes = normal(3, 2, 20, HEADS * 4)
     out = vmap(lambda x: attend(x, HEADS), in_dims=dimension)(qkv)

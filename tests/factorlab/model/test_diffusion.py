@@ -66,7 +66,7 @@ def diffusion_of(settings):
 
 @pytest.mark.parametrize("timesteps", [10, 100, 1000])
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_the_cumulative_alphas_are_those_of_diffusers(schedule, timesteps):
+def test_cumulative_alphas_match_diffusers(schedule, timesteps):
     settings = DiffusionSettings(timesteps=timesteps, schedule=schedule, sampling_steps=1)
     ours = cumulative_alphas(settings)
     scheduler = scheduler_of(DDPMScheduler, settings)
@@ -78,14 +78,14 @@ def test_the_cumulative_alphas_are_those_of_diffusers(schedule, timesteps):
     assert ((ours - theirs).abs() <= gamma(roundings) * theirs).all()
 
 
-def test_the_table_of_a_process_is_the_cumulative_alphas_rounded_to_float32():
+def test_diffusion_abar_is_cumulative_alphas_in_float32():
     settings = DiffusionSettings(timesteps=1000)
     table = Diffusion(settings).abar
     assert torch.equal(table, cumulative_alphas(settings).float())
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_the_cumulative_alphas_are_the_products_of_the_betas(schedule):
+def test_cumulative_alphas_are_products_of_betas(schedule):
     T, product, expected = 50, 1.0, []
     for t in range(T):
         if schedule == "linear":
@@ -99,7 +99,7 @@ def test_the_cumulative_alphas_are_the_products_of_the_betas(schedule):
     np.testing.assert_allclose(cumulative_alphas(settings), expected, rtol=EXACT)
 
 
-def test_noise_is_added_by_its_share_at_every_time():
+def test_diffusion_add_noise_mixes_by_share():
     diffusion = Diffusion(DiffusionSettings(timesteps=7, sampling_steps=1))
     x_0, noise = torch.randn(2, 7, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     x_t = diffusion.add_noise(x_0, torch.arange(7), noise)
@@ -126,7 +126,7 @@ def batch_at(t, seed=0):
 
 
 @given(times, st.integers(0, 99))
-def test_the_loss_is_zero_for_a_model_that_predicts_the_noise(t, seed):
+def test_diffusion_loss_zero_for_exact_noise(t, seed):
     diffusion = Diffusion(DiffusionSettings(prediction="noise"))
     x_0, labels, t, noise = batch_at(t, seed)
     assert diffusion.loss(lambda *_: noise, x_0, labels, t, noise) == 0
@@ -134,7 +134,7 @@ def test_the_loss_is_zero_for_a_model_that_predicts_the_noise(t, seed):
 
 @given(times, st.integers(0, 99))
 @in_float64()
-def test_the_loss_is_zero_for_the_v_that_turns_x_t_back_into_x_0(t, seed):
+def test_diffusion_loss_zero_for_exact_v(t, seed):
     """``x_0 = signal x_t - spread v`` (Salimans and Ho 2022, appendix D), solved for v."""
     diffusion = diffusion_of(DiffusionSettings(prediction="v"))
     x_0, labels, t, noise = batch_at(t, seed)
@@ -151,7 +151,7 @@ def test_the_loss_is_zero_for_the_v_that_turns_x_t_back_into_x_0(t, seed):
 
 @given(times, st.integers(0, 99))
 @in_float64()
-def test_the_v_target_stands_for_x_0_and_for_the_noise(t, seed):
+def test_diffusion_target_v_recovers_image_and_noise(t, seed):
     diffusion = diffusion_of(DiffusionSettings(prediction="v"))
     x_0, labels, t, noise = batch_at(t, seed)
     seen = {}
@@ -171,7 +171,7 @@ def test_the_v_target_stands_for_x_0_and_for_the_noise(t, seed):
 
 
 @in_float64()
-def test_the_loss_is_the_mean_square_over_all_pixels():
+def test_diffusion_loss_is_mean_square_over_pixels():
     diffusion = diffusion_of(DiffusionSettings())
     x_0, labels, t, noise = batch_at([0, 500, 999])
     loss = diffusion.loss(lambda x, *_: torch.zeros_like(x), x_0, labels, t, noise)
@@ -185,7 +185,7 @@ def test_the_loss_is_the_mean_square_over_all_pixels():
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("timesteps", [50, 200])
 @in_float64()
-def test_eta_one_with_every_step_is_the_ddpm_of_diffusers(
+def test_diffusion_sample_eta_one_matches_ddpm_of_diffusers(
     prediction, schedule, timesteps, monkeypatch
 ):
     settings = DiffusionSettings(
@@ -212,7 +212,9 @@ def test_eta_one_with_every_step_is_the_ddpm_of_diffusers(
 @pytest.mark.parametrize("eta", [0.0, 0.5])
 @pytest.mark.parametrize(("timesteps", "steps"), [(1000, 20), (1000, 50), (60, 60)])
 @in_float64()
-def test_a_smaller_eta_is_the_ddim_of_diffusers(prediction, schedule, eta, timesteps, steps):
+def test_diffusion_sample_smaller_eta_matches_ddim_of_diffusers(
+    prediction, schedule, eta, timesteps, steps
+):
     settings = DiffusionSettings(
         timesteps=timesteps,
         sampling_steps=steps,
@@ -245,7 +247,7 @@ def test_a_smaller_eta_is_the_ddim_of_diffusers(prediction, schedule, eta, times
 @given(st.integers(2, 2000).flatmap(lambda T: st.tuples(st.just(T), st.integers(1, T))))
 @example((1000, 61))  # 1000 / (1000 / 61) is a little more than 61 in float64
 @example((50, 31))
-def test_sampling_visits_as_many_falling_times_as_asked_from_the_last(timesteps_and_steps):
+def test_diffusion_sampling_times_fall_evenly_from_last(timesteps_and_steps):
     T, steps = timesteps_and_steps
     settings = DiffusionSettings(timesteps=T, sampling_steps=steps)
     visited = Diffusion(settings).sampling_times()
@@ -261,7 +263,7 @@ def test_sampling_visits_as_many_falling_times_as_asked_from_the_last(timesteps_
 
 @pytest.mark.parametrize("prediction", ["noise", "v"])
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_the_exact_denoiser_of_a_gaussian_gives_its_mean_and_variance(prediction, eta):
+def test_diffusion_sample_gaussian_with_exact_denoiser(prediction, eta):
     """For data N(m, s^2): E[x_0 | x_t] = m + signal s^2 (x_t - signal m) / (signal^2 s^2 +
     spread^2), and the samples must follow N(m, s^2). Far inside [-1, 1], nothing is clipped."""
     m, s = 0.1, 0.18
@@ -284,7 +286,7 @@ def test_the_exact_denoiser_of_a_gaussian_gives_its_mean_and_variance(prediction
 
 
 @given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.sampled_from(["noise", "v"]))
-def test_samples_stay_in_the_range_of_images_whatever_is_predicted(slope, offset, prediction):
+def test_diffusion_sample_stays_in_image_range(slope, offset, prediction):
     settings = DiffusionSettings(sampling_steps=4, eta=0.5, prediction=prediction)
     x = Diffusion(settings).sample(
         lambda x, *_: slope * x + offset, LABELS, SEEDS, SIDE
@@ -295,7 +297,7 @@ def test_samples_stay_in_the_range_of_images_whatever_is_predicted(slope, offset
 @pytest.mark.parametrize("steps", [1, 7, 61, 100])
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @in_float64()
-def test_a_denoiser_that_knows_the_image_draws_it(steps, eta):
+def test_diffusion_sample_with_known_image_draws_it(steps, eta):
     settings = DiffusionSettings(sampling_steps=steps, eta=eta, prediction="v")
     image = torch.rand(4, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
     diffusion = diffusion_of(settings)
@@ -314,7 +316,7 @@ def test_a_denoiser_that_knows_the_image_draws_it(steps, eta):
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @in_float64()
-def test_a_sample_does_not_depend_on_its_batch(eta):
+def test_diffusion_sample_independent_of_batch(eta):
     diffusion = Diffusion(DiffusionSettings(sampling_steps=10, eta=eta))
     together = diffusion.sample(denoiser, LABELS, SEEDS, SIDE)
     alone = [
@@ -327,7 +329,7 @@ def test_a_sample_does_not_depend_on_its_batch(eta):
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5, unique=True))
-def test_noise_is_drawn_from_each_samples_own_seed(seeds):
+def test_sample_noise_drawn_from_each_seed(seeds):
     noise = SampleNoise(seeds, 5, "cpu")
     draws = torch.stack([noise.draw() for _ in range(3)])
     assert draws.shape == (3, len(seeds), 1, 5, 5)
@@ -337,7 +339,7 @@ def test_noise_is_drawn_from_each_samples_own_seed(seeds):
         assert torch.equal(draws[:, k], expected)
 
 
-def test_sampling_leaves_no_gradient_and_no_trace_in_the_global_generator():
+def test_diffusion_sample_leaves_no_trace():
     before = torch.get_rng_state()
     weight = torch.ones((), requires_grad=True)
     diffusion = Diffusion(DiffusionSettings(sampling_steps=3, eta=1.0))

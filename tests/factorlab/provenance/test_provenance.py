@@ -75,7 +75,7 @@ def repository(tmp_path):
     return root
 
 
-def test_revision_of_a_clean_and_of_a_changed_repository(repository, monkeypatch):
+def test_revision_of_clean_and_changed_repository(repository, monkeypatch):
     clean = code_record.revision(repository)
     assert clean == code_record.Revision(git(repository, "rev-parse", "HEAD"), b"", None)
     assert clean.tags() == {"factorlab.git_revision": clean.commit}
@@ -90,7 +90,7 @@ def test_revision_of_a_clean_and_of_a_changed_repository(repository, monkeypatch
     assert code_record.revision(repository).commit is None
 
 
-def test_revision_outside_of_a_repository(tmp_path):
+def test_revision_outside_of_repository(tmp_path):
     assert code_record.revision(tmp_path) == code_record.Revision(None, b"", None)
 
 
@@ -175,7 +175,7 @@ def project(tmp_path):
     return tmp_path / "copy"
 
 
-def test_sources_of_a_process_are_those_that_it_imported(project):
+def test_content_is_what_the_process_imported(project):
     script = f"""
 import json
 from pathlib import Path
@@ -196,7 +196,7 @@ print(json.dumps([before.digest == unnoticed.digest, after.differences(before)])
     assert different == ["factorlab/families/later.py", "factorlab/model/unet.py"]
 
 
-def test_settle_refuses_files_that_changed_since_the_start(project):
+def test_settle_refuses_files_changed_since_start(project):
     script = f"""
 import json
 from pathlib import Path
@@ -234,7 +234,7 @@ except sources.UserError as error:
     assert str(other / "__init__.py") in imported_in(project, script)
 
 
-def test_a_result_names_code_that_can_be_restored(tmp_path):
+def test_code_record_in_result_restores_sources(tmp_path):
     trial = Trial(parse(SETTINGS), tmp_path)
     list(trial.run())
     (entry,) = trial.record.result()["code"]
@@ -254,7 +254,7 @@ def test_a_result_names_code_that_can_be_restored(tmp_path):
         assert (tmp_path / "code" / f"{entry['difference_sha256']}.patch").stat().st_size > 0
 
 
-def test_a_resumed_run_names_every_code_that_trained_it(tmp_path, monkeypatch):
+def test_code_record_of_resumed_run_names_every_code(tmp_path, monkeypatch):
     trial = Trial(parse(SETTINGS), tmp_path)
     steps = trial.run()
     for progress in steps:
@@ -277,7 +277,7 @@ def test_a_resumed_run_names_every_code_that_trained_it(tmp_path, monkeypatch):
     assert len(list((tmp_path / "code").glob("*.zip"))) == 2
 
 
-def test_a_run_resumed_with_other_libraries_says_so(tmp_path, monkeypatch):
+def test_code_record_of_run_resumed_with_other_libraries(tmp_path, monkeypatch):
     trial = Trial(parse(SETTINGS), tmp_path)
     steps = trial.run()
     next(steps)
@@ -291,7 +291,7 @@ def test_a_run_resumed_with_other_libraries_says_so(tmp_path, monkeypatch):
     assert (first["versions"], second["versions"]) == (code_record.versions(), other)
 
 
-def test_a_damaged_code_file_is_begun_anew(tmp_path):
+def test_code_record_replaces_damaged_file(tmp_path):
     trial = Trial(parse(SETTINGS), tmp_path)
     steps = trial.run()
     next(steps)

@@ -54,7 +54,7 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 6, 7, 11, 12])
-def test_a_trial_stopped_between_steps_ends_with_the_same_bits(tmp_path, uninterrupted, stop):
+def test_trial_stopped_between_steps_resumes_bit_identical(tmp_path, uninterrupted, stop):
     first = Trial(tiny(), tmp_path)
     run = first.run()
     for progress in run:
@@ -65,7 +65,7 @@ def test_a_trial_stopped_between_steps_ends_with_the_same_bits(tmp_path, uninter
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 0.15, 0.3])
-def test_a_trial_killed_at_any_moment_ends_with_the_same_bits(tmp_path, uninterrupted, seconds):
+def test_trial_killed_resumes_bit_identical(tmp_path, uninterrupted, seconds):
     code = (
         "import sys, json, torch; from pathlib import Path\n"
         "from factorlab.parsing import parse; from factorlab.trial import Trial\n"
@@ -81,9 +81,7 @@ def test_a_trial_killed_at_any_moment_ends_with_the_same_bits(tmp_path, uninterr
     assert finish(Trial(tiny(), tmp_path)) == uninterrupted
 
 
-def test_a_torn_journal_and_a_damaged_checkpoint_do_not_change_the_result(
-    tmp_path, uninterrupted, caplog
-):
+def test_trial_resumes_after_torn_journal_and_damaged_checkpoint(tmp_path, uninterrupted, caplog):
     trial = Trial(tiny(), tmp_path)
     run = trial.run()
     for progress in run:
@@ -100,9 +98,7 @@ def test_a_torn_journal_and_a_damaged_checkpoint_do_not_change_the_result(
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
-def test_a_journal_that_is_damaged_while_it_is_written_is_written_anew(
-    tmp_path, uninterrupted, caplog, damage
-):
+def test_trial_rewrites_journal_damaged_while_running(tmp_path, uninterrupted, caplog, damage):
     trial = Trial(tiny(), tmp_path)
     journal = trial.record.journal
     for progress in trial.run():
@@ -114,7 +110,7 @@ def test_a_journal_that_is_damaged_while_it_is_written_is_written_anew(
     assert f"{journal} was damaged while it was written" in caplog.text
 
 
-def test_a_checkpoint_ahead_of_its_journal_is_passed_over(tmp_path, uninterrupted):
+def test_trial_skips_checkpoint_ahead_of_journal(tmp_path, uninterrupted):
     trial = Trial(tiny(), tmp_path)
     run = trial.run()
     for progress in run:
@@ -126,7 +122,7 @@ def test_a_checkpoint_ahead_of_its_journal_is_passed_over(tmp_path, uninterrupte
     assert (weights, metrics, points) == uninterrupted[:3]
 
 
-def test_a_finished_trial_is_left_as_it_is(tmp_path):
+def test_trial_finished_is_left_unchanged(tmp_path):
     trial = Trial(tiny(), tmp_path)
     finish(trial)
     before = {p: p.stat().st_mtime_ns for p in trial.record.path.rglob("*") if p.is_file()}
@@ -138,13 +134,13 @@ def test_a_finished_trial_is_left_as_it_is(tmp_path):
     assert not list(trial.record.checkpoints.glob("*.pt"))
 
 
-def test_the_result_names_the_bytes_of_the_weights_file(tmp_path):
+def test_result_names_digest_of_weights_file(tmp_path):
     trial = Trial(tiny(), tmp_path)
     weights, *_ = finish(trial)
     assert hashlib.sha256(trial.record.weights.read_bytes()).hexdigest() == weights
 
 
-def test_a_loss_that_is_not_finite_fails_with_step_and_seed(tmp_path):
+def test_trial_non_finite_loss_names_step_and_seed(tmp_path):
     trial = Trial(tiny(training={"learning_rate": 1e30}), tmp_path)
     with pytest.raises(TrialFailed, match=r"loss is (nan|inf) at step \d+, seed 0"):
         list(trial.run())
@@ -154,7 +150,7 @@ def test_a_loss_that_is_not_finite_fails_with_step_and_seed(tmp_path):
 
 
 @pytest.mark.parametrize("when", [2, 7, 8, 11])
-def test_a_loss_that_is_not_finite_once_is_computed_again(tmp_path, monkeypatch, caplog, when):
+def test_trial_repeats_steps_after_one_non_finite_loss(tmp_path, monkeypatch, caplog, when):
     expected = finish(Trial(tiny(), tmp_path / "straight"))
     learned, poisoned = TrialRunner.learned, []
 
@@ -171,7 +167,7 @@ def test_a_loss_that_is_not_finite_once_is_computed_again(tmp_path, monkeypatch,
     assert when <= trial.record.result()["repeated_after_step"] < when + 5
 
 
-def test_two_processes_never_train_one_trial(tmp_path):
+def test_trial_run_refuses_second_process(tmp_path):
     first, second = Trial(tiny(), tmp_path), Trial(tiny(), tmp_path)
     run = first.run()
     next(run)
@@ -182,7 +178,7 @@ def test_two_processes_never_train_one_trial(tmp_path):
     assert second.record.state() == "resumable"
 
 
-def test_samples_load_without_pickle(tmp_path):
+def test_write_samples_loads_without_pickle(tmp_path):
     trial = Trial(tiny(), tmp_path)
     finish(trial)
     with np.load(trial.record.samples / "step-0000000012.npz", allow_pickle=False) as arrays:
@@ -205,14 +201,14 @@ def test_samples_load_without_pickle(tmp_path):
         ({"model": {"width": 8}}, False),
     ],
 )
-def test_the_key_depends_on_all_that_decides_the_result_and_on_nothing_else(changes, same):
+def test_identify_key_depends_on_result_settings_only(changes, same):
     def key(settings):
         return identify(settings, build(settings.data, settings.seed)).key
 
     assert (key(tiny(**changes)) == key(tiny())) is same
 
 
-def test_the_device_is_no_part_of_the_key_and_the_seed_is(tmp_path):
+def test_identify_key_ignores_device_not_seed(tmp_path):
     keys = [
         Trial(parse({**TINY, **extra}), tmp_path).identity.key
         for extra in ({}, {"device": "cpu"}, {"seed": 1})
@@ -220,7 +216,7 @@ def test_the_device_is_no_part_of_the_key_and_the_seed_is(tmp_path):
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_the_key_is_the_same_in_another_process(tmp_path):
+def test_identify_key_same_in_another_process(tmp_path):
     code = (
         "import sys, json; from pathlib import Path\n"
         "from factorlab.parsing import parse; from factorlab.trial import Trial\n"
@@ -249,9 +245,7 @@ def emptied(path):
 
 @pytest.mark.parametrize("damage", [torn, changed, emptied])
 @pytest.mark.parametrize("name", ["result.json", "metrics.jsonl"])
-def test_a_finished_trial_with_a_damaged_file_is_not_done_until_trained_again(
-    tmp_path, uninterrupted, name, damage, caplog
-):
+def test_record_damaged_file_is_trained_again(tmp_path, uninterrupted, name, damage, caplog):
     trial = Trial(tiny(), tmp_path)
     finish(trial)
     damage(trial.record.path / name)
@@ -266,7 +260,7 @@ def test_a_finished_trial_with_a_damaged_file_is_not_done_until_trained_again(
     assert record.damage() is None
 
 
-def test_a_result_of_a_version_that_did_not_name_its_journal_is_taken(tmp_path):
+def test_record_accepts_result_without_journal_digest(tmp_path):
     trial = Trial(tiny(), tmp_path)
     finish(trial)
     path = trial.record.path / "result.json"
@@ -276,7 +270,7 @@ def test_a_result_of_a_version_that_did_not_name_its_journal_is_taken(tmp_path):
     assert trial.record.state() == "done"
 
 
-def test_two_checkpoints_are_kept_and_pickle_is_refused(tmp_path):
+def test_checkpoint_keeps_two_and_refuses_pickle(tmp_path):
     for step in (1, 2, 3):
         checkpoint.save(
             tmp_path, step, {"journal_offset": 0, "device": "cpu", "x": torch.ones(step)}
@@ -288,7 +282,7 @@ def test_two_checkpoints_are_kept_and_pickle_is_refused(tmp_path):
         checkpoint.newest(tmp_path, 0, "cpu")
 
 
-def test_a_checkpoint_of_another_kind_of_device_is_passed_over(tmp_path, caplog):
+def test_checkpoint_of_another_device_is_skipped(tmp_path, caplog):
     settings = tiny().model_copy(update={"device": "cpu"})
     uninterrupted = finish(Trial(settings, tmp_path / "through"))
     trial = Trial(settings, tmp_path)
@@ -310,7 +304,7 @@ def test_a_checkpoint_of_another_kind_of_device_is_passed_over(tmp_path, caplog)
     assert "was written on cuda" in caplog.text
 
 
-def test_leftovers_and_a_damaged_configuration_are_put_right(tmp_path):
+def test_trial_repairs_leftovers_and_damaged_configuration(tmp_path):
     trial = Trial(tiny(), tmp_path)
     run = trial.run()
     next(run)
@@ -323,7 +317,7 @@ def test_leftovers_and_a_damaged_configuration_are_put_right(tmp_path):
     assert trial.record.config()["key"] == trial.identity.key
 
 
-def test_an_evaluation_that_is_not_finite_fails_the_trial(tmp_path, monkeypatch):
+def test_trial_non_finite_evaluation_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(Evaluator, "losses", lambda *_: {"train_loss": float("nan")})
     trial = Trial(tiny(), tmp_path)
     with pytest.raises(TrialFailed, match="train_loss is nan at step 0, seed 0"):
@@ -331,7 +325,7 @@ def test_an_evaluation_that_is_not_finite_fails_the_trial(tmp_path, monkeypatch)
     assert trial.record.state() == "failed"
 
 
-def test_a_checkpoint_of_another_version_is_passed_over(tmp_path, monkeypatch, caplog):
+def test_checkpoint_of_another_version_is_skipped(tmp_path, monkeypatch, caplog):
     trial = Trial(tiny(), tmp_path / "runs")
     expected = finish(Trial(tiny(), tmp_path / "straight"))
     monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT - 1)

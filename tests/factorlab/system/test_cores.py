@@ -55,18 +55,18 @@ def system(folder, *, version, path, root="/", quotas):
         ("/../..", "/docker/1", {"": (300000, 100000)}, 3.0),
     ],
 )
-def test_quota_is_the_smallest_of_the_groups(tmp_path, version, path, root, quotas, expected):
+def test_quota_is_smallest_of_groups(tmp_path, version, path, root, quotas, expected):
     proc = system(tmp_path, version=version, path=path, root=root, quotas=quotas)
     assert cores.quota(proc) == expected
 
 
 @pytest.mark.parametrize(("version", "time"), [(1, "-1"), (2, "max")])
-def test_quota_without_a_limit(tmp_path, version, time):
+def test_quota_without_limit(tmp_path, version, time):
     proc = system(tmp_path, version=version, path="/", quotas={"": (time, 100000)})
     assert cores.quota(proc) == math.inf
 
 
-def test_usable_is_at_least_one_and_at_most_the_affinity(tmp_path):
+def test_usable_between_one_and_affinity(tmp_path):
     own = len(os.sched_getaffinity(0))
     small = system(tmp_path / "a", version=2, path="/", quotas={"": (10000, 100000)})
     large = system(tmp_path / "b", version=2, path="/", quotas={"": (99900000, 100000)})
@@ -88,7 +88,7 @@ def real_group():
     folder.rmdir()
 
 
-def test_usable_in_a_real_group_with_a_quota_of_one_core(real_group):
+def test_usable_in_real_group_with_quota_of_one(real_group):
     script = f"""
 import os
 from pathlib import Path

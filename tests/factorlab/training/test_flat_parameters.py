@@ -13,7 +13,7 @@ def network(width):
 
 
 @pytest.mark.parametrize("width", [4, WIDE])
-def test_views_and_join_are_inverse_and_share_memory(width):
+def test_flat_parameters_views_and_join_are_inverse(width):
     model = network(width)
     layout, weights = FlatParameters(model), [*model.parameters()]
     vector = layout.join(weights).detach()
@@ -27,7 +27,7 @@ def test_views_and_join_are_inverse_and_share_memory(width):
     assert torch.equal(layout.join([*model.parameters()]), vector)
 
 
-def test_networks_stack():
+def test_flat_parameters_stack_networks():
     models = [network(4) for _ in range(3)]
     layout = FlatParameters(models[0])
     matrix = torch.stack([layout.join([*model.parameters()]).detach() for model in models])

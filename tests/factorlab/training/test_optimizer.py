@@ -40,7 +40,7 @@ def reference(weights, settings):
     decay=st.sampled_from([0.0, 0.01, 0.3]),
     seed=st.integers(0, 2**31),
 )
-def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
+def test_adamw_matches_pytorch(steps, schedule, rate, decay, seed):
     settings = TrainingSettings(
         steps=steps, schedule=schedule, learning_rate=rate, weight_decay=decay
     )
@@ -61,7 +61,7 @@ def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
         np.testing.assert_allclose(weights, theirs.detach(), rtol=0, atol=EXACT)
 
 
-def test_how_many_weights_are_updated_at_a_time_changes_no_bit(monkeypatch):
+def test_adamw_update_independent_of_block_size(monkeypatch):
     settings, ended = TrainingSettings(steps=5), []
     for at_once in (2**17, 64):
         monkeypatch.setattr(optimizer, "CACHED", at_once)
@@ -74,7 +74,7 @@ def test_how_many_weights_are_updated_at_a_time_changes_no_bit(monkeypatch):
     assert torch.equal(*ended)
 
 
-def test_a_table_holds_the_factors_of_every_step():
+def test_coefficient_table_holds_every_step():
     settings = TrainingSettings(steps=7)
     table = CoefficientTable(settings, torch.device("cpu"))
     for step in [*range(7), 3, 4]:
@@ -84,7 +84,7 @@ def test_a_table_holds_the_factors_of_every_step():
         assert found == pytest.approx(astuple(adamw_coefficients(settings, step)), rel=SINGLE)
 
 
-def test_training_does_without_the_compiler():
+def test_training_state_does_not_import_compiler():
     # 2.7 s of every worker's start.
     code = (
         "import sys, torch\n"

@@ -73,7 +73,7 @@ def weights_of(trial):
 
 @in_float64()
 @sdpa_kernel(SDPBackend.MATH)  # PyTorch batches no other in float64
-def test_a_step_together_is_a_step_alone_within_rounding():
+def test_packed_training_step_matches_single_step():
     together = [learner(member) for member in MEMBERS]
     alone = [learner(member) for member in MEMBERS]
     losses = PackedTraining(together).step()
@@ -87,7 +87,7 @@ def test_a_step_together_is_a_step_alone_within_rounding():
 
 @in_float64()
 @sdpa_kernel(SDPBackend.MATH)  # PyTorch batches no other in float64
-def test_gradients_together_are_those_of_each_loss():
+def test_packed_training_gradients_match_each_loss():
     members = [learner(member) for member in MEMBERS]
     taken = []
     for one in members:
@@ -102,7 +102,7 @@ def test_gradients_together_are_those_of_each_loss():
         np.testing.assert_allclose(gradient, right, rtol=0, atol=tolerance)
 
 
-def test_a_member_does_not_depend_on_who_the_others_are():
+def test_packed_training_member_independent_of_others():
     first = [learner(member) for member in MEMBERS[:3]]
     second = [
         learner(MEMBERS[0]),
@@ -124,7 +124,7 @@ def test_a_member_does_not_depend_on_who_the_others_are():
 
 @in_float64()
 @sdpa_kernel(SDPBackend.MATH)
-def test_each_writes_its_own_record(tmp_path):
+def test_run_together_writes_each_record(tmp_path):
     packed, alone = trials(tmp_path / "packed"), trials(tmp_path / "alone")
     events = list(run_together(packed))
     assert set(ends(events).values()) == {None}
@@ -143,7 +143,7 @@ def test_each_writes_its_own_record(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [1, 3, 5, 8])
-def test_a_pack_that_was_stopped_goes_on_with_the_same_bits(tmp_path, stop):
+def test_run_together_stopped_pack_resumes_bit_identical(tmp_path, stop):
     straight, stopped = trials(tmp_path / "straight"), trials(tmp_path / "stopped")
     list(run_together(straight))
     events = run_together(stopped)
@@ -159,7 +159,7 @@ def test_a_pack_that_was_stopped_goes_on_with_the_same_bits(tmp_path, stop):
         assert [(p.step, p.metrics) for p in points] == [(p.step, p.metrics) for p in again]
 
 
-def test_members_at_different_steps_go_on_together(tmp_path):
+def test_run_together_members_at_different_steps(tmp_path):
     first, second = trials(tmp_path, MEMBERS[:2])
     alone = first.run()
     next(itertools.islice(alone, 4, None))
@@ -168,7 +168,7 @@ def test_members_at_different_steps_go_on_together(tmp_path):
     assert first.record.result()["steps"] == second.record.result()["steps"] == 8
 
 
-def test_members_of_different_lengths(tmp_path):
+def test_run_together_members_of_different_lengths(tmp_path):
     short = Trial(settings_of(MEMBERS[0], steps=3), tmp_path)
     long = Trial(settings_of(MEMBERS[1]), tmp_path)
     assert ends(run_together([short, long])) == {
@@ -177,7 +177,7 @@ def test_members_of_different_lengths(tmp_path):
     }
 
 
-def test_a_failure_is_one_members_alone(tmp_path):
+def test_run_together_failure_stays_with_its_member(tmp_path):
     members = [MEMBERS[0], MEMBERS[1] | {"training": {"learning_rate": 1e30}}]
     good, bad = trials(tmp_path / "packed", members, schedule="constant")
     how = ends(run_together([good, bad]))
@@ -187,7 +187,7 @@ def test_a_failure_is_one_members_alone(tmp_path):
     assert good.record.state() == "done"
 
 
-def test_one_that_failed_is_left_alone_until_it_is_forgotten(tmp_path):
+def test_run_together_skips_failed_member_until_cleared(tmp_path):
     members = [MEMBERS[0], MEMBERS[1] | {"training": {"learning_rate": 1e30}}]
     _, bad = trials(tmp_path, members, schedule="constant")
     list(run_together([bad]))
@@ -200,7 +200,7 @@ def test_one_that_failed_is_left_alone_until_it_is_forgotten(tmp_path):
     assert any(isinstance(event, ProgressEvent) for event in run_together([bad]))
 
 
-def test_a_record_that_cannot_be_written_costs_the_others_nothing(tmp_path):
+def test_run_together_unwritable_record_spares_others(tmp_path):
     bad = Trial(settings_of(MEMBERS[0] | {"evaluation": EVALUATED | {"at": [2]}}), tmp_path)
     good = Trial(settings_of(MEMBERS[1]), tmp_path)
     events = run_together([bad, good])
@@ -216,7 +216,7 @@ def test_a_record_that_cannot_be_written_costs_the_others_nothing(tmp_path):
     assert not list(bad.record.checkpoints.glob("*"))  # it goes on from where it was sure
 
 
-def test_the_lease_of_one_that_ended_is_free(tmp_path):
+def test_run_together_frees_lease_of_ended_member(tmp_path):
     short = Trial(settings_of(MEMBERS[0], steps=3), tmp_path)
     long = Trial(settings_of(MEMBERS[1]), tmp_path)
     for event in run_together([short, long]):
@@ -225,7 +225,7 @@ def test_the_lease_of_one_that_ended_is_free(tmp_path):
                 assert long.record.state() == "running"
 
 
-def test_one_in_other_hands_is_left_to_them(tmp_path):
+def test_run_together_skips_member_leased_elsewhere(tmp_path):
     mine, theirs, done = trials(tmp_path, MEMBERS[:3])
     list(done.run())
     with theirs.record.lease():
@@ -235,7 +235,7 @@ def test_one_in_other_hands_is_left_to_them(tmp_path):
     assert theirs.record.state() == "new"
 
 
-def test_different_shapes_are_refused(tmp_path):
+def test_run_together_refuses_different_shapes(tmp_path):
     wide = parse({"model": {"width": 8}})
     with pytest.raises(ValueError, match="one size"):
         next(run_together([Trial(settings_of(MEMBERS[0]), tmp_path), Trial(wide, tmp_path)]))

@@ -64,7 +64,7 @@ def weights(state):
 # --- the same bits ----------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_bits_whatever_the_global_generator():
+def test_training_step_bit_identical_for_same_seed():
     settings = settings_of(training={"ema": 0.9})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -75,13 +75,13 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_global_generator():
     assert weights(one) == weights(two)
 
 
-def test_another_seed_gives_other_weights_from_the_start():
+def test_training_state_differs_for_other_seed():
     one, two = (TrainingState(settings_of(seed=seed), CPU) for seed in (0, 1))
     assert weights(one) != weights(two)
     assert finished(settings_of(seed=0))[1] != finished(settings_of(seed=1))[1]
 
 
-def test_training_leaves_the_global_generator_alone():
+def test_training_step_keeps_global_generator():
     before = torch.get_rng_state()
     finished(settings_of())
     assert torch.equal(torch.get_rng_state(), before)
@@ -95,7 +95,7 @@ def test_training_leaves_the_global_generator_alone():
         (0.9, "one_cycle", 6),
     ],
 )
-def test_a_state_saved_after_any_step_goes_on_with_the_same_bits(ema, schedule, stop):
+def test_training_state_resumes_bit_identical(ema, schedule, stop):
     settings = settings_of(
         data={"family": "bump+stripes"},
         training={"ema": ema, "schedule": schedule, "stripe_share": 0.5},
@@ -118,7 +118,7 @@ def test_a_state_saved_after_any_step_goes_on_with_the_same_bits(ema, schedule, 
     assert weights(resumed) == weights(straight)
 
 
-def test_saving_a_state_does_not_disturb_it():
+def test_training_state_saving_does_not_disturb_it():
     settings = settings_of(training={"ema": 0.9})
     state, steps = loop(settings)
     for _ in steps:
@@ -131,7 +131,7 @@ def test_saving_a_state_does_not_disturb_it():
 
 @pytest.mark.parametrize("steps", [1, 2, 6])
 @pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
-def test_it_yields_once_a_step_and_nothing_when_the_steps_are_done(steps, schedule):
+def test_train_yields_once_a_step(steps, schedule):
     settings = settings_of(training={"steps": steps, "schedule": schedule})
     state, losses = finished(settings)
     assert len(losses) == steps == state.step
@@ -139,7 +139,7 @@ def test_it_yields_once_a_step_and_nothing_when_the_steps_are_done(steps, schedu
     assert finished(settings, state)[1] == []
 
 
-def test_the_state_at_a_yield_is_after_the_step():
+def test_training_state_at_yield_is_after_step():
     state, steps = loop(settings_of())
     fresh = weights(state)
     for k, loss in enumerate(steps, start=1):
@@ -150,7 +150,7 @@ def test_the_state_at_a_yield_is_after_the_step():
 
 
 @in_float64()
-def test_a_step_is_that_of_adamw_on_the_loss_of_the_batch():
+def test_training_step_matches_adamw_by_hand():
     settings = settings_of(training={"schedule": "constant", "weight_decay": 0.1, "steps": 3})
     batches = []
 
@@ -183,7 +183,7 @@ def test_a_step_is_that_of_adamw_on_the_loss_of_the_batch():
 
 
 @in_float64()
-def test_the_average_is_the_exponential_one_of_the_weights_after_every_step():
+def test_training_state_average_is_exponential():
     settings = settings_of(training={"ema": 0.8})
     state, steps = loop(settings)
     expected = None
@@ -198,13 +198,13 @@ def test_the_average_is_the_exponential_one_of_the_weights_after_every_step():
         torch.testing.assert_close(p.detach(), e, atol=EXACT, rtol=0)
 
 
-def test_without_averaging_the_weights_themselves_are_evaluated():
+def test_training_state_evaluates_weights_without_average():
     state = TrainingState(settings_of(), CPU)
     assert state.evaluated is state.model
 
 
 @pytest.mark.parametrize("prediction", ["noise", "v"])
-def test_the_loss_of_a_tiny_problem_falls_to_a_fraction(prediction):
+def test_train_lowers_loss_of_tiny_problem(prediction):
     settings = settings_of(
         data={"spacing": 5.0},
         diffusion={"prediction": prediction},
@@ -236,7 +236,7 @@ def stripes_among(labels):
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("family", ["bump+stripes", "sos+stripes"])
-def test_stripes_have_their_share_of_the_batches(share, family):
+def test_training_step_draw_has_stripe_share(share, family):
     data = {"family": family, "subsample": 0.2}
     _, labels, _, _, dataset, _ = batches_of(data=data, training=MANY | {"stripe_share": share})
     bound = 4.5 * math.sqrt(share * (1 - share) / len(labels))
@@ -261,7 +261,7 @@ def uniform_within(labels, part):
 
 
 @pytest.mark.parametrize("family", ["bump", "bump+stripes", "stripes"])
-def test_by_default_every_example_is_drawn_equally_often(family):
+def test_training_step_draw_uniform_by_default(family):
     data = {"family": family, "subsample": 0.5}
     _, labels, _, _, dataset, _ = batches_of(data=data, training=MANY)
     uniform_within(labels, dataset.labels)
@@ -270,13 +270,13 @@ def test_by_default_every_example_is_drawn_equally_often(family):
 
 
 @pytest.mark.parametrize("family", ["bump", "stripes"])
-def test_a_share_of_stripes_means_nothing_where_there_is_one_kind(family):
+def test_training_step_draw_one_kind_ignores_stripe_share(family):
     data = {"family": family}
     _, labels, _, _, _, _ = batches_of(data=data, training={"stripe_share": 0.3})
     assert stripes_among(labels) == (1.0 if family == "stripes" else 0.0)
 
 
-def test_times_are_uniform_noise_is_normal_and_images_are_those_of_the_labels():
+def test_training_step_draw_times_noise_and_images():
     x_0, labels, t, noise, _, settings = batches_of(
         training=MANY, diffusion={"timesteps": 10, "sampling_steps": 1}
     )
@@ -294,7 +294,7 @@ def test_times_are_uniform_noise_is_normal_and_images_are_those_of_the_labels():
 
 @pytest.mark.parametrize("parts", [2, 3, 8])
 @in_float64()
-def test_a_batch_in_parts_has_the_gradient_of_the_whole(parts):
+def test_training_step_learn_in_parts_has_whole_gradient(parts):
     settings = settings_of(training={"batch_size": 8})
     found = []
     for count in (1, parts):
@@ -320,7 +320,7 @@ def short_of_memory(monkeypatch, images):
 
 
 @in_float64()
-def test_a_network_that_does_not_fit_goes_on_with_the_same_batches_in_parts(monkeypatch):
+def test_packed_training_splits_batch_that_does_not_fit(monkeypatch):
     settings = settings_of(training={"batch_size": 8})
     plain = learner_of(settings)
     losses = [float(PackedTraining([plain]).step()) for _ in range(3)]
@@ -333,7 +333,7 @@ def test_a_network_that_does_not_fit_goes_on_with_the_same_batches_in_parts(monk
     assert one.state.step == 3
 
 
-def test_no_memory_for_one_image_is_told(monkeypatch):
+def test_packed_training_raises_without_memory_for_one_image(monkeypatch):
     one = learner_of(settings_of())
     short_of_memory(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
