@@ -1,4 +1,4 @@
-"""Settings: what is refused, in which words, and that nothing else is ever raised."""
+"""Settings: what is refused, the wording, and that nothing but a `UserError` is raised."""
 
 import json
 import math
@@ -119,7 +119,7 @@ def test_suggestion_only_for_similar_word():
 )
 def test_parse_names_refused_value_with_key(key, value, allowed):
     message = user_message(nested(key, value))
-    # The key as the user wrote it, with nothing of the validator's inside.
+    # The key as the user wrote it, without parts that the validator adds.
     assert f" {key} = " in message or f" {key}: " in message or f" {key}.1 = " in message
     assert allowed in message
 
@@ -194,7 +194,7 @@ def test_parse_list_of_two_numbers_is_a_pair():
 
 
 positive = st.floats(0.01, 5)
-spacing = st.floats(0.05, 5)  # a finer lattice is refused at the larger sizes
+spacing = st.floats(0.05, 5)  # finer lattices are refused at larger sizes
 valid = st.fixed_dictionaries(
     {},
     optional={
@@ -253,7 +253,7 @@ junk = st.recursive(
 
 
 def is_parsed_or_refused(values):
-    """Return whether parsing gives settings or a `UserError` that names the source."""
+    """Return whether parsing gives settings, or raises a `UserError` that names the source."""
     try:
         return isinstance(parse(values, "junk.yaml"), RunSettings)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Lists and values for people: short whatever they hold."""
+"""Lists and values in messages: short for any content."""
 
 import doctest
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from factorlab import formatting
 from factorlab.errors import LONGEST_MESSAGE, UserError
-from factorlab.formatting import MOST_ITEMS, first_of, listed, named, shortened
+from factorlab.formatting import LONGEST_ITEM, MOST_ITEMS, first_of, listed, named, shortened
 
 
 def test_formatting_doctests():
@@ -18,7 +18,7 @@ def test_formatting_doctests():
 @given(st.lists(st.text(max_size=100), max_size=60))
 def test_listed_is_short_and_counts_items(items):
     said = listed(items)
-    assert len(said) < 1600
+    assert len(said) <= MOST_ITEMS * LONGEST_ITEM + (MOST_ITEMS - 1) * len(", ")
     if len(items) > MOST_ITEMS:
         assert said.endswith(f"({len(items)} in all)")
 

@@ -1,4 +1,4 @@
-"""The label reader against hand-made images, its measured ceilings and its symmetries."""
+"""The label reader: published ceilings, hand-made images and symmetries."""
 
 import numpy as np
 import pytest
@@ -59,10 +59,10 @@ def test_read_stripes_off_the_rim_within_half_pixel(size):
     assert np.abs(readings.labels - labels).max() <= 0.5
 
 
-@pytest.mark.parametrize("look", ["bump", "sos"])
+@pytest.mark.parametrize("family", ["bump", "sos"])
 @pytest.mark.parametrize("size", [8, 11])
-def test_read_periodic_images_within_half_pixel(look, size):
-    data = DataSettings(family=look, size=size, sigma=1.0, spacing=0.5, periodic=True)
+def test_read_periodic_images_within_half_pixel(family, size):
+    data = DataSettings(family=family, size=size, sigma=1.0, spacing=0.5, periodic=True)
     labels = lattice.frame_labels(data)
     readings = read_clean(labels, data)
     assert (readings.objects == 1).all()
@@ -71,8 +71,8 @@ def test_read_periodic_images_within_half_pixel(look, size):
 
 
 @given(st.floats(2, 15), st.floats(2, 15), st.floats(0.5, 1.2), st.sampled_from(["bump", "sos"]))
-def test_read_label_between_pixels_within_a_pixel(x, y, sigma, look):
-    data = DataSettings(family=look, size=16, sigma=sigma)
+def test_read_label_between_pixels_within_a_pixel(x, y, sigma, family):
+    data = DataSettings(family=family, size=16, sigma=sigma)
     readings = read_clean([[x, y]], data)
     assert readings.objects.tolist() == [1]
     assert np.abs(readings.labels[0] - (x, y)).max() < 1
@@ -83,7 +83,7 @@ def test_read_label_between_pixels_within_a_pixel(x, y, sigma, look):
 
 @st.composite
 def spans(draw, size=8):
-    """Return first and last pixel, counted from 1, of a strip that leaves some white."""
+    """Return the first and last pixel, counted from 1, of a strip narrower than the image."""
     first = draw(st.integers(1, size))
     last = draw(st.integers(first, min(size, first + size - 3)))
     return first, last
@@ -110,7 +110,7 @@ def test_read_shape_one_dark_pixel():
 def test_read_shape_takes_middle_of_bounding_box():
     image = white()
     image[1, 1:7] = 0
-    image[1:7, 1] = 0  # an L, whose centroid lies towards its corner
+    image[1:7, 1] = 0  # an L, whose centroid is nearer to its corner
     assert read(image[None], read_shape).labels.tolist() == [[4.5, 4.5]]
 
 
@@ -136,10 +136,10 @@ def test_read_shape_counts_more_than_one_as_several(count):
     assert read(image[None], read_shape).objects.tolist() == [2]
 
 
-@pytest.mark.parametrize("look", [read_shape, read_stripes])
+@pytest.mark.parametrize("reader", [read_shape, read_stripes])
 @pytest.mark.parametrize("periodic", [False, True])
-def test_read_white_image_has_no_label(look, periodic):
-    readings = read(white()[None], look, periodic=periodic)
+def test_read_white_image_has_no_label(reader, periodic):
+    readings = read(white()[None], reader, periodic=periodic)
     assert readings.objects.tolist() == [0]
     assert np.isnan(readings.labels).all()
 
@@ -196,17 +196,17 @@ any_images = hnp.arrays(np.uint8, (9, 9))
 
 
 @given(any_images, st.sampled_from([read_shape, read_stripes]))
-def test_read_transposed_image_swaps_x_and_y(image, look):
-    straight = read(image[None], look)
-    swapped = read(np.ascontiguousarray(image.T)[None], look)
+def test_read_transposed_image_swaps_x_and_y(image, reader):
+    straight = read(image[None], reader)
+    swapped = read(np.ascontiguousarray(image.T)[None], reader)
     np.testing.assert_allclose(swapped.labels, straight.labels[:, ::-1], rtol=0, atol=EXACT)
     assert swapped.objects.tolist() == straight.objects.tolist()
 
 
 @given(any_images, st.sampled_from([read_shape, read_stripes]))
-def test_read_mirrored_image_mirrors_x(image, look):
-    straight = read(image[None], look)
-    mirrored = read(np.ascontiguousarray(image[:, ::-1])[None], look)
+def test_read_mirrored_image_mirrors_x(image, reader):
+    straight = read(image[None], reader)
+    mirrored = read(np.ascontiguousarray(image[:, ::-1])[None], reader)
     np.testing.assert_allclose(
         mirrored.labels[:, 0], 10 - straight.labels[:, 0], rtol=0, atol=EXACT
     )
@@ -215,8 +215,8 @@ def test_read_mirrored_image_mirrors_x(image, look):
 
 
 @given(any_images, st.sampled_from([read_shape, read_stripes]), st.booleans())
-def test_read_labels_lie_in_frame(image, look, periodic):
-    labels = read(image[None], look, periodic=periodic).labels
+def test_read_labels_lie_in_frame(image, reader, periodic):
+    labels = read(image[None], reader, periodic=periodic).labels
     if periodic:
         assert (np.isnan(labels) | ((labels >= 1) & (labels < 10))).all()
     else:
@@ -227,9 +227,9 @@ def test_read_labels_lie_in_frame(image, look, periodic):
     st.floats(1, 9), st.floats(1, 9), st.integers(0, 7), st.integers(0, 7),
     st.sampled_from(["bump", "sos"]),
 )  # fmt: skip
-def test_read_rolled_periodic_image_moves_label(x, y, by_x, by_y, look):
-    data = DataSettings(family=look, size=8, periodic=True)
-    image, reader = clean([[x, y]], data), families.of(look).READ
+def test_read_rolled_periodic_image_moves_label(x, y, by_x, by_y, family):
+    data = DataSettings(family=family, size=8, periodic=True)
+    image, reader = clean([[x, y]], data), families.of(family).READ
     before = read(image, reader, periodic=True)
     after = read(np.roll(image, (by_y, by_x), axis=(1, 2)), reader, periodic=True)
     moved = around(after.labels - before.labels - (by_x, by_y), 8)
@@ -239,10 +239,10 @@ def test_read_rolled_periodic_image_moves_label(x, y, by_x, by_y, look):
 
 def test_read_batch_equals_single_images():
     images = np.random.default_rng(0).integers(0, 256, size=(20, 7, 7)).astype(np.uint8)
-    for look in (read_shape, read_stripes):
-        together = read(images, look)
+    for reader in (read_shape, read_stripes):
+        together = read(images, reader)
         for k, image in enumerate(images):
-            alone = read(image[None], look)
+            alone = read(image[None], reader)
             np.testing.assert_array_equal(alone.labels[0], together.labels[k])
             assert alone.objects[0] == together.objects[k]
-        assert read(images[:0], look).labels.shape == (0, 2)
+        assert read(images[:0], reader).labels.shape == (0, 2)

@@ -1,4 +1,4 @@
-"""Random streams: apart from each other, the same for ever, and within torch's range."""
+"""Random streams: distinct, unchanged between versions, and in torch's range of seeds."""
 
 import numpy as np
 import torch

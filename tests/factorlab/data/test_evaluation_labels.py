@@ -1,4 +1,4 @@
-"""Which labels a model is tested on."""
+"""The labels on which a model is evaluated."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_evaluation_labels_interior_draw_off_the_rim(size, d, samples, seed):
 
 def test_evaluation_labels_draws_differ_and_cover_interior():
     draws = [chosen_labels(settings_of(seed=seed))[0] for seed in range(60)]
-    assert len({tuple(draw) for draw in draws}) > 50
+    assert len({tuple(draw) for draw in draws}) == 60  # of 49 labels 30 can be drawn in 3e13 ways
     assert len(set(np.concatenate(draws))) == 7**2  # 2 to 5 in halves
 
 
@@ -68,11 +68,13 @@ def test_evaluation_labels_uniform_draw_by_seed(periodic):
     assert not np.isin(one.labels, other.labels).any()
     low, high = (1, 7) if periodic else (2, 5)  # once around the circle, or off the rim
     assert one.labels.shape == (500, 2)
+    # None of 1000 coordinates lies this near to an end once in (1 - 0.1 / 6)^-1000 = 2e7 draws.
     assert low <= one.labels.min() < low + 0.1
     assert high - 0.1 < one.labels.max() <= high
     assert not one.seen.any()
     evaluator = Evaluator(runs[0], build(runs[0].data, 0), Diffusion(runs[0].diffusion), CPU)
-    assert evaluator.ceiling["ceiling_unseen"] == evaluator.ceiling["ceiling"] > 0.95
+    # Off the rim the reader errs by less than a pixel.
+    assert evaluator.ceiling["ceiling_unseen"] == evaluator.ceiling["ceiling"] == 1
     assert "ceiling_seen" not in evaluator.ceiling
 
 

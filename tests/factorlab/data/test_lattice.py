@@ -1,4 +1,4 @@
-"""Label lattices, held-out regions and subsampling against counts and definitions."""
+"""Label lattices, held-out regions and subsamples against counts and definitions."""
 
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ def test_axis_ends_exactly_on_frame(size, steps):
     axis = lattice.axis(1, size, (size - 1) / steps)
     assert len(axis) == steps + 1
     assert axis[0] == 1
-    # Exactly: a label beyond N by one rounding would count as outside the frame.
+    # Exactly: a label beyond N by a rounding error would count as outside of the frame.
     assert axis[-1] == size
     np.testing.assert_allclose(np.diff(axis), (size - 1) / steps, rtol=EXACT)
 
@@ -89,11 +89,11 @@ def test_stripe_labels_one_coordinate_inside_frame(size, d, margin):
     data = DataSettings(family="stripes", size=size, stripe_spacing=d, margin=margin)
     stripes = lattice.stripe_labels(data)
     assert (((stripes >= 1) & (stripes <= size)).sum(axis=1) == 1).all()
-    beyond = 1e-9 * d + EXACT  # the share of an increment that `lattice.axis` allows rounding
+    beyond = 1e-9 * d + EXACT  # `lattice.axis` allows for rounding by 1e-9 of an increment
     assert stripes.min() >= 1 - margin - beyond
     assert stripes.max() <= size + margin + beyond
     assert len(np.unique(stripes, axis=0)) == len(stripes)
-    # As many of each direction, and the same coordinates for both.
+    # Both directions have the same coordinates.
     swapped = np.unique(stripes[:, ::-1], axis=0)
     np.testing.assert_array_equal(np.unique(stripes, axis=0), swapped)
 
@@ -130,7 +130,7 @@ def test_subsample_keeps_indices_equally_often():
     kept = np.zeros(count)
     for seed in range(draws):
         kept[lattice.subsample(count, share, seed)] += 1
-    bound = 4.5 * np.sqrt(share * (1 - share) / draws)  # 4.5 standard errors, 20 indices
+    bound = 4.5 * np.sqrt(share * (1 - share) / draws)  # 4.5 standard errors
     np.testing.assert_allclose(kept / draws, share, atol=bound)
 
 
@@ -142,7 +142,7 @@ def in_band(value, centre, width):
 
 
 def definition(x, y, region, size):
-    """Return whether a label is held out, from the words of [F] Figs. 4, 10, 11, 12."""
+    """Return whether a label is held out, as in the captions of [F] Figs. 4, 10, 11, 12."""
     centre_x, centre_y = region.centre or ((1 + size) / 2, (1 + size) / 2)
     in_x, in_y = in_band(x, centre_x, region.width), in_band(y, centre_y, region.width)
     if region.kind == "box" and region.place == "exterior":
@@ -222,8 +222,8 @@ def test_held_out_mask_box_has_published_share(width, per_side, paper):
     data = DataSettings(size=32, spacing=0.1, held_out=region)
     mask = lattice.held_out_mask(lattice.frame_labels(data), data)
     assert mask.sum() == per_side**2
-    # The papers divide areas by 32^2: the lattice has a site more along each side, in a frame of 31
-    # pixels, and the share is given to a tenth of a per cent.
+    # The papers divide areas by 32^2. The lattice has one site more along each side of the hole and
+    # a frame of 31 pixels; the published share has one decimal of a per cent.
     bound = paper * (2 / per_side + 2 / 32) + 0.0005
     assert mask.mean() == pytest.approx(paper, abs=bound)
 

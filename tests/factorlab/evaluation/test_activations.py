@@ -1,4 +1,4 @@
-"""What is kept of the inner layers: the right call's outputs, whole, beside the labels."""
+"""Kept activations: outputs of the right call, complete, in the order of the labels."""
 
 import numpy as np
 import pytest
@@ -8,25 +8,23 @@ from factorlab.errors import UserError
 from factorlab.evaluation.activations import collect, grid_labels, read
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import LAYERS, UNet, capture_activations
-from factorlab.parsing import parse
 from factorlab.seeding import Stream, integer
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record, identify
 from factorlab.trial import Trial
 from tests.helpers.open_files import open_below
 from tests.helpers.rounding import EXACT, HALF, SINGLE, in_float64
+from tests.helpers.settings import tiny_run
 
 
-def settings_of(representations=None, **groups):
-    base = {
-        "data": {"size": 6, "spacing": 1.0},
-        "model": {"width": 4, "encoding": 8},
-        "diffusion": {"prediction": "v", "sampling_steps": 3},
-        "training": {"steps": 4, "batch_size": 4, "checkpoint_every": 1},
-        "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0, "at": [0, 2], "batch_size": 5},
-        "representations": {"layers": ["layer4"], "grid": 3} | (representations or {}),
-    }
-    return parse(base | groups)
+def settings_of(representations=None, data=None, evaluation=None):
+    return tiny_run(
+        data=data or {},
+        diffusion={"sampling_steps": 3},
+        training={"checkpoint_every": 1},
+        evaluation={"at": [0, 2], "batch_size": 5} | (evaluation or {}),
+        representations={"layers": ["layer4"], "grid": 3} | (representations or {}),
+    )
 
 
 def model_of(settings):
@@ -57,7 +55,7 @@ def test_collect_matches_activations_of_sampled_images(tmp_path, time):
         found = read(record.represented()[7], layer)
         assert (found.step, found.sides) == (7, (3, 3))
         np.testing.assert_array_equal(found.labels, grid_labels(settings))
-        # One rounding to float32 and one to float16, whose smallest step is 2^-24.
+        # Roundings to float32 and to float16, whose smallest step is 2^-24.
         rounded = {"rtol": HALF + SINGLE, "atol": 2**-25 + EXACT}
         np.testing.assert_allclose(found.points, outputs[layer].flatten(1), **rounded)
         assert found.points.dtype == np.float16
@@ -75,7 +73,7 @@ def test_trial_keeps_activations_at_every_evaluation(tmp_path):
     )
     for each in (trial, plain):
         list(each.run())
-    assert trial.identity.key == plain.identity.key  # what is kept decides no result
+    assert trial.identity.key == plain.identity.key
     assert trial.record.result()["weights_sha256"] == plain.record.result()["weights_sha256"]
     assert list(trial.record.represented()) == [0, 2, 4]
     assert plain.record.represented() == {}
@@ -99,7 +97,7 @@ def test_collect_leaves_no_file_after_error(tmp_path):
 
     def fail(*_):
         calls.append(1)
-        if len(calls) > 4:  # three steps of sampling and one more are the first batch
+        if len(calls) > 4:  # the first batch is three steps of sampling and one more call
             raise KeyError("lost")
 
     model.layer4.register_forward_pre_hook(fail)
@@ -111,13 +109,13 @@ def test_collect_leaves_no_file_after_error(tmp_path):
 
 
 def test_grid_labels_lie_evenly_in_evaluated_range():
-    def axis(**groups):
-        labels = grid_labels(settings_of({"grid": 4}, **groups))
+    def axis(evaluation=None, **data):
+        labels = grid_labels(settings_of({"grid": 4}, {"size": 8} | data, evaluation))
         return pytest.approx(sorted(set(labels[:, 0])))
 
-    assert axis(data={"size": 8}) == [2, 3 + 2 / 3, 5 + 1 / 3, 7]
-    assert axis(data={"size": 8}, evaluation={"labels": "all"}) == [1, 3 + 1 / 3, 5 + 2 / 3, 8]
-    assert axis(data={"size": 8, "periodic": True}) == [1, 3, 5, 7]
+    assert axis() == [2, 3 + 2 / 3, 5 + 1 / 3, 7]
+    assert axis(evaluation={"labels": "all"}) == [1, 3 + 1 / 3, 5 + 2 / 3, 8]
+    assert axis(periodic=True) == [1, 3, 5, 7]
 
 
 def test_grid_labels_x_is_slowest():

@@ -1,4 +1,4 @@
-"""Accuracy and failure modes of label predictions."""
+"""Accuracy and failure modes of label predictions against their definitions."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The closed form of a forward pass, against PyTorch's own count."""
+"""Operations of a forward pass against PyTorch's own count."""
 
 import pytest
 import torch

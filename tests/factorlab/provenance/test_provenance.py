@@ -1,4 +1,4 @@
-"""Which code trained a run: digests, the git revision, and what restores the code."""
+"""The code that trained a run: digests, the git revision, and archives that restore it."""
 
 import io
 import json
@@ -9,19 +9,11 @@ import zipfile
 
 import pytest
 
-from factorlab.parsing import parse
 from factorlab.provenance import code_record, sources
 from factorlab.provenance.sources import Sources, explain, sources_of
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
-
-SETTINGS = {
-    "data": {"size": 6, "spacing": 1.0},
-    "model": {"width": 4, "encoding": 8},
-    "diffusion": {"prediction": "v", "sampling_steps": 2},
-    "training": {"steps": 4, "batch_size": 4},
-    "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0},
-}
+from tests.helpers.settings import tiny_run
 
 HOSTILE = """
 [diff]
@@ -62,7 +54,7 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def repository(tmp_path):
-    """A repository that looks like the project."""
+    """A repository laid out like the project."""
     root = tmp_path / "project"
     (root / "factorlab" / "families").mkdir(parents=True)
     (root / "factorlab" / "trial.py").write_text("".join(f"a{i} = {i}\n\n" for i in range(30)))
@@ -95,7 +87,7 @@ def test_revision_outside_of_repository(tmp_path):
 
 
 def change(root):
-    """Change files in every way that a difference has to carry."""
+    """Change files in every way that a diff has to record."""
     text = (root / "factorlab" / "trial.py").read_text()
     (root / "factorlab" / "trial.py").write_text(
         text.replace("a7 = 7\n", "a7 = 'ü'  \n\n\t\n").replace("a29 = 29\n\n", "a29 = 30")
@@ -235,7 +227,7 @@ except sources.UserError as error:
 
 
 def test_code_record_in_result_restores_sources(tmp_path):
-    trial = Trial(parse(SETTINGS), tmp_path)
+    trial = Trial(tiny_run(), tmp_path)
     list(trial.run())
     (entry,) = trial.record.result()["code"]
     assert entry["from_step"] == 0
@@ -255,7 +247,7 @@ def test_code_record_in_result_restores_sources(tmp_path):
 
 
 def test_code_record_of_resumed_run_names_every_code(tmp_path, monkeypatch):
-    trial = Trial(parse(SETTINGS), tmp_path)
+    trial = Trial(tiny_run(), tmp_path)
     steps = trial.run()
     for progress in steps:
         if progress.step == 2:
@@ -265,10 +257,10 @@ def test_code_record_of_resumed_run_names_every_code(tmp_path, monkeypatch):
     other = code_record.Code(content, sources_of(content).digest, first.revision)
     with monkeypatch.context() as patch:
         patch.setattr(code_record, "code", lambda: other)
-        steps = Trial(parse(SETTINGS), tmp_path).run()
+        steps = Trial(tiny_run(), tmp_path).run()
         next(steps)
         steps.close()
-    list(Trial(parse(SETTINGS), tmp_path).run())
+    list(Trial(tiny_run(), tmp_path).run())
     entries = trial.record.result()["code"]
     assert [entry["from_step"] for entry in entries] == [0, 2, 3]
     digests = [first.sources_sha256, other.sources_sha256, first.sources_sha256]
@@ -278,24 +270,24 @@ def test_code_record_of_resumed_run_names_every_code(tmp_path, monkeypatch):
 
 
 def test_code_record_of_run_resumed_with_other_libraries(tmp_path, monkeypatch):
-    trial = Trial(parse(SETTINGS), tmp_path)
+    trial = Trial(tiny_run(), tmp_path)
     steps = trial.run()
     next(steps)
     steps.close()
     other = {**code_record.versions(), "torch": "9.9"}
     with monkeypatch.context() as patch:
         patch.setattr(code_record, "versions", lambda: other)
-        list(Trial(parse(SETTINGS), tmp_path).run())
+        list(Trial(tiny_run(), tmp_path).run())
     first, second = trial.record.result()["code"]
     assert (first["from_step"], second["from_step"]) == (0, 1)
     assert (first["versions"], second["versions"]) == (code_record.versions(), other)
 
 
 def test_code_record_replaces_damaged_file(tmp_path):
-    trial = Trial(parse(SETTINGS), tmp_path)
+    trial = Trial(tiny_run(), tmp_path)
     steps = trial.run()
     next(steps)
     steps.close()
     (trial.record.path / "code.json").write_text("{")
-    list(Trial(parse(SETTINGS), tmp_path).run())
+    list(Trial(tiny_run(), tmp_path).run())
     assert [entry["from_step"] for entry in Record(tmp_path, trial.record.key).code()] == [1]

@@ -1,4 +1,4 @@
-"""What a record is written in: journals and JSON that know when they are damaged."""
+"""Journals and JSON files of a record, which detect damage."""
 
 import errno
 from pathlib import Path
@@ -19,7 +19,7 @@ metrics = st.dictionaries(
 )
 
 
-# A line's length depends on the clock, so places in a journal are drawn as shares of it.
+# The length of a line depends on the clock, so a place is drawn as a share of the journal.
 place = st.floats(0, 1, exclude_max=True)
 
 
@@ -35,9 +35,9 @@ def test_journal_read_cut_file_gives_complete_lines(tmp_path_factory, lines, pla
     cut = round(place * len(content))
     path.write_bytes(content[:cut])
     points, offset = journal.read(path)
-    whole = sum(end <= cut for end in ends[1:])
-    assert [point.metrics for point in points] == lines[:whole]
-    assert offset == ends[whole]
+    complete = sum(end <= cut for end in ends[1:])
+    assert [point.metrics for point in points] == lines[:complete]
+    assert offset == ends[complete]
 
 
 @given(lines=st.lists(metrics, min_size=1, max_size=4), place=place, bit=st.integers(0, 7))
@@ -88,11 +88,11 @@ def test_read_json_refuses_damaged_file(tmp_path):
     assert read_json(tmp_path / "none.json") is None
 
 
-# Refusals
+# Errors
 
 
 def test_naming_adds_file_to_os_error():
-    full = Path("/dev/full")  # takes nothing, as a full disk
+    full = Path("/dev/full")  # refuses to be written, as a full disk does
     with pytest.raises(OSError) as caught, full.open("wb", buffering=0) as file, naming(full):
         file.write(b"x")
     assert user_message(caught.value) == "/dev/full: No space left on device"

@@ -1,4 +1,4 @@
-"""Leases, on disks with locks and, by a preloaded `flock` that refuses, on disks without."""
+"""Leases on disks with locks, and on disks without: there a preloaded `flock` refuses."""
 
 import os
 import shutil
@@ -60,7 +60,7 @@ def environment(request):
 
 @pytest.fixture
 def claims(monkeypatch):
-    """This process finds no locks, either."""
+    """Let this process find no locks, either."""
 
     def refuse(_file, _operation):
         raise OSError(38, "Function not implemented")
@@ -89,7 +89,7 @@ def test_hold_admits_one_process_at_a_time(tmp_path, environment):
     processes = [subprocess.Popen(command, env=environment) for _ in range(4)]
     assert [process.wait() for process in processes] == [0, 0, 0, 0]
     assert (tmp_path / "count").read_text() == "80"
-    assert len(list(tmp_path.iterdir())) <= 3  # no trail of claims is left
+    assert len(list(tmp_path.iterdir())) <= 3  # count, file and the last claim
 
 
 def test_hold_frees_lease_after_error(tmp_path, environment, request):

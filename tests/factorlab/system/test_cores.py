@@ -1,4 +1,4 @@
-"""How many cores a process may use, by control groups that are made up and by a real one."""
+"""Usable cores in made-up control groups and in a real one."""
 
 import math
 import os
@@ -14,7 +14,7 @@ CONTROLLER = Path("/sys/fs/cgroup/cpu")
 
 
 def system(folder, *, version, path, root="/", quotas):
-    """Return a proc folder; `quotas` are those of control groups, by their path in the mount."""
+    """Return a proc folder with control groups; `quotas` maps their path in the mount."""
     point = folder / "sys fs" / "cgroup"
     options = {1: "cgroup cgroup rw,cpu,cpuacct", 2: "cgroup2 cgroup rw,nsdelegate"}[version]
     for group, (time, period) in quotas.items():
@@ -51,7 +51,7 @@ def system(folder, *, version, path, root="/", quotas):
         # A container without a namespace of its own sees its group as the mount's root.
         ("/docker/1", "/docker/1", {"": (300000, 100000)}, 3.0),
         ("/docker/1/x", "/docker/1", {"x": (100000, 50000)}, 2.0),
-        # With a namespace the path is outside of what is mounted.
+        # With a namespace of its own, the path lies outside of the mount.
         ("/../..", "/docker/1", {"": (300000, 100000)}, 3.0),
     ],
 )

@@ -1,4 +1,4 @@
-"""All weights as one vector: each in its place, in the memory order of its network."""
+"""All weights as one vector: each in its place, in the memory order of the network."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_flat_parameters_views_and_join_are_inverse(width):
     for view, weight in zip(layout.views(vector).values(), weights, strict=True):
         assert torch.equal(view, weight)
         strides = zip(view.shape, view.stride(), weight.stride(), strict=True)
-        assert all(a == b for n, a, b in strides if n > 1)  # the order in memory, and the speed
+        assert all(a == b for n, a, b in strides if n > 1)  # a copy in another order is slow
     layout.attach(model, vector)
     vector.mul_(2)
     assert torch.equal(layout.join([*model.parameters()]), vector)

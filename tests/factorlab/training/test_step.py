@@ -1,4 +1,4 @@
-"""Training: the same bits from the same seed, through a saved state too, and what is drawn."""
+"""Training steps: bit-identical for a seed, also through a saved state; contents of batches."""
 
 import copy
 import io
@@ -17,21 +17,15 @@ from factorlab.parsing import parse
 from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep
 from tests.helpers.rounding import EXACT, in_float64
-from tests.helpers.training import train
+from tests.helpers.settings import TINY, updated
+from tests.helpers.training import train, training_step
 
 CPU = torch.device("cpu")
+SETTINGS = updated(TINY, training={"steps": 6})
 
 
 def settings_of(**groups):
-    defaults = {
-        "data": {"size": 6, "spacing": 1.0},
-        "model": {"width": 4, "encoding": 8},
-        "diffusion": {"prediction": "v"},
-        "training": {"steps": 6, "batch_size": 4},
-    }
-    return parse(
-        {k: defaults[k] | groups.pop(k, {}) for k in defaults} | groups,
-    )
+    return parse(updated(SETTINGS, **groups))
 
 
 def loop(settings, state=None):
@@ -41,19 +35,14 @@ def loop(settings, state=None):
     return state, train(state, settings, dataset, Diffusion(settings.diffusion), CPU)
 
 
-def learner_of(settings):
-    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
-    return TrainingStep(TrainingState(settings, CPU), settings, dataset, diffusion, CPU)
-
-
 def finished(settings, state=None):
-    """Return the state at the end and all losses."""
+    """Return the final state and all losses."""
     state, steps = loop(settings, state)
     return state, [float(loss) for loss in steps]
 
 
 def weights(state):
-    """Return all numbers that the next steps depend on, as bytes."""
+    """Return everything that the next steps depend on, as bytes."""
     buffer = [p.detach().numpy().tobytes() for p in state.model.parameters()]
     buffer += [p.detach().numpy().tobytes() for p in state.evaluated.parameters()]
     buffer += [moment.numpy().tobytes() for moment in state.optimizer.state_dict().values()]
@@ -61,7 +50,7 @@ def weights(state):
     return b"".join(buffer)
 
 
-# --- the same bits ----------------------------------------------------------------------------
+# --- bit-identical training -------------------------------------------------------------------
 
 
 def test_training_step_bit_identical_for_same_seed():
@@ -161,8 +150,8 @@ def test_training_step_matches_adamw_by_hand():
 
     state, diffusion = TrainingState(settings, CPU), Diffusion(settings.diffusion)
     by_hand = copy.deepcopy(state.model)
-    ensemble = PackedTraining([Recording(state, settings, build(settings.data, 0), diffusion, CPU)])
-    yielded = [float(ensemble.step()) for _ in range(settings.training.steps)]
+    pack = PackedTraining([Recording(state, settings, build(settings.data, 0), diffusion, CPU)])
+    yielded = [float(pack.step()) for _ in range(settings.training.steps)]
 
     lr, decay, betas, eps = settings.training.learning_rate, 0.1, (0.9, 0.999), 1e-8
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in by_hand.parameters()]
@@ -177,7 +166,7 @@ def test_training_step_matches_adamw_by_hand():
                 v.mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])
                 corrected = (v / (1 - betas[1] ** step)).sqrt() + eps
                 p.sub_(lr * m / (1 - betas[0] ** step) / corrected)
-    # A gradient that is no more than rounding is far below AdamW's epsilon, and moves nothing.
+    # AdamW's epsilon is far above a gradient of mere rounding, which therefore moves nothing.
     for p, q in zip(by_hand.parameters(), state.model.parameters(), strict=True):
         torch.testing.assert_close(p, q, atol=EXACT, rtol=0)
 
@@ -211,20 +200,21 @@ def test_train_lowers_loss_of_tiny_problem(prediction):
         training={"steps": 80, "batch_size": 16, "learning_rate": 1e-2},
     )
     _, losses = finished(settings)
+    # Without training the loss of a batch varies by 6 %, with its times and noise: this ratio of
+    # means would be 1 with a standard error of 0.06 (1 / 20 + 1 / 5)^(1 / 2) = 0.03.
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:5])
 
 
-# --- what a batch holds -----------------------------------------------------------------------
+# --- contents of a batch ----------------------------------------------------------------------
 
 
 def batches_of(**groups):
-    """Return images, labels, times and noise of all steps, each concatenated."""
+    """Return images, labels, times and noise of all steps, the data set and the settings."""
     settings = settings_of(**groups)
-    dataset, state = build(settings.data, settings.seed), TrainingState(settings, CPU)
-    learner = TrainingStep(state, settings, dataset, Diffusion(settings.diffusion), CPU)
-    batches = [learner.draw() for _ in range(settings.training.steps)]
+    step = training_step(settings)
+    batches = [step.draw() for _ in range(settings.training.steps)]
     parts = [[getattr(b, name) for b in batches] for name in ("x_0", "labels", "t", "noise")]
-    return (*map(torch.cat, parts), dataset, settings)
+    return (*map(torch.cat, parts), build(settings.data, settings.seed), settings)
 
 
 MANY = {"steps": 4, "batch_size": 2500, "weight_decay": 0.0}  # 10,000 draws
@@ -241,13 +231,13 @@ def test_training_step_draw_has_stripe_share(share, family):
     _, labels, _, _, dataset, _ = batches_of(data=data, training=MANY | {"stripe_share": share})
     bound = 4.5 * math.sqrt(share * (1 - share) / len(labels))
     assert stripes_among(labels) == pytest.approx(share, abs=bound)
-    # Within either part the draw is uniform: every example is met, and equally often.
+    # Within either part the draw is uniform.
     uniform_within(labels, dataset.labels[: dataset.samples_2d])
     uniform_within(labels, dataset.labels[dataset.samples_2d :])
 
 
 def uniform_within(labels, part):
-    """Assert by chi-square that the labels of a part were drawn equally often."""
+    """Assert that the labels of a part were drawn equally often, by chi-squared."""
     drawn = [tuple(label) for label in labels.numpy().astype(np.float32)]
     counts = dict.fromkeys((tuple(label) for label in part.astype(np.float32)), 0)
     for label in drawn:
@@ -289,7 +279,7 @@ def test_training_step_draw_times_noise_and_images():
     assert torch.equal(x_0[:500], to_model(render(labels[:500], settings.data)))
 
 
-# --- where memory is short --------------------------------------------------------------------
+# --- short of memory --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("parts", [2, 3, 8])
@@ -298,17 +288,17 @@ def test_training_step_learn_in_parts_has_whole_gradient(parts):
     settings = settings_of(training={"batch_size": 8})
     found = []
     for count in (1, parts):
-        one = learner_of(settings)
-        one.parts, slopes = count, []
-        one.state.learn = slopes.append
-        found.append((one.learn(), slopes[0]))
-    (loss, slope), (loss_in_parts, slope_in_parts) = found
+        step = training_step(settings)
+        step.parts, gradients = count, []
+        step.state.learn = gradients.append
+        found.append((step.learn(), gradients[0]))
+    (loss, gradient), (loss_in_parts, gradient_in_parts) = found
     assert float(loss_in_parts) == pytest.approx(float(loss), rel=EXACT)
-    assert (slope_in_parts - slope).norm() < EXACT * slope.norm()
+    assert (gradient_in_parts - gradient).norm() < EXACT * gradient.norm()
 
 
 def short_of_memory(monkeypatch, images):
-    """Let the network raise as a GPU does for more images than fit."""
+    """Let the network raise for more images, as a GPU whose memory they exceed."""
     forward = UNet.forward
 
     def limited(self, x, t, labels):
@@ -322,20 +312,20 @@ def short_of_memory(monkeypatch, images):
 @in_float64()
 def test_packed_training_splits_batch_that_does_not_fit(monkeypatch):
     settings = settings_of(training={"batch_size": 8})
-    plain = learner_of(settings)
+    plain = training_step(settings)
     losses = [float(PackedTraining([plain]).step()) for _ in range(3)]
     short_of_memory(monkeypatch, 3)
-    one = learner_of(settings)
-    found = [float(PackedTraining([one]).step()) for _ in range(3)]
-    assert one.parts == 4
+    split = training_step(settings)
+    found = [float(PackedTraining([split]).step()) for _ in range(3)]
+    assert split.parts == 4
     assert found == pytest.approx(losses, rel=EXACT)
-    assert torch.equal(one.state.generator.get_state(), plain.state.generator.get_state())
-    assert one.state.step == 3
+    assert torch.equal(split.state.generator.get_state(), plain.state.generator.get_state())
+    assert split.state.step == 3
 
 
 def test_packed_training_raises_without_memory_for_one_image(monkeypatch):
-    one = learner_of(settings_of())
+    step = training_step(settings_of())
     short_of_memory(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
-        PackedTraining([one]).step()
-    assert one.state.step == 0
+        PackedTraining([step]).step()
+    assert step.state.step == 0
