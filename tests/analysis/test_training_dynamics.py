@@ -1,4 +1,4 @@
-"""A whole analysis: of ideals whose measures are known, and of a small trial's record."""
+"""Analysis of ideals with known measures and of the record of a small trial."""
 
 import shutil
 import time
@@ -13,22 +13,15 @@ from analysis.figures import checkpoint as checkpoint_figures
 from analysis.measures import scalars
 from analysis.measures.checkpoint import measure
 from analysis.measures.factorization import clifford_torus, solid_torus
-from factorlab.parsing import parse
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
 from tests.helpers.rounding import EXACT
+from tests.helpers.settings import analysed_run, tiny_run
 
-SETTINGS = {
-    "data": {"size": 6, "spacing": 1.0, "periodic": True},
-    "model": {"width": 4, "encoding": 8},
-    "diffusion": {"prediction": "v", "sampling_steps": 2},
-    "training": {"steps": 4, "batch_size": 4},
-    "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0, "at": [0]},
-    "representations": {"layers": ["layer4"], "grid": 8},
-}
+SETTINGS = analysed_run(data={"periodic": True})
 SIDES = (16, 16)
 
 
@@ -45,7 +38,7 @@ def clifford():
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
-    made = Trial(parse(SETTINGS), tmp_path_factory.mktemp("course"))
+    made = Trial(SETTINGS, tmp_path_factory.mktemp("course"))
     list(made.run())
     return made
 
@@ -62,14 +55,15 @@ def test_measure_coupled_ideal():
     points = solid_torus(*SIDES).reshape(-1, 3)
     numbers = scalars.of(measure(points, labels_of(SIDES), SIDES, period=16))
     assert numbers["factorization"] == pytest.approx(0, abs=EXACT)
-    assert 2 < numbers["dimension"] < 3
+    # Variances (1 + 1 / 8) / 2 twice and 1 / 8, for a tube of half the radius.
+    assert numbers["dimension"] == pytest.approx(1.25**2 / (2 * 0.5625**2 + 0.125**2))
 
 
 @pytest.mark.parametrize("name", checkpoint_figures.available())
 def test_checkpoint_figures_draw_with_panels(clifford, name):
     drawing = checkpoint_figures.load(name).draw(clifford)
     assert all(len(table) > 0 for table in drawing.panels.values())
-    assert not plt.get_fignums()  # no window, no figure left in pyplot
+    assert not plt.get_fignums()  # no figure is left in pyplot
 
 
 def test_analyse_measures_each_step_once(trial):
@@ -108,7 +102,7 @@ def test_analyse_waits_for_another_process(trial, tmp_path):
 
 
 def test_analyse_says_what_cannot_be_analysed(trial, tmp_path):
-    bare = Trial(parse(SETTINGS | {"representations": {}}), tmp_path)
+    bare = Trial(tiny_run(), tmp_path)
     list(bare.run())
     with pytest.raises(ValueError, match="No representations were kept"):
         list(training_dynamics.analyse(bare.record))
@@ -121,7 +115,7 @@ def test_analyse_says_what_cannot_be_analysed(trial, tmp_path):
 
 
 def test_analyse_names_damaged_file(tmp_path):
-    damaged = Trial(parse(SETTINGS), tmp_path)
+    damaged = Trial(SETTINGS, tmp_path)
     list(damaged.run())
     path = damaged.record.representations / "step-0000000004" / "layer4.npy"
     path.write_bytes(path.read_bytes()[:-1])

@@ -1,4 +1,4 @@
-"""The comparison of the engine with graph libraries runs, and all find the same clusters."""
+"""The comparison of the engine with graph libraries: all find the same clusters."""
 
 import json
 import subprocess

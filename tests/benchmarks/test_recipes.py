@@ -1,4 +1,4 @@
-"""What the benchmarks of recipes and of sampling say about their runs."""
+"""Reports of the benchmarks of recipes and of sampling."""
 
 from itertools import pairwise
 

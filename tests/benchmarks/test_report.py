@@ -1,4 +1,4 @@
-"""The history of benchmarks: what is worse is named, what is noise or better is not."""
+"""The history of benchmarks: slowdowns are named, noise and progress are not."""
 
 from tests.benchmarks import report
 from tests.benchmarks.report import Measurement

@@ -1,4 +1,4 @@
-"""The eager form that a training step is compared with is the same network."""
+"""The eager network to which a training step is compared is the same function."""
 
 import pytest
 import torch

@@ -1,6 +1,16 @@
-"""Settings of small runs."""
+"""Settings of small runs and of percolation."""
 
 from factorlab.parsing import parse
+from percolation import Link, continuum
+
+
+def updated(settings, **changes):
+    """Return settings with groups updated and values outside of groups replaced."""
+    return settings | {
+        name: settings.get(name, {}) | value if isinstance(value, dict) else value
+        for name, value in changes.items()
+    }
+
 
 TINY = {
     "data": {"size": 6, "spacing": 1.0},
@@ -19,13 +29,11 @@ EVALUATED = {
 }
 """A run with enough labels to evaluate."""
 
+ANALYSED = updated(TINY, evaluation={"at": [0]}, representations={"layers": ["layer4"], "grid": 8})
+"""The tiny run with representations of its first and its last step."""
 
-def updated(settings, **changes):
-    """Return settings with groups updated and values outside of groups replaced."""
-    return settings | {
-        name: settings.get(name, {}) | value if isinstance(value, dict) else value
-        for name, value in changes.items()
-    }
+NEAREST = Link(sigma=1, threshold=float(continuum(1.2, 1)))
+"""Links nearest neighbours of a lattice of increment 1."""
 
 
 def tiny_run(**changes):
@@ -34,5 +42,10 @@ def tiny_run(**changes):
 
 
 def evaluated_run(**changes):
-    """Return a run that is quick to evaluate, changed."""
+    """Return the run with enough labels to evaluate, changed."""
     return parse(updated(EVALUATED, **changes))
+
+
+def analysed_run(**changes):
+    """Return the tiny run with representations, changed."""
+    return parse(updated(ANALYSED, **changes))

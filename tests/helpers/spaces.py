@@ -88,7 +88,7 @@ class Space:
     """Of linear regressions from all its coordinates to the labels."""
 
     embedded: tuple[float, float] = (0.0, 0.0)
-    """What UMAP in three dimensions leaves of that at least, where its shape tells."""
+    """Lower bounds of that after UMAP to three dimensions, below the least of ten seeds."""
 
     def labels(self, points):
         return circular_labels(points) if self.angles else points[:, :2]

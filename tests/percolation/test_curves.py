@@ -1,4 +1,4 @@
-"""Mass ratio and mean cluster size against direct counts, closed forms and known laws."""
+"""Mass ratio and mean cluster size against networkx, closed forms and known laws."""
 
 import math
 
@@ -9,16 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from percolation import Link, continuum, graph, lattice, lattice_links, mass_ratio, square_links
+from percolation import Link, graph, lattice, lattice_links, mass_ratio, square_links
 from percolation.union_find import generator_of
 from tests.helpers.rounding import DOUBLE, EXACT, gamma
-
-# Nearest neighbours of a lattice of increment 1.
-NEAREST = Link(sigma=1, threshold=float(continuum(1.2, 1)))
+from tests.helpers.settings import NEAREST
 
 
 def chain(sites):
-    """Sites in a row, next ones linked."""
+    """Sites in a row, each linked with the next."""
     return lattice_links(sites, (2.0 * sites, 1.0), NEAREST)
 
 
@@ -43,13 +41,13 @@ def test_mass_ratio_matches_networkx():
     ):
         table = np.reshape(values, (8, 4))
         np.testing.assert_allclose(mean, table.mean(axis=0), rtol=EXACT)
-        # Where all values are the same, the error is what their mean rounds off.
+        # Where all values are equal, the error is the rounding of their mean.
         alike = gamma(10, DOUBLE) * table.max()
         np.testing.assert_allclose(error, stats.sem(table, axis=0), rtol=EXACT, atol=alike)
 
 
 def draw(generator, sites):
-    """The order of a pass: Fisher and Yates's shuffle, written once more."""
+    """The order of a pass, by a Fisher-Yates shuffle."""
     order = list(range(sites))
     for place in range(sites):
         other = place + int(generator.random() * (sites - place))
@@ -60,7 +58,7 @@ def draw(generator, sites):
 def test_mass_ratio_sites_kept():
     links = lattice_links(5, 1, NEAREST)
     exact = mass_ratio(links, [0.0, 0.1, 0.3, 1.0], realisations=2)
-    np.testing.assert_array_equal(exact.sites_kept, [0, 3, 8, 25])  # halves go up
+    np.testing.assert_array_equal(exact.sites_kept, [0, 3, 8, 25])  # halves are rounded up
     smoothed = mass_ratio(links, [0.1], occupation="smoothed", realisations=2)
     assert smoothed.sites_kept[0] == 2.5
 
@@ -89,7 +87,7 @@ def test_mass_ratio_of_one_site():
 
 
 def test_mass_ratio_two_of_three_in_a_row():
-    """Neighbours in 2 of 3 draws, so that the mean is 5/3 of two sites."""
+    """Two draws of three are neighbours: the mean ratio is 2/3 + 1/3 * 1/2."""
     drawn = mass_ratio(chain(3), [2 / 3], realisations=1500, seed=1)
     assert abs(drawn.mass_ratio_kept[0] - 5 / 6) < 4 * drawn.kept_error[0]
 
@@ -133,11 +131,23 @@ def test_mass_ratio_probability_averages_to_smoothed():
 
 
 def test_mass_ratio_across_the_square_lattice_threshold():
-    """The threshold is 0.5927 (Newman and Ziff 2001): below it no cluster spans the lattice."""
-    result = mass_ratio(square_links(128, 1), [0.5, 0.592746, 0.7], realisations=20)
-    below, at, above = result.mass_ratio_all
+    """The threshold is 0.5927 (Newman and Ziff 2001), where the ratio falls like L^(-5/48)."""
+    shares = [0.5, 0.592746, 0.7]
+    small, large = (
+        mass_ratio(square_links(side, 1), shares, realisations=20) for side in (64, 128)
+    )
+    fall = large.mass_ratio_all / small.mass_ratio_all
+    relative = [result.all_error / result.mass_ratio_all for result in (small, large)]
+    error = fall * np.hypot(*relative)
+    law = 2 ** (-5 / 48)
+    assert fall[0] + 4 * error[0] < law  # below, the largest cluster is lost in the lattice
+    assert abs(fall[1] - law) < 4 * error[1]
+    assert abs(fall[2] - 1) < 4 * error[2]  # above, it holds a fixed share
+    below, at, above = large.mass_ratio_all
     assert below < 0.03 < 0.2 < at < 0.6
-    assert above > 0.65
+    # Lone sites and pairs are outside of it; all larger finite clusters hold less than these.
+    outside = 0.7 * 0.3**4 + 4 * 0.7**2 * 0.3**6
+    assert 0.7 - 2 * outside < above < 0.7 - outside
 
 
 def test_mass_ratio_at_threshold_falls_with_known_exponent():

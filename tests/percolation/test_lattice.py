@@ -1,4 +1,4 @@
-"""Lattices and graphs against a comparison of all pairs."""
+"""Lattices, and graphs against a comparison of all pairs."""
 
 import networkx as nx
 import numpy as np
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from percolation import Link, continuum, graph, largest_cluster, lattice, pixel
+from tests.helpers.settings import NEAREST
 
 points = st.lists(st.tuples(st.floats(1, 9), st.floats(1, 9)), min_size=0, max_size=12).map(
     lambda values: np.array(values, dtype=float).reshape(-1, 2)
@@ -15,7 +16,7 @@ thresholds = st.floats(0.01, 0.95)
 
 
 def all_pairs(centres, strength, threshold):
-    """Pairs joined, found by asking every pair."""
+    """Pairs whose overlap exceeds the threshold."""
     count = range(len(centres))
     return {
         (i, j)
@@ -41,7 +42,7 @@ def test_graph_continuum_matches_all_pairs(centres, sigma, threshold):
 
 @given(points, st.floats(0.1, 3), thresholds)
 def test_graph_pixel_matches_all_pairs(centres, sigma, threshold):
-    """The search radius misses no pair, however the pixels favour it."""
+    """The search radius misses no pair, although pixels can raise the overlap."""
 
     def strength(a, b):
         return pixel(a, b, 9, sigma)
@@ -68,9 +69,8 @@ def test_graph_periodic_takes_nearest_copy(centres, sigma, threshold, period):
 
 def test_graph_square_lattice_matches_networkx_grid():
     centres = lattice(6, 1)
-    threshold = float(continuum(1.2, 1))  # nearest neighbours only
     for period, expected in ((None, False), (6.0, True)):
-        result = graph(centres, sigma=1, threshold=threshold, period=period)
+        result = graph(centres, sigma=1, threshold=NEAREST.threshold, period=period)
         grid = nx.grid_2d_graph(6, 6, periodic=expected)
         assert edges(result) == edges(nx.convert_node_labels_to_integers(grid))
 
@@ -79,7 +79,7 @@ def test_graph_does_not_join_at_threshold():
     centres = [(1, 1), (3, 1)]
     threshold = float(continuum(2, 1))
     assert graph(centres, sigma=1, threshold=threshold).number_of_edges() == 0
-    for close, count in ((1e-10, 0), (1e-8, 1)):  # rounding does not decide
+    for close, count in ((1e-10, 0), (1e-8, 1)):  # differences of rounding size do not count
         below = threshold * (1 - close)
         assert graph(centres, sigma=1, threshold=below).number_of_edges() == count
 
@@ -148,7 +148,7 @@ def test_graph_refuses_more_pairs_than_memory(monkeypatch):
 
 
 def test_link_pairs_period_differs_between_axes():
-    link = Link(sigma=1, threshold=float(continuum(1.2, 1)), period=(4.0, 9.0))
+    link = Link(sigma=1, threshold=NEAREST.threshold, period=(4.0, 9.0))
     pairs = link.pairs([(1, 1), (4, 1), (1, 9)])
     assert set(map(tuple, pairs.tolist())) == {(0, 1), (0, 2)}
 

@@ -1,4 +1,4 @@
-"""Stencils and lists: how many neighbours, which runs, and what is refused."""
+"""Stencils and neighbour lists: numbers of neighbours, runs of sites, and bad arguments."""
 
 import itertools
 

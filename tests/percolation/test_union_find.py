@@ -1,4 +1,4 @@
-"""The engine against networkx, cluster by cluster, and against windings followed by hand."""
+"""The engine against networkx, cluster by cluster, and against windings along every link."""
 
 import itertools
 from collections import deque
@@ -28,7 +28,7 @@ shares = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1))
 
 
 def clusters_of(cluster_labels, kept):
-    """Sets of sites with one label."""
+    """Sets of sites that share a label."""
     return {
         frozenset(kept[cluster_labels == label].tolist()) for label in np.unique(cluster_labels)
     }
@@ -101,7 +101,7 @@ def test_labels_of_any_radius_match_networkx(side, radius2, periodic, seed, shar
 
 
 def windings(links, kept):
-    """Whether a cluster of the kept sites winds around x, and around y: every link is followed."""
+    """Whether a cluster of the kept sites winds around x and around y, by following all links."""
     n_x, n_y = links.shape
     offsets = [
         (a, b)
@@ -155,7 +155,7 @@ def test_growth_without_periodic_stencil_does_not_wrap():
 @pytest.mark.parametrize("periodic", [False, True])
 @pytest.mark.parametrize("kind", ["stencil", "lists"])
 def test_workspace_run_early_matches_whole_run(kind, periodic):
-    """A lattice large enough for rows of several words, with links that reach far."""
+    """The lattice is large enough for rows of several words, and links reach far."""
     size, spacing = 36, 0.5
     link = Link(sigma=1, threshold=0.05, period=size if periodic else None)
     links = lattice_links(size, spacing, Link(sigma=1, threshold=0.05), periodic=periodic)
@@ -172,7 +172,7 @@ def test_workspace_run_early_matches_whole_run(kind, periodic):
 
 
 def test_growth_of_far_links_matches_networkx():
-    """Halves of rows that span several words, at the edges and in the middle."""
+    """Half rows span several words, at the edges and in the middle."""
     size, spacing, threshold = 40, 0.25, 0.3
     link = Link(sigma=4, threshold=threshold)
     links = lattice_links(size, spacing, link)
@@ -187,23 +187,23 @@ def test_growth_of_far_links_matches_networkx():
 
 def test_workspace_run_draws_a_permutation():
     links = square_links(9, 2, periodic=False)
-    room = Workspace(links)
-    drawn = room.run(generator=generator_of(3, 0)).largest.copy()
-    order = room._order.copy()
+    workspace = Workspace(links)
+    drawn = workspace.run(generator=generator_of(3, 0)).largest.copy()
+    order = workspace._order.copy()
     assert sorted(order) == list(range(81))
     np.testing.assert_array_equal(growth(links, order).largest, drawn)
 
 
 def test_workspace_run_draws_uniform_orders():
-    """All 24 orders of four sites, as often as each other (chi squared, 23 degrees)."""
-    room = Workspace(square_links(2, 1, periodic=False), early=False)
+    """All 24 orders of four sites are equally frequent (chi-squared, 23 degrees of freedom)."""
+    workspace = Workspace(square_links(2, 1, periodic=False), early=False)
     counts = dict.fromkeys(itertools.permutations(range(4)), 0)
     generator = generator_of(0, 0)
     for _ in range(4800):
-        room.run(generator=generator)
-        counts[tuple(room._order.tolist())] += 1
+        workspace.run(generator=generator)
+        counts[tuple(workspace._order.tolist())] += 1
     chi_squared = sum((count - 200) ** 2 / 200 for count in counts.values())
-    assert chi_squared < 49.7  # one in a thousand
+    assert chi_squared < 49.7  # exceeded once in 1000 times
 
 
 def test_labels_sorted_by_size_then_first_site():
@@ -227,9 +227,11 @@ def test_realisations_of_independent_of_workers(workers):
     def observe(passed, generator):
         return np.append(passed.largest, generator.random())
 
-    told = []
-    found = realisations_of(links, observe, range(7), seed=3, workers=workers, report=told.append)
-    assert sum(told) == 7
+    reports = []
+    found = realisations_of(
+        links, observe, range(7), seed=3, workers=workers, report=reports.append
+    )
+    assert sum(reports) == 7
     for realisation, row in enumerate(found):
         generator = generator_of(3, realisation)
         alone = Workspace(links).run(generator=generator)
@@ -249,6 +251,7 @@ def test_realisations_of_raises_failure_and_stops():
 
     with pytest.raises(KeyError, match="lost"):
         realisations_of(square_links(5, 1), observe, range(100_000), seed=0, workers=2)
+    # The other worker runs on until Python switches threads, which takes 5 ms or 100 passes.
     assert len(seen) < 1000
 
 

@@ -1,4 +1,4 @@
-"""Figures over axes of any kind: missing values, booleans, words, pairs, regions, thousands."""
+"""Figures over any axis: missing values, booleans, words, pairs, regions, thousands of values."""
 
 import itertools
 
@@ -43,7 +43,7 @@ REGIONS = [
 
 
 def trial(index, settings, *, steps=(0, 10), seed=0):
-    """The rows of a finished trial, as `steps_table` has them."""
+    """The rows of a finished trial, as in `steps_table`."""
     row = flatten({"data": {"family": "bump", "size": 8, "periodic": False}} | settings)
     if row.get("data.held_out", "") is None:
         del row["data.held_out"]
@@ -75,12 +75,12 @@ def regions(seeds=(0, 1)):
 
 
 def ticks(axis):
-    """The texts that are drawn on an axis."""
+    """The words that are drawn on an axis."""
     return [text.get_text() for text in axis.get_ticklabels() if text.get_text()]
 
 
 def check_drawn(drawn, folder):
-    """The figure is saved, and no label of an axis touches another."""
+    """Assert that the figure can be saved and that no two labels of an axis touch."""
     figure_io.save(drawn, folder, "figure", ["png"])
     FigureCanvasAgg(drawn.figure)
     drawn.figure.draw_without_rendering()
@@ -92,7 +92,7 @@ def check_drawn(drawn, folder):
                 boxes = [
                     text.get_transform().transform(text.get_position()) for text in drawn_labels
                 ]
-                edges = sorted((b[side], b[side] + 8) for b in boxes)  # their lines are as high
+                edges = sorted((b[side], b[side] + 8) for b in boxes)  # the height of a line
             else:
                 boxes = [text.get_window_extent() for text in drawn_labels]
                 edges = sorted((box.min[side], box.max[side]) for box in boxes)
@@ -223,6 +223,7 @@ def test_draw_leaves_room_beside_long_words(tmp_path, figure):
     drawn = module.draw(pd.DataFrame(regions_of))
     check_drawn(drawn, tmp_path)
     for axes in drawn.figure.axes[:1]:
+        # A panel has 3.4 inches; its labels are laid out for 2.7 of them.
         assert axes.get_window_extent().width > 2.5 * drawn.figure.dpi
 
 
@@ -245,7 +246,7 @@ def test_curves_draw_missing_value_apart_from_numbers():
     curve, *_ = (
         line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"
     )
-    assert list(curve.get_xdata()) == [5.0, 8.0]  # it does not reach the missing value
+    assert list(curve.get_xdata()) == [5.0, 8.0]  # the missing value is not on it
     assert ticks(axes.xaxis) == ["none", "5", "8"]
     assert axes.get_xticks()[0] < 5 < 8
 
@@ -270,7 +271,7 @@ def test_places_of_sorts_values_missing_first(numbers, zero, missing):
 def test_distinct_words_for_different_values(values):
     words = axis_labels.distinct(values)
     assert len(set(words)) == len({str(value) for value in values})
-    assert all(len(word) <= axis_labels.LONGEST + 24 for word in words)
+    assert all(len(word) <= axis_labels.LONGEST for word in words)
 
 
 def test_line_style_differs_for_24_curves():

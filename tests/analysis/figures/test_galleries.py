@@ -1,4 +1,4 @@
-"""Figures of pictures, from the records of real trials: views, samples and training sets."""
+"""Galleries drawn from the records of real trials: views, samples and training sets."""
 
 import numpy as np
 import pytest
@@ -7,31 +7,25 @@ from analysis import training_dynamics
 from analysis.figures.sweep import available, load, options_of
 from analysis.measures import measurement_cache
 from analysis.tables.loading import steps_table
-from factorlab.parsing import parse
 from factorlab.storage.files import DamagedFile
 from factorlab.trial import Trial
 from tests.helpers.rounding import EXACT, gamma
+from tests.helpers.settings import analysed_run
 
-SETTINGS = {
-    "data": {"size": 6, "spacing": 1.0, "family": "sos+stripes", "margin": 4.0},
-    "model": {"width": 4, "encoding": 8},
-    "diffusion": {"prediction": "v", "sampling_steps": 2},
-    "training": {"steps": 4, "batch_size": 4},
-    "evaluation": {"samples": 16, "loss_samples": 4, "keep": 4, "at": [0]},
-    "representations": {"layers": ["layer4"], "grid": 8},
-}
 CROSS = {"kind": "cross", "width": 1.0}
+
+
+def settings_of(**data):
+    stripes = {"family": "sos+stripes", "margin": 4.0}
+    return analysed_run(data=stripes | data, evaluation={"samples": 16, "keep": 4})
 
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory):
-    """Two finished trials, one with a cross held out, and one that was not begun."""
+    """Two finished trials, the second with a cross held out, and one that was not started."""
     runs = tmp_path_factory.mktemp("galleries")
-    data = SETTINGS["data"]
-    made = [
-        Trial(parse(SETTINGS | {"data": data | change}), runs)
-        for change in ({}, {"held_out": CROSS}, {"held_out": CROSS | {"width": 2.0}})
-    ]
+    regions = (None, CROSS, CROSS | {"width": 2.0})
+    made = [Trial(settings_of(held_out=region), runs) for region in regions]
     for trial in made[:2]:
         list(trial.run())
     for _ in training_dynamics.analyse(made[0].record):
@@ -123,7 +117,7 @@ def test_datasets_draw_shows_training_set(trials, table):
     datasets = load("datasets")
     options = options_of(datasets, {"columns": "data.held_out.width"})
     labels = datasets.draw(table, options).panels["labels"]
-    for trial, (_, found) in zip(trials, labels.groupby("column", sort=False), strict=False):
+    for trial, (_, found) in zip(trials[:2], labels.groupby("column", sort=False), strict=True):
         config = trial.record.config()
         assert len(found) == config["samples_total"]
         assert (found["kind"] == "2D").sum() == config["samples_2d"]

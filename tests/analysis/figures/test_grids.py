@@ -1,4 +1,4 @@
-"""Figures over any settings: what they choose by themselves, and the numbers that they show."""
+"""Figures over any settings: the settings that they choose, and the numbers that they show."""
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ def test_curves_draw_chooses_settings_that_differ():
     assert sorted(set(means["x"])) == [0.25, 0.5, 1.0]
     assert set(means["line"]) == {"d = 0.5", "d = 0.25 x 1"}
     lone = curves.draw(table(sigmas=(1.0,), spacings=(0.5,))).panels["means"]
-    assert lone["x"].to_list() == [0, 10, 30]  # nothing differs but the step
+    assert lone["x"].to_list() == [0, 10, 30]  # only the step differs
 
 
 def test_curves_draw_names_unfinished_and_unmeasured():

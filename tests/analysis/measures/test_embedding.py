@@ -1,4 +1,4 @@
-"""Labels read off embeddings: what a line explains, and what UMAP leaves of a sheet."""
+"""R-squared of labels: linear regressions, and what UMAP keeps of a sheet."""
 
 import numpy as np
 import pytest
@@ -11,9 +11,15 @@ from tests.helpers.measures import r_squared
 from tests.helpers.rounding import EXACT
 from tests.helpers.spaces import embed as embed_at_random
 
+CHANCE = 0.05
+"""R-squared of 400 labels by three coordinates of noise: exceeded once in 6000 times.
+
+400 R^2 is chi-squared with three degrees of freedom; cross-validation only lowers it.
+"""
+
 
 def sheet(side=20):
-    """A flat sheet of labels and the labels."""
+    """A flat sheet and its labels."""
     axis = np.arange(1.0, side + 1)
     labels = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     return labels / side, labels
@@ -35,19 +41,17 @@ def test_cross_validated_explains_linear_labels_not_noise():
     high = embed_at_random(points, seed=1)
     assert cross_validated(high, labels, components=2) == pytest.approx((1, 1))
     noise = np.random.default_rng(0).normal(size=high.shape)
-    x, y = cross_validated(noise, labels)
-    assert x < 0.05
-    assert y < 0.05
+    assert max(cross_validated(noise, labels)) < CHANCE
 
 
 def test_embed_orders_a_sheet_not_noise():
     points, labels = sheet()
     points = embed_at_random(points, noise=0.02)
     found = r_squared(points, labels)
-    assert min(found) > 0.8
-    assert found == r_squared(points, labels)  # a seed decides all bits
+    assert min(found) > 0.95  # six seeds gave 0.992 and more
+    assert found == r_squared(points, labels)  # bit-identical for a seed
     noise = np.random.default_rng(0).normal(size=(len(points), 30))
-    assert max(r_squared(noise, labels)) < 0.2
+    assert max(r_squared(noise, labels)) < CHANCE
 
 
 def test_fitted_reads_circular_label_off_cosine_and_sine():
@@ -55,8 +59,8 @@ def test_fitted_reads_circular_label_off_cosine_and_sine():
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     labels = np.stack([1 + 60 * angle / (2 * np.pi), np.arange(60) % 7], axis=1)
     assert fitted(circle, labels, 60).x == pytest.approx(1)
-    # A line through a turn explains 6 / pi^2 of it for ever more labels (here 60), and the sine
-    # alone explains half.
+    # Cosine and sine explain 6 / pi^2 of the angle itself in the limit of many labels (here 60).
+    # The sine alone explains half of the cosine and the sine.
     explained = 6 / (60**2 - 1) / np.sin(np.pi / 60) ** 2
     assert fitted(circle, labels).x == pytest.approx(explained)
     assert fitted(circle[:, 1:], labels, 60).x == pytest.approx(0.5)
@@ -69,7 +73,7 @@ def test_r_squared_invariant_under_turning_and_scaling(seed, scale):
     points = embed_at_random(points, noise=0.05, dimensions=8, seed=seed)
     turned = scale * embed_at_random(points, dimensions=9, seed=seed + 1) + 2
     for measure in (r_squared, cross_validated):
-        # UMAP is given what differs by less than float32 shows.
+        # The inputs of UMAP differ by less than a rounding to float32.
         assert measure(turned, labels) == pytest.approx(measure(points, labels), rel=EXACT)
 
 

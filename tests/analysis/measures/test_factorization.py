@@ -1,4 +1,4 @@
-"""Angles between displacements, on the two ideal tori and on what they must not depend on."""
+"""Angles between displacements: ideal tori, other grids and invariances."""
 
 import numpy as np
 import pytest
@@ -30,14 +30,17 @@ def test_score_of_ideal_tori(sides, periodic):
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1])
 def test_score_of_noisy_ideal_tori(noise, seed):
     sides = (23, 22)  # 506 points
-    assert score(turned(clifford_torus(*sides), seed, noise=noise), periodic=True) > 0.9
-    assert score(turned(solid_torus(*sides), seed, noise=noise), periodic=True) < 0.1
+    # A noise of 0.1 turns displacements of 1.26 by 0.11: parallelism 1 / (1 + 0.11^2) = 0.988,
+    # orthogonality 0.016 where the coupled torus has 0.405, a score of 0.95.
+    assert score(turned(clifford_torus(*sides), seed, noise=noise), periodic=True) > 0.94
+    # On the coupled torus of parallelism 1 / 2 it lowers the orthogonality by 3 %.
+    assert score(turned(solid_torus(*sides), seed, noise=noise), periodic=True) < 0.02
 
 
 def test_score_of_noise_is_zero():
     for seed in range(10):
         grid = np.random.default_rng(seed).normal(size=(16, 16, 64))
-        # Without structure it is the mean cosine of 12 * 120 pairs of directions in 64 dimensions.
+        # The mean cosine of 12 * 120 pairs of directions in 64 dimensions.
         assert score(grid) == pytest.approx(0, abs=4.5 / np.sqrt(64 * 12 * 120))
 
 
@@ -46,7 +49,7 @@ def polar(radius, angle):
 
 
 def other_grids():
-    """Representations on a grid of labels, and the score that each must have."""
+    """Representations on a grid of labels, and their scores."""
     x, y = np.meshgrid(np.linspace(-1, 1, 23), np.linspace(-1, 1, 22), indexing="ij")
     around, down = np.pi * x, np.pi * (y + 1.1) / 2.2
     return {
@@ -62,13 +65,13 @@ def other_grids():
 def test_score_of_bent_or_missing_labels(name, seed):
     grid, expected = other_grids()[name]
     found = score(turned(grid, seed, noise=(0.1, 0.05)[seed % 2]))
-    assert found == pytest.approx(expected, abs=0.25)  # a quarter of what tells the ideals apart
+    assert found == pytest.approx(expected, abs=0.25)  # a quarter of the ideals' difference
 
 
 def test_score_of_flat_sheet_is_one():
     x, y = np.meshgrid(np.arange(10.0), np.arange(12.0), indexing="ij")
     assert score(np.stack([x, y], axis=-1)) == pytest.approx(1)
-    # With the axes at an angle a, x-on-y orthogonality is cos(a) everywhere.
+    # Axes at an angle a have an x-on-y orthogonality of cos(a) everywhere.
     slanted = angles(np.stack([x + y * np.cos(1.0), y * np.sin(1.0)], axis=-1))
     np.testing.assert_allclose(slanted.orthogonality["x-on-y"], np.cos(1.0))
 
@@ -79,17 +82,17 @@ def test_angles_closed_form():
     np.testing.assert_allclose(clifford.orthogonality["x-on-y"], 0, atol=EXACT)
     for name in ("x-on-y", "y-on-x", "x-on-x", "y-on-y"):
         np.testing.assert_allclose(clifford.parallelism[name], 1)
-    # Directions along a circle turn by 2 pi / n: |cos| of all pairs of different ones.
+    # Directions along a circle turn by 2 pi / n: |cos| of all pairs of them.
     turns = 2 * np.pi * np.arange(1, n) / n
     mean = np.abs(np.cos(turns)).mean()
     for name in ("x-on-x", "y-on-y"):
         assert clifford.orthogonality[name].mean() == pytest.approx(mean)
     ring = angles(solid_torus(64, 64), periodic=True)
-    # What x does points the same way at every y; what y does turns with x, by half on average.
+    # A step in x has the same direction at every y. A step in y turns with x.
     np.testing.assert_allclose(ring.parallelism["x-on-y"], 1)
-    # Over all pairs of 64 places of x; the cosine of two different ones is -1 / 63 on average.
+    # Half of it turns; the mean cosine of two different places of 64 is -1 / 63.
     assert ring.parallelism["y-on-x"].mean() == pytest.approx((1 - 1 / 63) / 2)
-    # |sin x sin y| half-way between the places: (2 / pi)^2 for ever more of them.
+    # |sin x sin y| half-way between the places, (2 / pi)^2 in the limit of many.
     mean = 2 / (64 * np.sin(np.pi / 64))
     assert ring.orthogonality["x-on-y"].mean() == pytest.approx(mean**2)
 

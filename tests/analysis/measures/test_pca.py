@@ -1,4 +1,4 @@
-"""Principal components against closed forms and scikit-learn."""
+"""Principal components against scikit-learn and closed forms."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_principal_matches_scikit_learn(data, shape):
     np.testing.assert_allclose(
         found.variances, reference.explained_variance_[:count], rtol=0, atol=EXACT * largest
     )
-    # Of the scores the sign is open, and within equal variances the direction: compare distances.
+    # The signs of scores are free, and so are directions of equal variance: compare products.
     there = reference.transform(points)
     for one, other in ((found.scores, there), (found.scores[:, :1], None)):
         if other is not None:
@@ -50,7 +50,7 @@ def test_principal_dimension_invariant_under_turning_moving_scaling(data, shape,
     points = data.draw(arrays(float, shape, elements=floats).filter(varied))
     turn = ortho_group.rvs(shape[1], random_state=0) if shape[1] > 1 else np.ones((1, 1))
     moved = scale * points @ turn + 3.0
-    # Numbers are rounded as large as they are, and their spread is what is left of them.
+    # Rounding goes with the size of the numbers, and the dimension with their spread.
     size = (np.abs(points).max() + 3 / scale) / points.std(axis=0).max()
     bound = gamma(100 * size, DOUBLE)
     assert principal(moved).dimension == pytest.approx(principal(points).dimension, rel=bound)
@@ -65,7 +65,7 @@ def test_principal_dimension_closed_form():
     assert principal(torus).dimension == pytest.approx(4)
     assert principal(torus).share(4) == pytest.approx(1)
     assert principal(np.outer(angle, [1.0, 2.0, 3.0])).dimension == pytest.approx(1)
-    # Simplex: as many equal eigenvalues as there are samples, less one.
+    # A simplex has one equal eigenvalue less than samples.
     assert principal(np.eye(20)).dimension == pytest.approx(19)
 
 

@@ -1,4 +1,4 @@
-"""The measures on spaces whose shape is known, in many dimensions, turned at random and noisy."""
+"""Measures of known spaces in many dimensions, turned at random and noisy."""
 
 from itertools import cycle
 
@@ -36,8 +36,11 @@ def test_betti_counts_holes(name, seed):
 @pytest.mark.parametrize("name", SPACES)
 def test_principal_and_cross_validated_match_closed_form(name, seed):
     space, points, labels = noisy(name, seed)
-    assert principal(points).dimension == pytest.approx(space.dimension, rel=0.1)
+    # Noise of variance 0.01 raises that of the disc, 0.5, by 2 % and the dimension by 4 %; those
+    # of other spaces by less. 512 samples add up to 2 %.
+    assert principal(points).dimension == pytest.approx(space.dimension, rel=0.06)
     found = cross_validated(points, labels, components=4, seed=seed, period=space.period)
+    # Standard errors 2 R (1 - R^2) / 512^(1 / 2) are at most 0.034, at R^2 = 1 / 3.
     assert found == pytest.approx(space.r_squared, abs=0.08)
 
 

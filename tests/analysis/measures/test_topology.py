@@ -1,4 +1,4 @@
-"""Holes of spaces whose holes are known, in many dimensions, turned and noisy."""
+"""Holes of known spaces in many dimensions, turned at random and noisy."""
 
 import numpy as np
 import pytest
@@ -18,10 +18,9 @@ def test_persistence_circle_dies_in_closed_form():
     angle = 2 * np.pi * np.arange(60) / 60
     found = persistence(np.stack([np.cos(angle), np.sin(angle)], axis=1), limit=1)
     (loop,) = found.diagrams[1]
-    # Born with the polygon's side, it dies with the inscribed triangle (Adamaszek and Adams 2017).
-    assert loop == pytest.approx(
-        [2 * np.sin(np.pi / 60), np.sqrt(3)], rel=gamma(2)
-    )  # by ripser, in float32
+    # It is born at the side of the polygon and dies at that of the inscribed triangle (Adamaszek
+    # and Adams 2017). Ripser computes in float32.
+    assert loop == pytest.approx([2 * np.sin(np.pi / 60), np.sqrt(3)], rel=gamma(2))
     assert found.scale == pytest.approx(2)
     assert found.spacing == 0
 
@@ -34,7 +33,7 @@ def test_betti_invariant_under_turning_and_scaling(seed, scale):
     one, other = persistence(points, max_dim=1, seed=3), persistence(turned, max_dim=1, seed=3)
     assert [b.number for b in betti(one)] == [b.number for b in betti(other)]
     for a, b in zip(one.diagrams, other.diagrams, strict=True):
-        # Distances up to 2, each rounded to float32 by ripser.
+        # Distances up to 2, which ripser rounds to float32.
         rounded = {"rtol": 0, "atol": 4 * SINGLE * scale}
         np.testing.assert_allclose(np.sort(a * scale, 0), np.sort(b, 0), **rounded)
 
@@ -46,7 +45,7 @@ def test_farthest_points_cover_and_stay_apart(seed, count):
     assert len(set(chosen)) == len(chosen) == min(count, 25)
     apart = cdist(points[chosen], points[chosen])
     reach = cdist(points[chosen], points).min(axis=0).max()
-    # No chosen pair is nearer than the farthest point left out is from all chosen.
+    # No chosen pair is nearer than the point farthest from all chosen ones.
     assert (apart[~np.eye(len(chosen), dtype=bool)] >= reach).all()
 
 

@@ -1,4 +1,4 @@
-"""Crossings against closed forms, under noise, and where there is none."""
+"""Crossings against closed forms, under noise, and of curves that do not cross."""
 
 import math
 
@@ -14,7 +14,7 @@ GRID = np.array([2.0, 5, 11, 22, 45, 112, 225])
 
 
 def noisy(threshold, rng, *, seeds=3, steepness=2.0, jitter=0.25):
-    """Trials whose own thresholds scatter about the true one."""
+    """Trials with thresholds of their own, which scatter about the true one."""
     samples = np.repeat(GRID, seeds)
     own = threshold * np.exp(jitter * rng.normal(size=samples.size))
     return samples, accuracy_at(samples, own, steepness)
@@ -22,7 +22,7 @@ def noisy(threshold, rng, *, seeds=3, steepness=2.0, jitter=0.25):
 
 @given(st.floats(6, 100), st.floats(0.5, 1.2), st.floats(0.1, 0.9))
 def test_crossing_recovers_logistic_curve(threshold, steepness, level):
-    """Where neither neighbour saturates, log-odds are a straight line over log(samples)."""
+    """Unless a neighbour saturates, log-odds are linear in log(samples)."""
     samples = np.geomspace(0.01, 20000, 40)
     found = crossing(samples, accuracy_at(samples, threshold, steepness), level=level)
     shift = math.log(level / (1 - level)) - math.log(0.6 / 0.4)
@@ -115,7 +115,7 @@ def test_crossing_of_equal_trials_has_zero_width():
 
 @pytest.mark.parametrize("seeds", [2, 3])
 def test_crossing_interval_coverage(seeds):
-    """95 % nominally; 200 draws of a share of 0.95 lie above 0.89 with probability 0.999."""
+    """Nominally 95 %; of 200 draws more than 0.89 hold it with probability 0.999."""
     rng = np.random.default_rng(seeds)
     held = 0
     for repeat in range(200):
