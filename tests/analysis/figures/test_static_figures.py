@@ -1,4 +1,4 @@
-"""Figures that need no trial: found by name, saved completely, with numbers from elsewhere."""
+"""Figures that need no trial: found by name, saved completely, with independent checks."""
 
 import ast
 import math
@@ -20,6 +20,7 @@ from factorlab.data.dataset import build
 from factorlab.data.rendering import render
 from factorlab.model.unet import UNet
 from percolation import critical_fraction, graph, lattice, predict_samples, radius
+from tests.helpers.rounding import EXACT
 
 # Parameters with which a figure is drawn quickly.
 QUICK = {
@@ -132,7 +133,7 @@ def test_overlap_pixel_panel_matches_rendered_images():
     for row in table.iloc[::97].itertuples():
         a = image(row.first_x, row.first_y, row.sigma, 12)
         b = image(row.first_x + row.distance, row.first_y, row.sigma, 12)
-        assert row.overlap == pytest.approx(overlap_by_definition(a, b), rel=1e-9, abs=1e-7)
+        assert row.overlap == pytest.approx(overlap_by_definition(a, b), rel=EXACT, abs=1e-7)
 
 
 def test_overlap_border_panel_matches_rendered_images():
@@ -143,8 +144,8 @@ def test_overlap_border_panel_matches_rendered_images():
         a = (x, 6) if row.place == "border" else (x, x)
         b = (x + step, 6) if row.place == "border" else (x + step / 2**0.5, x + step / 2**0.5)
         value = overlap_by_definition(image(*a, row.sigma, 12), image(*b, row.sigma, 12))
-        assert row.overlap == pytest.approx(value, rel=1e-9)
-        assert row.ratio == pytest.approx(value / math.exp(-(1.5**2) / 16), rel=1e-9)
+        assert row.overlap == pytest.approx(value, rel=EXACT)
+        assert row.ratio == pytest.approx(value / math.exp(-(1.5**2) / 16), rel=EXACT)
 
 
 def test_overlap_continuum_panel_is_gaussian():

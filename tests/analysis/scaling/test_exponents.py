@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from analysis import accuracy_table, crossings_table, exponents_table, measure_crossings
 from analysis.tables.selection import single
+from tests.helpers.rounding import EXACT
 from tests.helpers.synthetic_trials import trials
 
 FINE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)
@@ -41,7 +42,9 @@ def test_exponents_table_invariant_under_scaling_samples(factor, draw):
     scaled = table.assign(samples_2d=table["samples_2d"] * factor)
     columns = ["exponent", "low", "high", "t_low", "t_high"]
     base, other = exponent_of(table), exponent_of(scaled)
-    np.testing.assert_allclose(base[columns].astype(float), other[columns].astype(float), rtol=1e-6)
+    np.testing.assert_allclose(
+        base[columns].astype(float), other[columns].astype(float), rtol=EXACT
+    )
     assert other["prefactor"] == pytest.approx(factor * base["prefactor"])
 
 

@@ -68,7 +68,7 @@ def test_evaluation_labels_uniform_draw_by_seed(periodic):
     assert not np.isin(one.labels, other.labels).any()
     low, high = (1, 7) if periodic else (2, 5)  # once around the circle, or off the rim
     assert one.labels.shape == (500, 2)
-    # None of 1000 coordinates lies this near to an end once in (1 - 0.1 / 6)^-1000 = 2e7 draws.
+    # Of 2e7 draws, (1 - 0.1 / 6)^-1000, one has all of its 1000 coordinates farther from an end.
     assert low <= one.labels.min() < low + 0.1
     assert high - 0.1 < one.labels.max() <= high
     assert not one.seen.any()
