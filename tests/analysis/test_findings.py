@@ -1,4 +1,4 @@
-"""The papers' findings, judged over tables in which they hold, and in which they do not."""
+"""Verdicts on the papers' findings, for tables in which they hold and in which they do not."""
 
 import itertools
 
@@ -16,7 +16,7 @@ SEEDS = (0, 1)
 
 
 def rows(*axes, steps=(500,), **columns):
-    """One row for each combination of settings, seed and step; a column may be a function."""
+    """One row for each combination of settings, seed and step. Columns may be functions of it."""
     found = []
     for values in itertools.product(*axes):
         settings = {k: v for part in values for k, v in part.items()}
@@ -42,7 +42,7 @@ def verdicts(experiment, table):
 
 
 def composition(*, learns):
-    """Stripes fail, 2D examples alone miss the intersection, both together reach all."""
+    """Accuracy by family: only 2D examples and stripes together learn, or nothing does."""
     means = {"stripes": 0.4, "sos": 0.5, "sos+stripes": 0.95}
     cross = rows(
         axis("data.family", *means),
@@ -78,7 +78,7 @@ def widths(place, *, falls):
 
 
 def holes(*, filled, larger=0.04):
-    """Holes of 5 and 11 % of N = 10, and a larger one."""
+    """Holes of 5 and 11 % of the labels at N = 10, and a larger one."""
     lost = {2.0: 0.05, 3.0: 0.05 + larger, 5.0: 0.5}
     return rows(
         axis("data.held_out.width", *lost),
@@ -92,7 +92,7 @@ def holes(*, filled, larger=0.04):
 
 
 def imbalance(*, coupled):
-    """x and y rise together, lower for coarser lattices; or y rises long after x."""
+    """x and y rise together, less for coarser lattices; or y rises long after x."""
     spacings = [{"data.spacing": s} for s in ((0.25, 0.25), (0.25, 1.0), (0.25, 2.0))]
 
     def lost(row):
@@ -118,7 +118,7 @@ def imbalance(*, coupled):
 
 
 def phases(*, courses, failures=(0.3, 0.2, 0.4), misplaced=0.5, fits=True):
-    """Trials whose phases are known, on lattices that are learned the less the coarser."""
+    """Trials with known phases. Accuracy falls with the spacing of the lattice."""
     steps = tuple(100 * i for i in range(len(courses[0])))
     rest = (0.6 - misplaced) / 2
     shares = {"A": failures, "B": (rest, misplaced, rest), "C": (0.0, 0.1, 0.0)}
@@ -178,7 +178,7 @@ def torus(*, factorized):
 
 
 def percolation(*, needed, steep=0.2, gap=0.02):
-    """Accuracy of each sigma crosses 60 % at so many examples."""
+    """The accuracy of each sigma crosses 60 % at the `needed` number of examples."""
     return rows(
         axis("data.sigma", *needed),
         axis("data.subsample", 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
@@ -206,7 +206,7 @@ CASES = {
     "holdout": (widths(["interior", "exterior"], falls=True), [SHOWN] * 3),
     "holdout not": (widths(["interior", "exterior"], falls=False), [NOT] * 3),
     "holes": (holes(filled=True), [SHOWN] * 3),
-    "holes not": (holes(filled=False), [NOT, SHOWN, NOT]),  # both missed alike
+    "holes not": (holes(filled=False), [NOT, SHOWN, NOT]),  # both holes missed alike
     "holes larger": (holes(filled=True, larger=0.3), [NOT, NOT, SHOWN]),
     "imbalance": (imbalance(coupled=True), [SHOWN] * 3),
     "imbalance not": (imbalance(coupled=False), [NOT] * 3),
@@ -233,21 +233,21 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_findings_are_judged_by_what_the_table_holds(case):
+def test_judge_verdicts_follow_the_table(case):
     table, expected = CASES[case]
     judged = findings.judge(case.partition(" ")[0], table)
     assert [o.verdict for _, o in judged] == expected, [o.numbers for _, o in judged]
 
 
 @pytest.mark.parametrize("experiment", findings.available())
-def test_an_unfinished_sweep_is_not_measured(experiment):
+def test_judge_unfinished_sweep_is_not_measured(experiment):
     table = CASES[experiment][0].assign(last=False)
     assert set(verdicts(experiment, table)) == {"not measured"}
 
 
 @pytest.mark.parametrize("experiment", findings.available())
-def test_what_was_not_evaluated_is_named_and_not_judged(experiment):
-    """A table with settings alone: the trials are there, but none of their metrics."""
+def test_judge_names_metrics_that_were_not_evaluated(experiment):
+    """The table has the settings of the trials, but no metric."""
     full = CASES[experiment][0]
     bare = full[[c for c in full if c in ("key", "state", "seed", "step", "last") or "data." in c]]
     for _, outcome in findings.judge(experiment, bare):
@@ -257,8 +257,8 @@ def test_what_was_not_evaluated_is_named_and_not_judged(experiment):
 
 @given(st.sampled_from(sorted(CASES)), st.randoms(use_true_random=False))
 @settings(max_examples=25)
-def test_whatever_is_missing_a_verdict_is_given_with_its_reason(case, random):
-    """Trials that did not finish, steps and metrics that were not measured, in any combination."""
+def test_judge_gives_reason_whatever_is_missing(case, random):
+    """Any combination of unfinished trials and of steps and metrics that were not measured."""
     table, _ = CASES[case]
     measured = [c for c in table if "data." not in c and c not in ("key", "state", "seed", "last")]
     dropped = random.sample(measured, random.randrange(len(measured)))
@@ -277,12 +277,12 @@ def test_whatever_is_missing_a_verdict_is_given_with_its_reason(case, random):
             assert "nan" not in outcome.numbers, claim.text
 
 
-def test_scaling_without_the_reader_s_ceiling_is_not_measured():
+def test_judge_scaling_needs_ceiling():
     table = CASES["scaling"][0].drop(columns="ceiling")
     assert set(verdicts("scaling", table)) == {"not measured"}
 
 
-def test_a_trial_in_the_middle_of_its_course_is_not_its_end():
+def test_judge_torus_ignores_end_of_unfinished_trials():
     table = torus(factorized=True)
     half = table[(table["seed"] == 0) | (table["step"] <= 100)]
     half = half.assign(last=half["last"] & (half["seed"] == 0))
@@ -290,18 +290,18 @@ def test_a_trial_in_the_middle_of_its_course_is_not_its_end():
 
 
 @pytest.mark.parametrize("family", ["bump", "sos"])
-def test_one_family_alone_does_not_show_what_is_said_of_both(family):
+def test_judge_holdout_needs_both_families(family):
     table = widths(["interior", "exterior"], falls=True)
     one = table[table["data.family"] == family]
     assert verdicts("holdout", one) == ["not measured"] * 3
 
 
-def test_stripes_that_never_suffice_are_not_fewer():
+def test_judge_scaling_stripes_that_never_suffice():
     laws = {"bump": (0.2, 2.0), "bump+stripes": (1e4, 1.0)}
     assert verdicts("scaling", trials(noise=0.05, laws=laws))[2] == NOT
 
 
-def test_a_fit_with_a_remark_is_a_fit():
+def test_judge_scaling_fit_with_remark():
     laws = {"bump": (0.15, 2), "bump+stripes": (1.2, 1)}
     table = trials(noise=0.3, lambdas=(0.02, 0.05, 0.1, 0.2), laws=laws)
     outcome = findings.judge("scaling", table)[0][1]
@@ -309,18 +309,18 @@ def test_a_fit_with_a_remark_is_a_fit():
     assert "replicates leave the measured range" in outcome.numbers
 
 
-def test_every_experiment_of_the_project_has_findings():
+def test_available_covers_every_experiment():
     papers = {"scaling", "percolation", "torus", "composition", "interpolation"}
     papers |= {"holdout", "phases", "spread", "imbalance", "holes"}
     assert papers <= set(findings.available()) <= set(available())
 
 
-def test_an_exponent_near_the_simulated_one_shows_percolation():
+def test_judge_scaling_exponent_near_simulated_one():
     table = trials(noise=0.05, laws={"bump": (1.4, 1.22), "bump+stripes": (1.2, 1.0)})
     assert verdicts("scaling", table) == [NOT, SHOWN, SHOWN, SHOWN]  # 1.29 by simulation
 
 
-def test_widths_that_are_not_learned_say_nothing():
+def test_judge_percolation_names_widths_not_learned():
     table = percolation(needed={0.5: 1000.0, 1.0: 2000.0})
     judged = findings.judge("percolation", table)
     assert [o.verdict for _, o in judged][:3] == ["not reachable"] * 3

@@ -1,4 +1,4 @@
-"""A whole analysis: of ideals whose measures are known, and of a small trial's record."""
+"""Analysis of ideals with known measures and of the record of a small trial."""
 
 import shutil
 import time
@@ -13,22 +13,15 @@ from analysis.figures import checkpoint as checkpoint_figures
 from analysis.measures import scalars
 from analysis.measures.checkpoint import measure
 from analysis.measures.factorization import clifford_torus, solid_torus
-from factorlab.parsing import parse
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
 from tests.helpers.rounding import EXACT
+from tests.helpers.settings import analysed_run, tiny_run
 
-SETTINGS = {
-    "data": {"size": 6, "spacing": 1.0, "periodic": True},
-    "model": {"width": 4, "encoding": 8},
-    "diffusion": {"prediction": "v", "sampling_steps": 2},
-    "training": {"steps": 4, "batch_size": 4},
-    "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0, "at": [0]},
-    "representations": {"layers": ["layer4"], "grid": 8},
-}
+SETTINGS = analysed_run(data={"periodic": True})
 SIDES = (16, 16)
 
 
@@ -45,12 +38,12 @@ def clifford():
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
-    made = Trial(parse(SETTINGS), tmp_path_factory.mktemp("course"))
+    made = Trial(SETTINGS, tmp_path_factory.mktemp("course"))
     list(made.run())
     return made
 
 
-def test_the_factorized_ideal_has_its_measures(clifford):
+def test_measure_factorized_ideal(clifford):
     numbers = scalars.of(clifford)
     assert numbers["dimension"] == pytest.approx(4)
     assert numbers["variance_top_four"] == pytest.approx(1)
@@ -58,21 +51,22 @@ def test_the_factorized_ideal_has_its_measures(clifford):
     assert [numbers[f"betti_{k}"] for k in range(3)] == [1, 2, 1]
 
 
-def test_the_coupled_ideal_has_its_own():
+def test_measure_coupled_ideal():
     points = solid_torus(*SIDES).reshape(-1, 3)
     numbers = scalars.of(measure(points, labels_of(SIDES), SIDES, period=16))
     assert numbers["factorization"] == pytest.approx(0, abs=EXACT)
-    assert 2 < numbers["dimension"] < 3
+    # Variances (1 + 1 / 8) / 2 twice and 1 / 8, for a tube of half the radius.
+    assert numbers["dimension"] == pytest.approx(1.25**2 / (2 * 0.5625**2 + 0.125**2))
 
 
 @pytest.mark.parametrize("name", checkpoint_figures.available())
-def test_every_portrait_is_drawn_with_the_numbers_behind_it(clifford, name):
+def test_checkpoint_figures_draw_with_panels(clifford, name):
     drawing = checkpoint_figures.load(name).draw(clifford)
     assert all(len(table) > 0 for table in drawing.panels.values())
-    assert not plt.get_fignums()  # no window, no figure left in pyplot
+    assert not plt.get_fignums()  # no figure is left in pyplot
 
 
-def test_a_trial_is_measured_once_a_step_and_drawn(trial):
+def test_analyse_measures_each_step_once(trial):
     assert list(training_dynamics.analyse(trial.record)) == [0, 4]
     assert list(training_dynamics.analyse(trial.record)) == []
     table = training_dynamics.table(trial.record)
@@ -88,7 +82,7 @@ def test_a_trial_is_measured_once_a_step_and_drawn(trial):
     }
 
 
-def test_who_measures_what_another_measures_waits_and_measures_nothing(trial, tmp_path):
+def test_analyse_waits_for_another_process(trial, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(trial.record.path, runs / "trials" / trial.record.key)
     record = Record(runs, trial.record.key)
@@ -107,8 +101,8 @@ def test_who_measures_what_another_measures_waits_and_measures_nothing(trial, tm
     assert [(point.step, point.metrics["dimension"]) for point in points] == [(0, 1.0), (4, 2.0)]
 
 
-def test_what_cannot_be_analysed_says_why(trial, tmp_path):
-    bare = Trial(parse(SETTINGS | {"representations": {}}), tmp_path)
+def test_analyse_says_what_cannot_be_analysed(trial, tmp_path):
+    bare = Trial(tiny_run(), tmp_path)
     list(bare.run())
     with pytest.raises(ValueError, match="saved no representations"):
         list(training_dynamics.analyse(bare.record))
@@ -120,8 +114,8 @@ def test_what_cannot_be_analysed_says_why(trial, tmp_path):
         list(training_dynamics.analyse(trial.record, "../out"))
 
 
-def test_a_damaged_file_is_named(tmp_path):
-    damaged = Trial(parse(SETTINGS), tmp_path)
+def test_analyse_names_damaged_file(tmp_path):
+    damaged = Trial(SETTINGS, tmp_path)
     list(damaged.run())
     path = damaged.record.representations / "step-0000000004" / "layer4.npy"
     path.write_bytes(path.read_bytes()[:-1])
@@ -137,7 +131,7 @@ def test_a_damaged_file_is_named(tmp_path):
         (lambda points, labels: (np.ones_like(points), labels), "are the same"),
     ],
 )
-def test_bad_representations_are_refused_in_a_sentence(change, message):
+def test_measure_refuses_bad_representations(change, message):
     points, labels = change(clifford_torus(*SIDES).reshape(-1, 4), labels_of(SIDES))
     if message == "do not lie on a grid":
         labels = np.roll(labels, 1, axis=0)

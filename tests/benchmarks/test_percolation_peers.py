@@ -1,4 +1,4 @@
-"""The comparison of the engine with graph libraries runs, and all find the same clusters."""
+"""The comparison of the engine with graph libraries: all find the same clusters."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ LIBRARIES = {"networkx", "scipy", "igraph", "rustworkx"}
 
 
 @pytest.mark.slow
-def test_every_library_agrees_with_the_engine(tmp_path):
+def test_percolation_peers_agree_with_engine(tmp_path):
     file = tmp_path / "peers.json"
     options = ["--sides", "8", "--radii", "1", "--seconds", "0", "--json", str(file)]
     command = [sys.executable, "-m", "tests.benchmarks.percolation_peers", *options]

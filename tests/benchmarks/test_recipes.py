@@ -1,4 +1,4 @@
-"""What the benchmarks of recipes and of sampling say about their runs."""
+"""Reports of the benchmarks of recipes and of sampling."""
 
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ def run_of(recipe, accuracy, train):
 
 @pytest.mark.parametrize("recipe", ["published", "papers", "ours"])
 @pytest.mark.parametrize("size", [8, 16, 32])
-def test_recipes_are_runs(recipe, size):
+def test_settings_of_recipe_is_a_run(recipe, size):
     run = time_to_accuracy.settings_of(recipe, size, 0, 10)
     assert isinstance(run, RunSettings)
     if recipe != "ours":
@@ -24,12 +24,12 @@ def test_recipes_are_runs(recipe, size):
         assert (run.diffusion.prediction, run.diffusion.eta) == ("noise", 1)
 
 
-def test_the_goal_is_a_share_of_the_ceiling():
+def test_run_reached_is_a_share_of_the_ceiling():
     assert run_of("ours", 0.73, 9).reached
     assert not run_of("ours", 0.71, 9).reached
 
 
-def test_looks_are_ever_wider_apart_and_end_at_the_last_step():
+def test_looks_widen_and_end_at_last_step():
     steps = list(time_to_accuracy.looks(100, 1000))
     gaps = [b - a for a, b in pairwise(steps)]
     assert steps[0] == 100
@@ -37,7 +37,7 @@ def test_looks_are_ever_wider_apart_and_end_at_the_last_step():
     assert gaps[:-1] == sorted(gaps[:-1])
 
 
-def test_a_run_that_was_given_up_has_bounds_and_a_remark():
+def test_measurements_and_remarks_of_run_given_up():
     ours, slow = run_of("ours", 0.8, 9), run_of("papers", 0.1, 99)
     quantities = {m.quantity: m.value for m in time_to_accuracy.measurements(slow, ours)}
     assert quantities["factor more than"] == 10
@@ -54,7 +54,7 @@ def row(sampler, steps, right):
     return model | {"sampler": sampler, "steps": steps, "right": right}
 
 
-def test_samplers_are_compared_image_by_image_with_ddpm():
+def test_summary_compares_samplers_image_by_image():
     ddpm = row("DDPM", 1000, [True] * 90 + [False] * 10)
     same = row("DDIM", 10, [True] * 90 + [False] * 10)
     few = row("DDIM", 3, [True] * 85 + [False] * 15)
@@ -69,7 +69,7 @@ def test_samplers_are_compared_image_by_image_with_ddpm():
     assert [m.value for m in shares] == pytest.approx([10])
 
 
-def test_the_figure_draws_every_sampler_of_every_model():
+def test_draw_shows_every_sampler():
     rows = [row(s, n, [True, False]) for s in ("DDIM", "short DDPM") for n in (3, 10)]
     table = sampling.summary([*rows, row("DDPM", 1000, [True, True])])
     assert isinstance(table, pd.DataFrame)

@@ -1,4 +1,4 @@
-"""The history of benchmarks: what is worse is named, what is noise or better is not."""
+"""The history of benchmarks: slowdowns are named, noise and progress are not."""
 
 from tests.benchmarks import report
 from tests.benchmarks.report import Measurement
@@ -9,7 +9,7 @@ def publish(history, value, better):
     report.publish("training-step", "A step", [measurement], history)
 
 
-def test_first_run_has_nothing_to_compare(tmp_path, capsys):
+def test_publish_first_run(tmp_path, capsys):
     publish(tmp_path / "history.csv", 1.0, "lower")
     out = capsys.readouterr().out
     assert "worse" not in out
@@ -17,7 +17,7 @@ def test_first_run_has_nothing_to_compare(tmp_path, capsys):
     assert (tmp_path / "history.csv").read_text().count("\n") == 2
 
 
-def test_slowdown_is_named_in_either_direction(tmp_path, capsys):
+def test_publish_names_slowdown_in_either_direction(tmp_path, capsys):
     for better, worse in (("lower", 2.0), ("higher", 0.5)):
         history = tmp_path / f"{better}.csv"
         for _ in range(3):
@@ -27,13 +27,13 @@ def test_slowdown_is_named_in_either_direction(tmp_path, capsys):
         assert "worse than before: training-step, N = 8, step" in capsys.readouterr().out
 
 
-def test_noise_and_progress_are_not_named(tmp_path, capsys):
+def test_publish_ignores_noise_and_progress(tmp_path, capsys):
     for value in (1.0, 1.2, 0.4):
         publish(tmp_path / "history.csv", value, "lower")
     assert "worse" not in capsys.readouterr().out
 
 
-def test_nothing_is_a_number_too(tmp_path, capsys):
+def test_publish_takes_zero_as_a_number(tmp_path, capsys):
     for better in ("lower", "higher", "neither"):
         history = tmp_path / f"{better}.csv"
         for value in (0.0, 0.0):
@@ -42,7 +42,7 @@ def test_nothing_is_a_number_too(tmp_path, capsys):
         assert history.read_text().count("\n") == 3
 
 
-def test_other_machines_are_not_compared(tmp_path, capsys, monkeypatch):
+def test_publish_ignores_other_machines(tmp_path, capsys, monkeypatch):
     publish(tmp_path / "history.csv", 1.0, "lower")
     monkeypatch.setattr(report, "machine", lambda: "another")
     publish(tmp_path / "history.csv", 9.0, "lower")

@@ -1,4 +1,4 @@
-"""What the benchmark of sampling counts, with a network that knows the image."""
+"""The samples that the benchmark counts as right, with a network that knows the images."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.helpers.rounding import in_float64
 
 
 class Knowing(torch.nn.Module):
-    """Predicts the v of the image that a label stands for."""
+    """Predicts the v of the image of a label."""
 
     def __init__(self, settings):
         super().__init__()
@@ -27,7 +27,7 @@ class Knowing(torch.nn.Module):
 
 @pytest.mark.parametrize("images", [30, 80])
 @in_float64()
-def test_a_network_that_knows_reaches_the_ceiling(images):
+def test_drawn_right_reaches_ceiling_with_known_images(images):
     settings = parse(
         {
             "data": {"size": 8, "spacing": 1.0},

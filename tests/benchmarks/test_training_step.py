@@ -1,4 +1,4 @@
-"""The eager form that a training step is compared with is the same network."""
+"""The eager network to which a training step is compared is the same function."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def eager_name(name):
 @pytest.mark.parametrize("weights", [True, False])
 @pytest.mark.parametrize(("size", "width"), [(8, 8), (13, 16)])
 @in_float64()
-def test_eager_form_is_the_same_network(size, width, weights):
+def test_eager_unet_is_the_same_network(size, width, weights):
     torch.manual_seed(0)
     settings = parse({"model": {"width": width}}).model
     ours, eager = UNet(settings), eager_unet(settings, weights=weights)

@@ -1,4 +1,4 @@
-"""Settings: what is refused, in which words, and that nothing else is ever raised."""
+"""Settings: what is refused, the wording, and that nothing but a `UserError` is raised."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def at(settings, key):
     return settings
 
 
-def test_nothing_given_is_every_default():
+def test_parse_nothing_gives_defaults():
     assert parse({}) == RunSettings()
 
 
@@ -47,7 +47,7 @@ def test_nothing_given_is_every_default():
         ("data.held_out.widht", "width", ["kind", "centre"]),
     ],
 )
-def test_an_unknown_key_is_named_with_what_is_allowed_and_a_suggestion(key, meant, also_allowed):
+def test_parse_names_unknown_key_with_suggestion(key, meant, also_allowed):
     values = nested(key, 1)
     if "held_out" in key:
         values["data"]["held_out"] |= {"kind": "box", "width": 2}
@@ -57,13 +57,13 @@ def test_an_unknown_key_is_named_with_what_is_allowed_and_a_suggestion(key, mean
     assert [name for name in also_allowed if name not in message] == []
 
 
-def test_a_misspelled_required_key_is_called_unknown_rather_than_missing():
+def test_parse_misspelled_required_key_is_unknown():
     message = user_message({"data": {"held_out": {"kind": "box", "widht": 2}}})
     assert "'data.held_out.widht'" in message
     assert "did you mean 'width'?" in message
 
 
-def test_no_suggestion_is_made_for_a_word_like_no_other():
+def test_suggestion_only_for_similar_word():
     assert "did you mean" not in user_message({"zzzz": 1})
     assert suggestion("zzzz", ["seed", "data"]) == ""
     assert suggestion("sed", ["seed", "data"]) == "; did you mean 'seed'?"
@@ -117,9 +117,9 @@ def test_no_suggestion_is_made_for_a_word_like_no_other():
         ("training", [], "object"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_named_with_its_key_and_what_is(key, value, allowed):
+def test_parse_names_refused_value_with_key(key, value, allowed):
     message = user_message(nested(key, value))
-    # The key as the user wrote it, with nothing of the validator's inside.
+    # The key as the user wrote it, without parts that the validator adds.
     assert f" {key} = " in message or f" {key}: " in message or f" {key}.1 = " in message
     assert allowed in message
 
@@ -135,13 +135,13 @@ def test_a_value_that_is_not_allowed_is_named_with_its_key_and_what_is(key, valu
         (nested("data.held_out", {"kind": "cross", "width": 1, "place": "exterior"}), ["exterior"]),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(values, words):
+def test_parse_refuses_contradicting_settings(values, words):
     message = user_message(values)
     assert [word for word in words if word not in message] == []
 
 
 @pytest.mark.parametrize("values", [[], 3, None, "text", True])
-def test_a_file_that_holds_no_mapping_is_refused_in_a_sentence_without_a_hole(values):
+def test_parse_refuses_anything_but_a_mapping(values):
     message = user_message(values)
     assert ":  =" not in message
 
@@ -164,21 +164,21 @@ def deep():
     [circular(), object(), {1, 2}, b"8", 16**5000],
     ids=["circular", "object", "set", "bytes", "huge"],
 )
-def test_a_value_that_is_not_plain_data_is_refused(value):
+def test_parse_refuses_value_that_is_not_plain_data(value):
     user_message({"data": {"size": value}})
 
 
-def test_a_value_nested_too_deeply_is_refused():
+def test_parse_refuses_value_nested_too_deeply():
     with pytest.raises(UserError, match=r"mine\.yaml"):
         parse({"data": {"size": deep()}}, "mine.yaml")
 
 
-def test_a_key_that_is_not_plain_data_is_refused():
+def test_parse_refuses_key_that_is_not_plain_data():
     user_message({(1, 2): 3})
 
 
 @pytest.mark.parametrize("key", ["seed", "data.size", "training.steps", "model.width"])
-def test_settings_are_frozen(key):
+def test_run_settings_are_frozen(key):
     settings = RunSettings()
     *path, name = key.split(".")
     for part in path:
@@ -187,14 +187,14 @@ def test_settings_are_frozen(key):
         setattr(settings, name, 8)
 
 
-def test_a_list_of_two_numbers_is_a_pair():
+def test_parse_list_of_two_numbers_is_a_pair():
     data = parse({"data": {"sigma": [1, 2.5], "spacing": [0.5, 1]}}).data
     assert (data.sigmas, data.spacings) == ((1.0, 2.5), (0.5, 1.0))
     assert (DataSettings(sigma=2.0).sigmas, DataSettings().spacings) == ((2.0, 2.0), (0.5, 0.5))
 
 
 positive = st.floats(0.01, 5)
-spacing = st.floats(0.05, 5)  # a finer lattice is refused at the larger sizes
+spacing = st.floats(0.05, 5)  # finer lattices are refused at larger sizes
 valid = st.fixed_dictionaries(
     {},
     optional={
@@ -224,7 +224,7 @@ valid = st.fixed_dictionaries(
 
 
 @given(valid)
-def test_valid_settings_are_kept_and_survive_json(values):
+def test_parse_keeps_valid_settings_through_json(values):
     settings = parse(values)
     assert parse(json.loads(settings.model_dump_json())) == settings
     assert parse(settings.model_dump()) == settings
@@ -253,7 +253,7 @@ junk = st.recursive(
 
 
 def is_parsed_or_refused(values):
-    """Return whether parsing gives settings or a `UserError` that names the source."""
+    """Return whether parsing gives settings, or raises a `UserError` that names the source."""
     try:
         return isinstance(parse(values, "junk.yaml"), RunSettings)
     except UserError as error:
@@ -261,12 +261,12 @@ def is_parsed_or_refused(values):
 
 
 @given(st.dictionaries(keys | st.text(max_size=3), junk, max_size=5) | junk)
-def test_junk_raises_nothing_but_a_user_error(values):
+def test_parse_junk_raises_only_user_error(values):
     assert is_parsed_or_refused(values)
 
 
 @given(keys, keys, junk)
-def test_junk_in_its_place_raises_nothing_but_a_user_error(outer, inner, value):
+def test_parse_nested_junk_raises_only_user_error(outer, inner, value):
     assert is_parsed_or_refused({outer: value})
     assert is_parsed_or_refused({"data": {inner: value}})
     assert is_parsed_or_refused({"data": {"held_out": {inner: value}}})

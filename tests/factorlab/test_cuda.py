@@ -1,4 +1,4 @@
-"""On a GPU: the same bits alone, together, stopped, recorded or not, and those of a CPU."""
+"""On a GPU: bit-identical alone, packed, stopped and as CUDA graphs; close to a CPU."""
 
 import gc
 import warnings
@@ -15,13 +15,13 @@ from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import UNet
 from factorlab.parsing import parse
 from factorlab.training.packed import PackedTraining
-from factorlab.training.step import TrainingState, TrainingStep
+from factorlab.training.step import TrainingState
 from factorlab.trial import Trial, run_together
 from factorlab.trial_runner import ProgressEvent, TrialRunner
+from tests.helpers.settings import updated
+from tests.helpers.training import CPU, training_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,8 +31,10 @@ def gpu():
 
 
 def settings_of(seed=0, size=9, **changes):
-    """Return a small run on the GPU; seeds differ in more than the seed."""
-    groups = {
+    """Return a small run on the GPU. Other seeds change other settings, too."""
+    settings = {
+        "seed": seed,
+        "device": "cuda",
         "data": {"size": size, "spacing": 1.0, "sigma": 0.8 + 0.1 * seed},
         "model": {"width": 8},
         "diffusion": {"prediction": ["v", "noise"][seed % 2], "sampling_steps": 4},
@@ -46,23 +48,17 @@ def settings_of(seed=0, size=9, **changes):
         },
         "evaluation": {"samples": 10, "loss_samples": 16, "keep": 1, "batch_size": 8},
     }
-    merged = {name: group | changes.get(name, {}) for name, group in groups.items()}
-    return parse({"seed": seed, "device": "cuda", **merged})
-
-
-def learner(settings, device):
-    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion, device)
-    return TrainingStep(TrainingState(settings, device), settings, dataset, diffusion, device)
+    return parse(updated(settings, **changes))
 
 
 def outcome(trial):
-    """Return what must not depend on how a trial was trained."""
+    """Return what must not depend on how a trial is trained."""
     result = trial.record.result()
     points = [(point.step, point.metrics) for point in trial.record.points()[0]]
     return result["weights_sha256"], result["metrics"], points
 
 
-def test_a_trial_has_the_same_bits_alone_together_and_stopped(tmp_path):
+def test_trial_bit_identical_alone_packed_and_stopped(tmp_path):
     def trials(name):
         return [Trial(settings_of(seed), tmp_path / name) for seed in range(4)]
 
@@ -82,31 +78,31 @@ def test_a_trial_has_the_same_bits_alone_together_and_stopped(tmp_path):
 
 
 @pytest.mark.parametrize("precision", [True, False])
-def test_a_recording_computes_what_it_recorded(monkeypatch, gpu, precision):
+def test_cuda_graph_computes_what_it_recorded(monkeypatch, gpu, precision):
     settings = settings_of(training={"mixed_precision": precision, "ema": 0.9})
 
     def trained(calls):
         monkeypatch.setattr(cuda_graph, "WARM_UP", calls)
-        one = learner(settings, gpu)
-        ensemble = PackedTraining([one])
-        losses = torch.stack([ensemble.step() for _ in range(12)])
-        state = one.state
+        step = training_step(settings, gpu)
+        pack = PackedTraining([step])
+        losses = torch.stack([pack.step() for _ in range(12)])
+        state = step.state
         return losses, state.weights, state.average, state.generator.get_state()
 
     for found, expected in zip(trained(2), trained(12), strict=True):
         assert torch.equal(found, expected)
 
 
-def test_no_step_waits_for_the_host(gpu):
-    ensemble = PackedTraining([learner(settings_of(seed), gpu) for seed in range(2)])
+def test_packed_training_step_does_not_wait_for_host(gpu):
+    pack = PackedTraining([training_step(settings_of(seed), gpu) for seed in range(2)])
     for _ in range(cuda_graph.WARM_UP + 1):
-        ensemble.step()
+        pack.step()
     torch.cuda.synchronize()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that this mode is a prototype
+            warnings.simplefilter("ignore")  # the mode is a prototype
             torch.cuda.set_sync_debug_mode("error")
-        losses = ensemble.step()  # raises where it waits
+        losses = pack.step()  # raises where it waits
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert losses.shape == (2,)
@@ -114,7 +110,7 @@ def test_no_step_waits_for_the_host(gpu):
 
 
 @pytest.mark.parametrize("size", [8, 9, 13])
-def test_the_network_is_that_of_a_cpu(monkeypatch, gpu, size):
+def test_unet_matches_cpu(monkeypatch, gpu, size):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -126,14 +122,15 @@ def test_the_network_is_that_of_a_cpu(monkeypatch, gpu, size):
         network = UNet(settings_of().model).to(device)
         network.load_state_dict(model.state_dict())
         predicted = network(x.to(device), t.to(device), labels.to(device))
-        slopes = torch.autograd.grad(predicted.square().mean(), [*network.parameters()])
-        return torch.cat([predicted.flatten(), *(slope.flatten() for slope in slopes)]).cpu()
+        gradients = torch.autograd.grad(predicted.square().mean(), [*network.parameters()])
+        return torch.cat([predicted.flatten(), *(g.flatten() for g in gradients)]).cpu()
 
     expected = computed(CPU)
+    # In float32 168 roundings in a row add up to 1e-5.
     assert (computed(gpu) - expected).norm() < 1e-5 * expected.norm()
 
 
-def test_an_evaluation_is_the_same_recorded(monkeypatch, gpu):
+def test_evaluator_bit_identical_with_cuda_graph(monkeypatch, gpu):
     settings = settings_of(diffusion={"sampling_steps": 6})
     dataset, diffusion = build(settings.data, 0), Diffusion(settings.diffusion, gpu)
     model = TrainingState(settings, gpu).model
@@ -144,24 +141,27 @@ def test_an_evaluation_is_the_same_recorded(monkeypatch, gpu):
     assert (recorded.images == plain.images).all()
 
 
-def test_training_lowers_the_loss_as_on_a_cpu(gpu):
+def test_packed_training_lowers_loss_as_on_cpu(gpu):
     settings = settings_of(size=8, training={"steps": 150, "learning_rate": 3e-3})
     ends = []
     for device in (gpu, CPU):
-        ensemble = PackedTraining([learner(settings, device)])
-        losses = torch.stack([ensemble.step()[0] for _ in range(150)]).cpu()
+        pack = PackedTraining([training_step(settings, device)])
+        losses = torch.stack([pack.step()[0] for _ in range(150)]).cpu()
+        # Without training a batch's loss varies by 6 %, and this ratio by 0.06 (2 / 30)^(1 / 2).
         assert losses[-30:].mean() < 0.6 * losses[:30].mean()
         ends.append(float(losses[-30:].mean()))
-    assert ends[0] == pytest.approx(ends[1], rel=0.15)  # other random numbers, and bfloat16
+    # The devices draw different numbers. The losses of batches vary by 15 %, a ratio of two means
+    # of 30 by 0.15 (2 / 30)^(1 / 2): four standard errors, beside which bfloat16 is small.
+    assert ends[0] == pytest.approx(ends[1], rel=0.15)
 
 
-def test_a_batch_that_does_not_fit_goes_through_in_parts(gpu):
+def test_packed_training_splits_batch_that_does_not_fit(gpu):
     settings = settings_of(size=16, model={"width": 32}, training={"batch_size": 1024})
 
     def stepped(count):
-        one = learner(settings, gpu)
-        ensemble = PackedTraining([one])
-        return [float(ensemble.step()) for _ in range(count)], one.parts
+        step = training_step(settings, gpu)
+        pack = PackedTraining([step])
+        return [float(pack.step()) for _ in range(count)], step.parts
 
     losses, _ = stepped(2)
     gc.collect()
@@ -174,10 +174,11 @@ def test_a_batch_that_does_not_fit_goes_through_in_parts(gpu):
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert parts > 1
-    assert found[:2] == pytest.approx(losses, rel=0.02)  # bfloat16
+    # bfloat16 rounds to 2^-9: the bound is ten roundings in a row.
+    assert found[:2] == pytest.approx(losses, rel=0.02)
 
 
-def test_a_number_that_was_not_finite_once_leaves_the_same_bits(tmp_path, monkeypatch):
+def test_trial_bit_identical_after_one_non_finite_number(tmp_path, monkeypatch):
     straight = Trial(settings_of(), tmp_path / "straight")
     for _ in straight.run():
         pass

@@ -1,4 +1,4 @@
-"""The label reader against hand-made images, its measured ceilings and its symmetries."""
+"""The label reader: published ceilings, hand-made images and symmetries."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def around(distance, period):
 
 
 @pytest.mark.parametrize(("size", "percent"), [(8, 91), (32, 94)])
-def test_the_reader_has_its_measured_ceiling_on_clean_bumps(size, percent):
+def test_read_has_published_ceiling_on_clean_bumps(size, percent):
     data = DataSettings(size=size, sigma=1.0, spacing=0.5)
     labels = lattice.frame_labels(data)
     error = np.abs(read_clean(labels, data).labels - labels).max(axis=1)
@@ -50,7 +50,7 @@ def test_the_reader_has_its_measured_ceiling_on_clean_bumps(size, percent):
 
 
 @pytest.mark.parametrize("size", [8, 16, 32])
-def test_every_clean_sum_of_stripes_off_the_rim_is_read_within_half_a_pixel(size):
+def test_read_stripes_off_the_rim_within_half_pixel(size):
     data = DataSettings(family="sos", size=size, sigma=1.0, spacing=0.5)
     labels = lattice.frame_labels(data)
     labels = labels[np.minimum(labels - 1, size - labels).min(axis=1) >= 1]
@@ -59,10 +59,10 @@ def test_every_clean_sum_of_stripes_off_the_rim_is_read_within_half_a_pixel(size
     assert np.abs(readings.labels - labels).max() <= 0.5
 
 
-@pytest.mark.parametrize("look", ["bump", "sos"])
+@pytest.mark.parametrize("family", ["bump", "sos"])
 @pytest.mark.parametrize("size", [8, 11])
-def test_every_clean_periodic_image_is_read_within_half_a_pixel_across_the_edge_too(look, size):
-    data = DataSettings(family=look, size=size, sigma=1.0, spacing=0.5, periodic=True)
+def test_read_periodic_images_within_half_pixel(family, size):
+    data = DataSettings(family=family, size=size, sigma=1.0, spacing=0.5, periodic=True)
     labels = lattice.frame_labels(data)
     readings = read_clean(labels, data)
     assert (readings.objects == 1).all()
@@ -71,8 +71,8 @@ def test_every_clean_periodic_image_is_read_within_half_a_pixel_across_the_edge_
 
 
 @given(st.floats(2, 15), st.floats(2, 15), st.floats(0.5, 1.2), st.sampled_from(["bump", "sos"]))
-def test_a_label_between_pixels_is_read_within_a_pixel(x, y, sigma, look):
-    data = DataSettings(family=look, size=16, sigma=sigma)
+def test_read_label_between_pixels_within_a_pixel(x, y, sigma, family):
+    data = DataSettings(family=family, size=16, sigma=sigma)
     readings = read_clean([[x, y]], data)
     assert readings.objects.tolist() == [1]
     assert np.abs(readings.labels[0] - (x, y)).max() < 1
@@ -83,14 +83,14 @@ def test_a_label_between_pixels_is_read_within_a_pixel(x, y, sigma, look):
 
 @st.composite
 def spans(draw, size=8):
-    """Return first and last pixel, counted from 1, of a strip that leaves some white."""
+    """Return the first and last pixel, counted from 1, of a strip narrower than the image."""
     first = draw(st.integers(1, size))
     last = draw(st.integers(first, min(size, first + size - 3)))
     return first, last
 
 
 @given(spans(), spans(), st.integers(0, 204))
-def test_a_dark_rectangle_is_read_at_its_middle(across, down, grey):
+def test_read_shape_dark_rectangle_at_its_middle(across, down, grey):
     image = white()
     image[down[0] - 1 : down[1], across[0] - 1 : across[1]] = grey
     readings = read(image[None], read_shape)
@@ -98,7 +98,7 @@ def test_a_dark_rectangle_is_read_at_its_middle(across, down, grey):
     assert readings.objects.tolist() == [1]
 
 
-def test_one_dark_pixel_is_read_at_its_own_coordinates():
+def test_read_shape_one_dark_pixel():
     for x, y in [(1, 1), (8, 1), (3, 6), (8, 8)]:
         image = white()
         image[y - 1, x - 1] = 0
@@ -107,15 +107,15 @@ def test_one_dark_pixel_is_read_at_its_own_coordinates():
         assert readings.objects.tolist() == [1]
 
 
-def test_the_bounding_box_and_not_the_weight_of_a_single_shape_is_read():
+def test_read_shape_takes_middle_of_bounding_box():
     image = white()
     image[1, 1:7] = 0
-    image[1:7, 1] = 0  # an L, whose centroid lies towards its corner
+    image[1:7, 1] = 0  # an L, whose centroid is nearer to its corner
     assert read(image[None], read_shape).labels.tolist() == [[4.5, 4.5]]
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 40), st.integers(0, 40))
-def test_two_shapes_are_several_and_read_at_the_centroid_of_the_darkness(w, h, one, other):
+def test_read_shape_two_shapes_at_common_centroid(w, h, one, other):
     image = white(12)
     image[1 : 1 + h, 1 : 1 + w] = one
     image[8:11, 7:11] = other
@@ -129,17 +129,17 @@ def test_two_shapes_are_several_and_read_at_the_centroid_of_the_darkness(w, h, o
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_more_than_one_shape_counts_as_several(count):
+def test_read_shape_counts_more_than_one_as_several(count):
     image = white(16)
     for k in range(count):
         image[4, 1 + 3 * k] = 0
     assert read(image[None], read_shape).objects.tolist() == [2]
 
 
-@pytest.mark.parametrize("look", [read_shape, read_stripes])
+@pytest.mark.parametrize("reader", [read_shape, read_stripes])
 @pytest.mark.parametrize("periodic", [False, True])
-def test_a_white_image_has_no_label_and_no_shape(look, periodic):
-    readings = read(white()[None], look, periodic=periodic)
+def test_read_white_image_has_no_label(reader, periodic):
+    readings = read(white()[None], reader, periodic=periodic)
     assert readings.objects.tolist() == [0]
     assert np.isnan(readings.labels).all()
 
@@ -147,13 +147,13 @@ def test_a_white_image_has_no_label_and_no_shape(look, periodic):
 @given(
     hnp.arrays(np.uint8, (8, 8), elements=st.integers(0, BLANK_CONTRAST - 1)), st.integers(0, 204)
 )
-def test_an_image_of_little_contrast_shows_nothing(noise, offset):
+def test_read_shape_ignores_little_contrast(noise, offset):
     image = (noise + offset).astype(np.uint8)
     assert read(image[None], read_shape).objects.tolist() == [0]
 
 
 @pytest.mark.parametrize(("contrast", "objects"), [(BLANK_CONTRAST - 1, 0), (BLANK_CONTRAST, 1)])
-def test_the_contrast_from_which_a_shape_counts_is_a_fifth_of_the_range(contrast, objects):
+def test_read_shape_contrast_threshold(contrast, objects):
     image = white()
     image[2:4, 4:6] = 255 - contrast
     assert read(image[None], read_shape).objects.tolist() == [objects]
@@ -162,7 +162,7 @@ def test_the_contrast_from_which_a_shape_counts_is_a_fifth_of_the_range(contrast
 # --- sums of stripes --------------------------------------------------------------------------
 
 
-def test_a_missing_stripe_means_nothing_is_read():
+def test_read_stripes_missing_stripe_reads_nothing():
     data = DataSettings(family="sos+stripes", size=8)
     readings = read_clean([[3.0, -2.0], [-2.0, 3.0], [-2.0, -2.0]], data)
     assert readings.objects.tolist() == [0, 0, 0]
@@ -170,7 +170,7 @@ def test_a_missing_stripe_means_nothing_is_read():
 
 
 @given(spans(), spans())
-def test_crossing_strips_are_read_each_at_its_own_middle(across, down):
+def test_read_stripes_crossing_strips_at_their_middles(across, down):
     image = white()
     image[:, across[0] - 1 : across[1]] = 127
     image[down[0] - 1 : down[1]] = 127
@@ -180,7 +180,7 @@ def test_crossing_strips_are_read_each_at_its_own_middle(across, down):
     assert readings.objects.tolist() == [1]
 
 
-def test_two_stripes_of_one_direction_are_several():
+def test_read_stripes_two_of_one_direction_are_several():
     image = white(12)
     image[5] = 127
     one = image.copy()
@@ -196,17 +196,17 @@ any_images = hnp.arrays(np.uint8, (9, 9))
 
 
 @given(any_images, st.sampled_from([read_shape, read_stripes]))
-def test_transposing_any_image_swaps_x_and_y(image, look):
-    straight = read(image[None], look)
-    swapped = read(np.ascontiguousarray(image.T)[None], look)
+def test_read_transposed_image_swaps_x_and_y(image, reader):
+    straight = read(image[None], reader)
+    swapped = read(np.ascontiguousarray(image.T)[None], reader)
     np.testing.assert_allclose(swapped.labels, straight.labels[:, ::-1], rtol=0, atol=EXACT)
     assert swapped.objects.tolist() == straight.objects.tolist()
 
 
 @given(any_images, st.sampled_from([read_shape, read_stripes]))
-def test_mirroring_any_image_mirrors_x(image, look):
-    straight = read(image[None], look)
-    mirrored = read(np.ascontiguousarray(image[:, ::-1])[None], look)
+def test_read_mirrored_image_mirrors_x(image, reader):
+    straight = read(image[None], reader)
+    mirrored = read(np.ascontiguousarray(image[:, ::-1])[None], reader)
     np.testing.assert_allclose(
         mirrored.labels[:, 0], 10 - straight.labels[:, 0], rtol=0, atol=EXACT
     )
@@ -215,8 +215,8 @@ def test_mirroring_any_image_mirrors_x(image, look):
 
 
 @given(any_images, st.sampled_from([read_shape, read_stripes]), st.booleans())
-def test_whatever_is_read_lies_in_the_frame(image, look, periodic):
-    labels = read(image[None], look, periodic=periodic).labels
+def test_read_labels_lie_in_frame(image, reader, periodic):
+    labels = read(image[None], reader, periodic=periodic).labels
     if periodic:
         assert (np.isnan(labels) | ((labels >= 1) & (labels < 10))).all()
     else:
@@ -227,9 +227,9 @@ def test_whatever_is_read_lies_in_the_frame(image, look, periodic):
     st.floats(1, 9), st.floats(1, 9), st.integers(0, 7), st.integers(0, 7),
     st.sampled_from(["bump", "sos"]),
 )  # fmt: skip
-def test_rolling_a_periodic_image_moves_what_is_read_around_the_torus(x, y, by_x, by_y, look):
-    data = DataSettings(family=look, size=8, periodic=True)
-    image, reader = clean([[x, y]], data), families.of(look).READ
+def test_read_rolled_periodic_image_moves_label(x, y, by_x, by_y, family):
+    data = DataSettings(family=family, size=8, periodic=True)
+    image, reader = clean([[x, y]], data), families.of(family).READ
     before = read(image, reader, periodic=True)
     after = read(np.roll(image, (by_y, by_x), axis=(1, 2)), reader, periodic=True)
     moved = around(after.labels - before.labels - (by_x, by_y), 8)
@@ -237,12 +237,12 @@ def test_rolling_a_periodic_image_moves_what_is_read_around_the_torus(x, y, by_x
     assert after.objects.tolist() == before.objects.tolist() == [1]
 
 
-def test_a_batch_is_its_images_one_by_one_and_may_be_empty():
+def test_read_batch_equals_single_images():
     images = np.random.default_rng(0).integers(0, 256, size=(20, 7, 7)).astype(np.uint8)
-    for look in (read_shape, read_stripes):
-        together = read(images, look)
+    for reader in (read_shape, read_stripes):
+        together = read(images, reader)
         for k, image in enumerate(images):
-            alone = read(image[None], look)
+            alone = read(image[None], reader)
             np.testing.assert_array_equal(alone.labels[0], together.labels[k])
             assert alone.objects[0] == together.objects[k]
-        assert read(images[:0], look).labels.shape == (0, 2)
+        assert read(images[:0], reader).labels.shape == (0, 2)

@@ -1,4 +1,4 @@
-"""Mass ratio and mean cluster size against direct counts, closed forms and known laws."""
+"""Mass ratio and mean cluster size against networkx, closed forms and known laws."""
 
 import math
 
@@ -9,20 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from percolation import Link, continuum, graph, lattice, lattice_links, mass_ratio, square_links
+from percolation import Link, graph, lattice, lattice_links, mass_ratio, square_links
 from percolation.union_find import generator_of
 from tests.helpers.rounding import DOUBLE, EXACT, gamma
-
-# Nearest neighbours of a lattice of increment 1.
-NEAREST = Link(sigma=1, threshold=float(continuum(1.2, 1)))
+from tests.helpers.settings import NEAREST
 
 
 def chain(sites):
-    """Sites in a row, next ones linked."""
+    """Sites in a row, each linked with the next."""
     return lattice_links(sites, (2.0 * sites, 1.0), NEAREST)
 
 
-def test_averages_are_those_of_networkx():
+def test_mass_ratio_matches_networkx():
     fractions = [0.1, 0.3, 0.55, 0.9]
     result = mass_ratio(lattice_links(6, 1, NEAREST), fractions, realisations=8, seed=4)
     reference = graph(lattice(6, 1), sigma=1, threshold=NEAREST.threshold)
@@ -43,13 +41,13 @@ def test_averages_are_those_of_networkx():
     ):
         table = np.reshape(values, (8, 4))
         np.testing.assert_allclose(mean, table.mean(axis=0), rtol=EXACT)
-        # Where all values are the same, the error is what their mean rounds off.
+        # Where all values are equal, the error is the rounding of their mean.
         alike = gamma(10, DOUBLE) * table.max()
         np.testing.assert_allclose(error, stats.sem(table, axis=0), rtol=EXACT, atol=alike)
 
 
 def draw(generator, sites):
-    """The order of a pass: Fisher and Yates's shuffle, written once more."""
+    """The order of a pass, by a Fisher-Yates shuffle."""
     order = list(range(sites))
     for place in range(sites):
         other = place + int(generator.random() * (sites - place))
@@ -57,16 +55,16 @@ def draw(generator, sites):
     return order
 
 
-def test_sites_kept_are_counted_exactly_or_on_average():
+def test_mass_ratio_sites_kept():
     links = lattice_links(5, 1, NEAREST)
     exact = mass_ratio(links, [0.0, 0.1, 0.3, 1.0], realisations=2)
-    np.testing.assert_array_equal(exact.sites_kept, [0, 3, 8, 25])  # halves go up
+    np.testing.assert_array_equal(exact.sites_kept, [0, 3, 8, 25])  # halves are rounded up
     smoothed = mass_ratio(links, [0.1], occupation="smoothed", realisations=2)
     assert smoothed.sites_kept[0] == 2.5
 
 
 @pytest.mark.parametrize("occupation", ["exact", "probability", "smoothed"])
-def test_nothing_kept_and_everything_kept(occupation):
+def test_mass_ratio_of_nothing_and_everything(occupation):
     result = mass_ratio(square_links(6, 1), [0.0, 1.0], occupation=occupation, realisations=3)
     for values in (result.mass_ratio_kept, result.mass_ratio_all):
         np.testing.assert_allclose(values, [0, 1], rtol=EXACT)
@@ -74,7 +72,7 @@ def test_nothing_kept_and_everything_kept(occupation):
     np.testing.assert_allclose(result.kept_error, 0, atol=gamma(10, DOUBLE))
 
 
-def test_bumps_that_never_meet_stay_single():
+def test_mass_ratio_of_bumps_that_never_meet():
     alone = lattice_links(5, 1, Link(sigma=0.01, threshold=0.5))
     result = mass_ratio(alone, [0.2, 0.6, 1.0], realisations=4)
     np.testing.assert_allclose(result.mass_ratio_kept, [1 / 5, 1 / 15, 1 / 25])
@@ -82,20 +80,20 @@ def test_bumps_that_never_meet_stay_single():
     np.testing.assert_allclose(result.mean_size, [4 / 5, 14 / 15, 24 / 25])
 
 
-def test_a_lattice_of_one_site():
+def test_mass_ratio_of_one_site():
     result = mass_ratio(lattice_links(1, 1, NEAREST), [1.0], realisations=1)
     assert result.mass_ratio_kept == 1
     assert math.isnan(result.kept_error[0])
 
 
-def test_two_of_three_in_a_row():
-    """Neighbours in 2 of 3 draws, so that the mean is 5/3 of two sites."""
+def test_mass_ratio_two_of_three_in_a_row():
+    """Two draws of three are neighbours: the mean ratio is 2/3 + 1/3 * 1/2."""
     drawn = mass_ratio(chain(3), [2 / 3], realisations=1500, seed=1)
     assert abs(drawn.mass_ratio_kept[0] - 5 / 6) < 4 * drawn.kept_error[0]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
-def test_mean_cluster_size_of_a_long_row(share):
+def test_mass_ratio_mean_size_of_long_row(share):
     """In one dimension the mean size is (1 + p) / (1 - p) (Stauffer and Aharony, ch. 2)."""
     result = mass_ratio(chain(60_000), [share], occupation="probability", realisations=20)
     largest = result.mass_ratio_all * 60_000
@@ -106,7 +104,7 @@ def test_mean_cluster_size_of_a_long_row(share):
 
 @settings(max_examples=25)
 @given(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(1e-9, 1)), st.integers(0, 100))
-def test_smoothing_is_the_binomial_average(share, seed):
+def test_mass_ratio_smoothed_is_binomial_average(share, seed):
     links = square_links(5, 1)
     counts = np.arange(26)
     whole = mass_ratio(links, (counts / 25).tolist(), realisations=1, seed=seed)
@@ -117,12 +115,12 @@ def test_smoothing_is_the_binomial_average(share, seed):
     assert smoothed.mean_size[0] == pytest.approx(weights @ whole.mean_size)
 
 
-def test_a_share_too_small_for_the_binomial_keeps_nothing():
+def test_mass_ratio_smoothed_share_too_small():
     tiny = mass_ratio(square_links(5, 1), [2.3e-308], occupation="smoothed", realisations=1)
     assert tiny.mass_ratio_kept[0] == 0
 
 
-def test_keeping_by_probability_averages_to_the_smoothed_curve():
+def test_mass_ratio_probability_averages_to_smoothed():
     links = square_links(8, 1)
     fractions = [0.7, 0.2, 0.5]  # in any order
     drawn = mass_ratio(links, fractions, occupation="probability", realisations=3000)
@@ -132,15 +130,27 @@ def test_keeping_by_probability_averages_to_the_smoothed_curve():
     assert (drawn.all_error > smoothed.all_error).all()
 
 
-def test_square_lattice_percolates_at_its_known_threshold():
-    """The threshold is 0.5927 (Newman and Ziff 2001): below it no cluster spans the lattice."""
-    result = mass_ratio(square_links(128, 1), [0.5, 0.592746, 0.7], realisations=20)
-    below, at, above = result.mass_ratio_all
-    assert below < 0.03 < 0.2 < at < 0.6
-    assert above > 0.65
+def test_mass_ratio_across_the_square_lattice_threshold():
+    """The threshold is 0.5927 (Newman and Ziff 2001), where the ratio falls like L^(-5/48)."""
+    shares = [0.5, 0.592746, 0.7]
+    small, large = (
+        mass_ratio(square_links(side, 1), shares, realisations=20) for side in (64, 128)
+    )
+    fall = large.mass_ratio_all / small.mass_ratio_all
+    relative = [result.all_error / result.mass_ratio_all for result in (small, large)]
+    error = fall * np.hypot(*relative)
+    law = 2 ** (-5 / 48)
+    assert fall[0] + 4 * error[0] < law  # below, the largest cluster is lost in the lattice
+    assert abs(fall[1] - law) < 4 * error[1]
+    assert abs(fall[2] - 1) < 4 * error[2]  # above, it holds a fixed share
+    below, at, above = large.mass_ratio_all
+    assert below < 0.03 < 0.2 < at < 0.6  # 40 realisations gave 0.018 and 0.39
+    # Lone sites and pairs are outside of it; all larger finite clusters hold less than these.
+    outside = 0.7 * 0.3**4 + 4 * 0.7**2 * 0.3**6
+    assert 0.7 - 2 * outside < above < 0.7 - outside
 
 
-def test_the_largest_cluster_shrinks_with_the_side_as_it_must():
+def test_mass_ratio_at_threshold_falls_with_known_exponent():
     """At the threshold the mass ratio falls like L^(-beta/nu), beta/nu = 5/48."""
     small, large = (
         mass_ratio(square_links(side, 1), [0.592746], occupation="smoothed", realisations=2000)
@@ -151,7 +161,7 @@ def test_the_largest_cluster_shrinks_with_the_side_as_it_must():
     assert abs(math.log(ratio[0]) / math.log(4) - 5 / 48) < 4 * error[0]
 
 
-def test_the_same_seed_gives_the_same_curve_and_another_seed_another():
+def test_mass_ratio_follows_seed():
     def curve(**how):
         links = lattice_links(9, 1, NEAREST)
         return mass_ratio(links, [0.3, 0.5], occupation="probability", **how).mass_ratio_kept
@@ -162,11 +172,11 @@ def test_the_same_seed_gives_the_same_curve_and_another_seed_another():
 
 
 @pytest.mark.parametrize("fraction", [-0.5, 1.5, math.nan])
-def test_a_share_must_lie_between_zero_and_one(fraction):
+def test_mass_ratio_refuses_share_outside_unit_interval(fraction):
     with pytest.raises(ValueError, match=r"^lambda is"):
         mass_ratio(lattice_links(4, 1, NEAREST), [fraction])
 
 
-def test_a_curve_needs_a_realisation():
+def test_mass_ratio_needs_a_realisation():
     with pytest.raises(ValueError, match=r"^realisations is 0"):
         mass_ratio(lattice_links(4, 1, NEAREST), [0.5], realisations=0)

@@ -1,4 +1,4 @@
-"""Stencils and lists: how many neighbours, which runs, and what is refused."""
+"""Stencils and neighbour lists: numbers of neighbours, runs of sites, and bad arguments."""
 
 import itertools
 
@@ -16,20 +16,20 @@ from percolation.links import Neighbours, Stencil
 @pytest.mark.parametrize(
     ("radius2", "count"), [(1, 4), (2, 8), (4, 12), (5, 20), (8, 24), (10, 36), (25, 80)]
 )
-def test_neighbours_of_the_square_lattice(radius2, count):
+def test_square_links_known_neighbour_counts(radius2, count):
     assert square_links(64, radius2).neighbours == count
     assert square_links(64, radius2 + 0.5).neighbours == count
 
 
 @given(st.floats(1, 900))
-def test_neighbours_are_the_lattice_points_of_a_disc(radius2):
+def test_square_links_neighbours_are_points_of_a_disc(radius2):
     offsets = range(-30, 31)
     inside = sum(a * a + b * b <= radius2 for a in offsets for b in offsets)
     assert square_links(70, radius2, periodic=False).neighbours == inside - 1
 
 
 @given(st.floats(1, 150), st.booleans())
-def test_runs_cover_the_stencil_once_and_are_mutually_linked(radius2, periodic):
+def test_stencil_runs_cover_it_once(radius2, periodic):
     links = square_links(40, radius2, periodic=periodic)
     sites = [(a, b) for a, first, last in links.runs for b in range(first, last + 1)]
     assert len(sites) == len(set(sites)) == links.neighbours
@@ -44,7 +44,7 @@ def test_runs_cover_the_stencil_once_and_are_mutually_linked(radius2, periodic):
     }
 
 
-def test_a_stencil_has_the_reach_of_the_overlap():
+def test_lattice_links_reach_of_overlap():
     links = lattice_links(64, 0.5, Link(sigma=1, threshold=0.05))
     assert isinstance(links, Stencil)
     assert links.half_widths[0] == int(radius(1, 0.05) / 0.5)
@@ -54,7 +54,7 @@ def test_a_stencil_has_the_reach_of_the_overlap():
 
 
 @given(st.integers(1, 7), st.integers(1, 7), st.floats(1, 60), st.booleans())
-def test_the_most_neighbours_of_a_small_lattice(n_x, n_y, radius2, periodic):
+def test_stencil_neighbours_of_small_lattice(n_x, n_y, radius2, periodic):
     count = [n // 2 + 1 if periodic else n for n in (n_x, n_y)]
     near = np.arange(count[0])[:, None] ** 2 + np.arange(count[1]) ** 2 <= radius2
     widths = near.sum(axis=1)
@@ -70,7 +70,7 @@ def test_the_most_neighbours_of_a_small_lattice(n_x, n_y, radius2, periodic):
     assert links.neighbours == max(sum(linked(a, b) for b in sites) for a in sites)
 
 
-def test_the_most_neighbours_of_a_list():
+def test_neighbours_lists_known_case():
     links = neighbours([(1, 1), (2, 1), (3, 1), (9, 9)], Link(sigma=1, threshold=0.9))
     assert isinstance(links, Neighbours)
     assert links.sites == 4
@@ -79,7 +79,7 @@ def test_the_most_neighbours_of_a_list():
     assert neighbours(np.empty((0, 2)), Link(sigma=1, threshold=0.9)).sites == 0
 
 
-def test_a_periodic_lattice_is_that_of_periodic_images():
+def test_lattice_links_periodic_matches_frame_labels():
     for spacing in (0.5, 2.0):
         data = parse({"data": {"size": 8, "spacing": spacing, "periodic": True}}).data
         centres = lattice(8, spacing, periodic=True)
@@ -102,12 +102,12 @@ def test_a_periodic_lattice_is_that_of_periodic_images():
         ((10**7, 1), "^side = 10000000 asks for a lattice of 100,000,000,000,000 sites, which wo"),
     ],
 )
-def test_a_square_lattice_refuses_what_it_cannot_use(arguments, sentence):
+def test_square_links_refuses_bad_arguments(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         square_links(*arguments)
 
 
-def test_a_lattice_too_large_for_memory_says_how_much_it_would_take():
+def test_lattice_links_refuses_more_sites_than_memory():
     link = Link(sigma=1, threshold=0.5)
     for build in (lambda: lattice_links(32, 1e-5, link), lambda: lattice(32, 1e-5)):
         with pytest.raises(ValueError, match=r"sites, which would take [\d,]+\.\d GB of memory"):
@@ -116,7 +116,7 @@ def test_a_lattice_too_large_for_memory_says_how_much_it_would_take():
         lattice(32, 1e-320)
 
 
-def test_more_sites_than_numbers_are_refused(monkeypatch):
+def test_square_links_refuses_more_sites_than_int32(monkeypatch):
     monkeypatch.setattr("percolation.memory.available", lambda: 10**18)
     with pytest.raises(ValueError, match="at most 2,147,483,647 sites can be numbered"):
         square_links(50_000, 1)

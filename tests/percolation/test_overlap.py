@@ -1,4 +1,4 @@
-"""Overlap against images built pixel by pixel, and against closed forms."""
+"""Overlap against images and closed forms."""
 
 import math
 
@@ -13,7 +13,7 @@ from tests.helpers.rounding import EXACT
 sizes = st.integers(2, 20)
 sigmas = st.floats(0.15, 5)
 UNDERFLOW = 1e-150
-"""Overlap below which the product of two images underflows: its root is about 1e-154."""
+"""Overlap below which the product of two images underflows; its root is about 1e-154."""
 
 
 @st.composite
@@ -34,20 +34,20 @@ def image(centre, size, sigma, *, periodic=False):
 
 
 def overlap_of_images(a, b):
-    """The definition as it stands, divided by the geometric mean of both norms."""
+    """The overlap by its definition: a norm divided by the geometric mean of two norms."""
     norms = math.sqrt(np.linalg.norm(a) * np.linalg.norm(b))
     return np.linalg.norm(np.sqrt(a * b)) / norms
 
 
 @given(frames())
-def test_pixel_overlap_is_that_of_the_images(case):
+def test_pixel_matches_images(case):
     size, sigma, a, b = case
     expected = overlap_of_images(image(a, size, sigma), image(b, size, sigma))
     assert pixel(a, b, size, sigma) == pytest.approx(expected, rel=EXACT, abs=UNDERFLOW)
 
 
 @given(frames())
-def test_pixel_overlap_of_periodic_images(case):
+def test_pixel_periodic_matches_images(case):
     size, sigma, a, b = case
     images = [image(c, size, sigma, periodic=True) for c in (a, b)]
     found = pixel(a, b, size, sigma, periodic=True)
@@ -57,7 +57,7 @@ def test_pixel_overlap_of_periodic_images(case):
 
 
 @given(frames())
-def test_pixel_overlap_is_symmetric_and_at_most_one(case):
+def test_pixel_symmetric_and_at_most_one(case):
     size, sigma, a, b = case
     forth, back = pixel(a, b, size, sigma), pixel(b, a, size, sigma)
     assert forth == pytest.approx(back, rel=EXACT, abs=0)
@@ -65,7 +65,7 @@ def test_pixel_overlap_is_symmetric_and_at_most_one(case):
     assert pixel(a, a, size, sigma) == pytest.approx(1, abs=EXACT)
 
 
-def test_pixel_overlap_takes_many_pairs_at_once():
+def test_pixel_takes_many_pairs():
     rng = np.random.default_rng(0)
     a, b = rng.uniform(1, 12, (2, 5, 7, 2))
     together = pixel(a, b, 12, 0.7)
@@ -76,28 +76,28 @@ def test_pixel_overlap_takes_many_pairs_at_once():
 
 
 @given(st.floats(1, 2.5), st.floats(0, 8), st.floats(0, 2 * math.pi))
-def test_pixel_overlap_of_wide_bumps_is_the_continuum_s(sigma, distance, angle):
+def test_pixel_of_wide_bumps_matches_continuum(sigma, distance, angle):
     a = np.array([40.3, 40.7])  # eight spreads and more from the rim of an 80 x 80 frame
     b = a + distance * np.array([math.cos(angle), math.sin(angle)])
-    # What a sum over pixels has that the integral has not (Poisson): of the product of both images
-    # and of each square, along x and along y, their spectrum at one turn a pixel.
-    beside = EXACT + 8 * math.exp(-2 * math.pi**2 * sigma**2)
-    assert pixel(a, b, 80, sigma) == pytest.approx(continuum(distance, sigma), abs=beside)
+    # A sum over pixels differs from the integral by the spectrum at one turn a pixel (Poisson): of
+    # the product of both images and of each square, along x and along y.
+    bound = EXACT + 8 * math.exp(-2 * math.pi**2 * sigma**2)
+    assert pixel(a, b, 80, sigma) == pytest.approx(continuum(distance, sigma), abs=bound)
 
 
-def test_narrow_bumps_between_the_same_two_pixels_differ_from_the_continuum():
-    # Each bump is seen by the two pixels beside its centre; they share one: <a, b> = 1 of 2.
+def test_pixel_of_narrow_bumps_differs_from_continuum():
+    # Each bump covers the two pixels beside its centre, and they share one: <a, b> = 1 of 2.
     assert pixel((2.5, 3), (3.5, 3), 6, 0.05) == pytest.approx(math.sqrt(0.5))
-    assert continuum(1, 0.05) < 1e-10
+    assert continuum(1, 0.05) == pytest.approx(math.exp(-25))
 
 
-def test_pixel_overlap_does_not_underflow():
+def test_pixel_does_not_underflow():
     # exp(-0.25 / (2 * 0.01^2)) is below the smallest float, yet both images are equal.
     assert pixel((2.5, 2.5), (2.5, 2.5), 4, 0.01) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1, 2.5])
-def test_continuum_is_the_integral_of_the_definition(sigma):
+def test_continuum_is_integral_of_definition(sigma):
     # A frame of 400 pixels over 20 spreads stands for the integral.
     scale = 400 / 20
     a, b = np.array([200.0, 200.0]), np.array([200.0 + 1.7 * scale, 200.0 - 0.6 * scale])
@@ -107,16 +107,16 @@ def test_continuum_is_the_integral_of_the_definition(sigma):
 
 
 @given(sigmas, st.floats(1e-3, 0.999))
-def test_radius_inverts_the_continuum_overlap(sigma, threshold):
+def test_radius_inverts_continuum(sigma, threshold):
     assert continuum(radius(sigma, threshold), sigma) == pytest.approx(threshold)
 
 
-def test_radius_in_a_known_case():
+def test_radius_known_case():
     assert radius(1, math.exp(-1)) == pytest.approx(4)
 
 
 @pytest.mark.parametrize("sigma", [0, -1, math.nan, math.inf])
-def test_a_spread_must_be_positive(sigma):
+def test_overlap_refuses_bad_sigma(sigma):
     for call in (
         lambda: continuum(1, sigma),
         lambda: radius(sigma, 0.5),
@@ -127,12 +127,12 @@ def test_a_spread_must_be_positive(sigma):
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.1, 2, math.nan])
-def test_a_threshold_must_lie_between_zero_and_one(threshold):
+def test_radius_refuses_threshold_outside_unit_interval(threshold):
     with pytest.raises(ValueError, match=r"^threshold is .*strictly between 0 and 1"):
         radius(1, threshold)
 
 
-def test_pixel_overlap_refuses_what_is_no_frame_or_no_centre():
+def test_pixel_refuses_bad_frame_or_centre():
     with pytest.raises(ValueError, match=r"^size is 0"):
         pixel((1, 1), (2, 2), 0, 1)
     with pytest.raises(ValueError, match=r"^a_center has shape \(3,\)"):

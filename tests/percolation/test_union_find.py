@@ -1,4 +1,4 @@
-"""The engine against networkx, cluster by cluster, and against windings followed by hand."""
+"""The engine against networkx, cluster by cluster, and against windings along every link."""
 
 import itertools
 from collections import deque
@@ -28,7 +28,7 @@ shares = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1))
 
 
 def clusters_of(cluster_labels, kept):
-    """Sets of sites with one label."""
+    """Sets of sites that share a label."""
     return {
         frozenset(kept[cluster_labels == label].tolist()) for label in np.unique(cluster_labels)
     }
@@ -48,7 +48,9 @@ def clusters_of(cluster_labels, kept):
 @example(1, 1.0, (1, 1), 1.0, 0.5, "periodic", 1.0, 0)
 @example(6, 0.5, (1, 1), 3.0, 0.005, "open", 1.0, 0)  # everything linked with everything
 @example(5, 1.0, (1, 1), 1.0, float(np.exp(-1 / 16)), "open", 1.0, 0)  # neighbours at the threshold
-def test_clusters_are_those_of_networkx(size, spacing, counts, sigma, threshold, kind, share, seed):
+def test_labels_and_growth_match_networkx(
+    size, spacing, counts, sigma, threshold, kind, share, seed
+):
     periodic, pixels = kind.startswith("periodic"), kind.endswith("pixel")
     if periodic:
         spacing = (size / counts[0], size / counts[1])
@@ -83,7 +85,7 @@ def test_clusters_are_those_of_networkx(size, spacing, counts, sigma, threshold,
 
 @settings(max_examples=300)
 @given(st.integers(1, 7), st.integers(1, 70), st.booleans(), st.integers(0, 2**32), st.floats(0, 1))
-def test_every_radius_of_a_square_lattice(side, radius2, periodic, seed, share):
+def test_labels_of_any_radius_match_networkx(side, radius2, periodic, seed, share):
     links = square_links(side, radius2, periodic=periodic)
     sites = list(itertools.product(range(side), repeat=2))
     reference = nx.empty_graph(len(sites))
@@ -99,7 +101,7 @@ def test_every_radius_of_a_square_lattice(side, radius2, periodic, seed, share):
 
 
 def windings(links, kept):
-    """Whether a cluster of the kept sites winds around x, and around y: every link is followed."""
+    """Whether a cluster of the kept sites winds around x and around y, by following all links."""
     n_x, n_y = links.shape
     offsets = [
         (a, b)
@@ -132,7 +134,7 @@ def windings(links, kept):
 @settings(max_examples=150)
 @given(st.integers(1, 6), st.integers(1, 6), st.floats(0.9, 4.2), st.integers(0, 2**32))
 @example(2, 5, 1.0, 0)
-def test_windings_are_those_of_the_links_followed_one_by_one(n_x, n_y, radius, seed):
+def test_growth_wraps_match_followed_links(n_x, n_y, radius, seed):
     rows = np.arange(n_x // 2 + 1)[:, None] ** 2 + np.arange(n_y // 2 + 1) ** 2 <= radius**2
     counts = rows.sum(axis=1)
     links = Stencil(shape=(n_x, n_y), half_widths=counts[counts > 0] - 1, periodic=True)
@@ -144,7 +146,7 @@ def test_windings_are_those_of_the_links_followed_one_by_one(n_x, n_y, radius, s
         assert found[axis] == (wound.index(True) + 1 if any(wound) else None)
 
 
-def test_open_lattices_and_lists_do_not_wind():
+def test_growth_without_periodic_stencil_does_not_wrap():
     assert growth(square_links(6, 4, periodic=False), range(36)).wraps == (None, None)
     listed = neighbours(lattice(6, 1), Link(sigma=1, threshold=0.5, period=6))
     assert growth(listed, range(36)).wraps == (None, None)
@@ -152,8 +154,8 @@ def test_open_lattices_and_lists_do_not_wind():
 
 @pytest.mark.parametrize("periodic", [False, True])
 @pytest.mark.parametrize("kind", ["stencil", "lists"])
-def test_a_pass_that_ends_early_gives_what_the_whole_pass_gives(kind, periodic):
-    """A lattice large enough for rows of several words, with links that reach far."""
+def test_workspace_run_early_matches_whole_run(kind, periodic):
+    """The lattice is large enough for rows of several words, and links reach far."""
     size, spacing = 36, 0.5
     link = Link(sigma=1, threshold=0.05, period=size if periodic else None)
     links = lattice_links(size, spacing, Link(sigma=1, threshold=0.05), periodic=periodic)
@@ -169,8 +171,8 @@ def test_a_pass_that_ends_early_gives_what_the_whole_pass_gives(kind, periodic):
         assert (None in found.wraps) == (kind == "lists" or not periodic)
 
 
-def test_far_reaching_links_against_networkx():
-    """Halves of rows that span several words, at the edges and in the middle."""
+def test_growth_of_far_links_matches_networkx():
+    """Half rows span several words, at the edges and in the middle."""
     size, spacing, threshold = 40, 0.25, 0.3
     link = Link(sigma=4, threshold=threshold)
     links = lattice_links(size, spacing, link)
@@ -183,28 +185,28 @@ def test_far_reaching_links_against_networkx():
         assert passed.largest[count - 1] == len(largest_cluster(reference))
 
 
-def test_a_drawn_order_is_a_permutation_and_its_growth_is_that_of_the_order():
+def test_workspace_run_draws_a_permutation():
     links = square_links(9, 2, periodic=False)
-    room = Workspace(links)
-    drawn = room.run(generator=generator_of(3, 0)).largest.copy()
-    order = room._order.copy()
+    workspace = Workspace(links)
+    drawn = workspace.run(generator=generator_of(3, 0)).largest.copy()
+    order = workspace._order.copy()
     assert sorted(order) == list(range(81))
     np.testing.assert_array_equal(growth(links, order).largest, drawn)
 
 
-def test_drawn_orders_are_uniform():
-    """All 24 orders of four sites, as often as each other (chi squared, 23 degrees)."""
-    room = Workspace(square_links(2, 1, periodic=False), early=False)
+def test_workspace_run_draws_uniform_orders():
+    """All 24 orders of four sites are equally frequent (chi-squared, 23 degrees of freedom)."""
+    workspace = Workspace(square_links(2, 1, periodic=False), early=False)
     counts = dict.fromkeys(itertools.permutations(range(4)), 0)
     generator = generator_of(0, 0)
     for _ in range(4800):
-        room.run(generator=generator)
-        counts[tuple(room._order.tolist())] += 1
+        workspace.run(generator=generator)
+        counts[tuple(workspace._order.tolist())] += 1
     chi_squared = sum((count - 200) ** 2 / 200 for count in counts.values())
-    assert chi_squared < 49.7  # one in a thousand
+    assert chi_squared < 49.7  # exceeded once in 1000 times
 
 
-def test_labels_go_by_size_and_then_by_the_first_site():
+def test_labels_sorted_by_size_then_first_site():
     links = square_links(4, 1, periodic=False)
     kept = [15, 0, 1, 8, 4, 10, 11]  # {0, 1, 4, 8} in the corner, {10, 11, 15}
     np.testing.assert_array_equal(labels(links, kept), [1, 0, 0, 0, 0, 1, 1])
@@ -213,21 +215,23 @@ def test_labels_go_by_size_and_then_by_the_first_site():
 
 
 @pytest.mark.parametrize("order", [[0, 0], [-1], [9], [[0, 1]]])
-def test_sites_must_be_there_and_named_once(order):
+def test_growth_refuses_bad_orders(order):
     with pytest.raises(ValueError, match=r"^The sites to keep must"):
         growth(square_links(3, 1), order)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_realisations_are_the_same_for_any_number_of_workers(workers):
+def test_realisations_of_independent_of_workers(workers):
     links = square_links(12, 4, periodic=False)
 
     def observe(passed, generator):
         return np.append(passed.largest, generator.random())
 
-    told = []
-    found = realisations_of(links, observe, range(7), seed=3, workers=workers, report=told.append)
-    assert sum(told) == 7
+    reports = []
+    found = realisations_of(
+        links, observe, range(7), seed=3, workers=workers, report=reports.append
+    )
+    assert sum(reports) == 7
     for realisation, row in enumerate(found):
         generator = generator_of(3, realisation)
         alone = Workspace(links).run(generator=generator)
@@ -236,7 +240,7 @@ def test_realisations_are_the_same_for_any_number_of_workers(workers):
     assert len({tuple(row) for row in found.tolist()}) == 7
 
 
-def test_a_failure_in_a_worker_is_raised_and_stops_the_others():
+def test_realisations_of_raises_failure_and_stops():
     seen = []
 
     def observe(passed, _generator):
@@ -247,15 +251,16 @@ def test_a_failure_in_a_worker_is_raised_and_stops_the_others():
 
     with pytest.raises(KeyError, match="lost"):
         realisations_of(square_links(5, 1), observe, range(100_000), seed=0, workers=2)
+    # The other worker runs on until Python switches threads, which takes 5 ms or 100 passes.
     assert len(seen) < 1000
 
 
-def test_no_realisation_is_refused():
+def test_realisations_of_refuses_none():
     with pytest.raises(ValueError, match=r"^realisations is 0"):
         realisations_of(square_links(5, 1), lambda passed, _: passed.largest, [], seed=0)
 
 
-def test_a_pass_without_room_is_refused(monkeypatch):
+def test_square_links_refuses_pass_beyond_memory(monkeypatch):
     monkeypatch.setattr("percolation.memory.available", lambda: 1000)
     with pytest.raises(ValueError, match=r"would take 0\.0 GB of memory, but 0\.0 GB is free"):
         square_links(50, 1)

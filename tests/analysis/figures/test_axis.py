@@ -1,4 +1,4 @@
-"""Figures over axes of any kind: missing values, booleans, words, pairs, regions, thousands."""
+"""Figures over any axis: missing values, booleans, words, pairs, regions, thousands of values."""
 
 import itertools
 
@@ -43,7 +43,7 @@ REGIONS = [
 
 
 def trial(index, settings, *, steps=(0, 10), seed=0):
-    """The rows of a finished trial, as `steps_table` has them."""
+    """The rows of a finished trial, as in `steps_table`."""
     row = flatten({"data": {"family": "bump", "size": 8, "periodic": False}} | settings)
     if row.get("data.held_out", "") is None:
         del row["data.held_out"]
@@ -75,12 +75,12 @@ def regions(seeds=(0, 1)):
 
 
 def ticks(axis):
-    """The texts that are drawn on an axis."""
+    """The words that are drawn on an axis."""
     return [text.get_text() for text in axis.get_ticklabels() if text.get_text()]
 
 
 def check_drawn(drawn, folder):
-    """The figure is saved, and no label of an axis touches another."""
+    """Assert that the figure can be saved and that no two labels of an axis touch."""
     figure_io.save(drawn, folder, "figure", ["png"])
     FigureCanvasAgg(drawn.figure)
     drawn.figure.draw_without_rendering()
@@ -92,7 +92,7 @@ def check_drawn(drawn, folder):
                 boxes = [
                     text.get_transform().transform(text.get_position()) for text in drawn_labels
                 ]
-                edges = sorted((b[side], b[side] + 8) for b in boxes)  # their lines are as high
+                edges = sorted((b[side], b[side] + 8) for b in boxes)  # the height of a line
             else:
                 boxes = [text.get_window_extent() for text in drawn_labels]
                 edges = sorted((box.min[side], box.max[side]) for box in boxes)
@@ -108,7 +108,7 @@ def check_drawn(drawn, folder):
      {"x": "KEY", "lines": ["KEY"]}],
     ids=str,
 )  # fmt: skip
-def test_curves_over_any_axis(tmp_path, kind, options):
+def test_curves_draw_over_any_axis(tmp_path, kind, options):
     key, values = KINDS[kind]
     seeds = (0, 1) if len(values) < 100 else (0,)
     drawn = curves.draw(table_of(key, values, seeds), chosen(curves, options, key))
@@ -131,7 +131,7 @@ def test_curves_over_any_axis(tmp_path, kind, options):
      {"y": "seed", "panels": ["KEY"], "colour": ["accuracy", "train_loss"]}],
     ids=str,
 )  # fmt: skip
-def test_maps_over_any_axis(tmp_path, kind, options):
+def test_maps_draw_over_any_axis(tmp_path, kind, options):
     key, values = KINDS[kind]
     seeds = (0, 1) if len(values) < 100 else (0,)
     table = table_of(key, values, seeds)
@@ -153,7 +153,7 @@ def test_maps_over_any_axis(tmp_path, kind, options):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chosen_y", [True, False])
-def test_phases_over_any_axis(tmp_path, kind, chosen_y):
+def test_phases_draw_over_any_axis(tmp_path, kind, chosen_y):
     key, values = KINDS[kind]
     seeds = (0, 1) if len(values) < 100 else (0,)
     options = phases.Options(y=key) if chosen_y or len(values) == 1 else phases.Options()
@@ -164,7 +164,7 @@ def test_phases_over_any_axis(tmp_path, kind, chosen_y):
 
 @pytest.mark.parametrize("steps", [range(2), range(30), range(0, 320_001, 1600)], ids=len)
 @pytest.mark.parametrize("figure", ["curves", "maps", "phases"])
-def test_any_number_of_steps(tmp_path, figure, steps):
+def test_draw_any_number_of_steps(tmp_path, figure, steps):
     module = load(figure)
     table = table_of("data.sigma", [0.5, 1.0, 2.0], steps=steps)
     options = {"x": "step"} if figure == "curves" else {}
@@ -172,7 +172,7 @@ def test_any_number_of_steps(tmp_path, figure, steps):
 
 
 @pytest.mark.parametrize("key", ["data.subsample", "data.margin", "evaluation.at"])
-def test_thousands_of_values_on_an_axis(tmp_path, key):
+def test_draw_thousands_of_values_on_an_axis(tmp_path, key):
     values = {
         "data.subsample": [i / 2000 for i in range(1, 2001)],
         "data.margin": [None, *range(1, 2000)],
@@ -197,7 +197,7 @@ def test_thousands_of_values_on_an_axis(tmp_path, key):
         ("phases", {}),
     ],
 )
-def test_regions_held_out_and_nothing_held_out(tmp_path, figure, options):
+def test_draw_held_out_regions_beside_none(tmp_path, figure, options):
     module = load(figure)
     drawn = module.draw(regions(), module.Options(**options))
     check_drawn(drawn, tmp_path)
@@ -208,7 +208,7 @@ def test_regions_held_out_and_nothing_held_out(tmp_path, figure, options):
 
 
 @pytest.mark.parametrize("figure", ["curves", "maps", "phases"])
-def test_axes_keep_their_room_beside_long_words(tmp_path, figure):
+def test_draw_leaves_room_beside_long_words(tmp_path, figure):
     module = load(figure)
     regions_of = [
         row
@@ -223,6 +223,7 @@ def test_axes_keep_their_room_beside_long_words(tmp_path, figure):
     drawn = module.draw(pd.DataFrame(regions_of))
     check_drawn(drawn, tmp_path)
     for axes in drawn.figure.axes[:1]:
+        # A panel has 3.4 inches; its labels are laid out for 2.7 of them.
         assert axes.get_window_extent().width > 2.5 * drawn.figure.dpi
 
 
@@ -237,7 +238,7 @@ def chosen(module, options, key):
     return module.Options(**filled)
 
 
-def test_a_missing_value_stands_apart_from_the_numbers():
+def test_curves_draw_missing_value_apart_from_numbers():
     drawn = curves.draw(table_of("data.margin", [None, 5.0, 8.0]))
     (axes,) = drawn.figure.axes
     means = drawn.panels["means"]
@@ -245,7 +246,7 @@ def test_a_missing_value_stands_apart_from_the_numbers():
     curve, *_ = (
         line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"
     )
-    assert list(curve.get_xdata()) == [5.0, 8.0]  # it does not reach the missing value
+    assert list(curve.get_xdata()) == [5.0, 8.0]  # the missing value is not on it
     assert ticks(axes.xaxis) == ["none", "5", "8"]
     assert axes.get_xticks()[0] < 5 < 8
 
@@ -255,7 +256,7 @@ def test_a_missing_value_stands_apart_from_the_numbers():
     zero=st.booleans(),
     missing=st.booleans(),
 )
-def test_places_are_in_order_and_a_missing_value_before_all(numbers, zero, missing):
+def test_places_of_sorts_values_missing_first(numbers, zero, missing):
     values = [*numbers, *([0.0] if zero else []), *(["none"] if missing else [])]
     places = Places.of(values)
     order = places.order()
@@ -267,24 +268,24 @@ def test_places_are_in_order_and_a_missing_value_before_all(numbers, zero, missi
 
 
 @given(st.lists(st.none() | st.floats(0.001, 1000) | st.tuples(st.floats(1, 9), st.floats(1, 9))))
-def test_different_values_have_different_words(values):
+def test_distinct_words_for_different_values(values):
     words = axis_labels.distinct(values)
     assert len(set(words)) == len({str(value) for value in values})
-    assert all(len(word) <= axis_labels.LONGEST + 24 for word in words)
+    assert all(len(word) <= axis_labels.LONGEST for word in words)
 
 
-def test_as_many_curves_as_a_legend_names_look_different():
+def test_line_style_differs_for_24_curves():
     styles = [line_style(index) for index in range(24)]
     assert len(set(styles)) == len(styles)
 
 
 @pytest.mark.parametrize("key", list(setting_keys()))
-def test_every_setting_has_a_name(key):
+def test_setting_has_a_name_for_every_key(key):
     assert axis_labels.setting(key) != key
 
 
 @pytest.mark.parametrize("figure", ["scaling", "percolation"])
-def test_a_missing_value_is_called_none_where_a_figure_takes_no_such_axis(figure):
+def test_draw_calls_missing_setting_none(figure):
     module = load(figure)
     table = table_of("data.margin", [None, 5.0])
     table = table.assign(**dict.fromkeys(module.COLUMNS, 1.0) | {"last": True})
@@ -293,7 +294,7 @@ def test_a_missing_value_is_called_none_where_a_figure_takes_no_such_axis(figure
         module.draw(table)
 
 
-def test_percolation_is_drawn_for_round_bumps_alone():
+def test_percolation_draw_refuses_uneven_sigma():
     module = load("percolation")
     table = table_of("data.sigma", [(0.5, 1.0), 1.0]).assign(**{"data.spacing": 0.5})
     table = table.assign(**{"data.subsample": 1.0, "data.size": 8})

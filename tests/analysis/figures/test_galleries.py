@@ -1,4 +1,4 @@
-"""Figures of pictures, from the records of real trials: views, samples and training sets."""
+"""Galleries drawn from the records of real trials: views, samples and training sets."""
 
 import numpy as np
 import pytest
@@ -7,31 +7,25 @@ from analysis import training_dynamics
 from analysis.figures.sweep import available, load, options_of
 from analysis.measures import measurement_cache
 from analysis.tables.loading import steps_table
-from factorlab.parsing import parse
 from factorlab.storage.files import DamagedFile
 from factorlab.trial import Trial
 from tests.helpers.rounding import EXACT, gamma
+from tests.helpers.settings import analysed_run
 
-SETTINGS = {
-    "data": {"size": 6, "spacing": 1.0, "family": "sos+stripes", "margin": 4.0},
-    "model": {"width": 4, "encoding": 8},
-    "diffusion": {"prediction": "v", "sampling_steps": 2},
-    "training": {"steps": 4, "batch_size": 4},
-    "evaluation": {"samples": 16, "loss_samples": 4, "keep": 4, "at": [0]},
-    "representations": {"layers": ["layer4"], "grid": 8},
-}
 CROSS = {"kind": "cross", "width": 1.0}
+
+
+def settings_of(**data):
+    stripes = {"family": "sos+stripes", "margin": 4.0}
+    return analysed_run(data=stripes | data, evaluation={"samples": 16, "keep": 4})
 
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory):
-    """Two finished trials, one with a cross held out, and one that was not begun."""
+    """Two finished trials, the second with a cross held out, and one that was not started."""
     runs = tmp_path_factory.mktemp("galleries")
-    data = SETTINGS["data"]
-    made = [
-        Trial(parse(SETTINGS | {"data": data | change}), runs)
-        for change in ({}, {"held_out": CROSS}, {"held_out": CROSS | {"width": 2.0}})
-    ]
+    regions = (None, CROSS, CROSS | {"width": 2.0})
+    made = [Trial(settings_of(held_out=region), runs) for region in regions]
     for trial in made[:2]:
         list(trial.run())
     for _ in training_dynamics.analyse(made[0].record):
@@ -47,7 +41,7 @@ def table(trials):
     )
 
 
-def test_there_is_a_row_for_each_trial_and_step(trials, table):
+def test_steps_table_row_for_each_trial_and_step(trials, table):
     keys = [trial.identity.key for trial in trials]
     assert table["key"].to_list() == [keys[0], keys[0], keys[1], keys[1], keys[2]]
     assert table["step"].to_list()[:4] == [0, 4, 0, 4]
@@ -60,7 +54,7 @@ def test_there_is_a_row_for_each_trial_and_step(trials, table):
     assert "data.held_out" not in table
 
 
-def test_what_was_measured_is_kept_for_figures(trials):
+def test_measurement_cache_read_returns_what_was_measured(trials):
     record = trials[0].record
     kept = measurement_cache.read(record.path, "layer4", 4)
     assert kept.scores.shape == (64, measurement_cache.SCORES)
@@ -71,7 +65,7 @@ def test_what_was_measured_is_kept_for_figures(trials):
     assert measurement_cache.read(record.path, "layer4", 3) is None
 
 
-def test_views_show_what_was_measured_and_say_what_was_not(table):
+def test_views_draw_shows_measured_and_counts_missing(table):
     views = load("views")
     options = {"rows": "data.held_out.width", "columns": "step"}
     drawing = views.draw(table, options_of(views, options))
@@ -85,7 +79,7 @@ def test_views_show_what_was_measured_and_say_what_was_not(table):
         views.draw(table, options_of(views, {"layer": "layer3"}))
 
 
-def test_a_formation_shows_each_step_of_one_trial_as_it_was_kept(trials, table):
+def test_formation_draw_shows_each_step_of_one_trial(trials, table):
     formation = load("formation")
     panels = formation.draw(table).panels
     for step in (0, 4):
@@ -100,7 +94,7 @@ def test_a_formation_shows_each_step_of_one_trial_as_it_was_kept(trials, table):
         formation.draw(table, options_of(formation, {"seed": 1}))
 
 
-def test_phases_are_those_that_were_measured(trials, table):
+def test_phases_draw_shows_measured_phases(trials, table):
     phases = load("phases")
     fields = phases.draw(table).panels["phases"]
     expected = training_dynamics.table(trials[0].record)["phase"].to_list()
@@ -110,7 +104,7 @@ def test_phases_are_those_that_were_measured(trials, table):
         phases.draw(table, options_of(phases, {"layer": "layer3"}))
 
 
-def test_samples_are_those_of_the_record(trials, table):
+def test_samples_draw_shows_labels_of_record(trials, table):
     samples = load("samples")
     labels = samples.draw(table, options_of(samples, {"columns": "step"})).panels["labels"]
     with np.load(trials[0].record.samples / "step-0000000004.npz") as file:
@@ -119,11 +113,11 @@ def test_samples_are_those_of_the_record(trials, table):
     np.testing.assert_array_equal(last[["x", "y"]], kept)
 
 
-def test_training_sets_are_those_that_were_trained_on(trials, table):
+def test_datasets_draw_shows_training_set(trials, table):
     datasets = load("datasets")
     options = options_of(datasets, {"columns": "data.held_out.width"})
     labels = datasets.draw(table, options).panels["labels"]
-    for trial, (_, found) in zip(trials, labels.groupby("column", sort=False), strict=False):
+    for trial, (_, found) in zip(trials[:2], labels.groupby("column", sort=False), strict=True):
         config = trial.record.config()
         assert len(found) == config["samples_total"]
         assert (found["kind"] == "2D").sum() == config["samples_2d"]
@@ -131,7 +125,7 @@ def test_training_sets_are_those_that_were_trained_on(trials, table):
     assert (abs(held_out[["x", "y"]] - 3.5) > 0.5).all(axis=None)
 
 
-def test_every_figure_says_which_column_it_lacks(table):
+def test_draw_names_missing_column(table):
     for name in available():
         module = load(name)
         for column in module.COLUMNS:
@@ -139,7 +133,7 @@ def test_every_figure_says_which_column_it_lacks(table):
                 module.draw(table.drop(columns=column, errors="ignore"), module.Options())
 
 
-def test_a_damaged_snapshot_is_named(trials, tmp_path):
+def test_measurement_cache_read_names_damaged_file(trials, tmp_path):
     folder = tmp_path / "analysis" / "layer4"
     folder.mkdir(parents=True)
     source = trials[0].record.analysis / "layer4" / "step-0000000004.npz"

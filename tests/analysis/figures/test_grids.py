@@ -1,4 +1,4 @@
-"""Figures over any settings: what they choose by themselves, and the numbers that they show."""
+"""Figures over any settings: the settings that they choose, and the numbers that they show."""
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def texts(drawing):
     return [t.get_text() for t in drawing.figure.findobj(lambda a: hasattr(a, "get_text"))]
 
 
-def test_curves_average_seeds_at_the_last_step_of_finished_trials():
+def test_curves_draw_averages_seeds_at_last_step():
     means = curves.draw(table(), curves.Options(x="data.sigma", lines=["data.spacing"])).panels[
         "means"
     ]
@@ -53,7 +53,7 @@ def test_curves_average_seeds_at_the_last_step_of_finished_trials():
     assert set(means["line"]) == {"d = 0.5", "d = 0.25 x 1"}
 
 
-def test_the_step_is_an_axis_like_any_other():
+def test_curves_draw_takes_step_as_axis():
     options = curves.Options(x="step", y=["accuracy", "layer4/dimension"], panels=["data.sigma"])
     drawing = curves.draw(table(), options)
     means = drawing.panels["means"]
@@ -63,16 +63,16 @@ def test_the_step_is_an_axis_like_any_other():
     }
 
 
-def test_what_is_not_chosen_follows_from_what_differs():
+def test_curves_draw_chooses_settings_that_differ():
     drawing = curves.draw(table(sigmas=(0.25, 0.5, 1.0)))
     means = drawing.panels["means"]
     assert sorted(set(means["x"])) == [0.25, 0.5, 1.0]
     assert set(means["line"]) == {"d = 0.5", "d = 0.25 x 1"}
     lone = curves.draw(table(sigmas=(1.0,), spacings=(0.5,))).panels["means"]
-    assert lone["x"].to_list() == [0, 10, 30]  # nothing differs but the step
+    assert lone["x"].to_list() == [0, 10, 30]  # only the step differs
 
 
-def test_half_finished_sweeps_are_drawn_and_what_is_missing_is_named():
+def test_curves_draw_names_unfinished_and_unmeasured():
     rows = table()
     waiting = rows["key"] == "1.0-0.5-1"
     rows.loc[waiting, "last"] = False
@@ -86,14 +86,14 @@ def test_half_finished_sweeps_are_drawn_and_what_is_missing_is_named():
 
 
 @pytest.mark.parametrize(("seeds", "expected"), [("mean", 0.05), ("best", 0.1)])
-def test_maps_take_the_mean_or_the_best_of_the_seeds(seeds, expected):
+def test_maps_draw_mean_or_best_of_seeds(seeds, expected):
     options = maps.Options(y="data.sigma", panels=["data.spacing"], seeds=seeds)
     cells = maps.draw(table(), options).panels["cells"]
     assert len(cells) == 2 * 2 * 3
     np.testing.assert_allclose(cells["value"], cells["x"] * cells["y"] / 60 + expected)
 
 
-def test_a_map_needs_a_setting_that_differs():
+def test_maps_draw_needs_a_setting_that_differs():
     with pytest.raises(ValueError, match="do not differ in a setting"):
         maps.draw(table(sigmas=(1.0,), spacings=(0.5,)))
 
@@ -102,7 +102,7 @@ def test_a_map_needs_a_setting_that_differs():
 @pytest.mark.parametrize(
     "values", [{"nosuch": 1}, {"columns": "data.sgima", "panels": ["data.sgima"]}]
 )
-def test_bad_options_are_refused(figure, values):
+def test_options_of_refuses_bad_values(figure, values):
     with pytest.raises(ValueError, match=r"nosuch|is not a setting"):
         options_of(load(figure), values)
 
@@ -118,7 +118,7 @@ def test_bad_options_are_refused(figure, values):
         st.tuples(st.floats(), st.floats()),
     ),
 )
-def test_every_value_has_a_name(key, content):
+def test_value_has_a_name_for_any_content(key, content):
     assert isinstance(axis_labels.value(key, content), str)
     assert axis_labels.setting(key)
 
@@ -134,5 +134,5 @@ def test_every_value_has_a_name(key, content):
         ("my_metric", "my metric"),
     ],
 )
-def test_metrics_have_names_and_units(metric, name):
+def test_metric_name_and_unit(metric, name):
     assert axis_labels.metric(metric) == name

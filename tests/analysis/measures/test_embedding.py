@@ -1,4 +1,4 @@
-"""Labels read off embeddings: what a line explains, and what UMAP leaves of a sheet."""
+"""R-squared of labels: linear regressions, and what UMAP keeps of a sheet."""
 
 import numpy as np
 import pytest
@@ -11,16 +11,22 @@ from tests.helpers.measures import r_squared
 from tests.helpers.rounding import EXACT
 from tests.helpers.spaces import embed as embed_at_random
 
+CHANCE = 0.05
+"""R-squared of 400 labels by three coordinates of noise: exceeded once in 6000 times.
+
+400 R^2 is chi-squared with three degrees of freedom; cross-validation only lowers it.
+"""
+
 
 def sheet(side=20):
-    """A flat sheet of labels and the labels."""
+    """A flat sheet and its labels."""
     axis = np.arange(1.0, side + 1)
     labels = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     return labels / side, labels
 
 
 @given(seed=st.integers(0, 10**6), samples=st.integers(6, 40), dimensions=st.integers(1, 4))
-def test_the_regression_is_scikit_learns(seed, samples, dimensions):
+def test_fitted_matches_scikit_learn(seed, samples, dimensions):
     rng = np.random.default_rng(seed)
     points, labels = rng.normal(size=(samples, dimensions)), rng.normal(size=(samples, 2))
     found = fitted(points, labels)
@@ -30,33 +36,31 @@ def test_the_regression_is_scikit_learns(seed, samples, dimensions):
     assert fitted(turned, labels) == pytest.approx(found)
 
 
-def test_what_is_linear_is_explained_and_noise_is_not():
+def test_cross_validated_explains_linear_labels_not_noise():
     points, labels = sheet()
     high = embed_at_random(points, seed=1)
     assert cross_validated(high, labels, components=2) == pytest.approx((1, 1))
     noise = np.random.default_rng(0).normal(size=high.shape)
-    x, y = cross_validated(noise, labels)
-    assert x < 0.05
-    assert y < 0.05
+    assert max(cross_validated(noise, labels)) < CHANCE
 
 
-def test_a_sheet_is_ordered_in_the_embedding_and_noise_is_not():
+def test_embed_orders_a_sheet_not_noise():
     points, labels = sheet()
     points = embed_at_random(points, noise=0.02)
     found = r_squared(points, labels)
-    assert min(found) > 0.8
-    assert found == r_squared(points, labels)  # a seed decides all bits
+    assert min(found) > 0.95  # six seeds gave 0.992 and more
+    assert found == r_squared(points, labels)  # bit-identical for a seed
     noise = np.random.default_rng(0).normal(size=(len(points), 30))
-    assert max(r_squared(noise, labels)) < 0.2
+    assert max(r_squared(noise, labels)) < CHANCE
 
 
-def test_a_label_on_a_circle_is_read_off_its_cosine_and_sine():
+def test_fitted_reads_circular_label_off_cosine_and_sine():
     angle = 2 * np.pi * np.arange(60) / 60
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     labels = np.stack([1 + 60 * angle / (2 * np.pi), np.arange(60) % 7], axis=1)
     assert fitted(circle, labels, 60).x == pytest.approx(1)
-    # A line through a turn explains 6 / pi^2 of it for ever more labels (here 60), and the sine
-    # alone explains half.
+    # Cosine and sine explain 6 / pi^2 of the angle itself in the limit of many labels (here 60).
+    # The sine alone explains half of the cosine and the sine.
     explained = 6 / (60**2 - 1) / np.sin(np.pi / 60) ** 2
     assert fitted(circle, labels).x == pytest.approx(explained)
     assert fitted(circle[:, 1:], labels, 60).x == pytest.approx(0.5)
@@ -64,16 +68,16 @@ def test_a_label_on_a_circle_is_read_off_its_cosine_and_sine():
 
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3))
-def test_what_an_embedding_explains_is_the_same_turned_and_scaled(seed, scale):
+def test_r_squared_invariant_under_turning_and_scaling(seed, scale):
     points, labels = sheet(10)
     points = embed_at_random(points, noise=0.05, dimensions=8, seed=seed)
     turned = scale * embed_at_random(points, dimensions=9, seed=seed + 1) + 2
     for measure in (r_squared, cross_validated):
-        # UMAP is given what differs by less than float32 shows.
+        # The inputs of UMAP differ by less than a rounding to float32.
         assert measure(turned, labels) == pytest.approx(measure(points, labels), rel=EXACT)
 
 
-def test_an_embedding_has_the_dimensions_asked_for():
+def test_embed_has_requested_dimensions():
     assert embed(sheet(8)[0], 2, seed=3).shape == (64, 2)
 
 
@@ -87,6 +91,6 @@ def test_an_embedding_has_the_dimensions_asked_for():
         (np.eye(1), np.ones((1, 2)), "There are 1 representations"),
     ],
 )
-def test_what_cannot_be_explained_is_refused_in_a_sentence(measure, points, labels, message):
+def test_r_squared_refuses_what_cannot_be_explained(measure, points, labels, message):
     with pytest.raises(ValueError, match=message):
         measure(points, labels)

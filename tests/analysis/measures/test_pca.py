@@ -1,4 +1,4 @@
-"""Principal components against closed forms and scikit-learn."""
+"""Principal components against scikit-learn and closed forms."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def varied(points):
 
 
 @given(data=st.data(), shape=shapes)
-def test_components_are_those_of_scikit_learn(data, shape):
+def test_principal_matches_scikit_learn(data, shape):
     points = data.draw(arrays(float, shape, elements=floats).filter(varied))
     reference = PCA().fit(points)
     found = principal(points)
@@ -32,7 +32,7 @@ def test_components_are_those_of_scikit_learn(data, shape):
     np.testing.assert_allclose(
         found.variances, reference.explained_variance_[:count], rtol=0, atol=EXACT * largest
     )
-    # Of the scores the sign is open, and within equal variances the direction: compare distances.
+    # The signs of scores are free, and so are directions of equal variance: compare products.
     there = reference.transform(points)
     for one, other in ((found.scores, there), (found.scores[:, :1], None)):
         if other is not None:
@@ -46,17 +46,17 @@ def test_components_are_those_of_scikit_learn(data, shape):
 
 
 @given(data=st.data(), shape=shapes, scale=st.floats(1e-3, 1e3))
-def test_the_dimension_is_the_same_turned_moved_and_scaled(data, shape, scale):
+def test_principal_dimension_invariant_under_turning_moving_scaling(data, shape, scale):
     points = data.draw(arrays(float, shape, elements=floats).filter(varied))
     turn = ortho_group.rvs(shape[1], random_state=0) if shape[1] > 1 else np.ones((1, 1))
     moved = scale * points @ turn + 3.0
-    # Numbers are rounded as large as they are, and their spread is what is left of them.
+    # Rounding goes with the size of the numbers, and the dimension with their spread.
     size = (np.abs(points).max() + 3 / scale) / points.std(axis=0).max()
     bound = gamma(100 * size, DOUBLE)
     assert principal(moved).dimension == pytest.approx(principal(points).dimension, rel=bound)
 
 
-def test_dimensions_in_closed_form():
+def test_principal_dimension_closed_form():
     angle = 2 * np.pi * np.arange(64) / 64
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     assert principal(circle).dimension == pytest.approx(2)
@@ -65,11 +65,11 @@ def test_dimensions_in_closed_form():
     assert principal(torus).dimension == pytest.approx(4)
     assert principal(torus).share(4) == pytest.approx(1)
     assert principal(np.outer(angle, [1.0, 2.0, 3.0])).dimension == pytest.approx(1)
-    # Simplex: as many equal eigenvalues as there are samples, less one.
+    # A simplex has one equal eigenvalue less than samples.
     assert principal(np.eye(20)).dimension == pytest.approx(19)
 
 
-def test_a_mapped_array_of_half_precision_is_read_by_blocks(tmp_path):
+def test_principal_reads_memory_mapped_half_precision(tmp_path):
     rng = np.random.default_rng(0)
     points = rng.normal(size=(40, 10_000)).astype(np.float16)
     np.save(tmp_path / "points.npy", points)
@@ -88,6 +88,6 @@ def test_a_mapped_array_of_half_precision_is_read_by_blocks(tmp_path):
         (np.ones((4, 0)), r"shape \(4, 0\)"),
     ],
 )
-def test_what_has_no_components_is_refused_in_a_sentence(points, message):
+def test_principal_refuses_what_has_no_components(points, message):
     with pytest.raises(ValueError, match=message):
         principal(points)

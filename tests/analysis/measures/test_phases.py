@@ -1,4 +1,4 @@
-"""The rule that tells the phases of manifold formation apart."""
+"""The rule for the phases of manifold formation."""
 
 import pytest
 
@@ -16,7 +16,7 @@ ORDERED = {
     "r_squared_pca_y": 0.3,
 }
 MISPLACED = {"accuracy": 0.3, "share_misplaced": 0.4, "share_several": 0.3}
-UNTRAINED = {  # measured at N = 8: noise reads as one shape as often as not
+UNTRAINED = {  # measured at N = 8, where noise is often read as one shape
     "accuracy": 0.11,
     "share_misplaced": 0.53,
     "share_several": 0.36,
@@ -33,9 +33,9 @@ UNTRAINED = {  # measured at N = 8: noise reads as one shape as often as not
     [
         ({}, "C"),
         ({"r_squared_y": 0.5}, "B"),
-        ({"r_squared_y": 0.5, "r_squared_pca_x": 1.0}, "B"),  # not both of either kind
+        ({"r_squared_y": 0.5, "r_squared_pca_x": 1.0}, "B"),  # neither kind for both labels
         ({"r_squared_y": 0.5, "r_squared_pca_x": 1.0, "r_squared_pca_y": 0.9}, "C"),
-        ({"dimension": 17.0}, "C"),  # a torus that uses many directions is ordered all the same
+        ({"dimension": 17.0}, "C"),  # a torus in many directions is ordered, too
         (MISPLACED, "B"),
         (MISPLACED | {"r_squared_x": 0.0}, "B"),
         (MISPLACED | {"dimension": 17.0}, "A"),
@@ -43,12 +43,12 @@ UNTRAINED = {  # measured at N = 8: noise reads as one shape as often as not
         (UNTRAINED, "A"),
     ],
 )
-def test_the_phase_follows_from_failures_dimension_and_order(change, expected):
+def test_phase_from_failures_dimension_and_order(change, expected):
     assert phase(ORDERED | change) == expected
 
 
 @pytest.mark.parametrize("name", ORDERED)
-def test_a_missing_number_is_named(name):
+def test_phase_names_missing_number(name):
     with pytest.raises(ValueError, match=name):
         phase({key: value for key, value in ORDERED.items() if key != name})
     with pytest.raises(ValueError, match=name):

@@ -1,4 +1,4 @@
-"""The measures on spaces whose shape is known, in many dimensions, turned at random and noisy."""
+"""Measures of known spaces in many dimensions, turned at random and noisy."""
 
 from itertools import cycle
 
@@ -25,7 +25,7 @@ def noisy(name, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", SPACES)
-def test_the_holes_are_counted(name, seed):
+def test_betti_counts_holes(name, seed):
     space, points, _ = noisy(name, seed)
     found = betti(persistence(points, seed=seed))
     assert tuple(b.number for b in found) == space.betti, found
@@ -34,15 +34,18 @@ def test_the_holes_are_counted(name, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", SPACES)
-def test_dimension_and_regression_are_those_of_the_closed_form(name, seed):
+def test_principal_and_cross_validated_match_closed_form(name, seed):
     space, points, labels = noisy(name, seed)
-    assert principal(points).dimension == pytest.approx(space.dimension, rel=0.1)
+    # Noise of variance 0.01 raises that of the disc, 0.5, by 2 % and the dimension by 4 %; those
+    # of other spaces by less. 512 samples add up to 2 %.
+    assert principal(points).dimension == pytest.approx(space.dimension, rel=0.06)
     found = cross_validated(points, labels, components=4, seed=seed, period=space.period)
+    # Standard errors 2 R (1 - R^2) / 512^(1 / 2) are at most 0.034, at R^2 = 1 / 3.
     assert found == pytest.approx(space.r_squared, abs=0.08)
 
 
 @pytest.mark.parametrize(("name", "seed"), list(zip(cycle(SPACES), SEEDS, strict=False)))
-def test_the_embedding_keeps_the_order(name, seed):
+def test_embed_keeps_order_of_labels(name, seed):
     space, points, labels = noisy(name, seed)
     found = r_squared(points, labels, seed, space.period)
     assert all(np.greater_equal(found, space.embedded))

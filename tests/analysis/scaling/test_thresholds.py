@@ -1,4 +1,4 @@
-"""Crossings against closed forms, under noise, and where there is none."""
+"""Crossings against closed forms, under noise, and of curves that do not cross."""
 
 import math
 
@@ -14,33 +14,33 @@ GRID = np.array([2.0, 5, 11, 22, 45, 112, 225])
 
 
 def noisy(threshold, rng, *, seeds=3, steepness=2.0, jitter=0.25):
-    """Trials whose own thresholds scatter about the true one."""
+    """Trials with thresholds of their own, which scatter about the true one."""
     samples = np.repeat(GRID, seeds)
     own = threshold * np.exp(jitter * rng.normal(size=samples.size))
     return samples, accuracy_at(samples, own, steepness)
 
 
 @given(st.floats(6, 100), st.floats(0.5, 1.2), st.floats(0.1, 0.9))
-def test_a_logistic_curve_is_recovered_exactly(threshold, steepness, level):
-    """Where neither neighbour saturates, log-odds are a straight line over log(samples)."""
+def test_crossing_recovers_logistic_curve(threshold, steepness, level):
+    """Unless a neighbour saturates, log-odds are linear in log(samples)."""
     samples = np.geomspace(0.01, 20000, 40)
     found = crossing(samples, accuracy_at(samples, threshold, steepness), level=level)
     shift = math.log(level / (1 - level)) - math.log(0.6 / 0.4)
     assert found.value == pytest.approx(threshold * math.exp(shift / steepness))
 
 
-def test_a_level_that_was_measured_is_crossed_there():
+def test_crossing_at_measured_level():
     assert crossing([4, 8, 16], [0.2, 0.6, 0.9]).value == pytest.approx(8)
     assert crossing([4, 8, 16], [0.6, 0.7, 0.9]).value == pytest.approx(4)
     assert crossing([4, 8, 16], [0.2, 0.4, 0.6]).value == pytest.approx(16)
 
 
-def test_a_saturated_step_crosses_between_its_ends():
+def test_crossing_of_saturated_step():
     found = crossing([4, 8, 16, 32], [0, 0, 1, 1], level=0.5)
     assert found.value == pytest.approx(math.sqrt(8 * 16))
 
 
-def test_a_dip_is_pooled_with_its_neighbour():
+def test_crossing_pools_a_dip():
     """Isotonic regression replaces 0.7 and 0.3 by their mean, 0.5, weighted by trials."""
     dipped = crossing([2, 4, 8, 16], [0.1, 0.7, 0.3, 0.9])
     pooled = crossing([2, 4, 8, 16], [0.1, 0.5, 0.5, 0.9])
@@ -48,7 +48,7 @@ def test_a_dip_is_pooled_with_its_neighbour():
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 1000))
-def test_scaling_all_samples_scales_the_crossing(seed, factor):
+def test_crossing_scales_with_samples(seed, factor):
     samples, accuracy = noisy(20, np.random.default_rng(seed))
     base = crossing(samples, accuracy, resamples=40)
     scaled = crossing(samples * factor, accuracy, resamples=40)
@@ -58,14 +58,14 @@ def test_scaling_all_samples_scales_the_crossing(seed, factor):
 
 
 @given(st.permutations(range(21)))
-def test_the_order_of_trials_does_not_matter(order):
+def test_crossing_independent_of_trial_order(order):
     samples, accuracy = noisy(20, np.random.default_rng(0))
     value = crossing(samples[order], accuracy[order], resamples=40).value
     assert value == pytest.approx(crossing(samples, accuracy, resamples=40).value)
 
 
 @given(st.floats(0.05, 0.9), st.floats(0.01, 0.09))
-def test_a_higher_level_is_crossed_later(level, more):
+def test_crossing_later_for_higher_level(level, more):
     samples = np.geomspace(0.1, 1e4, 25)
     accuracy = accuracy_at(samples, 20, 1.0)
     lower, higher = (crossing(samples, accuracy, level=value) for value in (level, level + more))
@@ -79,14 +79,14 @@ def test_a_higher_level_is_crossed_later(level, more):
         ([0.1, 0.2, 0.3], "below 60 % up to the largest measured count, 16"),
     ],
 )
-def test_a_curve_that_does_not_cross_says_so(accuracy, reason):
+def test_crossing_never_reached(accuracy, reason):
     found = crossing([4, 8, 16] * 2, accuracy * 2)
     assert (found.value, found.low, found.high) == (None, None, None)
     assert found.reason == reason
     assert (found.smallest, found.largest) == (4, 16)
 
 
-def test_an_interval_that_leaves_the_measured_range_is_open():
+def test_crossing_interval_open_beyond_measured_range():
     samples = np.repeat([4, 8, 16], 3)
     accuracy = np.array([0.40, 0.55, 0.70, 0.5, 0.7, 0.9, 0.9, 0.95, 1.0])
     found = crossing(samples, accuracy)
@@ -98,7 +98,7 @@ def test_an_interval_that_leaves_the_measured_range_is_open():
     assert found.crossed == np.isfinite(found.replicates).mean()
 
 
-def test_single_trials_give_a_value_without_an_interval():
+def test_crossing_of_single_trials_has_no_interval():
     found = crossing([4, 8, 16], [0.2, 0.5, 0.9])
     assert found.value is not None
     assert (found.low, found.high) == (None, None)
@@ -106,7 +106,7 @@ def test_single_trials_give_a_value_without_an_interval():
     assert math.isnan(found.crossed)
 
 
-def test_trials_that_agree_give_an_interval_of_no_width():
+def test_crossing_of_equal_trials_has_zero_width():
     samples = np.repeat(GRID, 2)
     found = crossing(samples, accuracy_at(samples, 20))
     assert found.low == pytest.approx(found.value)
@@ -114,8 +114,8 @@ def test_trials_that_agree_give_an_interval_of_no_width():
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
-def test_the_interval_holds_the_truth_as_often_as_it_says(seeds):
-    """95 % nominally; 200 draws of a share of 0.95 lie above 0.89 with probability 0.999."""
+def test_crossing_interval_coverage(seeds):
+    """Nominally 95 %; of 200 draws more than 0.89 hold it with probability 0.999."""
     rng = np.random.default_rng(seeds)
     held = 0
     for repeat in range(200):
@@ -126,7 +126,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(seeds):
     assert held / 200 > 0.89
 
 
-def test_more_noise_widens_the_interval():
+def test_crossing_interval_widens_with_noise():
     widths = []
     for jitter in (0.05, 0.2, 0.4):
         found = crossing(*noisy(20, np.random.default_rng(4), jitter=jitter))
@@ -134,7 +134,7 @@ def test_more_noise_widens_the_interval():
     assert widths == sorted(widths)
 
 
-def test_the_seed_decides_the_replicates():
+def test_crossing_replicates_follow_seed():
     trials = noisy(20, np.random.default_rng(0))
     first, again, other = (crossing(*trials, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.replicates, again.replicates)
@@ -154,6 +154,6 @@ def test_the_seed_decides_the_replicates():
         ([1, 2], [0.5, 0.7], {"resamples": 3}, "^resamples is 3"),
     ],
 )
-def test_bad_arguments_are_refused(samples, accuracy, options, sentence):
+def test_crossing_refuses_bad_arguments(samples, accuracy, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         crossing(samples, accuracy, **options)

@@ -1,4 +1,4 @@
-"""Data sets: what is trained on, what is not, the digest, and what stays out of memory."""
+"""Data sets: training labels, held-out labels, the digest and the memory that they take."""
 
 import hashlib
 import struct
@@ -38,7 +38,7 @@ def digest(seed=0, **changes):
         {"held_out": HeldOut(kind="cross", width=2)},
     ],
 )
-def test_the_digest_changes_with_whatever_changes_the_labels(change):
+def test_digest_changes_with_labels(change):
     assert digest(**change) != digest()
 
 
@@ -46,17 +46,17 @@ def test_the_digest_changes_with_whatever_changes_the_labels(change):
     "change",
     [
         {"family": "sos+stripes"},
-        {"margin": 6.0},  # the default, spelled out
+        {"margin": 6.0},  # the default
         {"sigma": (1.0, 1.0)},
         {"spacing": (0.5, 0.5)},
         {"held_out": HeldOut(kind="rim", width=20.0)},  # holds out nothing
     ],
 )
-def test_the_digest_stays_when_the_labels_do(change):
+def test_digest_same_for_same_labels(change):
     assert digest(**change) == digest()
 
 
-def test_the_digest_tells_a_stripe_from_a_2d_example_and_does_not_change_between_runs():
+def test_digest_is_sha256_of_counts_and_labels():
     whole = build(DataSettings(family="bump", size=6, spacing=5), 0)
     assert whole.labels.tolist() == [[1, 1], [1, 6], [6, 1], [6, 6]]
     # sha256 of "4,4;" and the eight numbers in little-endian float64.
@@ -64,7 +64,7 @@ def test_the_digest_tells_a_stripe_from_a_2d_example_and_does_not_change_between
     assert whole.digest == hashlib.sha256(b"4,4;" + raw).hexdigest()
 
 
-def test_a_lattice_of_320_by_320_takes_little_memory():
+def test_build_large_lattice_takes_little_memory():
     data = DataSettings(size=32, spacing=31 / 319)
     tracemalloc.start()
     try:
@@ -74,8 +74,9 @@ def test_a_lattice_of_320_by_320_takes_little_memory():
         tracemalloc.stop()
     assert dataset.samples_total == 320**2
     assert dataset.lattice.nbytes == 320**2 * 16
+    # 17 bytes a label are 1.7 MB. A first call keeps less than another MB for imported modules.
     assert kept < 3e6
-    assert peak < 12e6  # images would take 420 MB
+    assert peak < 12e6  # seven times that; images would take 420 MB
 
 
 @given(
@@ -83,7 +84,7 @@ def test_a_lattice_of_320_by_320_takes_little_memory():
     st.floats(0.05, 1),
     st.integers(0, 1000),
 )
-def test_the_2d_examples_are_a_share_of_the_lattice_beside_all_stripes(family, share, seed):
+def test_build_subsamples_2d_examples_beside_all_stripes(family, share, seed):
     data = DataSettings(family=family, size=7, subsample=share)
     dataset = build(data, seed)
     stripes = 4 * 6 * 7 if family.endswith("stripes") else 0
@@ -95,12 +96,12 @@ def test_the_2d_examples_are_a_share_of_the_lattice_beside_all_stripes(family, s
 
 
 @given(st.floats(0.02, 1), st.integers(0, 1000))
-def test_stripes_alone_have_no_2d_examples_and_are_themselves_subsampled(share, seed):
+def test_build_stripes_alone_are_subsampled(share, seed):
     dataset = build(DataSettings(family="stripes", size=7, subsample=share), seed)
     assert dataset.samples_2d == 0
     assert abs(dataset.samples_total - share * 4 * 6 * 7) <= 0.5
     assert (((dataset.labels >= 1) & (dataset.labels <= 7)).sum(axis=1) == 1).all()
-    assert len(dataset.lattice) == 13**2  # the labels it is tested on
+    assert len(dataset.lattice) == 13**2  # evaluation labels
 
 
 @given(
@@ -109,7 +110,7 @@ def test_stripes_alone_have_no_2d_examples_and_are_themselves_subsampled(share, 
     st.floats(0.1, 1),
     st.integers(0, 1000),
 )
-def test_no_2d_example_comes_from_the_held_out_region_and_all_others_may(kind, width, share, seed):
+def test_build_leaves_out_held_out_region(kind, width, share, seed):
     data = DataSettings(size=8, subsample=share, held_out=HeldOut(kind=kind, width=width))
     dataset = build(data, seed)
     held = lattice.held_out_mask(dataset.lattice, data)
@@ -118,7 +119,7 @@ def test_no_2d_example_comes_from_the_held_out_region_and_all_others_may(kind, w
 
 
 @given(st.floats(0.02, 1), st.floats(0.02, 1), st.integers(0, 1000))
-def test_data_sets_of_growing_shares_are_nested(one, other, seed):
+def test_build_smaller_share_is_nested_in_larger(one, other, seed):
     smaller, larger = (
         build(DataSettings(size=8, subsample=share), seed) for share in sorted([one, other])
     )
@@ -135,7 +136,7 @@ def test_data_sets_of_growing_shares_are_nested(one, other, seed):
         ({"family": "stripes", "margin": 0.5, "stripe_spacing": 1}, ["data.margin"]),
     ],
 )
-def test_an_empty_data_set_is_refused_with_its_source_and_the_setting_to_blame(settings, words):
+def test_build_refuses_empty_data_set(settings, words):
     with pytest.raises(UserError) as user_message:
         build(DataSettings(size=8, **settings), 0, "mine.yaml")
     message = str(user_message.value)
@@ -144,7 +145,7 @@ def test_an_empty_data_set_is_refused_with_its_source_and_the_setting_to_blame(s
     assert [word for word in words if word not in message] == []
 
 
-def test_the_smallest_share_that_the_refusal_names_is_accepted():
+def test_build_accepts_smallest_share_named_in_refusal():
     with pytest.raises(UserError, match="at least") as user_message:
         build(DataSettings(size=8, subsample=1e-4), 0)
     share = float(str(user_message.value).split("at least ")[1])

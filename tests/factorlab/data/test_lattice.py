@@ -1,4 +1,4 @@
-"""Label lattices, held-out regions and subsampling against counts and definitions."""
+"""Label lattices, held-out regions and subsamples against counts and definitions."""
 
 from fractions import Fraction
 
@@ -15,23 +15,23 @@ from tests.helpers.rounding import EXACT
 
 
 @given(st.integers(6, 64), st.integers(1, 400))
-def test_an_increment_that_divides_the_frame_ends_exactly_on_n(size, steps):
+def test_axis_ends_exactly_on_frame(size, steps):
     axis = lattice.axis(1, size, (size - 1) / steps)
     assert len(axis) == steps + 1
     assert axis[0] == 1
-    # Exactly: a label beyond N by one rounding would count as outside the frame.
+    # Exactly: a label beyond N by a rounding error would count as outside of the frame.
     assert axis[-1] == size
     np.testing.assert_allclose(np.diff(axis), (size - 1) / steps, rtol=EXACT)
 
 
 @pytest.mark.parametrize(("size", "spacing"), [(15, 0.07), (22, 0.14), (29, 0.56), (52, 0.17)])
-def test_no_label_of_a_lattice_leaves_the_frame_by_rounding(size, spacing):
+def test_frame_labels_stay_in_frame_despite_rounding(size, spacing):
     labels = lattice.frame_labels(DataSettings(size=size, spacing=spacing))
     assert ((labels >= 1) & (labels <= size)).all()
 
 
 @given(st.integers(6, 40), st.integers(1, 300))
-def test_any_increment_gives_the_floor_of_the_extent_over_it_plus_one(size, hundredths):
+def test_axis_length_is_floor_of_extent_over_spacing(size, hundredths):
     count = int((size - 1) // Fraction(hundredths, 100)) + 1
     assume(count <= 400)
     assert len(lattice.axis(1, size, hundredths / 100)) == count
@@ -42,7 +42,7 @@ def test_any_increment_gives_the_floor_of_the_extent_over_it_plus_one(size, hund
     [(32, 1.0, 32**2), (32, 0.1, 311**2), (8, 0.5, 15**2), (32, (0.1, 1.0), 311 * 32),
      (6, (5, 2), 2 * 3)],
 )  # fmt: skip
-def test_the_lattice_has_as_many_labels_as_pairs_of_coordinates(size, spacing, count):
+def test_frame_labels_are_pairs_of_coordinates(size, spacing, count):
     labels = lattice.frame_labels(DataSettings(size=size, spacing=spacing))
     assert labels.shape == (count, 2)
     assert len(np.unique(labels, axis=0)) == count
@@ -50,14 +50,14 @@ def test_the_lattice_has_as_many_labels_as_pairs_of_coordinates(size, spacing, c
     assert labels.max() <= size
 
 
-def test_an_imbalanced_lattice_has_its_first_increment_along_x():
+def test_frame_labels_first_spacing_along_x():
     labels = lattice.frame_labels(DataSettings(size=6, spacing=(1.0, 2.5)))
     assert sorted(set(labels[:, 0])) == [1, 2, 3, 4, 5, 6]
     assert sorted(set(labels[:, 1])) == [1, 3.5, 6]
 
 
 @given(st.integers(6, 24), st.sampled_from([1, 2, 4, 5, 10]))
-def test_a_periodic_lattice_covers_the_torus_once(size, per_pixel):
+def test_frame_labels_periodic_cover_torus_once(size, per_pixel):
     data = DataSettings(size=size, spacing=1 / per_pixel, periodic=True)
     labels = lattice.frame_labels(data)
     assert len(labels) == (size * per_pixel) ** 2
@@ -66,12 +66,12 @@ def test_a_periodic_lattice_covers_the_torus_once(size, per_pixel):
 
 
 @given(st.integers(6, 20), st.integers(4, 9))
-def test_unit_stripes_number_four_times_margin_times_n(size, margin):
+def test_stripe_labels_count(size, margin):
     data = DataSettings(family="stripes", size=size, margin=float(margin))
     assert len(lattice.stripe_labels(data)) == 4 * margin * size
 
 
-def test_the_default_canvas_is_that_of_the_papers():
+def test_stripe_labels_default_canvas_is_published_one():
     data = DataSettings(family="stripes", size=32, sigma=1.0)
     stripes = lattice.stripe_labels(data)
     assert len(np.unique(stripes[:, 0])) == 44
@@ -85,15 +85,15 @@ def test_the_default_canvas_is_that_of_the_papers():
     st.sampled_from([0.25, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0]),
     st.floats(2, 7),
 )
-def test_every_stripe_has_exactly_one_coordinate_inside_and_lies_on_the_canvas(size, d, margin):
+def test_stripe_labels_one_coordinate_inside_frame(size, d, margin):
     data = DataSettings(family="stripes", size=size, stripe_spacing=d, margin=margin)
     stripes = lattice.stripe_labels(data)
     assert (((stripes >= 1) & (stripes <= size)).sum(axis=1) == 1).all()
-    beyond = 1e-9 * d + EXACT  # the share of an increment that `lattice.axis` allows rounding
+    beyond = 1e-9 * d + EXACT  # `lattice.axis` allows for rounding by 1e-9 of an increment
     assert stripes.min() >= 1 - margin - beyond
     assert stripes.max() <= size + margin + beyond
     assert len(np.unique(stripes, axis=0)) == len(stripes)
-    # As many of each direction, and the same coordinates for both.
+    # Both directions have the same coordinates.
     swapped = np.unique(stripes[:, ::-1], axis=0)
     np.testing.assert_array_equal(np.unique(stripes, axis=0), swapped)
 
@@ -104,7 +104,7 @@ shares = st.floats(0.001, 1)
 
 
 @given(st.integers(1, 500), shares, shares, st.integers(0, 2**63 - 1))
-def test_a_smaller_share_is_a_subset_of_a_larger_one(count, one, other, seed):
+def test_subsample_smaller_share_is_nested_in_larger(count, one, other, seed):
     smaller, larger = sorted([one, other])
     assert set(lattice.subsample(count, smaller, seed)) <= set(
         lattice.subsample(count, larger, seed)
@@ -112,7 +112,7 @@ def test_a_smaller_share_is_a_subset_of_a_larger_one(count, one, other, seed):
 
 
 @given(st.integers(1, 500), shares, st.integers(0, 2**63 - 1))
-def test_a_subsample_is_the_nearest_number_of_distinct_sorted_indices(count, share, seed):
+def test_subsample_distinct_sorted_indices(count, share, seed):
     kept = lattice.subsample(count, share, seed)
     assert abs(len(kept) - share * count) <= 0.5 + EXACT
     assert (np.diff(kept) > 0).all()
@@ -121,16 +121,16 @@ def test_a_subsample_is_the_nearest_number_of_distinct_sorted_indices(count, sha
 
 
 @given(st.integers(1, 300), st.integers(0, 100))
-def test_the_whole_share_is_everything(count, seed):
+def test_subsample_whole_share_is_everything(count, seed):
     np.testing.assert_array_equal(lattice.subsample(count, 1.0, seed), np.arange(count))
 
 
-def test_every_index_is_kept_equally_often_over_the_seeds():
+def test_subsample_keeps_indices_equally_often():
     draws, count, share = 2000, 20, 0.3
     kept = np.zeros(count)
     for seed in range(draws):
         kept[lattice.subsample(count, share, seed)] += 1
-    bound = 4.5 * np.sqrt(share * (1 - share) / draws)  # 4.5 standard errors, 20 indices
+    bound = 4.5 * np.sqrt(share * (1 - share) / draws)  # 4.5 standard errors
     np.testing.assert_allclose(kept / draws, share, atol=bound)
 
 
@@ -142,7 +142,7 @@ def in_band(value, centre, width):
 
 
 def definition(x, y, region, size):
-    """Return whether a label is held out, from the words of [F] Figs. 4, 10, 11, 12."""
+    """Return whether a label is held out, as in the captions of [F] Figs. 4, 10, 11, 12."""
     centre_x, centre_y = region.centre or ((1 + size) / 2, (1 + size) / 2)
     in_x, in_y = in_band(x, centre_x, region.width), in_band(y, centre_y, region.width)
     if region.kind == "box" and region.place == "exterior":
@@ -174,7 +174,7 @@ def held_out(draw):
 
 
 @given(held_out(), st.integers(6, 10), st.sampled_from([0.5, 0.7, 1.0]))
-def test_every_region_is_its_definition_label_by_label(region, size, spacing):
+def test_held_out_mask_matches_definition(region, size, spacing):
     data = DataSettings(size=size, spacing=spacing, held_out=region)
     labels = lattice.frame_labels(data)
     expected = [definition(x, y, region, size) for x, y in labels]
@@ -182,7 +182,7 @@ def test_every_region_is_its_definition_label_by_label(region, size, spacing):
 
 
 @given(held_out(), st.integers(6, 10))
-def test_the_named_parts_partition_the_plane(region, size):
+def test_regions_partition_the_plane(region, size):
     data = DataSettings(size=size, held_out=region)
     labels = lattice.frame_labels(data)
     parts = lattice.regions(labels, data)
@@ -197,7 +197,7 @@ def test_the_named_parts_partition_the_plane(region, size):
         assert pieces == {}
 
 
-def test_the_vertical_arm_is_the_band_in_x():
+def test_regions_vertical_arm_is_band_in_x():
     data = DataSettings(size=8, held_out=HeldOut(kind="cross", width=2))
     labels = np.array([[4.5, 1.0], [1.0, 4.5], [4.5, 4.5], [1.0, 1.0]])
     parts = lattice.regions(labels, data)
@@ -206,7 +206,7 @@ def test_the_vertical_arm_is_the_band_in_x():
     assert parts["intersection"].tolist() == [False, False, True, False]
 
 
-def test_without_a_region_nothing_is_held_out_and_nothing_is_named():
+def test_held_out_mask_empty_without_region():
     data = DataSettings(size=8)
     labels = lattice.frame_labels(data)
     assert not lattice.held_out_mask(labels, data).any()
@@ -216,19 +216,19 @@ def test_without_a_region_nothing_is_held_out_and_nothing_is_named():
 @pytest.mark.parametrize(
     ("width", "per_side", "paper"), [(6.0, 61, 0.035), (10.0, 101, 0.10)]
 )  # fmt: skip
-def test_the_holes_of_the_workshop_paper_have_its_shares_of_the_lattice(width, per_side, paper):
+def test_held_out_mask_box_has_published_share(width, per_side, paper):
     """[W] Fig. 9: [13, 19]^2 is 3.5 % and [11, 21]^2 is 10 % at N = 32."""
     region = HeldOut(kind="box", width=width, centre=(16.0, 16.0))
     data = DataSettings(size=32, spacing=0.1, held_out=region)
     mask = lattice.held_out_mask(lattice.frame_labels(data), data)
     assert mask.sum() == per_side**2
-    # The papers divide areas by 32^2: the lattice has a site more along each side, in a frame of 31
-    # pixels, and the share is given to a tenth of a per cent.
+    # The papers divide areas by 32^2. The lattice has one site more along each side of the hole and
+    # a frame of 31 pixels; the published share has one decimal of a per cent.
     bound = paper * (2 / per_side + 2 / 32) + 0.0005
     assert mask.mean() == pytest.approx(paper, abs=bound)
 
 
-def test_the_cross_of_the_paper_has_the_count_of_two_bands_less_their_square():
+def test_regions_cross_has_published_count():
     region = HeldOut(kind="cross", width=6.0, centre=(16.0, 16.0))
     data = DataSettings(size=32, spacing=1.0, held_out=region)
     parts = lattice.regions(lattice.frame_labels(data), data)
@@ -238,7 +238,7 @@ def test_the_cross_of_the_paper_has_the_count_of_two_bands_less_their_square():
 
 
 @given(st.integers(0, 7), st.integers(0, 7), st.sampled_from(["box", "cross", "lesion"]))
-def test_a_periodic_region_moves_with_its_centre_around_the_torus(by_x, by_y, kind):
+def test_held_out_mask_periodic_moves_with_centre(by_x, by_y, kind):
     def mask(centre):
         region = HeldOut(kind=kind, width=3.0, centre=centre)
         data = DataSettings(size=8, spacing=1.0, periodic=True, held_out=region)
@@ -249,7 +249,7 @@ def test_a_periodic_region_moves_with_its_centre_around_the_torus(by_x, by_y, ki
     np.testing.assert_array_equal(moved, expected)
 
 
-def test_a_periodic_region_is_the_same_after_a_whole_turn():
+def test_held_out_mask_periodic_after_whole_turn():
     def mask(centre):
         region = HeldOut(kind="box", width=3.0, centre=centre)
         data = DataSettings(size=8, spacing=1.0, periodic=True, held_out=region)

@@ -1,4 +1,4 @@
-"""What is kept of the inner layers: the right call's outputs, whole, beside the labels."""
+"""Kept activations: outputs of the right call, complete, in the order of the labels."""
 
 import numpy as np
 import pytest
@@ -8,25 +8,23 @@ from factorlab.errors import UserError
 from factorlab.evaluation.activations import collect, grid_labels, read
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import LAYERS, UNet, capture_activations
-from factorlab.parsing import parse
 from factorlab.seeding import Stream, integer
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record, identify
 from factorlab.trial import Trial
 from tests.helpers.open_files import open_below
 from tests.helpers.rounding import EXACT, HALF, SINGLE, in_float64
+from tests.helpers.settings import tiny_run
 
 
-def settings_of(representations=None, **groups):
-    base = {
-        "data": {"size": 6, "spacing": 1.0},
-        "model": {"width": 4, "encoding": 8},
-        "diffusion": {"prediction": "v", "sampling_steps": 3},
-        "training": {"steps": 4, "batch_size": 4, "checkpoint_every": 1},
-        "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0, "at": [0, 2], "batch_size": 5},
-        "representations": {"layers": ["layer4"], "grid": 3} | (representations or {}),
-    }
-    return parse(base | groups)
+def settings_of(representations=None, data=None, evaluation=None):
+    return tiny_run(
+        data=data or {},
+        diffusion={"sampling_steps": 3},
+        training={"checkpoint_every": 1},
+        evaluation={"at": [0, 2], "batch_size": 5} | (evaluation or {}),
+        representations={"layers": ["layer4"], "grid": 3} | (representations or {}),
+    )
 
 
 def model_of(settings):
@@ -36,7 +34,7 @@ def model_of(settings):
 
 @pytest.mark.parametrize("time", [0, 500])
 @in_float64()
-def test_the_outputs_are_those_of_the_sample_seen_again_in_the_order_of_the_labels(tmp_path, time):
+def test_collect_matches_activations_of_sampled_images(tmp_path, time):
     settings = settings_of({"layers": ["layer1", "layer4"], "time": time})
     model, diffusion = model_of(settings), Diffusion(settings.diffusion)
     record = Record(tmp_path, "k")
@@ -57,7 +55,7 @@ def test_the_outputs_are_those_of_the_sample_seen_again_in_the_order_of_the_labe
         found = read(record.represented()[7], layer)
         assert (found.step, found.sides) == (7, (3, 3))
         np.testing.assert_array_equal(found.labels, grid_labels(settings))
-        # One rounding to float32 and one to float16, whose smallest step is 2^-24.
+        # Roundings to float32 and to float16, whose smallest step is 2^-24.
         rounded = {"rtol": HALF + SINGLE, "atol": 2**-25 + EXACT}
         np.testing.assert_allclose(found.points, outputs[layer].flatten(1), **rounded)
         assert found.points.dtype == np.float16
@@ -68,20 +66,20 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def test_a_trial_keeps_them_at_every_evaluation_and_its_numbers_stay(tmp_path):
+def test_trial_keeps_activations_at_every_evaluation(tmp_path):
     trial, plain = (
         Trial(settings_of({"layers": layers}), tmp_path / str(len(layers)))
         for layers in (["layer4"], [])
     )
     for each in (trial, plain):
         list(each.run())
-    assert trial.identity.key == plain.identity.key  # what is kept decides no result
+    assert trial.identity.key == plain.identity.key
     assert trial.record.result()["weights_sha256"] == plain.record.result()["weights_sha256"]
     assert list(trial.record.represented()) == [0, 2, 4]
     assert plain.record.represented() == {}
 
 
-def test_an_interrupted_trial_keeps_the_same(tmp_path):
+def test_trial_interrupted_keeps_same_activations(tmp_path):
     straight, stopped = (Trial(settings_of(), tmp_path / name) for name in ("one", "two"))
     list(straight.run())
     for _ in range(4):
@@ -93,13 +91,13 @@ def test_an_interrupted_trial_keeps_the_same(tmp_path):
         np.testing.assert_array_equal(read(folder).points, read(again).points)
 
 
-def test_a_failure_while_they_are_collected_leaves_no_file_open_and_none_behind(tmp_path):
+def test_collect_leaves_no_file_after_error(tmp_path):
     settings = settings_of({"layers": ["layer1", "layer4"]})
     model, record, calls = model_of(settings), Record(tmp_path, "k"), []
 
     def fail(*_):
         calls.append(1)
-        if len(calls) > 4:  # three steps of sampling and one more are the first batch
+        if len(calls) > 4:  # the first batch is three steps of sampling and one more call
             raise KeyError("lost")
 
     model.layer4.register_forward_pre_hook(fail)
@@ -110,23 +108,23 @@ def test_a_failure_while_they_are_collected_leaves_no_file_open_and_none_behind(
     assert record.represented() == {}
 
 
-def test_labels_lie_evenly_where_the_model_is_tested():
-    def axis(**groups):
-        labels = grid_labels(settings_of({"grid": 4}, **groups))
+def test_grid_labels_lie_evenly_in_evaluated_range():
+    def axis(evaluation=None, **data):
+        labels = grid_labels(settings_of({"grid": 4}, {"size": 8} | data, evaluation))
         return pytest.approx(sorted(set(labels[:, 0])))
 
-    assert axis(data={"size": 8}) == [2, 3 + 2 / 3, 5 + 1 / 3, 7]
-    assert axis(data={"size": 8}, evaluation={"labels": "all"}) == [1, 3 + 1 / 3, 5 + 2 / 3, 8]
-    assert axis(data={"size": 8, "periodic": True}) == [1, 3, 5, 7]
+    assert axis() == [2, 3 + 2 / 3, 5 + 1 / 3, 7]
+    assert axis(evaluation={"labels": "all"}) == [1, 3 + 1 / 3, 5 + 2 / 3, 8]
+    assert axis(periodic=True) == [1, 3, 5, 7]
 
 
-def test_x_is_slowest_so_that_a_grid_is_a_reshape():
+def test_grid_labels_x_is_slowest():
     labels = grid_labels(settings_of({"grid": 3})).reshape(3, 3, 2)
     assert (labels[1, :, 0] == labels[1, 0, 0]).all()
     assert (labels[:, 1, 1] == labels[0, 1, 1]).all()
 
 
-def test_damage_is_found(tmp_path):
+def test_read_finds_damage(tmp_path):
     settings = settings_of()
     record = Record(tmp_path, "k")
     diffusion, model = Diffusion(settings.diffusion), model_of(settings)
@@ -147,17 +145,17 @@ def test_damage_is_found(tmp_path):
     assert record.represented() == {}
 
 
-def test_settings_that_cannot_be_are_refused():
+def test_representation_settings_refuse_bad_values():
     for wrong in ({"layers": ["layer9"]}, {"time": 1000}, {"time": -1}, {"grid": 2}):
         with pytest.raises(UserError, match=r"layer|time|grid"):
             settings_of(wrong)
 
 
-def test_every_layer_has_a_name_in_the_settings():
+def test_representation_settings_name_every_layer():
     assert settings_of({"layers": list(LAYERS)}).representations.layers == LAYERS
 
 
-def test_the_key_is_the_same_whatever_is_kept(tmp_path):
+def test_identify_ignores_representations(tmp_path):
     trial = Trial(settings_of(), tmp_path)
     other = settings_of({"layers": list(LAYERS), "grid": 9})
     assert identify(other, trial.dataset).key == trial.identity.key

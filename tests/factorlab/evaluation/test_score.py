@@ -1,4 +1,4 @@
-"""Accuracy and failure modes of label predictions."""
+"""Accuracy and failure modes of label predictions against their definitions."""
 
 import math
 
@@ -24,7 +24,7 @@ def readings_and_labels(draw):
 
 
 @given(readings_and_labels(), st.sampled_from([None, 8, 9]))
-def test_scores_are_their_definitions_counted_one_by_one(drawn, period):
+def test_score_matches_definitions(drawn, period):
     readings, labels = drawn
     right_x = right_y = right = 0
     failures = [0, 0, 0]
@@ -51,7 +51,7 @@ def test_scores_are_their_definitions_counted_one_by_one(drawn, period):
 
 
 @given(readings_and_labels(), st.sampled_from([None, 8, 9]))
-def test_accuracy_and_failures_add_to_one(drawn, period):
+def test_score_accuracy_and_failures_add_to_one(drawn, period):
     metrics = score(*drawn, period)
     shares = [value for name, value in metrics.items() if name.startswith("share_")]
     assert len(shares) == 3
@@ -59,18 +59,18 @@ def test_accuracy_and_failures_add_to_one(drawn, period):
     assert metrics["accuracy"] <= min(metrics["accuracy_x"], metrics["accuracy_y"])
 
 
-def test_a_coordinate_that_was_not_read_is_wrong_and_the_other_may_be_right():
+def test_within_a_pixel_unread_coordinate_is_wrong():
     readings = LabelPredictions(np.array([[math.nan, 3.0], [math.nan, math.nan]]), np.array([0, 0]))
     right = within_a_pixel(readings, np.full((2, 2), 3.0), None)
     assert right.tolist() == [[False, True], [False, False]]
 
 
-def test_exactly_one_pixel_off_is_wrong():
+def test_within_a_pixel_exactly_one_pixel_is_wrong():
     readings = LabelPredictions(np.array([[4.0, 3.75]]), np.array([1]))
     assert within_a_pixel(readings, np.array([[3.0, 3.0]]), None).tolist() == [[False, True]]
 
 
-def test_distances_go_round_the_torus_only_where_there_is_one():
+def test_within_a_pixel_around_torus():
     readings = LabelPredictions(np.array([[8.75, 1.25]]), np.array([1]))
     labels = np.array([[1.0, 8.5]])
     assert within_a_pixel(readings, labels, 8).tolist() == [[True, True]]

@@ -1,4 +1,4 @@
-"""The closed form of a forward pass, against PyTorch's own count."""
+"""Operations of a forward pass against PyTorch's own count."""
 
 import pytest
 import torch
@@ -20,6 +20,6 @@ def counted(model, size):
 
 @pytest.mark.parametrize("width", [4, 8, 64])
 @pytest.mark.parametrize("size", [6, 7, 8, 13, 32, 64])
-def test_every_product_is_counted(width, size):
+def test_forward_flops_counts_every_product(width, size):
     model = parse({"model": {"width": width, "encoding": 32 if width == 8 else 64}}).model
     assert forward_flops(model, size) == counted(model, size)

@@ -1,4 +1,4 @@
-"""Which code trained a run: digests, the git revision, and what restores the code."""
+"""The code that trained a run: digests, the git revision, and archives that restore it."""
 
 import io
 import json
@@ -9,19 +9,11 @@ import zipfile
 
 import pytest
 
-from factorlab.parsing import parse
 from factorlab.provenance import code_record, sources
 from factorlab.provenance.sources import Sources, explain, sources_of
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
-
-SETTINGS = {
-    "data": {"size": 6, "spacing": 1.0},
-    "model": {"width": 4, "encoding": 8},
-    "diffusion": {"prediction": "v", "sampling_steps": 2},
-    "training": {"steps": 4, "batch_size": 4},
-    "evaluation": {"samples": 4, "loss_samples": 4, "keep": 0},
-}
+from tests.helpers.settings import tiny_run
 
 HOSTILE = """
 [diff]
@@ -62,7 +54,7 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def repository(tmp_path):
-    """A repository that looks like the project."""
+    """A repository laid out like the project."""
     root = tmp_path / "project"
     (root / "factorlab" / "families").mkdir(parents=True)
     (root / "factorlab" / "trial.py").write_text("".join(f"a{i} = {i}\n\n" for i in range(30)))
@@ -75,7 +67,7 @@ def repository(tmp_path):
     return root
 
 
-def test_revision_of_a_clean_and_of_a_changed_repository(repository, monkeypatch):
+def test_revision_of_clean_and_changed_repository(repository, monkeypatch):
     clean = code_record.revision(repository)
     assert clean == code_record.Revision(git(repository, "rev-parse", "HEAD"), b"", None)
     assert clean.tags() == {"factorlab.git_revision": clean.commit}
@@ -90,12 +82,12 @@ def test_revision_of_a_clean_and_of_a_changed_repository(repository, monkeypatch
     assert code_record.revision(repository).commit is None
 
 
-def test_revision_outside_of_a_repository(tmp_path):
+def test_revision_outside_of_repository(tmp_path):
     assert code_record.revision(tmp_path) == code_record.Revision(None, b"", None)
 
 
 def change(root):
-    """Change files in every way that a difference has to carry."""
+    """Change files in every way that a diff has to record."""
     text = (root / "factorlab" / "trial.py").read_text()
     (root / "factorlab" / "trial.py").write_text(
         text.replace("a7 = 7\n", "a7 = 'ü'  \n\n\t\n").replace("a29 = 29\n\n", "a29 = 30")
@@ -175,7 +167,7 @@ def project(tmp_path):
     return tmp_path / "copy"
 
 
-def test_sources_of_a_process_are_those_that_it_imported(project):
+def test_content_is_what_the_process_imported(project):
     script = f"""
 import json
 from pathlib import Path
@@ -196,7 +188,7 @@ print(json.dumps([before.digest == unnoticed.digest, after.differences(before)])
     assert different == ["factorlab/families/later.py", "factorlab/model/unet.py"]
 
 
-def test_settle_refuses_files_that_changed_since_the_start(project):
+def test_settle_refuses_files_changed_since_start(project):
     script = f"""
 import json
 from pathlib import Path
@@ -234,8 +226,8 @@ except sources.UserError as error:
     assert str(other / "__init__.py") in imported_in(project, script)
 
 
-def test_a_result_names_code_that_can_be_restored(tmp_path):
-    trial = Trial(parse(SETTINGS), tmp_path)
+def test_code_record_in_result_restores_sources(tmp_path):
+    trial = Trial(tiny_run(), tmp_path)
     list(trial.run())
     (entry,) = trial.record.result()["code"]
     assert entry["from_step"] == 0
@@ -254,8 +246,8 @@ def test_a_result_names_code_that_can_be_restored(tmp_path):
         assert (tmp_path / "code" / f"{entry['difference_sha256']}.patch").stat().st_size > 0
 
 
-def test_a_resumed_run_names_every_code_that_trained_it(tmp_path, monkeypatch):
-    trial = Trial(parse(SETTINGS), tmp_path)
+def test_code_record_of_resumed_run_names_every_code(tmp_path, monkeypatch):
+    trial = Trial(tiny_run(), tmp_path)
     steps = trial.run()
     for progress in steps:
         if progress.step == 2:
@@ -265,10 +257,10 @@ def test_a_resumed_run_names_every_code_that_trained_it(tmp_path, monkeypatch):
     other = code_record.Code(content, sources_of(content).digest, first.revision)
     with monkeypatch.context() as patch:
         patch.setattr(code_record, "code", lambda: other)
-        steps = Trial(parse(SETTINGS), tmp_path).run()
+        steps = Trial(tiny_run(), tmp_path).run()
         next(steps)
         steps.close()
-    list(Trial(parse(SETTINGS), tmp_path).run())
+    list(Trial(tiny_run(), tmp_path).run())
     entries = trial.record.result()["code"]
     assert [entry["from_step"] for entry in entries] == [0, 2, 3]
     digests = [first.sources_sha256, other.sources_sha256, first.sources_sha256]
@@ -277,25 +269,25 @@ def test_a_resumed_run_names_every_code_that_trained_it(tmp_path, monkeypatch):
     assert len(list((tmp_path / "code").glob("*.zip"))) == 2
 
 
-def test_a_run_resumed_with_other_libraries_says_so(tmp_path, monkeypatch):
-    trial = Trial(parse(SETTINGS), tmp_path)
+def test_code_record_of_run_resumed_with_other_libraries(tmp_path, monkeypatch):
+    trial = Trial(tiny_run(), tmp_path)
     steps = trial.run()
     next(steps)
     steps.close()
     other = {**code_record.versions(), "torch": "9.9"}
     with monkeypatch.context() as patch:
         patch.setattr(code_record, "versions", lambda: other)
-        list(Trial(parse(SETTINGS), tmp_path).run())
+        list(Trial(tiny_run(), tmp_path).run())
     first, second = trial.record.result()["code"]
     assert (first["from_step"], second["from_step"]) == (0, 1)
     assert (first["versions"], second["versions"]) == (code_record.versions(), other)
 
 
-def test_a_damaged_code_file_is_begun_anew(tmp_path):
-    trial = Trial(parse(SETTINGS), tmp_path)
+def test_code_record_replaces_damaged_file(tmp_path):
+    trial = Trial(tiny_run(), tmp_path)
     steps = trial.run()
     next(steps)
     steps.close()
     (trial.record.path / "code.json").write_text("{")
-    list(Trial(parse(SETTINGS), tmp_path).run())
+    list(Trial(tiny_run(), tmp_path).run())
     assert [entry["from_step"] for entry in Record(tmp_path, trial.record.key).code()] == [1]

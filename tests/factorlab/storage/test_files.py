@@ -1,4 +1,4 @@
-"""What a record is written in: journals and JSON that know when they are damaged."""
+"""Journals and JSON files of a record, which detect damage."""
 
 import errno
 from pathlib import Path
@@ -19,12 +19,12 @@ metrics = st.dictionaries(
 )
 
 
-# A line's length depends on the clock, so places in a journal are drawn as shares of it.
+# The length of a line depends on the clock, so a place is drawn as a share of the journal.
 place = st.floats(0, 1, exclude_max=True)
 
 
 @given(lines=st.lists(metrics, max_size=6), place=place)
-def test_a_cut_journal_gives_exactly_the_whole_lines(tmp_path_factory, lines, place):
+def test_journal_read_cut_file_gives_complete_lines(tmp_path_factory, lines, place):
     path = tmp_path_factory.mktemp("journal") / "metrics.jsonl"
     book = Journal(path)
     ends = [0]
@@ -35,13 +35,13 @@ def test_a_cut_journal_gives_exactly_the_whole_lines(tmp_path_factory, lines, pl
     cut = round(place * len(content))
     path.write_bytes(content[:cut])
     points, offset = journal.read(path)
-    whole = sum(end <= cut for end in ends[1:])
-    assert [point.metrics for point in points] == lines[:whole]
-    assert offset == ends[whole]
+    complete = sum(end <= cut for end in ends[1:])
+    assert [point.metrics for point in points] == lines[:complete]
+    assert offset == ends[complete]
 
 
 @given(lines=st.lists(metrics, min_size=1, max_size=4), place=place, bit=st.integers(0, 7))
-def test_a_flipped_bit_never_gives_another_number(tmp_path_factory, lines, place, bit):
+def test_journal_read_flipped_bit_changes_no_number(tmp_path_factory, lines, place, bit):
     path = tmp_path_factory.mktemp("journal") / "metrics.jsonl"
     book = Journal(path)
     for step, values in enumerate(lines):
@@ -53,7 +53,7 @@ def test_a_flipped_bit_never_gives_another_number(tmp_path_factory, lines, place
     assert read == lines[: len(read)]
 
 
-def test_a_step_is_written_once_and_opening_cuts_what_is_torn(tmp_path):
+def test_journal_append_ignores_written_step(tmp_path):
     book = Journal(tmp_path / "metrics.jsonl")
     book.append(1, {"loss": 1.0})
     book.append(1, {"loss": 2.0})
@@ -71,14 +71,14 @@ def test_a_step_is_written_once_and_opening_cuts_what_is_torn(tmp_path):
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=5))
-def test_json_round_trips(tmp_path_factory, document):
+def test_write_json_read_json_round_trip(tmp_path_factory, document):
     path = tmp_path_factory.mktemp("json") / "a.json"
     document.pop("sha256", None)
     write_json(path, document)
     assert read_json(path) == document
 
 
-def test_damaged_json_is_refused(tmp_path):
+def test_read_json_refuses_damaged_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"value": 1})
     for content in (b"", b"[]", b"{}", path.read_bytes().replace(b"1", b"2", 1)):
@@ -88,11 +88,11 @@ def test_damaged_json_is_refused(tmp_path):
     assert read_json(tmp_path / "none.json") is None
 
 
-# Refusals
+# Errors
 
 
-def test_what_the_system_refuses_names_the_file():
-    full = Path("/dev/full")  # takes nothing, as a full disk
+def test_naming_adds_file_to_os_error():
+    full = Path("/dev/full")  # refuses to be written, as a full disk does
     with pytest.raises(OSError) as caught, full.open("wb", buffering=0) as file, naming(full):
         file.write(b"x")
     assert user_message(caught.value) == "/dev/full: No space left on device"
@@ -107,5 +107,5 @@ def test_what_the_system_refuses_names_the_file():
         (ValueError("a"), None),
     ],
 )
-def test_our_own_mistakes_are_no_refusals(error, said):
+def test_user_message_none_for_our_own_mistakes(error, said):
     assert user_message(error) == said

@@ -1,4 +1,4 @@
-"""Leases, on disks with locks and, by a preloaded `flock` that refuses, on disks without."""
+"""Leases on disks with locks, and on disks without: there a preloaded `flock` refuses."""
 
 import os
 import shutil
@@ -60,7 +60,7 @@ def environment(request):
 
 @pytest.fixture
 def claims(monkeypatch):
-    """This process finds no locks, either."""
+    """Let this process find no locks, either."""
 
     def refuse(_file, _operation):
         raise OSError(38, "Function not implemented")
@@ -83,16 +83,16 @@ def holder(tmp_path, environment, request):
         process.kill()
 
 
-def test_hold_lets_one_process_at_a_time_in(tmp_path, environment):
+def test_hold_admits_one_process_at_a_time(tmp_path, environment):
     (tmp_path / "count").write_text("0")
     command = [sys.executable, "-c", COUNT, tmp_path]
     processes = [subprocess.Popen(command, env=environment) for _ in range(4)]
     assert [process.wait() for process in processes] == [0, 0, 0, 0]
     assert (tmp_path / "count").read_text() == "80"
-    assert len(list(tmp_path.iterdir())) <= 3  # no trail of claims is left
+    assert len(list(tmp_path.iterdir())) <= 3  # count, file and the last claim
 
 
-def test_hold_frees_the_lease_after_an_error(tmp_path, environment, request):
+def test_hold_frees_lease_after_error(tmp_path, environment, request):
     if "claims" in request.node.name:
         request.getfixturevalue("claims")
     with lease.hold(tmp_path / "file"):
@@ -106,7 +106,7 @@ def test_hold_frees_the_lease_after_an_error(tmp_path, environment, request):
         pass
 
 
-def test_lease_of_a_killed_process_is_free_at_once(tmp_path, holder, request):
+def test_hold_after_holder_was_killed(tmp_path, holder, request):
     if "claims" in request.node.name:
         request.getfixturevalue("claims")
     assert lease.is_held(tmp_path / "file")
@@ -119,7 +119,7 @@ def test_lease_of_a_killed_process_is_free_at_once(tmp_path, holder, request):
         pass
 
 
-def test_claim_of_another_machine_is_over_when_it_is_not_touched(tmp_path, claims, monkeypatch):
+def test_hold_takes_over_untouched_claim_of_other_machine(tmp_path, claims, monkeypatch):
     claim = tmp_path / "file.claim.7"
     claim.write_text("elsewhere boot pid:[1] 1")
     assert lease.is_held(tmp_path / "file") is False  # there is no file yet
@@ -133,7 +133,7 @@ def test_claim_of_another_machine_is_over_when_it_is_not_touched(tmp_path, claim
         assert [path.name for path in tmp_path.glob("*claim*")] == ["file.claim.8"]
 
 
-def test_claim_without_content_counts_as_held(tmp_path, claims):
+def test_hold_counts_empty_claim_as_held(tmp_path, claims):
     (tmp_path / "file").touch()
     (tmp_path / "file.claim.0").touch()
     with pytest.raises(lease.Held), lease.hold(tmp_path / "file"):
@@ -142,7 +142,7 @@ def test_claim_without_content_counts_as_held(tmp_path, claims):
 
 @pytest.mark.parametrize("environment", ["claims"], indirect=True)
 @pytest.mark.parametrize("holder", ["0.2"], indirect=True)
-def test_holder_that_was_suspended_too_long_ends(tmp_path, holder, claims, monkeypatch):
+def test_hold_ends_holder_suspended_too_long(tmp_path, holder, claims, monkeypatch):
     os.kill(holder.pid, signal.SIGSTOP)
     monkeypatch.setattr(lease, "STALE", 0.2)
     monkeypatch.setattr(lease, "_machine", lambda: "another machine")
@@ -152,7 +152,7 @@ def test_holder_that_was_suspended_too_long_ends(tmp_path, holder, claims, monke
         assert holder.wait() == 1
 
 
-def test_a_disk_that_refuses_locks_otherwise_is_told(tmp_path, monkeypatch):
+def test_hold_names_file_where_disk_refuses_locks(tmp_path, monkeypatch):
     def refuse(_file, _operation):
         raise OSError(37, "No locks available")
 

@@ -1,4 +1,4 @@
-"""How many cores a process may use, by control groups that are made up and by a real one."""
+"""Usable cores in made-up control groups and in a real one."""
 
 import math
 import os
@@ -14,7 +14,7 @@ CONTROLLER = Path("/sys/fs/cgroup/cpu")
 
 
 def system(folder, *, version, path, root="/", quotas):
-    """Return a proc folder; `quotas` are those of control groups, by their path in the mount."""
+    """Return a proc folder with control groups; `quotas` maps their path in the mount."""
     point = folder / "sys fs" / "cgroup"
     options = {1: "cgroup cgroup rw,cpu,cpuacct", 2: "cgroup2 cgroup rw,nsdelegate"}[version]
     for group, (time, period) in quotas.items():
@@ -51,22 +51,22 @@ def system(folder, *, version, path, root="/", quotas):
         # A container without a namespace of its own sees its group as the mount's root.
         ("/docker/1", "/docker/1", {"": (300000, 100000)}, 3.0),
         ("/docker/1/x", "/docker/1", {"x": (100000, 50000)}, 2.0),
-        # With a namespace the path is outside of what is mounted.
+        # With a namespace of its own, the path lies outside of the mount.
         ("/../..", "/docker/1", {"": (300000, 100000)}, 3.0),
     ],
 )
-def test_quota_is_the_smallest_of_the_groups(tmp_path, version, path, root, quotas, expected):
+def test_quota_is_smallest_of_groups(tmp_path, version, path, root, quotas, expected):
     proc = system(tmp_path, version=version, path=path, root=root, quotas=quotas)
     assert cores.quota(proc) == expected
 
 
 @pytest.mark.parametrize(("version", "time"), [(1, "-1"), (2, "max")])
-def test_quota_without_a_limit(tmp_path, version, time):
+def test_quota_without_limit(tmp_path, version, time):
     proc = system(tmp_path, version=version, path="/", quotas={"": (time, 100000)})
     assert cores.quota(proc) == math.inf
 
 
-def test_usable_is_at_least_one_and_at_most_the_affinity(tmp_path):
+def test_usable_between_one_and_affinity(tmp_path):
     own = len(os.sched_getaffinity(0))
     small = system(tmp_path / "a", version=2, path="/", quotas={"": (10000, 100000)})
     large = system(tmp_path / "b", version=2, path="/", quotas={"": (99900000, 100000)})
@@ -88,7 +88,7 @@ def real_group():
     folder.rmdir()
 
 
-def test_usable_in_a_real_group_with_a_quota_of_one_core(real_group):
+def test_usable_in_real_group_with_quota_of_one(real_group):
     script = f"""
 import os
 from pathlib import Path

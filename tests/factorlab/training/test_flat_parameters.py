@@ -1,4 +1,4 @@
-"""All weights as one vector: each in its place, in the memory order of its network."""
+"""All weights as one vector: each in its place, in the memory order of the network."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def network(width):
 
 
 @pytest.mark.parametrize("width", [4, WIDE])
-def test_views_and_join_are_inverse_and_share_memory(width):
+def test_flat_parameters_views_and_join_are_inverse(width):
     model = network(width)
     layout, weights = FlatParameters(model), [*model.parameters()]
     vector = layout.join(weights).detach()
@@ -21,13 +21,13 @@ def test_views_and_join_are_inverse_and_share_memory(width):
     for view, weight in zip(layout.views(vector).values(), weights, strict=True):
         assert torch.equal(view, weight)
         strides = zip(view.shape, view.stride(), weight.stride(), strict=True)
-        assert all(a == b for n, a, b in strides if n > 1)  # the order in memory, and the speed
+        assert all(a == b for n, a, b in strides if n > 1)  # a copy in another order is slow
     layout.attach(model, vector)
     vector.mul_(2)
     assert torch.equal(layout.join([*model.parameters()]), vector)
 
 
-def test_networks_stack():
+def test_flat_parameters_stack_networks():
     models = [network(4) for _ in range(3)]
     layout = FlatParameters(models[0])
     matrix = torch.stack([layout.join([*model.parameters()]).detach() for model in models])

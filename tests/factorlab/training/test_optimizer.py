@@ -1,4 +1,4 @@
-"""AdamW and its rates against PyTorch's."""
+"""AdamW and its schedules against PyTorch's."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ from tests.helpers.rounding import DOUBLE, EXACT, SINGLE, gamma
 
 
 def reference(weights, settings):
-    """Return PyTorch's optimizer and scheduler."""
+    """Return the optimizer and the scheduler of PyTorch."""
     theirs = torch.optim.AdamW(
         [weights], lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -40,41 +40,41 @@ def reference(weights, settings):
     decay=st.sampled_from([0.0, 0.01, 0.3]),
     seed=st.integers(0, 2**31),
 )
-def test_every_step_is_that_of_pytorch(steps, schedule, rate, decay, seed):
+def test_adamw_matches_pytorch(steps, schedule, rate, decay, seed):
     settings = TrainingSettings(
         steps=steps, schedule=schedule, learning_rate=rate, weight_decay=decay
     )
     g = torch.Generator().manual_seed(seed)
     weights = torch.randn(11, generator=g, dtype=torch.float64)
     theirs = weights.clone().requires_grad_()
-    ours, (pytorchs, scheduler) = AdamW(weights), reference(theirs, settings)
+    ours, (adamw, scheduler) = AdamW(weights), reference(theirs, settings)
     for step in range(steps):
-        group, now = pytorchs.param_groups[0], schedule_values(settings, step)
-        # The rate is 4e-6 of its peak at last, the difference of numbers as large as the peak.
+        group, now = adamw.param_groups[0], schedule_values(settings, step)
+        # The last rate, 4e-6 of the peak, is a difference of numbers as large as the peak.
         assert now.learning_rate == pytest.approx(group["lr"], rel=gamma(20, DOUBLE) / 4e-6)
         assert now.beta_1 == pytest.approx(group["betas"][0], rel=gamma(20, DOUBLE))
         gradient = torch.randn(11, generator=g, dtype=torch.float64)
         theirs.grad = gradient.clone()
-        pytorchs.step()
+        adamw.step()
         scheduler.step()
         ours.update(weights, gradient, adamw_coefficients(settings, step))
         np.testing.assert_allclose(weights, theirs.detach(), rtol=0, atol=EXACT)
 
 
-def test_how_many_weights_are_updated_at_a_time_changes_no_bit(monkeypatch):
-    settings, ended = TrainingSettings(steps=5), []
-    for at_once in (2**17, 64):
-        monkeypatch.setattr(optimizer, "CACHED", at_once)
+def test_adamw_update_independent_of_block_size(monkeypatch):
+    settings, trained = TrainingSettings(steps=5), []
+    for block in (2**17, 64):
+        monkeypatch.setattr(optimizer, "CACHED", block)
         g = torch.Generator().manual_seed(0)
         weights = torch.randn(1001, generator=g)
         ours = AdamW(weights)
         for step in range(5):
             ours.update(weights, torch.randn(1001, generator=g), adamw_coefficients(settings, step))
-        ended.append(weights)
-    assert torch.equal(*ended)
+        trained.append(weights)
+    assert torch.equal(*trained)
 
 
-def test_a_table_holds_the_factors_of_every_step():
+def test_coefficient_table_holds_every_step():
     settings = TrainingSettings(steps=7)
     table = CoefficientTable(settings, torch.device("cpu"))
     for step in [*range(7), 3, 4]:
@@ -84,8 +84,8 @@ def test_a_table_holds_the_factors_of_every_step():
         assert found == pytest.approx(astuple(adamw_coefficients(settings, step)), rel=SINGLE)
 
 
-def test_training_does_without_the_compiler():
-    # 2.7 s of every worker's start.
+def test_training_state_does_not_import_compiler():
+    # The compiler would add 2.7 s to the start of every worker.
     code = (
         "import sys, torch\n"
         "from factorlab.parsing import parse; from factorlab.training.step import TrainingState\n"

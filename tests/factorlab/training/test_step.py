@@ -1,4 +1,4 @@
-"""Training: the same bits from the same seed, through a saved state too, and what is drawn."""
+"""Training steps: bit-identical for a seed, also through a saved state; contents of batches."""
 
 import copy
 import io
@@ -17,21 +17,15 @@ from factorlab.parsing import parse
 from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep
 from tests.helpers.rounding import EXACT, in_float64
-from tests.helpers.training import train
+from tests.helpers.settings import TINY, updated
+from tests.helpers.training import train, training_step
 
 CPU = torch.device("cpu")
+SETTINGS = updated(TINY, training={"steps": 6})
 
 
 def settings_of(**groups):
-    defaults = {
-        "data": {"size": 6, "spacing": 1.0},
-        "model": {"width": 4, "encoding": 8},
-        "diffusion": {"prediction": "v"},
-        "training": {"steps": 6, "batch_size": 4},
-    }
-    return parse(
-        {k: defaults[k] | groups.pop(k, {}) for k in defaults} | groups,
-    )
+    return parse(updated(SETTINGS, **groups))
 
 
 def loop(settings, state=None):
@@ -41,19 +35,14 @@ def loop(settings, state=None):
     return state, train(state, settings, dataset, Diffusion(settings.diffusion), CPU)
 
 
-def learner_of(settings):
-    dataset, diffusion = build(settings.data, settings.seed), Diffusion(settings.diffusion)
-    return TrainingStep(TrainingState(settings, CPU), settings, dataset, diffusion, CPU)
-
-
 def finished(settings, state=None):
-    """Return the state at the end and all losses."""
+    """Return the final state and all losses."""
     state, steps = loop(settings, state)
     return state, [float(loss) for loss in steps]
 
 
 def weights(state):
-    """Return all numbers that the next steps depend on, as bytes."""
+    """Return everything that the next steps depend on, as bytes."""
     buffer = [p.detach().numpy().tobytes() for p in state.model.parameters()]
     buffer += [p.detach().numpy().tobytes() for p in state.evaluated.parameters()]
     buffer += [moment.numpy().tobytes() for moment in state.optimizer.state_dict().values()]
@@ -61,10 +50,10 @@ def weights(state):
     return b"".join(buffer)
 
 
-# --- the same bits ----------------------------------------------------------------------------
+# --- bit-identical training -------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_bits_whatever_the_global_generator():
+def test_training_step_bit_identical_for_same_seed():
     settings = settings_of(training={"ema": 0.9})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -75,13 +64,13 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_global_generator():
     assert weights(one) == weights(two)
 
 
-def test_another_seed_gives_other_weights_from_the_start():
+def test_training_state_differs_for_other_seed():
     one, two = (TrainingState(settings_of(seed=seed), CPU) for seed in (0, 1))
     assert weights(one) != weights(two)
     assert finished(settings_of(seed=0))[1] != finished(settings_of(seed=1))[1]
 
 
-def test_training_leaves_the_global_generator_alone():
+def test_training_step_keeps_global_generator():
     before = torch.get_rng_state()
     finished(settings_of())
     assert torch.equal(torch.get_rng_state(), before)
@@ -95,7 +84,7 @@ def test_training_leaves_the_global_generator_alone():
         (0.9, "one_cycle", 6),
     ],
 )
-def test_a_state_saved_after_any_step_goes_on_with_the_same_bits(ema, schedule, stop):
+def test_training_state_resumes_bit_identical(ema, schedule, stop):
     settings = settings_of(
         data={"family": "bump+stripes"},
         training={"ema": ema, "schedule": schedule, "stripe_share": 0.5},
@@ -118,7 +107,7 @@ def test_a_state_saved_after_any_step_goes_on_with_the_same_bits(ema, schedule, 
     assert weights(resumed) == weights(straight)
 
 
-def test_saving_a_state_does_not_disturb_it():
+def test_training_state_saving_does_not_disturb_it():
     settings = settings_of(training={"ema": 0.9})
     state, steps = loop(settings)
     for _ in steps:
@@ -131,7 +120,7 @@ def test_saving_a_state_does_not_disturb_it():
 
 @pytest.mark.parametrize("steps", [1, 2, 6])
 @pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
-def test_it_yields_once_a_step_and_nothing_when_the_steps_are_done(steps, schedule):
+def test_train_yields_once_a_step(steps, schedule):
     settings = settings_of(training={"steps": steps, "schedule": schedule})
     state, losses = finished(settings)
     assert len(losses) == steps == state.step
@@ -139,7 +128,7 @@ def test_it_yields_once_a_step_and_nothing_when_the_steps_are_done(steps, schedu
     assert finished(settings, state)[1] == []
 
 
-def test_the_state_at_a_yield_is_after_the_step():
+def test_training_state_at_yield_is_after_step():
     state, steps = loop(settings_of())
     fresh = weights(state)
     for k, loss in enumerate(steps, start=1):
@@ -150,7 +139,7 @@ def test_the_state_at_a_yield_is_after_the_step():
 
 
 @in_float64()
-def test_a_step_is_that_of_adamw_on_the_loss_of_the_batch():
+def test_training_step_matches_adamw_by_hand():
     settings = settings_of(training={"schedule": "constant", "weight_decay": 0.1, "steps": 3})
     batches = []
 
@@ -161,8 +150,8 @@ def test_a_step_is_that_of_adamw_on_the_loss_of_the_batch():
 
     state, diffusion = TrainingState(settings, CPU), Diffusion(settings.diffusion)
     by_hand = copy.deepcopy(state.model)
-    ensemble = PackedTraining([Recording(state, settings, build(settings.data, 0), diffusion, CPU)])
-    yielded = [float(ensemble.step()) for _ in range(settings.training.steps)]
+    pack = PackedTraining([Recording(state, settings, build(settings.data, 0), diffusion, CPU)])
+    yielded = [float(pack.step()) for _ in range(settings.training.steps)]
 
     lr, decay, betas, eps = settings.training.learning_rate, 0.1, (0.9, 0.999), 1e-8
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in by_hand.parameters()]
@@ -177,13 +166,13 @@ def test_a_step_is_that_of_adamw_on_the_loss_of_the_batch():
                 v.mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])
                 corrected = (v / (1 - betas[1] ** step)).sqrt() + eps
                 p.sub_(lr * m / (1 - betas[0] ** step) / corrected)
-    # A gradient that is no more than rounding is far below AdamW's epsilon, and moves nothing.
+    # AdamW's epsilon is far above a gradient of mere rounding, which therefore moves nothing.
     for p, q in zip(by_hand.parameters(), state.model.parameters(), strict=True):
         torch.testing.assert_close(p, q, atol=EXACT, rtol=0)
 
 
 @in_float64()
-def test_the_average_is_the_exponential_one_of_the_weights_after_every_step():
+def test_training_state_average_is_exponential():
     settings = settings_of(training={"ema": 0.8})
     state, steps = loop(settings)
     expected = None
@@ -198,33 +187,34 @@ def test_the_average_is_the_exponential_one_of_the_weights_after_every_step():
         torch.testing.assert_close(p.detach(), e, atol=EXACT, rtol=0)
 
 
-def test_without_averaging_the_weights_themselves_are_evaluated():
+def test_training_state_evaluates_weights_without_average():
     state = TrainingState(settings_of(), CPU)
     assert state.evaluated is state.model
 
 
 @pytest.mark.parametrize("prediction", ["noise", "v"])
-def test_the_loss_of_a_tiny_problem_falls_to_a_fraction(prediction):
+def test_train_lowers_loss_of_tiny_problem(prediction):
     settings = settings_of(
         data={"spacing": 5.0},
         diffusion={"prediction": prediction},
         training={"steps": 80, "batch_size": 16, "learning_rate": 1e-2},
     )
     _, losses = finished(settings)
+    # Without training the loss of a batch varies by 6 %, with its times and noise: this ratio of
+    # means would be 1 with a standard error of 0.06 (1 / 20 + 1 / 5)^(1 / 2) = 0.03.
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:5])
 
 
-# --- what a batch holds -----------------------------------------------------------------------
+# --- contents of a batch ----------------------------------------------------------------------
 
 
 def batches_of(**groups):
-    """Return images, labels, times and noise of all steps, each concatenated."""
+    """Return images, labels, times and noise of all steps, the data set and the settings."""
     settings = settings_of(**groups)
-    dataset, state = build(settings.data, settings.seed), TrainingState(settings, CPU)
-    learner = TrainingStep(state, settings, dataset, Diffusion(settings.diffusion), CPU)
-    batches = [learner.draw() for _ in range(settings.training.steps)]
+    step = training_step(settings)
+    batches = [step.draw() for _ in range(settings.training.steps)]
     parts = [[getattr(b, name) for b in batches] for name in ("x_0", "labels", "t", "noise")]
-    return (*map(torch.cat, parts), dataset, settings)
+    return (*map(torch.cat, parts), build(settings.data, settings.seed), settings)
 
 
 MANY = {"steps": 4, "batch_size": 2500, "weight_decay": 0.0}  # 10,000 draws
@@ -236,18 +226,18 @@ def stripes_among(labels):
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("family", ["bump+stripes", "sos+stripes"])
-def test_stripes_have_their_share_of_the_batches(share, family):
+def test_training_step_draw_has_stripe_share(share, family):
     data = {"family": family, "subsample": 0.2}
     _, labels, _, _, dataset, _ = batches_of(data=data, training=MANY | {"stripe_share": share})
     bound = 4.5 * math.sqrt(share * (1 - share) / len(labels))
     assert stripes_among(labels) == pytest.approx(share, abs=bound)
-    # Within either part the draw is uniform: every example is met, and equally often.
+    # Within either part the draw is uniform.
     uniform_within(labels, dataset.labels[: dataset.samples_2d])
     uniform_within(labels, dataset.labels[dataset.samples_2d :])
 
 
 def uniform_within(labels, part):
-    """Assert by chi-square that the labels of a part were drawn equally often."""
+    """Assert that the labels of a part were drawn equally often, by chi-squared."""
     drawn = [tuple(label) for label in labels.numpy().astype(np.float32)]
     counts = dict.fromkeys((tuple(label) for label in part.astype(np.float32)), 0)
     for label in drawn:
@@ -261,7 +251,7 @@ def uniform_within(labels, part):
 
 
 @pytest.mark.parametrize("family", ["bump", "bump+stripes", "stripes"])
-def test_by_default_every_example_is_drawn_equally_often(family):
+def test_training_step_draw_uniform_by_default(family):
     data = {"family": family, "subsample": 0.5}
     _, labels, _, _, dataset, _ = batches_of(data=data, training=MANY)
     uniform_within(labels, dataset.labels)
@@ -270,13 +260,13 @@ def test_by_default_every_example_is_drawn_equally_often(family):
 
 
 @pytest.mark.parametrize("family", ["bump", "stripes"])
-def test_a_share_of_stripes_means_nothing_where_there_is_one_kind(family):
+def test_training_step_draw_one_kind_ignores_stripe_share(family):
     data = {"family": family}
     _, labels, _, _, _, _ = batches_of(data=data, training={"stripe_share": 0.3})
     assert stripes_among(labels) == (1.0 if family == "stripes" else 0.0)
 
 
-def test_times_are_uniform_noise_is_normal_and_images_are_those_of_the_labels():
+def test_training_step_draw_times_noise_and_images():
     x_0, labels, t, noise, _, settings = batches_of(
         training=MANY, diffusion={"timesteps": 10, "sampling_steps": 1}
     )
@@ -289,26 +279,26 @@ def test_times_are_uniform_noise_is_normal_and_images_are_those_of_the_labels():
     assert torch.equal(x_0[:500], to_model(render(labels[:500], settings.data)))
 
 
-# --- where memory is short --------------------------------------------------------------------
+# --- short of memory --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("parts", [2, 3, 8])
 @in_float64()
-def test_a_batch_in_parts_has_the_gradient_of_the_whole(parts):
+def test_training_step_learn_in_parts_has_whole_gradient(parts):
     settings = settings_of(training={"batch_size": 8})
     found = []
     for count in (1, parts):
-        one = learner_of(settings)
-        one.parts, slopes = count, []
-        one.state.learn = slopes.append
-        found.append((one.learn(), slopes[0]))
-    (loss, slope), (loss_in_parts, slope_in_parts) = found
+        step = training_step(settings)
+        step.parts, gradients = count, []
+        step.state.learn = gradients.append
+        found.append((step.learn(), gradients[0]))
+    (loss, gradient), (loss_in_parts, gradient_in_parts) = found
     assert float(loss_in_parts) == pytest.approx(float(loss), rel=EXACT)
-    assert (slope_in_parts - slope).norm() < EXACT * slope.norm()
+    assert (gradient_in_parts - gradient).norm() < EXACT * gradient.norm()
 
 
 def short_of_memory(monkeypatch, images):
-    """Let the network raise as a GPU does for more images than fit."""
+    """Let the network raise for more images, as a GPU whose memory they exceed."""
     forward = UNet.forward
 
     def limited(self, x, t, labels):
@@ -320,22 +310,22 @@ def short_of_memory(monkeypatch, images):
 
 
 @in_float64()
-def test_a_network_that_does_not_fit_goes_on_with_the_same_batches_in_parts(monkeypatch):
+def test_packed_training_splits_batch_that_does_not_fit(monkeypatch):
     settings = settings_of(training={"batch_size": 8})
-    plain = learner_of(settings)
+    plain = training_step(settings)
     losses = [float(PackedTraining([plain]).step()) for _ in range(3)]
     short_of_memory(monkeypatch, 3)
-    one = learner_of(settings)
-    found = [float(PackedTraining([one]).step()) for _ in range(3)]
-    assert one.parts == 4
+    split = training_step(settings)
+    found = [float(PackedTraining([split]).step()) for _ in range(3)]
+    assert split.parts == 4
     assert found == pytest.approx(losses, rel=EXACT)
-    assert torch.equal(one.state.generator.get_state(), plain.state.generator.get_state())
-    assert one.state.step == 3
+    assert torch.equal(split.state.generator.get_state(), plain.state.generator.get_state())
+    assert split.state.step == 3
 
 
-def test_no_memory_for_one_image_is_told(monkeypatch):
-    one = learner_of(settings_of())
+def test_packed_training_raises_without_memory_for_one_image(monkeypatch):
+    step = training_step(settings_of())
     short_of_memory(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
-        PackedTraining([one]).step()
-    assert one.state.step == 0
+        PackedTraining([step]).step()
+    assert step.state.step == 0
