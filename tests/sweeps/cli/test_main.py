@@ -95,7 +95,7 @@ def test_train_saves_checkpoint_on_ctrl_c(tmp_path):
         process.send_signal(signal.SIGINT)
         _, messages = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "goes on from here" in messages
+    assert "resumes it" in messages
     (folder,) = tmp_path.glob("runs/trials/*")
     record = Record(tmp_path / "runs", folder.name)
     assert record.state() == "resumable"
