@@ -60,8 +60,8 @@ def test_a_sweep_measures_what_its_trials_kept(analysed):
 def test_a_trial_without_representations_is_named_and_the_others_go_on(analysed):
     _, _, _, again = analysed
     assert again.returncode == 1
-    assert "seed=1: no representations were kept" in again.stderr
-    assert "1 trials were measured before" in again.stderr
+    assert "seed=1: no representations were stored" in again.stderr
+    assert "1 trials are already measured" in again.stderr
     assert "Traceback" not in again.stderr
 
 
@@ -87,7 +87,7 @@ def test_a_trial_is_found_by_the_start_of_its_key(analysed):
 
 @pytest.mark.parametrize(
     ("runs", "said"),
-    [("nowhere", "nowhere: there is no such runs folder"), ("runs", "no sweep of 'other'")],
+    [("nowhere", "nowhere: the runs folder does not exist"), ("runs", "no sweep of 'other'")],
 )
 def test_what_is_not_there_is_the_users_mistake(analysed, runs, said):
     ended = run(analysed[0], "analyse", "other", "--runs", runs)

@@ -126,5 +126,5 @@ def test_workers_that_never_start_end_the_sweep_with_the_reason(tmp_path):
         check=False,
     )
     assert driver.returncode == 1
-    assert "workers could not train: its process died each time" in driver.stderr
+    assert "workers could not train: its process died at every start" in driver.stderr
     assert "10 trials are not finished" in driver.stderr
