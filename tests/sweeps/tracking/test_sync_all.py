@@ -55,18 +55,18 @@ def test_runs_of_a_sweep_without_a_plan_get_the_end_of_their_record(runs, tmp_pa
         shutil.rmtree(path.parent)
     ended = factorlab("sync", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    assert f"{NAME} (its plan is gone or damaged): 0 metric points sent" in ended.stderr
+    assert f"{NAME} (plan missing or damaged): 0 metric points sent" in ended.stderr
     found = children(runs, NAME)
     assert [found[key_of(n)].info.status for n in (0, 1)] == ["FINISHED", "KILLED"]
     by_sweep = {run.data.tags["factorlab.sweep"]: run.info.status for run in parents(runs)}
     assert by_sweep == {NAME: "KILLED", f"{NAME}_0123abcd": "FINISHED"}
     again = factorlab("sync", cwd=tmp_path)
-    assert "its plan is gone" not in again.stderr
+    assert "plan missing" not in again.stderr
     assert len(all_runs(runs)) == 5
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"), [("typo", "there is no such runs folder"), ("other", "holds no sweep")]
+    ("folder", "said"), [("typo", "the runs folder does not exist"), ("other", "contains no sweep")]
 )
 def test_a_folder_that_is_no_runs_folder_is_refused(tmp_path, folder, said):
     (tmp_path / "other").mkdir()
@@ -99,8 +99,8 @@ def test_a_second_file_with_the_name_of_another_is_named(tmp_path):
     assert replaced(first) is None
     second = plan.make(load(str(other)), runs)
     said = replaced(second)
-    assert said.startswith(f"{other}: its name 'squares' is that of {one}")
-    assert "1 run is no longer part of it" in said
+    assert said.startswith(f"{other}: the name 'squares' is also used by {one}")
+    assert "1 run is no longer part of the sweep" in said
     one.write_text(TEXT % "2")
     assert "2 runs are no longer part" in replaced(plan.make(load(str(one)), runs))
     one.rename(tmp_path / "renamed.yaml")

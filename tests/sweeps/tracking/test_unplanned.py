@@ -91,7 +91,7 @@ def test_second_runs_of_earlier_versions_are_named_and_end(runs):
     following = mirror(runs, [0])
     assert following.sync() == 0
     (note,) = following.notes()
-    assert f"1 run is in {SWEEP} a second time" in note
+    assert f"1 duplicate run in {SWEEP}" in note
     assert second in note
     assert client.get_run(second).info.status == "FINISHED"
     client.delete_run(second)
@@ -103,7 +103,7 @@ def test_second_runs_of_earlier_versions_are_named_and_end(runs):
     following = mirror(runs, [0])
     assert following.sync() == 10
     assert {run.info.status for run in parents(runs)} == {"FINISHED"}
-    assert "a second time" in following.notes()[0]
+    assert "duplicate run" in following.notes()[0]
 
 
 def test_a_database_from_a_backup_gets_what_it_lacks(runs, tmp_path):

@@ -123,7 +123,7 @@ def test_a_folder_that_a_process_still_follows_elsewhere_is_left_alone(written, 
     other = mirror(moved, [0, 1], sweep="another")
     with pytest.raises(InUse):
         other.sync()
-    assert f"still follows a sweep of this folder as {written}" in other.problem
+    assert f"still syncs a sweep of this folder as {written}" in other.problem
     assert named_places(moved) == places
     first.log_figures([tmp_path / "figures" / "f.png"])
     first.stop()
@@ -173,7 +173,7 @@ def test_a_shared_store_of_earlier_versions_does_not_create_the_moved_folder_aga
     following.sync()
     (note,) = following.notes()
     assert str(runs / "artifacts") in note
-    assert "make that a link" in note
+    assert "link the old path to the new one" in note
     assert not runs.exists()
     assert children(moved)[key_of(0)].info.status == "FINISHED"
     runs.symlink_to(moved)
