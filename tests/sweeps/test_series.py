@@ -237,7 +237,7 @@ def test_a_figure_whose_file_is_broken_is_told_before_and_after(folder, monkeypa
     code, said = run("first")
     assert code == 1
     assert drawn() == [FIRST[1]]
-    assert "first.yaml: figures: accuracy: ZeroDivisionError: of ours; without it" in caplog.text
+    assert "first.yaml: figures: accuracy: ZeroDivisionError: of ours; training" in caplog.text
     assert said.splitlines()[-1] == "first_default: figure 'accuracy': ZeroDivisionError: of ours"
 
 
@@ -299,7 +299,7 @@ def test_a_mistake_in_any_file_is_refused_before_anything_starts(tmp_path, chang
     ("figure", "said"),
     [
         ("[nosuch]", "There is no 'nosuch' among the figures"),
-        ("[curves, curves]", "figures: curves: the name stands twice"),
+        ("[curves, curves]", "figures: curves: two figures have this name"),
         ("[{name: a, draw: maps, options: {colour: []}}]", "figures: a: colour = []"),
     ],
 )

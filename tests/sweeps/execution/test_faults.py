@@ -67,7 +67,7 @@ def test_all_trials_end_but_the_one_whose_record_cannot_be_written(swept):
     *ended, refused = swept["records"]
     assert [record.result()["steps"] for record in ended] == [900, 20, 6]
     assert f"not trained: steps=5: {refused.path}: File exists" in swept["messages"]
-    assert "1 trials are not finished; the same command goes on" in swept["messages"]
+    assert "1 trials are not finished; run the same command again" in swept["messages"]
 
 
 def test_a_worker_that_was_asked_to_end_left_a_checkpoint(swept):
@@ -85,7 +85,7 @@ def test_a_trial_that_hangs_each_time_is_named_with_where_to_look(tmp_path):
     outcomes = work_queue.Outcomes(errors={stuck.key: "The actor died unexpectedly"})
     assert summary.conclude(made.state(), outcomes, console) == 1
     said = console.file.getvalue()
-    assert f"{stuck.name}: no sign of life for 10 s, see {report}" in said
+    assert f"{stuck.name}: no progress for 10 s, see {report}" in said
     assert "died unexpectedly" not in said
 
 
