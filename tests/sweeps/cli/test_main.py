@@ -102,7 +102,7 @@ def test_train_stops_on_ctrl_c_with_a_checkpoint(tmp_path):
         process.send_signal(signal.SIGINT)
         _, messages = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "goes on from here" in messages
+    assert "run the same command again to resume" in messages
     (folder,) = tmp_path.glob("runs/trials/*")
     record = Record(tmp_path / "runs", folder.name)
     assert record.state() == "resumable"
@@ -113,5 +113,5 @@ def test_sync_refuses_a_folder_that_holds_no_sweep(tmp_path):
     (tmp_path / "runs").mkdir()
     ended = factorlab("sync", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("factorlab: runs: holds no sweep")
+    assert ended.stderr.startswith("factorlab: runs: contains no sweep")
     assert list((tmp_path / "runs").iterdir()) == []

@@ -104,7 +104,7 @@ def test_commands_refuse_a_configuration_of_numba_in_the_working_folder(tmp_path
     command = [FACTORLAB, "train", "--set", "training.steps=2"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("factorlab: .numba_config.yaml: numba reads it")
+    assert done.stderr.startswith("factorlab: .numba_config.yaml: numba reads this file")
 
 
 def test_sweep_refuses_a_process_that_imports_other_code(tmp_path, project, no_server):
