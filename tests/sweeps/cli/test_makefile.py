@@ -151,7 +151,7 @@ def test_figures_are_drawn_of_what_has_records_and_one_failure_ends_no_other(che
 def test_figures_of_a_folder_that_is_not_there_are_refused(checkout):
     ended, calls = make(checkout, "figures", "RUNS=typo")
     assert ended.returncode == 2
-    assert "there is no folder typo" in ended.stderr
+    assert "folder typo does not exist" in ended.stderr
     assert calls == []
     assert not (checkout / "typo").exists()
 
