@@ -1,1 +1,1 @@
-"""Sweeps of trials: experiment files, planning, the Ray side, the MLflow side, the command line."""
+"""Sweep orchestration: experiment files, planning, training on Ray, MLflow tracking, the CLI."""

@@ -1,7 +1,7 @@
-"""Several sweeps in one command: all are checked before the first trains.
+"""Run several sweeps in one command.
 
-A mistake of the user's in any of them is refused before hours of training. What then fails in one
-leaves the others to run, and is named at the end.
+All sweeps are checked before the first one trains, so that user errors surface before hours of
+training. A later failure in one sweep does not stop the others and is reported at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sweeps.reporting.figure_checks import check_figures
 from sweeps.sweep import How, run_sweep
 
 Failed = Mapping[str, list[Failure]]
-"""Sweep to what failed of it."""
+"""Failures by name of the sweep."""
 
 
 def run_sweeps(
@@ -35,26 +35,26 @@ def run_sweeps(
     address: str | None,
     console: Console,
 ) -> int:
-    """Run sweeps one after the other on one Ray, until one is interrupted.
+    """Run sweeps one after the other in one Ray session. An interrupt stops the series.
 
     Args:
-        experiments: what to sweep.
-        runs: folder of all records.
-        figures: folder of all figures.
-        retry_failed: train failed trials again.
-        address: of a Ray cluster.
-        console: for messages and progress.
+        experiments: Experiments to run.
+        runs: Folder of all records.
+        figures: Folder of all figures.
+        retry_failed: Train failed trials again.
+        address: Address of a Ray cluster; None to train on this machine.
+        console: Console for messages and progress.
 
     Returns:
-        The exit status: 0 when every trial is done, measured where its representations are to
-        be, and all figures are drawn; 1 when not; 130 when interrupted.
+        The exit status: 0 if all trials are done, all stored representations are measured and all
+        figures are drawn; 130 if interrupted; 1 otherwise.
 
     Raises:
-        UserError: an experiment is not allowed or a folder cannot be written.
+        UserError: An experiment is invalid or a folder is not writable.
     """
-    code_record.code()  # asks git now, while the disk is as it was imported
+    code_record.code()  # query git now, while the files on disk match the imported code
     failed: Failed = {experiment.sweep: [] for experiment in experiments}
-    with ThreadPoolExecutor(1) as aside:  # the imports of the figures take a second
+    with ThreadPoolExecutor(1) as aside:  # importing the figures takes a second
         checked = aside.submit(_check, experiments)
         plans = _plan(experiments, runs, failed)
         checked.result()
@@ -79,11 +79,11 @@ def run_sweeps(
 
 
 def _plan(experiments: Sequence[Experiment], runs: Path, failed: Failed) -> list[Plan]:
-    """Plan all sweeps; one whose planning fails by our own mistake is left out.
+    """Plan all sweeps. A sweep whose planning fails because of a bug is skipped.
 
     Raises:
-        UserError: an experiment is not allowed.
-        OSError: the system refused to look up a record.
+        UserError: An experiment is invalid.
+        OSError: The operating system denied access to a record.
     """
     plans = []
     for experiment in experiments:
@@ -97,21 +97,22 @@ def _plan(experiments: Sequence[Experiment], runs: Path, failed: Failed) -> list
 
 
 def _check(experiments: Sequence[Experiment]) -> None:
-    """Refuse sweeps that have a figure that cannot show them.
+    """Check that the figures of all experiments can be drawn.
 
     Raises:
-        UserError: there is one.
+        UserError: A figure cannot be drawn.
     """
     for experiment in experiments:
         check_figures(experiment)
 
 
 def _run(plan: Plan, how: How, failed: list[Failure], *, first: bool) -> int:
-    """Run a sweep as it is now; returns its exit status.
+    """Run a sweep and return its exit status.
 
     Raises:
-        UserError: this sweep is the first and not allowed, or a later one has no machine.
-        OSError: the system refused something, and there is no other sweep.
+        UserError: This is the first sweep, and it is invalid, a folder is not writable, or a trial
+            of any sweep fits on no machine.
+        OSError: The operating system refused an operation, and this is the only sweep.
     """
     try:
         return run_sweep(plan, how, failed)
@@ -120,15 +121,15 @@ def _run(plan: Plan, how: How, failed: list[Failure], *, first: bool) -> int:
         if alone or (first and isinstance(error, UserError)):
             raise
         failed.append(failure("", error))
-        cluster.disconnect()  # with it go the workers that may still train
+        cluster.disconnect()  # also ends workers that may still be training
         return 1
 
 
 def _conclude(codes: Mapping[str, int], failed: Failed, console: Console) -> None:
-    """Name in the last lines what failed of which sweep."""
+    """Print a summary of all failures by sweep."""
     for sweep, found in failed.items():
         lines = [one.line(sweep) for one in found]
         if codes.get(sweep) == 1 and not found:
-            lines = [f"{sweep}: not every trial is done, as its lines above say"]
+            lines = [f"{sweep}: some trials are not done; see its messages above"]
         for line in lines:
             console.print(line, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The main job: plan a sweep, train what is left, mirror it, draw its figures."""
+"""Run one sweep: plan it, train pending trials, track them in MLflow and draw the figures."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from sweeps.tracking.sync_thread import START_DELAY, MlflowSync
 def price_sweeps(
     experiments: Sequence[Experiment], runs: Path, *, retry_failed: bool, console: Console
 ) -> None:
-    """Show the plans of sweeps and their prices, and start nothing.
+    """Print the plans of sweeps and their estimated cost, without starting anything.
 
     Raises:
-        UserError: an experiment is not allowed.
+        UserError: An experiment is invalid.
     """
     for experiment in experiments:
         check_figures(experiment)
@@ -44,22 +44,22 @@ def price_sweeps(
 
 @dataclass(frozen=True)
 class How:
-    """How sweeps are run that stand in one command."""
+    """Options shared by all sweeps of one command."""
 
     figures: Path
     """Folder of all figures."""
 
     console: Console
-    """For messages and progress."""
+    """Console for messages and progress."""
 
     retry_failed: bool = False
     """Train failed trials again."""
 
     address: str | None = None
-    """Of a Ray cluster."""
+    """Address of a Ray cluster; None to train on this machine."""
 
     sweeps: Sequence[SweepState] = ()
-    """All sweeps; none begins where a machine for the trials of one is missing."""
+    """All sweeps of the command. None starts if the trials of any of them fit on no machine."""
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -67,21 +67,21 @@ class How:
 
 
 def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
-    """Train, mirror, measure and draw a sweep; what is done is not done again.
+    """Train, track, measure and draw a sweep. Finished work is not repeated.
 
-    Ray is started where something is left to do, and stays connected for the next sweep. A figure,
-    the measures and MLflow may fail, each without the others.
+    Ray is started only if there is work to do, and stays connected for the next sweep. A failure
+    of a figure, of the measures or of MLflow does not stop the other parts.
 
     Args:
-        plan: the sweep.
-        how: to run it.
-        failed: what fails is added.
+        plan: The plan of the sweep.
+        how: Options of the command.
+        failed: List to which failures are appended.
 
     Returns:
-        The exit status: 0 when every trial is done, 1 when not, 130 when interrupted.
+        The exit status: 0 if every trial is done, 1 if not, 130 if interrupted.
 
     Raises:
-        UserError: a machine is missing or a folder cannot be written.
+        UserError: A trial fits on no machine, or a folder is not writable.
     """
     state = plan.state()
     left = _begin(state, how)
@@ -115,7 +115,7 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
 
 
 def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
-    """Follow a sweep in MLflow; None where that fails, which ends no training."""
+    """Start tracking a sweep in MLflow. On failure, return None and train without tracking."""
     mirror = None
     with caught("MLflow", failed):
         mirror = mlflow_sync_of(plan)
@@ -124,7 +124,7 @@ def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
 
 
 def _measure(state: SweepState, how: How, failed: list[Failure]) -> None:
-    """Measure the representations that finished trials were to keep."""
+    """Measure the stored representations of finished trials."""
     chosen = [
         TrialReference(trial.key, trial.name)
         for trial in state.select("done")
@@ -132,11 +132,13 @@ def _measure(state: SweepState, how: How, failed: list[Failure]) -> None:
     ]
     with caught("measures", failed):
         if not analyse_all(chosen, state.plan.runs, address=how.address, console=how.console):
-            failed.append(Failure("measures", "some trials lack theirs, as the lines above say"))
+            failed.append(
+                Failure("measures", "some trials could not be measured; see the messages above")
+            )
 
 
 def _draw(plan: Plan, mirror: MlflowSync | None, how: How, failed: list[Failure]) -> None:
-    """Draw the figures and send them to MLflow."""
+    """Draw the figures and upload them to MLflow."""
     drawn: list[Path] = []
     with caught("figures", failed):
         drawn, problems = draw(plan, how.figures)
@@ -149,15 +151,15 @@ def _draw(plan: Plan, mirror: MlflowSync | None, how: How, failed: list[Failure]
 
 
 def _begin(state: SweepState, how: How) -> Estimate:
-    """Start Ray if a trial is left, and return the price of what is; both take seconds.
+    """Start Ray if trials are pending, and return the estimate for them.
 
     Raises:
-        UserError: a sweep is not allowed, a machine is missing or a folder cannot be written.
+        UserError: A sweep is invalid, a trial fits on no machine, or a folder is not writable.
     """
     pending = state.pending(retry_failed=how.retry_failed)
     check_writable(state.plan.runs)
     check_writable(how.figures)
-    # The probe and Ray's start take seconds each, at the same time.
+    # The probe and Ray's start each take seconds, so they run concurrently.
     with begin(state, pending) as price:
         if not pending:
             return price(None)
@@ -171,10 +173,10 @@ def _begin(state: SweepState, how: How) -> Estimate:
 
 
 def _check_capacity(plan: Plan) -> None:
-    """Refuse trials for which no machine has room.
+    """Check that the trials of a plan fit on a machine of the cluster.
 
     Raises:
-        UserError: none has.
+        UserError: They fit on no machine.
     """
     try:
         cluster.capacity(plan.resources)
@@ -189,10 +191,10 @@ def _train(
     mirror: MlflowSync | None,
     how: How,
 ) -> Outcomes:
-    """Run Ray over the pending trials, with a live display, until none can be trained.
+    """Train the pending trials on Ray with a live display.
 
-    A trial that another process held when its turn came is taken up again once that process is
-    gone; one that it still trains is left to it.
+    A trial that another process had locked is retried if that process has ended in the meantime.
+    Otherwise it is skipped.
     """
     outcomes = Outcomes()
     packs: Sequence[Sequence[PlannedTrial]] = left.packs
@@ -215,7 +217,7 @@ def _train(
             latest = tune_runner.run(plan, packs, display, may_grow=how.address is not None)
             outcomes = outcomes.then(latest)
             if latest.lost:
-                cluster.disconnect()  # with it go the workers that still train
+                cluster.disconnect()  # also ends workers that are still training
                 break
             held = {key for key, end in latest.ended.items() if end == "locked"}
             free = plan.state().select("new", "resumable", "damaged")

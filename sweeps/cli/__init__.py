@@ -1,1 +1,1 @@
-"""The command line, and the live view in a terminal."""
+"""The `factorlab` command line."""

@@ -1,4 +1,4 @@
-"""``python -m sweeps.cli`` is `factorlab`."""
+"""Entry point of ``python -m sweeps.cli``, equivalent to `factorlab`."""
 
 from sweeps.cli.main import main
 

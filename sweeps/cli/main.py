@@ -1,7 +1,7 @@
-"""The command line: `factorlab`.
+"""The `factorlab` command line.
 
-Results go to standard output, progress and messages to standard error. A user's mistake is one
-sentence and exit status 2.
+Results go to standard output, progress and messages to standard error. A user error prints one
+sentence and exits with status 2.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(percolate.app, name="percolate")
 
-# Typer names no public base of its complaints about options; this is it, in every version.
+# Typer exports no base class of its option errors; this expression finds it in every version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def _print_version(asked: bool) -> None:
-    """Print the version and end."""
+    """Print the version and exit."""
     if asked:
         typer.echo(f"factorlab {version('factorlab')}")
         raise typer.Exit
@@ -67,27 +67,28 @@ def options(
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """Treat a polite request to end like Ctrl-C."""
+    """Handle SIGTERM like Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def _check_working_folder() -> None:
-    """Refuse a file by which numba compiles other kernels, depending on where one stands.
+    """Reject a numba configuration file in the working folder, which could change results.
 
     Raises:
-        UserError: there is one.
+        UserError: The file exists.
     """
     path = Path(".numba_config.yaml")
     if path.exists():
         raise UserError(
-            f"{path}: numba reads it from the working folder, and it can change results; remove it "
-            "or set the same as NUMBA_... variables of the environment"
+            f"{path}: numba reads this file from the working folder, and it can change results; "
+            "remove it, or set NUMBA_... environment variables instead"
         )
 
 
 def main() -> None:
     """Run the command line; the entry point of `factorlab`."""
-    os.environ.setdefault("PYTHONSAFEPATH", "1")  # no child imports from the working folder
+    # Child processes must not import from the working folder.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     cache_folder.provide()
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -108,7 +109,7 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    if code == INTERRUPTED:  # Typer makes this of a Ctrl-C in a command, and says nothing
+    if code == INTERRUPTED:  # Typer returns this after Ctrl-C, without a message
         typer.echo("factorlab: interrupted", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -10,7 +10,7 @@ from sweeps.cli.options import DEFAULT_RUNS, ExistingRuns, console, open_store
 
 
 def sync(runs: ExistingRuns = DEFAULT_RUNS) -> None:
-    """Send MLflow whatever it missed, of all sweeps."""
+    """Bring the MLflow runs of all sweeps up to date with the records."""
     from sweeps.tracking import sync_all  # noqa: PLC0415
 
     sync_all.check_folder(runs)
@@ -25,7 +25,7 @@ def ui(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
-    """Serve the MLflow UI over the runs, on this machine alone unless --host says otherwise."""
+    """Serve the MLflow UI for the runs, by default only on this machine."""
     from sweeps.tracking.store.server import serve  # noqa: PLC0415
 
     serve(runs, host, port, console)

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from rich.console import Console
 
 from factorlab.errors import UserError
 
-console = Console(stderr=True, markup=False)  # texts of others have brackets in them
-"""Progress and messages; results go to standard output."""
+console = Console(stderr=True, markup=False)  # messages may quote text with brackets
+"""Console for progress and messages; results go to standard output."""
 
 DEFAULT_RUNS = Path("runs")
 DEFAULT_FIGURES = Path("figures")
 
 
 def _existing(runs: Path) -> Path:
-    """Refuse a runs folder that does not exist, which a command that reads would take for empty.
+    """Check that the runs folder exists. Commands that only read would take it for empty.
 
     Raises:
-        UserError: it does not exist.
+        UserError: The folder does not exist.
     """
     if not runs.is_dir():
-        raise UserError(f"{runs}: there is no such runs folder; --runs names another")
+        raise UserError(f"{runs}: the runs folder does not exist; select another with --runs")
     return runs
 
 
@@ -35,16 +35,16 @@ _RUNS: dict[str, Any] = {
 }
 Runs = Annotated[Path, typer.Option("--runs", **_RUNS)]
 ExistingRuns = Annotated[Path, typer.Option("--runs", **_RUNS, callback=_existing)]
-Name = Annotated[str, typer.Argument(help="An experiment, or a sweep by its full name.")]
+Name = Annotated[str, typer.Argument(help="Name of an experiment, or full name of a sweep.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile of the experiment.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Set a setting by its dotted key, or the values of an axis; axes.KEY=[...] makes an "
-        "axis of a setting. Values are YAML. Repeatable; one option may hold several, separated "
-        "by spaces.",
+        help="Override a setting by its dotted key, or the values of an axis. axes.KEY=[...] turns "
+        "a setting into an axis. Values are YAML. Repeatable; one option may hold several pairs, "
+        "separated by spaces.",
     ),
 ]
 Figures = Annotated[Path, typer.Option("--figures", file_okay=False, help="Folder of all figures.")]
@@ -53,7 +53,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def open_store(runs: Path) -> None:
-    """Refuse a tracking URI that cannot work, and repair a store that was moved."""
+    """Check the tracking URI, and repair the store if the runs folder was moved."""
     from sweeps.tracking.sync_thread import open_store as check  # noqa: PLC0415
 
     note = check(runs)

@@ -1,6 +1,6 @@
-"""`factorlab percolate`: curves and critical points of percolation theory.
+"""`factorlab percolate`: curves and critical points from percolation theory.
 
-Nothing is trained and no record is read.
+These commands neither train nor read records.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from percolation import MassRatio
 
 app = typer.Typer(
-    help="Percolation of overlapping bumps: curves, critical points.",
+    help="Percolation of overlapping bumps: curves and critical points.",
     rich_markup_mode=None,
 )
 
 PATIENCE = 2.0
-"""Seconds that work may take before its progress is shown."""
+"""Seconds before a progress bar is shown."""
 
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random orders.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed of the site orders.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Threads; all cores by default.")
+    int | None, typer.Option("--workers", min=1, help="Number of threads; all cores by default.")
 ]
 
 
@@ -42,38 +42,44 @@ Workers = Annotated[
 def curve(
     size: Annotated[int, typer.Option("--size", help="Side N of the frame in pixels.")],
     spacing: Annotated[
-        list[float], typer.Option("--spacing", help="Lattice increment d in pixels; twice: x, y.")
+        list[float],
+        typer.Option("--spacing", help="Lattice increment d in pixels; give it twice for x and y."),
     ],
     sigma: Annotated[float, typer.Option("--sigma", help="Spread of the bumps in pixels.")],
     threshold: Annotated[
-        float, typer.Option("--threshold", help="Overlap above which two bumps are joined.")
+        float, typer.Option("--threshold", help="Overlap above which two bumps are linked.")
     ],
     overlap: Annotated[
-        Literal["continuum", "pixel"], typer.Option("--overlap", help="How overlap is measured.")
+        Literal["continuum", "pixel"], typer.Option("--overlap", help="How overlap is computed.")
     ] = "continuum",
     edges: Annotated[
         Literal["open", "periodic"],
-        typer.Option("--edges", help="Whether the frame is a torus."),
+        typer.Option("--edges", help="Boundary of the frame; periodic makes it a torus."),
     ] = "open",
     occupation: Annotated[
         Literal["exact", "probability", "smoothed"],
-        typer.Option("--occupation", help="How many sites a lambda keeps."),
+        typer.Option("--occupation", help="How lambda sets the number of sites kept."),
     ] = "exact",
     fractions: Annotated[
-        list[float] | None, typer.Option("--lambda", help="A share of sites kept; repeatable.")
+        list[float] | None,
+        typer.Option("--lambda", help="Share of sites kept; repeatable."),
     ] = None,
     points: Annotated[
-        int, typer.Option("--points", min=2, max=100_000, help="Lambdas of the curve, at most.")
+        int,
+        typer.Option(
+            "--points", min=2, max=100_000, help="Maximum number of lambdas on the curve."
+        ),
     ] = 50,
     realisations: Annotated[
-        int, typer.Option("--realisations", min=1, help="Random orders to average over.")
+        int,
+        typer.Option("--realisations", min=1, help="Number of random site orders to average over."),
     ] = 100,
     seed: Seed = 0,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Largest connected mass ratio against lambda."""
-    from percolation import Link, Neighbours, even_fractions, lattice_links, mass_ratio, radius  # noqa: PLC0415 - numba takes a second
+    """Compute the largest connected mass ratio as a function of lambda."""
+    from percolation import Link, Neighbours, even_fractions, lattice_links, mass_ratio, radius  # noqa: PLC0415 - numba: a second
 
     steps = spacing[0] if len(spacing) == 1 else spacing
     with _users_mistakes(), _progress("linking the sites") as (show, report):
@@ -96,7 +102,7 @@ def curve(
             report=report,
         )
     facts = {
-        # Pixels shape the links: their farthest is measured, not computed.
+        # With pixel overlap the reach of the links has no closed form; use the longest link.
         "radius": links.longest if isinstance(links, Neighbours) else radius(sigma, threshold),
         "neighbours": links.neighbours,
         "sites": links.sites,
@@ -116,17 +122,21 @@ def critical(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option("--seconds", help="Simulate for so long; 10 by default."),
+        typer.Option(
+            "--seconds",
+            help="Time limit of the simulation; 10 by default, none with --realisations.",
+        ),
     ] = None,
     realisations: Annotated[
-        int | None, typer.Option("--realisations", help="Stop after so many passes.")
+        int | None,
+        typer.Option("--realisations", help="Maximum number of realisations."),
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Critical share of the sites of a unit square lattice."""
-    from percolation.critical import SECONDS, critical_point  # noqa: PLC0415 - numba
+    """Estimate the critical share of occupied sites of a unit square lattice."""
+    from percolation.critical import SECONDS, critical_point  # noqa: PLC0415 - numba: a second
 
     if realisations is None and seconds is None:
         seconds = SECONDS
@@ -167,7 +177,7 @@ def critical(
 
 
 def _print_curve(found: MassRatio, facts: dict[str, float], *, as_json: bool) -> None:
-    """A curve and the facts about it, for a program or for people."""
+    """Print a curve and its parameters, as JSON or as a table."""
     columns = {
         "lambda": found.fraction,
         "sites_kept": found.sites_kept,
@@ -190,14 +200,14 @@ def _print_curve(found: MassRatio, facts: dict[str, float], *, as_json: bool) ->
     for row in zip(*columns.values(), strict=True):
         typer.echo(" ".join(f"{value:16.6g}" for value in row))
     typer.echo(
-        f"links reach {facts['radius']:.4g} pixels, {facts['neighbours']} neighbours, "
+        f"link radius {facts['radius']:.4g} pixels, {facts['neighbours']} neighbours, "
         f"{facts['sites']} sites, {facts['realisations']} realisations"
     )
 
 
 @contextmanager
 def _users_mistakes() -> Iterator[None]:
-    """Turn a parameter out of its range into the user's one sentence."""
+    """Convert a `ParameterError` into a `UserError`."""
     from percolation import ParameterError  # noqa: PLC0415
 
     try:
@@ -210,10 +220,11 @@ def _users_mistakes() -> Iterator[None]:
 def _progress(
     what: str, total: float | None = None
 ) -> Iterator[tuple[Callable[[str, int], None], Callable[[float], None]]]:
-    """A bar on standard error for work that takes over two seconds.
+    """Show a progress bar on standard error if the work takes longer than `PATIENCE`.
 
     Yields:
-        A function that names the next piece of work and its length, and one that advances.
+        A function that starts the next stage with a name and a length, and a function that
+        advances the bar.
     """
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}")]
     console = Console(stderr=True, markup=False)
@@ -221,12 +232,12 @@ def _progress(
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True
     )
     task = progress.add_task(what, total=total)
-    timer = Timer(PATIENCE, progress.start)  # stays silent where nobody watches
+    timer = Timer(PATIENCE, progress.start)
 
     def show(what: str, total: int) -> None:
         progress.update(task, description=what, total=total, completed=0)
 
-    if console.is_terminal:
+    if console.is_terminal:  # no bar in redirected output
         timer.start()
     try:
         yield show, lambda count: progress.advance(task, count)
@@ -239,5 +250,5 @@ def _progress(
 
 
 def _plain(value: float) -> float | None:
-    """A number for JSON, which has no NaN and no infinity."""
+    """Return a number for JSON; None replaces NaN and infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None

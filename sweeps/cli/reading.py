@@ -27,7 +27,7 @@ from sweeps.cli.options import (
 def status(
     name: Name, profile: Profile = None, as_json: AsJson = False, runs: ExistingRuns = DEFAULT_RUNS
 ) -> None:
-    """Show how far a sweep is."""
+    """Show the progress of a sweep."""
     from sweeps.planning import plan  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 
@@ -38,9 +38,9 @@ def status(
     counts = ", ".join(f"{count} {state}" for state, count in found.counts.items())
     typer.echo(f"{found.sweep}: {counts}")
     if found.seconds_left:
-        typer.echo(f"about {duration(found.seconds_left)} of training left, on one core")
+        typer.echo(f"about {duration(found.seconds_left)} of training left on one core")
     failures = [f"failed: {trial}: {reason}" for trial, reason in found.failures.items()]
-    for line in first_of(failures, "; --json has them all"):
+    for line in first_of(failures, "; --json lists them all"):
         typer.echo(line)
 
 
@@ -50,7 +50,7 @@ def figures(
     runs: ExistingRuns = DEFAULT_RUNS,
     folder: Figures = DEFAULT_FIGURES,
 ) -> None:
-    """Draw a sweep's figures from its records: PNG, PDF and the CSV behind each panel."""
+    """Draw a sweep's figures from its records, as PNG, PDF and one CSV per panel."""
     from sweeps.planning import plan  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
     from sweeps.reporting.failures import show  # noqa: PLC0415
@@ -65,10 +65,10 @@ def figures(
 
 
 def illustrate(
-    names: Annotated[list[str] | None, typer.Argument(help="Figures; by default all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Figures; all by default.")] = None,
     folder: Figures = DEFAULT_FIGURES,
 ) -> None:
-    """Draw the figures that need no trial: images, the network, percolation theory."""
+    """Draw the figures that require no trial: images, the network, percolation theory."""
     from sweeps.reporting import reports  # noqa: PLC0415
     from sweeps.reporting.failures import Failure, show  # noqa: PLC0415
 
@@ -80,16 +80,18 @@ def illustrate(
 
 
 def analyse(
-    name: Annotated[str, typer.Argument(help="A sweep, or the start of a trial's key.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of an experiment or sweep, or key prefix of a trial.")
+    ],
     profile: Profile = None,
     layer: Annotated[
-        str | None, typer.Option("--layer", help="A layer that was kept; by default all.")
+        str | None, typer.Option("--layer", help="Layer to measure; by default all stored layers.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the measures.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the measures.")] = 0,
     address: Address = None,
     runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
-    """Measure the representations that trials kept, into their records and MLflow runs."""
+    """Measure stored representations and save the measures in the records and in MLflow."""
     from sweeps.execution import cluster, measuring  # noqa: PLC0415
     from sweeps.tracking.sync_all import synchronise  # noqa: PLC0415
 
@@ -108,11 +110,11 @@ def analyse(
 
 def export(
     name: Name,
-    path: Annotated[Path, typer.Argument(help="A .parquet or .csv file.")],
+    path: Annotated[Path, typer.Argument(help="Output file, .parquet or .csv.")],
     profile: Profile = None,
     runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
-    """Write a sweep's trials as a table, one row per trial."""
+    """Write a table of a sweep's trials, one row per trial."""
     from sweeps.planning import plan  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 

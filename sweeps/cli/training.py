@@ -24,11 +24,11 @@ from sweeps.cli.options import (
 
 def sweep(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Experiments by name or YAML file.")
+        list[str], typer.Argument(metavar="NAME...", help="Names or YAML files of experiments.")
     ],
     profile: Profile = None,
     overrides: Overrides = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")] = False,
     address: Address = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train failed trials again.")
@@ -36,7 +36,7 @@ def sweep(
     runs: Runs = DEFAULT_RUNS,
     figures: Figures = DEFAULT_FIGURES,
 ) -> None:
-    """Train every trial of experiments that is not done yet, measure it, and draw the figures."""
+    """Train all pending trials of experiments, measure them and draw the figures."""
     from sweeps.planning import experiment as experiments  # noqa: PLC0415
     from sweeps.planning.overrides import parse_overrides  # noqa: PLC0415
     from sweeps.series import run_sweeps  # noqa: PLC0415
@@ -63,7 +63,7 @@ def reproduce(
     runs: Runs = DEFAULT_RUNS,
     figures: Figures = DEFAULT_FIGURES,
 ) -> None:
-    """Sweep the project's experiments and write a page that compares them with the papers."""
+    """Run the project's experiments and write a page that compares them with the papers."""
     from sweeps.planning import experiment as experiments  # noqa: PLC0415
     from sweeps.reporting import replication_report  # noqa: PLC0415
     from sweeps.reporting.failures import Failure, show  # noqa: PLC0415
@@ -82,11 +82,11 @@ def reproduce(
 
 
 def train(overrides: Overrides = None, runs: Runs = DEFAULT_RUNS) -> None:
-    """Train one run in this process, without Ray, and print its result."""
-    from sweeps.execution.single_run import train_one  # noqa: PLC0415 - torch costs seconds
+    """Train a single run in this process, without Ray, and print its result."""
+    from sweeps.execution.single_run import train_one  # noqa: PLC0415 - torch takes seconds
 
     result = train_one(overrides or [], runs, console)
     if result is None:
-        console.print("stopped; the same command resumes it")
+        console.print("stopped; run the same command again to resume")
         raise typer.Exit(INTERRUPTED)
     typer.echo(json.dumps(result, indent=2))

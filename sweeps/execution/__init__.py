@@ -1,1 +1,1 @@
-"""Training a plan on Ray, or one run in this process."""
+"""Execution: train a plan on Ray, or a single run in this process."""

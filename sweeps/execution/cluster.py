@@ -1,6 +1,7 @@
-"""Starting Ray on this machine, or connecting to a cluster, and how much room there is.
+"""Start Ray on this machine or connect to a cluster, and determine its capacity.
 
-Nothing may import Ray before: it reads its settings from the environment when it is imported.
+No module may import Ray before `connect`, because Ray reads its settings from the environment at
+import time.
 """
 
 from __future__ import annotations
@@ -21,58 +22,63 @@ from factorlab.system.cores import usable
 from sweeps.planning.experiment import Resources
 
 OBJECT_STORE_BYTES = 100 * 2**20
-"""Ray's shared memory on this machine: trials exchange nothing but a few numbers."""
+"""Size of Ray's shared memory on this machine. Trials exchange only a few numbers."""
 
 SOCKET_PATH = 107 if sys.platform == "linux" else 103
-"""Bytes that the path of a socket may have."""
+"""Maximum length of a socket path in bytes."""
 
 _SESSION = len("/session_2026-11-25_23-08-44_917801_1234567/sockets/plasma_store.1")
-"""Bytes that Ray adds to its folder for the path of a socket."""
+"""Bytes that Ray appends to its folder to form a socket path."""
 
-_SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - Ray makes folders of its own there
-"""Where Ray's folder may lie if that of the environment has too long a path."""
+_SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - Ray creates its own subfolders there
+"""Fallback locations of Ray's folder if the path set in the environment is too long."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default, without its warning
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's future default; avoids a warning
     "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the record is written by the trial itself
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # plan and records are the state, not Tune's own file
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # each trial writes its own record
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # rarely, as the state is in the plan and the records
 }
 
 
 def _configure(address: str | None) -> None:
-    """Set Ray up through the environment; what the user has set there stays.
+    """Configure Ray through environment variables. Variables that the user has set are kept.
 
     Args:
-        address: of a cluster; without one nothing listens beyond this machine, and with one that
-            lies elsewhere Ray asks for a token.
+        address: Address of a cluster. If None, Ray listens on this machine only. If it is on
+            another machine, Ray requires a token.
     """
     settings = dict(_SETTINGS)
     if address is None:
-        # Despite its name this decides, on every system, whether Ray's processes bind to the
-        # loopback address or to all interfaces.
+        # Despite its name, this variable decides on every system whether Ray's processes bind to
+        # the loopback address or to all interfaces.
         settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         if not _has_token() and not can_write(Path.home() / ".ray"):
-            # Ray would write it there for this machine's own cluster.
+            # Ray would write the token of the local cluster to ~/.ray.
             settings["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     elif address.rpartition(":")[0].strip("[]") not in _LOOPBACK:
-        settings["RAY_AUTH_MODE"] = "token"  # whoever reaches a cluster may run code on it
+        settings["RAY_AUTH_MODE"] = "token"  # anyone who can reach a cluster can run code on it
     for key, value in settings.items():
         os.environ.setdefault(key, value)
 
 
 def connect(address: str | None) -> None:
-    """Start Ray with all cores this process may use, or connect to a cluster; once.
+    """Start Ray with all cores this process may use, or connect to a cluster.
+
+    Does nothing if Ray is already running.
+
+    Args:
+        address: Address of a cluster; None to start Ray on this machine.
 
     Raises:
-        UserError: no cluster answers at the address, it asks for another token, or Ray does not
-            start on this machine.
+        UserError: No cluster answers at the address, it requires a different token, or Ray fails
+            to start on this machine.
     """
     _configure(address)
-    import ray  # noqa: PLC0415 - it reads its settings when it is imported
+    import ray  # noqa: PLC0415 - Ray reads its settings at import time
     from ray.exceptions import AuthenticationError  # noqa: PLC0415
 
     if ray.is_initialized():
@@ -88,11 +94,11 @@ def connect(address: str | None) -> None:
         except AuthenticationError:
             raise UserError(
                 f"--address {address}: Ray needs the token of that cluster in RAY_AUTH_TOKEN or "
-                "~/.ray/auth_token ('ray get-auth-token --generate' makes one); a cluster without "
-                "any takes RAY_AUTH_MODE=disabled"
+                "~/.ray/auth_token ('ray get-auth-token --generate' creates one); for a cluster "
+                "without a token, set RAY_AUTH_MODE=disabled"
             ) from None
         except (ConnectionError, ValueError, RuntimeError) as error:
-            # Ray does not tell a cluster that refuses the token from one that is not there.
+            # Ray raises the same errors for a rejected token and for an unreachable cluster.
             to = " to this token" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
             raise UserError(
                 f"--address {address}: no Ray cluster answers{to}: {reason(error)}"
@@ -100,32 +106,32 @@ def connect(address: str | None) -> None:
         return
     try:
         ray.init(
-            address="local",  # whatever other cluster runs on this machine
+            address="local",  # do not join another cluster on this machine
             num_cpus=usable(),
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             _temp_dir=_temporary_folder(),
             **quiet,
         )
-    except Exception as error:  # Ray raises no other where one of its processes does not start
+    except Exception as error:  # Ray raises bare exceptions if one of its processes fails to start
         if user_message(error) is not None:
             raise
-        raise UserError(f"Ray does not start on this machine: {reason(error)}") from None
+        raise UserError(f"Ray failed to start on this machine: {reason(error)}") from None
 
 
 def _has_token() -> bool:
-    """Return whether Ray has a token for clusters of this user."""
+    """Return whether this user has a token for Ray clusters."""
     given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     return bool(given) or (Path.home() / ".ray" / "auth_token").exists()
 
 
 def _temporary_folder() -> str:
-    """Return the folder for Ray's sockets and logs: in RAY_TMPDIR, TMPDIR or where it is short.
+    """Return the folder for Ray's sockets and logs, in RAY_TMPDIR, TMPDIR or a short fallback.
 
-    Batch systems set TMPDIR to paths that are too long for sockets.
+    The fallback is needed because batch systems set TMPDIR to paths that are too long for sockets.
 
     Raises:
-        UserError: no folder can be used.
+        UserError: No folder is usable.
     """
     longest = SOCKET_PATH - _SESSION - len("/ray")
     given = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or _SHORT[0]
@@ -135,16 +141,16 @@ def _temporary_folder() -> str:
             return str(folder / "ray")
     raise UserError(
         f"{given}: Ray needs a writable folder with an ASCII path of at most {longest} bytes, and "
-        f"{', '.join(_SHORT)} cannot be written; name one in RAY_TMPDIR"
+        f"none of {', '.join(_SHORT)} is writable; set RAY_TMPDIR to such a folder"
     )
 
 
 def reason(error: BaseException | str) -> str:
-    """Return in a line why something failed on Ray.
+    """Return the cause of a failure on Ray in one line.
 
     Args:
-        error: of Ray, or its text: a traceback, which ends with the exception that counts, or an
-            explanation, which begins with a summary.
+        error: Exception raised by Ray, or its text. The text is either a traceback, which ends
+            with the relevant exception, or an explanation, which starts with a summary.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     lines = [line for line in text.splitlines() if line.strip()]
@@ -155,13 +161,13 @@ def reason(error: BaseException | str) -> str:
 
 
 def _job(*, local: bool) -> Any:  # noqa: ANN401 - Ray has no types
-    """Return a configuration by which workers import what is installed, as the driver does.
+    """Return a job configuration with which workers import the same packages as the driver.
 
-    By default Ray puts the driver's working folder in front of every worker's import path, which
-    a job with a folder of its own is spared; this one has none, and says that it has.
+    By default, Ray puts the driver's working folder first on the import path of every worker. It
+    does not do so for a job with its own working folder. This job claims to have one.
 
     Args:
-        local: workers run on this machine, by this Python.
+        local: Whether workers run on this machine, with this Python.
     """
     from ray.job_config import JobConfig  # noqa: PLC0415 - as in `connect`
 
@@ -170,27 +176,30 @@ def _job(*, local: bool) -> Any:  # noqa: ANN401 - Ray has no types
             return True
 
     quoted = shlex.quote(sys.executable)
-    if local and quoted != sys.executable:  # Ray passes it to a shell as it is
+    if local and quoted != sys.executable:  # Ray passes the path to a shell without quoting it
         return Installed(runtime_env={"py_executable": quoted})
     return Installed()
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """The room of the cluster that is connected."""
+    """Capacity of the connected cluster."""
 
     resources: dict[str, float]
-    """What a trial, or a pack, occupies, by Ray's names."""
+    """Resources per trial or pack, by Ray's resource names."""
 
     slots: int
-    """How many of them fit at a time."""
+    """Number of trials or packs that fit on the cluster at the same time."""
 
 
 def capacity(wanted: Resources) -> Capacity:
-    """Return how many trials, or packs, fit on the cluster that is connected.
+    """Return how many trials or packs fit on the connected cluster.
+
+    Args:
+        wanted: Resources per trial or pack.
 
     Raises:
-        UserError: not one does.
+        UserError: Not a single one fits.
     """
     import ray  # noqa: PLC0415 - as above
 
@@ -204,12 +213,12 @@ def capacity(wanted: Resources) -> Capacity:
         has = "; ".join(
             " and ".join(f"{node.get(k, 0):g} {k}" for k in resources) for node in nodes
         )
-        raise UserError(f"{asked}: no machine of the cluster has as much; they have {has}")
+        raise UserError(f"{asked}: no machine of the cluster has that much; available: {has}")
     return Capacity(resources, slots)
 
 
 def disconnect() -> None:
-    """Stop Ray on this machine, or leave the cluster; nothing if Ray was never started."""
+    """Stop Ray on this machine or disconnect from the cluster. No-op if Ray was never started."""
     if "ray" in sys.modules:
         import ray  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What execution reports while trials train; the terminal's live view is one listener."""
+"""Interface for progress reports during training, implemented by the live view for example."""
 
 from __future__ import annotations
 
@@ -8,32 +8,38 @@ from sweeps.execution.work_queue import Outcome
 
 
 class SweepListener(Protocol):
-    """Hears of every trial of a sweep. Calls come from one thread."""
+    """Receives the progress of a sweep's trials. All calls come from the same thread."""
 
     def started(self, key: str, name: str) -> None:
-        """A trial trains, from its start or from its last checkpoint.
+        """Handle a trial that starts training, from scratch or from its last checkpoint.
 
         Args:
-            key: of the trial.
-            name: its values on the axes, for people.
+            key: Key of the trial.
+            name: Readable name of the trial.
         """
         ...
 
     def progressed(self, key: str, step: int, steps: int, accuracy: float | None) -> None:
-        """A trial has come further.
+        """Handle progress of a trial.
 
         Args:
-            key: of the trial.
-            step: optimizer steps done.
-            steps: optimizer steps in all.
-            accuracy: of its last evaluation, in [0, 1]; None before the first.
+            key: Key of the trial.
+            step: Number of optimizer steps done.
+            steps: Total number of optimizer steps.
+            accuracy: Accuracy at the last evaluation, in [0, 1]; None before the first.
         """
         ...
 
     def stopped(self, key: str) -> None:
-        """A trial does not train any more and waits for another worker."""
+        """Handle a trial whose worker died and that waits for another worker."""
         ...
 
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
-        """A trial needs no more training in this sweep, or cannot have it."""
+        """Handle a trial that will not be trained further in this sweep.
+
+        Args:
+            key: Key of the trial.
+            outcome: How the trial ended.
+            accuracy: Accuracy at the last evaluation, in [0, 1]; None if unknown.
+        """
         ...

@@ -1,4 +1,4 @@
-"""`factorlab analyse`: the measures of kept representations, in parallel over trials on Ray."""
+"""`factorlab analyse`: measure stored representations, in parallel over trials on Ray."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class TrialReference:
 
     key: str
     name: str
-    """For people."""
+    """Readable name."""
 
 
 def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialReference]:
-    """Return the trials of a sweep, or one trial by the start of its key.
+    """Return all trials of a sweep, or a single trial selected by a prefix of its key.
 
     Raises:
-        UserError: there is neither, or several keys start so.
+        UserError: There is no such trial or sweep, or several keys have this prefix.
     """
     folder = runs / "trials"
     keys = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
     found = [key for key in keys if key.startswith(name)]
     if len(found) > 1:
-        raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give more of it")
+        raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give a longer prefix")
     if found:
         return [TrialReference(found[0], found[0][:12])]
     saved = plan.find(runs, name, profile)
@@ -47,21 +47,25 @@ def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialRef
 def analyse(
     runs: Path, key: str, layers: Sequence[str], seed: int, driver: Sources
 ) -> tuple[int, str | None]:
-    """Analyse one trial in this process; returns how many steps were measured, and what is wrong.
+    """Analyse one trial in this process.
 
-    One that cannot be measured is named, and the others go on.
+    A trial that cannot be measured is reported, so that the other trials can continue.
 
     Args:
-        runs: folder of all records.
-        key: of the trial.
-        layers: to measure.
-        seed: of the measures.
-        driver: the code that the driver imported; another code measures nothing.
+        runs: Folder of all records.
+        key: Key of the trial.
+        layers: Layers to measure.
+        seed: Random seed of the measures.
+        driver: Source files that the driver imported. If this process imported different ones,
+            nothing is measured.
+
+    Returns:
+        The number of steps that were measured, and the error message, or None on success.
     """
     foreign = explain(at_start(), driver, f"a process on {platform.node()}")
     if foreign is not None:
         return 0, foreign
-    from analysis import training_dynamics  # noqa: PLC0415 - scikit-learn and matplotlib, seconds
+    from analysis import training_dynamics  # noqa: PLC0415 - scikit-learn, matplotlib: seconds
 
     record, steps = Record(runs, key), 0
     try:
@@ -81,27 +85,27 @@ def analyse(
 
 
 def measured(record: Record, layer: str) -> bool:
-    """Return whether every step whose representations a trial kept has its measures."""
+    """Return whether all steps with stored representations of a trial are measured."""
     points, _ = journal.read(record.measures(layer))
     return bool(points) and record.represented().keys() <= {point.step for point in points}
 
 
 @dataclass(frozen=True)
 class _Left:
-    """What is left to measure of some trials."""
+    """Trials by what remains to be measured."""
 
     layers: dict[TrialReference, tuple[str, ...]]
-    """Of each trial of which something is."""
+    """Layers to measure, by trial."""
 
     before: int
-    """Trials that have all their measures."""
+    """Number of trials that are already fully measured."""
 
     problems: dict[TrialReference, str]
-    """Why a trial cannot be measured."""
+    """Error message of each trial that cannot be measured."""
 
 
 def _look(chosen: Sequence[TrialReference], runs: Path, layer: str | None) -> _Left:
-    """Return what is left of one layer, or of all that each trial kept."""
+    """Return what remains to be measured of one layer, or of all stored layers."""
     left: dict[TrialReference, tuple[str, ...]] = {}
     problems: dict[TrialReference, str] = {}
     before = 0
@@ -114,7 +118,7 @@ def _look(chosen: Sequence[TrialReference], runs: Path, layer: str | None) -> _L
             continue
         if not layers:
             problems[subject] = (
-                "no representations were kept; representations.layers says which are"
+                "no representations were stored; representations.layers selects the layers to store"
             )
         elif all(measured(record, name) for name in layers):
             before += 1
@@ -132,20 +136,21 @@ def analyse_all(
     address: str | None,
     console: Console,
 ) -> bool:
-    """Analyse trials on Ray, as many at a time as cores; each process warms up once.
+    """Analyse trials on Ray, one per core at a time.
 
-    Ray is started if a trial is left to measure, and stays connected.
+    Ray reuses its processes, so each imports the analysis packages once. Ray is started only if
+    there is something to measure, and stays connected.
 
     Args:
-        chosen: trials.
-        runs: folder of all records.
-        layer: by default all that a trial kept.
-        seed: of the measures.
-        address: of a Ray cluster.
-        console: for messages.
+        chosen: Trials to measure.
+        runs: Folder of all records.
+        layer: Layer to measure; by default all layers that a trial stored.
+        seed: Random seed of the measures.
+        address: Address of a Ray cluster; None to use this machine.
+        console: Console for messages.
 
     Returns:
-        Whether all of them have their measures.
+        Whether all trials are now measured.
     """
 
     def say(subject: TrialReference, outcome: str) -> None:
@@ -156,7 +161,7 @@ def analyse_all(
     for subject, problem in left.problems.items():
         say(subject, problem)
     if left.before:
-        console.print(f"{left.before} trials were measured before", highlight=False)
+        console.print(f"{left.before} trials are already measured", highlight=False)
     if not left.layers:
         return complete
     cluster.connect(address)
@@ -174,7 +179,7 @@ def analyse_all(
         subject = waiting.pop(ready)
         try:
             steps, failed = ray.get(ready)
-        except RayError as error:  # such as the death of its process
+        except RayError as error:  # for example, its process died
             steps, failed = 0, cluster.reason(error)
         complete &= failed is None
         say(subject, failed or f"{steps} steps measured")

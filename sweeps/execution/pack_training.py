@@ -1,4 +1,4 @@
-"""Training a pack of trials in this process. It imports torch, which the driver does without."""
+"""Train a pack of trials in this process. Imports torch, which the driver avoids."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ from sweeps.execution.work_queue import Ended, RunProgress, Task
 
 
 def prepare() -> Sources:
-    """Make this process a worker; returns the code that it imported.
+    """Prepare this process for training, and return the source files that it imported.
 
     Raises:
-        SourcesChangedError: the code changed meanwhile.
+        SourcesChangedError: Source files changed since the process started.
     """
-    torch.set_num_threads(1)  # as many trials as cores, each on one thread
+    torch.set_num_threads(1)  # each core trains its own trial on one thread
     found = sources.settle()
-    code_record.code()  # asks git now, while the disk is as it was imported
+    code_record.code()  # query git now, while the files on disk match the imported code
     return found
 
 
 def train(tasks: Sequence[Task], timeout: float) -> Generator[RunProgress | Ended, None, None]:
-    """Train trials together, yielding how far each is after every step, and when it ended.
+    """Train trials together.
 
-    Closing the iterator saves a checkpoint of each that has not ended.
+    Closing the generator saves a checkpoint of each trial that has not ended.
 
     Args:
-        tasks: what to train.
-        timeout: seconds without a sign of life after which the process ends.
+        tasks: Trials to train.
+        timeout: Seconds without a heartbeat after which the process ends.
+
+    Yields:
+        The progress of each trial after every step, and the outcome of each trial that ends.
     """
     if not tasks:
         return
@@ -53,7 +56,7 @@ def train(tasks: Sequence[Task], timeout: float) -> Generator[RunProgress | Ende
             if isinstance(event, ProgressEvent):
                 accuracy[key] = event.accuracy
                 yield RunProgress(key, event.step, event.steps, event.accuracy)
-            elif isinstance(event.error, TrialFailed):  # trying again would repeat it
+            elif isinstance(event.error, TrialFailed):  # a retry would fail in the same way
                 yield Ended(key, "failed")
             elif isinstance(event.error, Busy):
                 yield Ended(key, "locked")
@@ -64,7 +67,7 @@ def train(tasks: Sequence[Task], timeout: float) -> Generator[RunProgress | Ende
 
 @cache
 def _freeze() -> None:
-    """Spare the collection at each trial's end, once, what the first has imported."""
+    """Exclude the objects that exist after the first pack from later garbage collections."""
     gc.freeze()
 
 
@@ -72,7 +75,7 @@ def _trial(task: Task) -> Trial:
     trial = Trial(parse(task.settings), Path(task.runs))
     if trial.identity.key != task.key:
         raise RuntimeError(
-            f"this worker computes key {trial.identity.key[:12]} where the driver planned "
+            f"this worker computed key {trial.identity.key[:12]} but the driver planned "
             f"{task.key[:12]}: they run different versions of factorlab"
         )
     return trial

@@ -1,4 +1,4 @@
-"""One run in this process, without Ray: `factorlab train`."""
+"""`factorlab train`: train a single run in this process, without Ray."""
 
 from __future__ import annotations
 
@@ -21,22 +21,27 @@ from sweeps.planning.overrides import AXES, assign, parse_overrides
 
 
 def train_one(options: Sequence[str], runs: Path, console: Console) -> dict[str, Any] | None:
-    """Train the default run with ``key=value`` overrides, or go on with it.
+    """Train a run with default settings and ``key=value`` overrides, or resume it.
 
-    Ctrl-C and SIGTERM stop it after the step in hand, with a checkpoint.
+    Ctrl-C and SIGTERM stop the run after the current step, with a checkpoint.
+
+    Args:
+        options: Values of the ``--set`` options.
+        runs: Folder of all records.
+        console: Console for messages and progress.
 
     Returns:
-        The result, with the path of its record; None when it was stopped.
+        The result with the path of the record, or None if the run was stopped.
 
     Raises:
-        UserError: a setting is not allowed, or the trial failed or is in other hands.
+        UserError: A setting is not allowed, the trial failed, or another process trains it.
     """
-    torch.set_num_threads(1)  # as in a sweep, so that a trial may go on in either
+    torch.set_num_threads(1)  # as in a sweep, so that either can resume the other's trial
     sources.settle()
     nested: dict[str, Any] = {}
     for key, value in parse_overrides(options).items():
         if f"{key}.".startswith(AXES):
-            raise UserError(f"--set {key}: one run has no axes; factorlab sweep trains several")
+            raise UserError(f"--set {key}: a single run has no axes; use factorlab sweep instead")
         assign(nested, key, value, f"--set {key}")
     trial = Trial(parse(nested, "--set"), runs)
     console.print(f"record: {trial.record.path}", highlight=False, soft_wrap=True)

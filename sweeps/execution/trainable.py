@@ -1,4 +1,4 @@
-"""The worker side: a Ray Tune trainable that trains one pack of trials after another."""
+"""The worker: a Ray Tune trainable that trains one pack of trials after another."""
 
 from __future__ import annotations
 
@@ -21,44 +21,46 @@ if TYPE_CHECKING:
     from types import FrameType
 
 REPORT_EVERY = 2.0
-"""Seconds of training between two reports to the driver."""
+"""Seconds between two reports to the driver."""
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
-    """Trains packs of trials until none waits: to Tune, a sweep is as many trials as workers.
+    """Trains packs of trials until none is waiting.
 
-    Tune's own cost of a trial, and that of its growing list of trials, are paid once a worker.
-    The records are what a trial resumes from, so Tune is given no checkpoints.
+    To Tune, each worker is one trial, which may train many trials of the sweep. Tune's overhead per
+    trial is therefore paid once per worker. Trials resume from their records, so Tune gets no
+    checkpoints.
 
-    Where a disk is full the worker ends, not its trials: they go back among those that wait. So
-    they do at a request to end (SIGTERM), as of a machine that is taken away, which is met after
-    the step in hand, with a checkpoint.
+    If the disk is full, the worker ends and returns its trials to the queue. On SIGTERM, for
+    example from a preempted machine, it completes the current step, saves checkpoints, returns its
+    trials and ends.
 
-    Configuration: `work`, the name of the actor that hands out packs; `timeout`, seconds without a
-    sign of life after which the process ends.
+    Configuration: `work`, the name of the actor that hands out packs; `timeout`, the seconds
+    without a heartbeat after which the process ends.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Import what trials need.
 
-        Tune replaces a worker that dies for ever; one that cannot start lives, and reports it.
+        A worker that cannot start stays alive and reports why. If it died, Tune would replace it
+        forever.
         """
         self._broken, work = "", ray.get_actor(config["work"])
         self._asked_to_end = self._in_step = False
         if not ray.get(work.start.remote(self.trial_id)):
-            self._broken = "its process died each time"
+            self._broken = "its process died at every start"
             return
         try:
-            from sweeps.execution import pack_training  # noqa: PLC0415 - torch, which the driver does without
+            from sweeps.execution import pack_training  # noqa: PLC0415 - torch, which the driver avoids
 
             admitted = work.admit.remote(pack_training.prepare(), f"a worker on {platform.node()}")
             self._broken = ray.get(admitted) or ""
             if self._broken:
                 return
             self._before = signal.signal(signal.SIGTERM, self._request)
-        except SourcesChangedError:  # the process that replaces this one imports what is there now
+        except SourcesChangedError:  # the process that replaces this one imports the new files
             raise
-        except Exception as error:  # whatever a broken installation raises
+        except Exception as error:  # a broken installation may raise anything
             self._broken = f"{type(error).__name__}: {error}"
             return
         self._train = partial(pack_training.train, timeout=config["timeout"])
@@ -70,13 +72,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             self._before(number, frame)
 
     def _leave(self) -> NoReturn:
-        """End this process, the trials in hand saved and given back."""
+        """Save the current trials, return them to the queue and end this process."""
         self._training.close()
         ray.get(self._work.leave.remote(self.trial_id, self._settled))
         os._exit(128 + signal.SIGTERM)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take a waiting worker's place in the same process, which saves seconds of imports."""
+        """Reuse this process for a waiting worker, which saves seconds of imports."""
         if not self._broken:
             self._begin(new_config)
         return True
@@ -85,8 +87,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         self._work = ray.get_actor(config["work"])
         self._training = self._train(())
         self._pack: Pack = ()
-        self._settled: list[Ended] = []  # of the pack in hand
-        self._pause = 0.0  # the first report, after one step, shows that it trains
+        self._settled: list[Ended] = []  # trials of the current pack that ended
+        self._pause = 0.0  # report after the first step, to show that training has started
 
     def _take(self) -> Pack:
         pack: Pack = ray.get(self._work.take.remote(self.trial_id, self._settled))
@@ -94,11 +96,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         return pack
 
     def step(self) -> dict[str, Any]:
-        """Train for a while and report.
+        """Train until the next report is due.
 
         Returns:
-            `ended`, trials that ended since the last report, and `at`, how far others are;
-            `broken`, why the worker can train nothing, if it cannot.
+            The report: `ended`, the trials that ended since the last report; `at`, the progress of
+            other trials; `broken`, why the worker cannot train, or an empty string; `done`, whether
+            the worker is finished.
         """
         if self._broken:
             return _report(broken=self._broken, done=True)
@@ -112,13 +115,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             self._in_step = False
 
     def _refused(self, error: OSError | UserError) -> dict[str, Any]:
-        """Give up a trial whose record the system refuses, or everything where all is refused.
+        """Skip a trial whose record cannot be accessed, or end if all trials would be affected.
 
         Returns:
             The report.
 
         Raises:
-            Exception: it is our own mistake.
+            Exception: `error` itself, if it is a bug and not a user error or system error.
         """
         reason = user_message(error)
         if reason is None:
@@ -126,7 +129,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         path = str(getattr(error, "filename", None))
         trial = next((task.key for task in self._pack if task.key in path), None)
         ended = []
-        if trial is None or disk_full(error):  # the next trial would meet the same
+        if trial is None or disk_full(error):  # the next trial would fail in the same way
             self._broken = reason
         else:
             ended = [Ended(trial, "io_error", reason=reason)]
@@ -135,7 +138,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         return _report(ended, broken=self._broken, done=bool(self._broken))
 
     def _train_until(self, deadline: float) -> dict[str, Any]:
-        """Train, and return the report."""
+        """Train until a deadline or until no pack is waiting, and return the report."""
         ended: list[Ended] = []
         while True:
             at: dict[str, RunProgress] = {}
@@ -154,7 +157,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
                 return _report(ended, done=True)
 
     def cleanup(self) -> None:
-        """Save a checkpoint of the trials in hand that are not done."""
+        """Save a checkpoint of the current trials that are not done."""
         if not self._broken:
             self._training.close()
 

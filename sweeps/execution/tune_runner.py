@@ -1,6 +1,6 @@
-"""The Ray side: a fresh `tune.Tuner` for whatever a plan has left.
+"""Train the pending trials of a plan with Ray Tune.
 
-To be imported and run between `cluster.connect` and `cluster.disconnect`.
+Import this module after `cluster.connect`, and use it before `cluster.disconnect`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from sweeps.execution.work_queue import Ended, Outcomes, Pack, Task, WorkQueue
 from sweeps.planning.plan import Plan, PlannedTrial
 
 RESTARTS = 3
-"""How often a trial is given to a new worker when its worker died."""
+"""Maximum number of restarts of a trial whose worker died."""
 
 
 class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
-    """Passes the workers' reports on to the listener, and their deaths to the work.
+    """Forwards the workers' reports to the listener, and their deaths to the work queue.
 
-    A scheduler hears of both as a callback does; but for the sake of its statistics Tune imports
-    MLflow and others, for seconds, as soon as it has a callback.
+    This is a scheduler rather than a callback. With any callback, Tune imports MLflow and other
+    packages for its usage statistics, which takes seconds.
     """
 
     def __init__(
@@ -46,33 +46,33 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
         super().__init__()
         self._work, self._listener, self._names, self._outcomes = work, listener, names, outcomes
         self.over: set[str] = set()
-        """Workers that ended by themselves."""
+        """Workers that finished by themselves."""
 
         self._failures: dict[str, int] = {}
         self._shown: dict[str, set[str]] = {}
-        """What each worker was said to train."""
+        """Keys of the trials that each worker trains, as reported to the listener."""
 
         self._started: set[str] = set()
-        """Trials that train, of all workers."""
+        """Keys of the trials that train, as reported to the listener."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return nothing: Tune pickles its scheduler for a restore that we never do."""
+        """Return an empty state. Tune pickles its scheduler for a restore, which we never use."""
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ANN401 - Tune's
-        """Show which trials ended and how far others are."""
+        """Forward a worker's report."""
         self._hear(trial.trial_id, result)
         return str(self.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401
-        """Show what a worker's last report says, which does not reach `on_trial_result`."""
-        if "ended" in result:  # Tune's own where a worker is stopped before its first report
+        """Forward a worker's last report, which is not passed to `on_trial_result`."""
+        if "ended" in result:  # it is missing if the worker was stopped before its first report
             self._hear(trial.trial_id, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401
-        """Put back what a worker held that died, or give it up."""
+        """Return the trials of a dead worker to the queue, or give them up."""
         reason, before = _reason(trial), self._failures.get(trial.trial_id, 0)
-        self._failures[trial.trial_id] = trial.num_failures  # a preempted machine's do not count
+        self._failures[trial.trial_id] = trial.num_failures  # Tune does not count preemptions
         died = self._work.died.remote(trial.trial_id, counts=trial.num_failures > before)
         for key in self._shown.pop(trial.trial_id, ()):
             self._started.discard(key)
@@ -96,7 +96,7 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
             self._listener.progressed(at.key, at.step, at.steps, at.accuracy)
 
     def end(self, ended: Ended) -> None:
-        """Note how a trial ended, once."""
+        """Record how a trial ended. Later calls for the same trial have no effect."""
         if ended.key not in self._outcomes.ended:
             self._start(ended.key)
             self._outcomes.ended[ended.key] = ended.outcome
@@ -111,7 +111,7 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
 
 
 def _reason(trial: Any) -> str:  # noqa: ANN401 - Tune's
-    """Return why Tune's trial failed last, in a line."""
+    """Return the cause of the latest failure of a Tune trial in one line."""
     path = trial.error_file
     if path is None:
         return "unknown"
@@ -120,7 +120,7 @@ def _reason(trial: Any) -> str:  # noqa: ANN401 - Tune's
 
 
 def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
-    """Start the actor that hands out packs, on this machine; returns it and its name."""
+    """Start the actor that hands out packs on this machine. Return the actor and its name."""
     name = f"factorlab-{uuid.uuid4()}"
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"name": name, "num_cpus": 0, "scheduling_strategy": here}
@@ -129,14 +129,14 @@ def _serve(packs: Sequence[Pack]) -> tuple[Any, str]:
 
 
 def _stateless(name: str, folder: str) -> RunConfig:
-    """Return a configuration by which Tune keeps nothing: the records are the state."""
+    """Return a configuration in which Tune stores no state, since the records hold it."""
     return RunConfig(
         name=name,
         storage_path=folder,
         verbose=0,
-        # Workers are replaced forever; the work gives up trials that kill theirs.
+        # Replace dead workers without limit; the work queue gives up trials that kill workers.
         failure_config=FailureConfig(max_failures=-1),
-        # Trials keep their own checkpoints; Tune would ask for one at the end.
+        # Trials write their own checkpoints; by default, Tune requests one at the end.
         checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
     )
 
@@ -148,22 +148,22 @@ def run(
     *,
     may_grow: bool = False,
 ) -> Outcomes:
-    """Train the pending trials; returns when all are over or the user interrupted.
+    """Train packs of trials until all have ended or the user interrupts.
 
-    A worker that dies is replaced, and its trial goes on from its last checkpoint. Ray must be
+    A worker that dies is replaced, and its trials resume from their last checkpoints. Ray must be
     connected.
 
     Args:
-        plan: the sweep.
-        packs: what to train, in the order to start; the trials of a pack train together.
-        listener: hears of progress.
-        may_grow: machines may join the cluster.
+        plan: Plan of the sweep.
+        packs: Packs to train, in starting order. The trials of a pack train together.
+        listener: Receives progress.
+        may_grow: Whether machines may join the cluster.
 
     Returns:
         How the trials ended.
 
     Raises:
-        UserError: no machine has what a trial is to occupy.
+        UserError: A trial fits on no machine.
     """
     room = cluster.capacity(plan.resources)
     runs = str(plan.runs.resolve())
@@ -172,7 +172,8 @@ def run(
     outcomes = Outcomes()
     names = {trial.key: trial.name for pack in packs for trial in pack}
     feed = _Feed(work, listener, names, outcomes)
-    # Twice the room where machines may join: the others wait, and find nothing to do in the end.
+    # If machines may join, request twice as many workers as slots. The surplus waits for resources
+    # and finds the queue empty at the end.
     workers = min(len(packs), 2 * room.slots if may_grow else room.slots)
     trainable = tune.with_resources(Worker, {k.lower(): v for k, v in room.resources.items()})
     space = {"work": name, "timeout": plan.resources.timeout}
@@ -183,11 +184,11 @@ def run(
         try:
             tuner.fit()
             all_ended = ray.get(work.ended.remote())
-        except (RayError, TuneError) as error:  # the actor, or a part of Ray itself, died
+        except (RayError, TuneError) as error:  # the actor or a part of Ray died
             outcomes.lost = cluster.reason(error)
             return outcomes
     for ended in all_ended:
-        feed.end(ended)  # a worker that died had not reported it
+        feed.end(ended)  # a worker may have died before it reported this
     left = names.keys() - outcomes.ended.keys() - outcomes.errors.keys()
     outcomes.interrupted = bool(left) and len(feed.over) < workers
     ray.kill(work)

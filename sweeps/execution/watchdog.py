@@ -1,7 +1,7 @@
-"""Ending a process in which nothing moves any more.
+"""End a process that hangs.
 
-The alarm is faulthandler's: it needs neither Python's lock nor this thread, so that it ends a
-process that hangs in a system call or in compiled code, and it writes down where that was.
+The timer is that of faulthandler. It needs neither the GIL nor this thread, so it can end a process
+that hangs in a system call or in compiled code. It writes a traceback before it does.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from typing import IO
 from factorlab import heartbeat
 
 REPORT = "hung.txt"
-"""File of a trial's record that says where it hung."""
+"""File in a trial's record with the traceback of a hung process."""
 
 _REARM = 0.02
-"""Share of the patience after which a beat sets the alarm anew: it starts a thread each time."""
+"""Share of the timeout after which a heartbeat resets the timer. Each reset starts a thread, so
+most heartbeats do not reset it."""
 
 
 class Watchdog:
-    """Ends this process after so many seconds without a beat of `factorlab.heartbeat`."""
+    """Ends this process if no heartbeat of `factorlab.heartbeat` occurs within a timeout.
+
+    Args:
+        patience: Timeout in seconds.
+    """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
@@ -32,7 +37,11 @@ class Watchdog:
 
     @contextmanager
     def watching(self, folder: Path) -> Iterator[None]:
-        """Watch; where it hung goes into a file of a folder, which is made if missing."""
+        """Watch this process while the context is active.
+
+        Args:
+            folder: Folder of the report, created if missing.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / REPORT
         with path.open("wb") as self._file, heartbeat.heard(self._beat):
@@ -54,7 +63,7 @@ class Watchdog:
 
 
 def hung(folder: Path) -> bool:
-    """Return whether a process that was watched with this folder was ended."""
+    """Return whether the watchdog ended a process that reports to this folder."""
     try:
         return (folder / REPORT).stat().st_size > 0
     except OSError:

@@ -1,6 +1,6 @@
-"""The work of a sweep: packs of trials that wait for a worker, and what became of each trial.
+"""The work queue of a sweep: packs of trials that wait for a worker, and outcomes of trials.
 
-One object of it lives in a process of its own, which all workers ask; it knows nothing of Ray.
+The queue runs as an actor in its own process and serves all workers. This module does not use Ray.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Literal
 from factorlab.provenance.sources import Sources, explain, on_disk
 
 Outcome = Literal["done", "failed", "locked", "io_error"]
-"""How a trial ended in this sweep: `locked` when another process trains it, `io_error` when its
-record cannot be read or written."""
+"""How a trial ended in this sweep: `locked` if another process trains it, `io_error` if its record
+cannot be read or written."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Task:
 
     key: str
     settings: dict[str, Any]
-    """As plain values."""
+    """Settings of the run as plain values."""
 
     runs: str
     """Path of the runs folder."""
@@ -32,7 +32,7 @@ class Task:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a trial is."""
+    """Progress of a trial."""
 
     key: str
     step: int
@@ -42,14 +42,14 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial that needs no more training in this sweep."""
+    """A trial that will not be trained further in this sweep."""
 
     key: str
     outcome: Outcome
 
     accuracy: float | None = None
     reason: str | None = None
-    """Of what was refused."""
+    """Error message if the outcome is `io_error`."""
 
 
 @dataclass
@@ -59,22 +59,22 @@ class Outcomes:
     ended: dict[str, Outcome] = field(default_factory=dict)
 
     io_errors: dict[str, str] = field(default_factory=dict)
-    """What of a trial's record cannot be read or written."""
+    """Error messages of trials whose record could not be read or written."""
 
     errors: dict[str, str] = field(default_factory=dict)
-    """Why a trial's workers died, when they died too often; its record does not know."""
+    """Causes of death of the workers of a trial that was given up. They are not in its record."""
 
     broken: dict[str, str] = field(default_factory=dict)
-    """Worker that could train nothing to the reason; others took its trials, if there were any."""
+    """Why a worker could not train, by worker. Other workers, if any, took its trials."""
 
     interrupted: bool = False
-    """The user stopped it before all trials were over."""
+    """Whether the user stopped the sweep before all trials had ended."""
 
     lost: str | None = None
-    """Why Ray does not work any more; its workers may still train."""
+    """Why Ray stopped working, or None. Its workers may still be training."""
 
     def then(self, later: Outcomes) -> Outcomes:
-        """Return how they ended after a later round, too."""
+        """Return the outcomes merged with those of a later round, which take precedence."""
         return Outcomes(
             self.ended | later.ended,
             self.io_errors | later.io_errors,
@@ -86,17 +86,17 @@ class Outcomes:
 
 
 Pack = tuple[Task, ...]
-"""Trials that a worker takes together."""
+"""Trials that one worker trains together."""
 
 
 class WorkQueue:
-    """Hands out packs in their order, each until all its trials have ended or it is given up.
+    """Hands out packs in order. Trials are handed out again until they end or are given up.
 
     Args:
-        packs: what to train, the first to start first.
-        restarts: how often a trial is handed out again when its worker died, and how often a
-            worker may fail to start, one time after another.
-        sources: the code that the driver imported.
+        packs: Packs to train, in starting order.
+        restarts: Maximum number of restarts of a trial whose worker died, and of consecutive
+            failed starts of a worker.
+        sources: Source files that the driver imported.
     """
 
     def __init__(self, packs: Sequence[Pack], restarts: int, sources: Sources) -> None:
@@ -109,19 +109,20 @@ class WorkQueue:
         self._ended: dict[str, Ended] = {}
 
     def start(self, worker: str) -> bool:
-        """Return whether a worker should start, again if it died; False where it never can."""
+        """Return whether a worker should try to start. False after too many failed starts."""
         self._starts[worker] += 1
         return self._starts[worker] <= self._restarts + 1
 
     def admit(self, theirs: Sources, who: str) -> str | None:
-        """Return why a worker may not train, None if it may.
+        """Return why a worker may not train, or None if it may.
 
-        All code is the same when a sweep starts. Later a worker is replaced by one that imports
-        what is then on the disk: the records say so, and the sweep continues.
+        Until the first pack is handed out, workers must have imported the same source files as the
+        driver. Later, a replacement worker may have imported newer files, if they are those on
+        disk. The records note the change and the sweep continues.
 
         Args:
-            theirs: the code that the worker imported.
-            who: the worker, for the message.
+            theirs: Source files that the worker imported.
+            who: Description of the worker for the message.
         """
         reason = explain(theirs, self._sources, who)
         if reason is None or not self._begun:
@@ -129,11 +130,11 @@ class WorkQueue:
         return reason if theirs.differences(on_disk(Path(self._sources.root))) else None
 
     def take(self, worker: str, ended: Sequence[Ended]) -> Pack:
-        """Return a worker's next pack, empty when none waits.
+        """Return the next pack for a worker; empty if none is waiting.
 
         Args:
-            worker: who asks; what it held is over.
-            ended: of the trials it held.
+            worker: The worker that asks. All trials of its previous pack have ended.
+            ended: Outcomes of the trials of its previous pack.
         """
         del self._starts[worker]
         self._ended |= {trial.key: trial for trial in ended}
@@ -142,11 +143,13 @@ class WorkQueue:
         return self._held[worker]
 
     def leave(self, worker: str, ended: Sequence[Ended]) -> None:
-        """Put back, together, what a worker holds that goes without fault.
+        """Return the unfinished trials of a worker that leaves without an error to the queue.
+
+        They stay together as one pack, at the front of the queue.
 
         Args:
-            worker: who goes.
-            ended: of the trials it holds.
+            worker: The worker that leaves.
+            ended: Outcomes of the trials of its pack that have ended.
         """
         self._ended |= {trial.key: trial for trial in ended}
         rest = tuple(t for t in self._held.pop(worker, ()) if t.key not in self._ended)
@@ -154,14 +157,17 @@ class WorkQueue:
             self._waiting.appendleft(rest)
 
     def died(self, worker: str, *, counts: bool) -> list[str]:
-        """Put back what a worker held; returns the keys that are given up instead.
+        """Return the unfinished trials of a dead worker to the queue, or give them up.
 
-        Trials that died together come back one by one, and the death counts for none of them, so
-        that one that kills its workers is not the others' end.
+        If several trials were training together, they return as separate packs, and the death
+        counts for none of them. This way one bad trial cannot take down the others of its pack.
 
         Args:
-            worker: the one that died.
-            counts: the death may be the trials' fault, or the worker's.
+            worker: The worker that died.
+            counts: Whether the death counts, because the trials or the worker may have caused it.
+
+        Returns:
+            The keys of the trials that are given up.
         """
         if not counts:
             self._starts[worker] -= 1
@@ -177,5 +183,5 @@ class WorkQueue:
         return []
 
     def ended(self) -> list[Ended]:
-        """Return all trials that ended."""
+        """Return all trials that have ended."""
         return list(self._ended.values())

@@ -1,1 +1,1 @@
-"""From an experiment file to a plan: grid, keys, packs, time estimate."""
+"""Planning: experiment files, the grid of trials with their keys, packs and time estimates."""

@@ -1,7 +1,7 @@
-"""How long a sweep will take: the one estimate behind the plan, `--dry-run` and `factorlab status`.
+"""Time estimates of sweeps, shown with the plan, by `--dry-run` and by `factorlab status`.
 
-A run takes its training steps and the network calls of its evaluations. What each costs is known
-from finished trials of the same shape, or measured by a short probe of this machine.
+The work of a run consists of training steps and the network calls of its evaluations. The cost of
+each comes from finished trials of the same shape, or from a short probe of this machine.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from sweeps.planning.probe import MachineProfile, Question
 
 @dataclass(frozen=True)
 class RunWork:
-    """Work of a run."""
+    """Amount of work of a run."""
 
     steps: int
     """Training steps."""
 
     calls: int
-    """Images times network calls of the evaluations."""
+    """Network calls of all evaluations, counted per image."""
 
 
 def work_of(run: RunSettings, done: int = 0) -> RunWork:
-    """Return the work of a run after its first steps.
+    """Return the remaining work of a run.
 
     Args:
-        run: its settings.
-        done: optimizer steps done.
+        run: Settings of the run.
+        done: Number of optimizer steps already done.
     """
     when, steps = run.evaluation, run.training.steps
     regular = range(when.every, steps + 1, when.every) if when.every else ()
@@ -53,35 +53,35 @@ def work_of(run: RunSettings, done: int = 0) -> RunWork:
 
 
 def flops(run: RunSettings, work: RunWork) -> float:
-    """Return the floating-point operations of work; a backward pass costs two forward ones."""
+    """Return the floating-point operations of work. A backward pass counts as two forward ones."""
     return work.steps * step_flops(run) + work.calls * forward_flops(run.model, run.data.size)
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """What the work of a run costs, in seconds on one core or one share of a GPU."""
+    """Time per unit of work, in seconds on one core or on one share of a GPU."""
 
     step: float
-    """Seconds of a training step, a trial's share of its pack's."""
+    """Seconds per training step; in a pack, the trial's share of the pack's step."""
 
     call: float
-    """Seconds of a network call of an evaluation, for one image."""
+    """Seconds per network call of an evaluation and image."""
 
     def seconds(self, work: RunWork) -> float:
-        """Return the seconds that work takes."""
+        """Return how many seconds the work takes."""
         return self.step * work.steps + self.call * work.calls
 
 
 def _call_of_step(run: RunSettings, step: float) -> float:
-    """Return what a network call of one image takes: a third of a step of as many images."""
+    """Return the seconds per network call and image, a third of a training step per image."""
     return step / (3 * run.training.batch_size)
 
 
 def finished_costs(state: SweepState) -> dict[Shape, RunCost]:
-    """Return the costs by shape that the finished trials of a sweep had.
+    """Return the cost of each shape, as the median over the finished trials of a sweep.
 
     Raises:
-        UserError: this version does not know the settings of one, such as its data family.
+        UserError: This version does not support the settings of a trial, such as its data family.
     """
     steps, calls = defaultdict(list), defaultdict(list)
     for trial in state.select("done"):
@@ -101,19 +101,19 @@ def finished_costs(state: SweepState) -> dict[Shape, RunCost]:
 
 
 def remaining_work(state: SweepState, trial: PlannedTrial) -> RunWork:
-    """Return the work that a trial has left; one whose record is damaged starts again."""
+    """Return the remaining work of a trial. A trial with a damaged record starts from scratch."""
     try:
         points, _ = state.plan.record(trial).points()
-    except OSError:  # the worker that takes the trial reports it
+    except OSError:  # the worker that trains the trial will report the error
         points = []
     begun = bool(points) and state.states[trial.key] != "damaged"
     return work_of(trial.run, points[-1].step if begun else 0)
 
 
 def seconds_left(state: SweepState) -> float | None:
-    """Return the seconds that a sweep has left on one core, by its finished trials.
+    """Return how many seconds a sweep still takes on one core, based on its finished trials.
 
-    None where no finished trial has the shape of one that is left.
+    Returns None if a pending trial has a shape that no finished trial has.
     """
     try:
         known = finished_costs(state)
@@ -127,34 +127,36 @@ def seconds_left(state: SweepState) -> float | None:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a plan."""
+    """Remaining work of a plan and the time it takes."""
 
     seconds: dict[str, float]
-    """Seconds on one core, or one share of a GPU, by key of the pending trials."""
+    """Seconds per pending trial, by key, on one core or on one share of a GPU."""
 
     wall: float
-    """Seconds until all are done, on `slots` at a time."""
+    """Seconds of wall time until all pending trials are done, with `slots` in parallel."""
 
     slots: int
+    """Trials or packs that train in parallel."""
+
     basis: Literal["nothing", "finished trials", "a probe of this machine"]
-    """Where the numbers come from."""
+    """Source of the estimate."""
 
     steps: int
-    """Training steps in all."""
+    """Total number of training steps."""
 
     flops: float
-    """Floating-point operations in all, training and evaluation."""
+    """Total number of floating-point operations, for training and evaluation."""
 
     packs: tuple[tuple[PlannedTrial, ...], ...]
-    """The pending trials that train together, the longest first."""
+    """Pending trials grouped into packs, the longest pack first."""
 
 
 def _slots(wanted: Resources, devices: int) -> int:
-    """Return how many trials, or packs, run at a time on this machine.
+    """Return how many trials or packs run in parallel on this machine.
 
     Args:
-        wanted: what each occupies.
-        devices: CUDA devices.
+        wanted: Resources per trial or pack.
+        devices: Number of CUDA devices.
     """
     cores = max(1, int(usable() / wanted.cpu))
     return max(1, min(cores, int(devices / wanted.gpu))) if devices else cores
@@ -164,10 +166,17 @@ def _slots(wanted: Resources, devices: int) -> int:
 def begin(
     state: SweepState, pending: Sequence[PlannedTrial]
 ) -> Iterator[Callable[[int | None], Estimate]]:
-    """Start to estimate what is left of a sweep; what it yields waits for the estimate, once.
+    """Start estimating the remaining work of a sweep in the background.
 
-    It is called with how many trials or packs run at a time, None for as many as fit on this
-    machine. Each shape that no finished trial has is probed meanwhile, for about a second.
+    Each shape without a finished trial is probed for about a second.
+
+    Args:
+        state: State of the sweep.
+        pending: Trials to train.
+
+    Yields:
+        A function that waits for the estimate and returns it; call it once. Its argument is the
+        number of trials or packs that run in parallel, or None for as many as fit on this machine.
     """
     shapes = {trial.run.shape: trial.run for trial in pending}
     if not shapes:
@@ -185,7 +194,7 @@ def begin(
 
 
 def estimate(state: SweepState, pending: Sequence[PlannedTrial]) -> Estimate:
-    """Return what is left of a sweep, on this machine."""
+    """Return the remaining work of a sweep and the time it takes on this machine."""
     with begin(state, pending) as price:
         return price(None)
 
@@ -197,7 +206,7 @@ def _price(
     found: MachineProfile,
     slots: int | None,
 ) -> Estimate:
-    """Return what is left of a sweep."""
+    """Combine costs of finished trials and of the probe into an estimate."""
     runs = {trial.run.shape: trial.run for trial in pending}
     speeds = dict(zip(runs, found.speeds, strict=True))
     costs = {**known}
@@ -210,8 +219,8 @@ def _price(
     limits = {shape: speed.limits for shape, speed in speeds.items()}
     wanted = state.plan.resources
     at_once = slots or _slots(wanted, found.devices)
-    fixed = wanted.pack != "auto"  # then packs are that large, idle slots or not
-    # Longest first on equal slots ends at most one longest trial after the mean load.
+    fixed = wanted.pack != "auto"  # keep the given pack size even if slots stay idle
+    # Scheduling the longest first finishes at most one longest trial after the mean load.
     return Estimate(
         seconds=seconds,
         wall=max(sum(seconds.values()) / at_once, *seconds.values()),

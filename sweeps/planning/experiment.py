@@ -1,7 +1,6 @@
-"""Experiment files: base settings, axes to sweep over, and profiles that change either.
+"""Experiment files: base settings, axes to sweep over, and profiles that change them.
 
-Adding an experiment is adding one YAML file to `sweeps/experiments/`, or keeping it anywhere and
-passing its path.
+To add an experiment, add a YAML file to `sweeps/experiments/`, or pass the path of any YAML file.
 """
 
 from __future__ import annotations
@@ -27,60 +26,62 @@ FOLDER = Path(__file__).parents[1] / "experiments"
 DEFAULT_PROFILE = "laptop"
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
-"""Of experiments, profiles and figures: they become names of files."""
+"""Pattern for names of experiments, profiles and figures, which become file names."""
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Axes = dict[str, Annotated[list[Any], Field(min_length=1)]]
 
 
 class Resources(Settings):
-    """What one trial occupies while it trains, or one pack of trials."""
+    """Resources reserved for one trial, or for one pack of trials."""
 
     cpu: float = Field(default=1, gt=0)
-    """Cores; a trial computes on one thread whatever it occupies."""
+    """CPU cores to reserve. A trial always computes on one thread."""
 
     gpu: float = Field(default=1, gt=0, le=1)
-    """Share of a GPU, where trials run on CUDA: a pack fills one, and shares would take turns."""
+    """Share of a GPU, used if the cluster has GPUs. The default is a whole GPU, since one pack
+    fills it and several workers would only take turns."""
 
     timeout: float = Field(default=1800, gt=0)
-    """Seconds without a training step or a network call of an evaluation after which a trial
-    counts as hung: its worker is ended, and another goes on from the last checkpoint."""
+    """Seconds without progress after which a trial counts as hung. Progress is a training step or a
+    network call of an evaluation. The worker is ended, and another one resumes the trial from its
+    last checkpoint."""
 
     pack: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Trials of one shape that train together in the place of one; `auto` takes what is fastest.
-    On a GPU results are the same bits as alone, on a CPU the same but for rounding."""
+    """Number of trials of one shape that train together in one slot; `auto` selects the fastest.
+    Results are bit-identical to training alone on a GPU, and equal up to rounding on a CPU."""
 
 
 class Profile(Settings):
-    """A variant of an experiment: settings and axes that replace those of the file."""
+    """A variant of an experiment. Its settings and axes override those of the file."""
 
     description: str = ""
-    """What this profile is for, in a sentence."""
+    """Purpose of this profile, in one sentence."""
 
     base: dict[str, Any] = Field(default_factory=dict)
-    """Nested run settings."""
+    """Nested run settings, merged over those of the file."""
 
     axes: Axes = Field(default_factory=dict)
-    """Dotted key of a run setting to its values; replaces the file's axis of that key."""
+    """Values by dotted key of a run setting. Replaces the file's axis of the same key."""
 
     also: list[Axes] | None = None
-    """Further grids: each replaces some of the axes, or adds to them. Replaces the file's."""
+    """Additional grids. Each replaces some of the axes or adds axes. Replaces the file's `also`."""
 
     resources: Resources | None = None
-    """What one trial occupies."""
+    """Resources per trial or pack."""
 
 
 class FigureEntry(Settings):
-    """A figure to draw; its name alone stands for one that is drawn as it comes."""
+    """A figure to draw. A bare name is short for a figure of that name with default options."""
 
     name: Name
-    """Names its files."""
+    """Name of the figure, used in its file names."""
 
     draw: Name
-    """Name of its file in `analysis/figures/sweep`."""
+    """Name of the module in `analysis/figures/sweep` that draws it."""
 
     options: dict[str, Any] = Field(default_factory=dict)
-    """What that file leaves open."""
+    """Options of that module."""
 
     @model_validator(mode="before")
     @classmethod
@@ -92,15 +93,15 @@ class ExperimentFile(Profile):
     """The content of an experiment file."""
 
     name: Name
-    """Names the sweep, its MLflow experiment and its figures."""
+    """Name of the sweep, of its MLflow experiment and of the folder of its figures."""
 
     profiles: dict[Name, Profile] = Field(default_factory=dict)
-    """Variants by name."""
+    """Profiles by name."""
 
     figures: list[FigureEntry] = Field(
         default_factory=lambda: [FigureEntry(name="accuracy", draw="curves")]
     )
-    """Figures to draw when the sweep ends; by default the accuracy over what is swept."""
+    """Figures to draw when the sweep ends; by default the accuracy over the axes."""
 
 
 @dataclass(frozen=True)
@@ -112,18 +113,18 @@ class Experiment:
     source: str
     base: dict[str, Any]
     axes: dict[str, list[Any]]
-    """Dotted keys to values; the grid is their product."""
+    """Values by dotted key; the grid is their product."""
     resources: Resources
     also: tuple[dict[str, list[Any]], ...] = ()
-    """What further grids replace of the axes."""
+    """Axes that each additional grid replaces or adds."""
     figures: tuple[FigureEntry, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
 
     @property
     def sweep(self) -> str:
-        """Identifies the sweep: experiment and profile, and a digest of overrides if any.
+        """Identifier of the sweep: experiment, profile and, with overrides, a digest of these.
 
-        They are joined by an underscore, which no name holds.
+        The parts are joined by underscores, which names cannot contain.
         """
         if not self.overrides:
             return f"{self.name}_{self.profile}"
@@ -131,10 +132,10 @@ class Experiment:
         return f"{self.name}_{self.profile}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def points(self) -> Iterator[tuple[dict[str, Any], RunSettings]]:
-        """Yield every point of the grid: its values by axis, and the run they make.
+        """Yield every point of the grid, with its values by axis and the resulting run settings.
 
         Raises:
-            UserError: a value is not allowed; nothing has been started then.
+            UserError: A value is not allowed.
         """
         for grid in (self.axes, *({**self.axes, **other} for other in self.also)):
             for values in itertools.product(*grid.values()):
@@ -146,7 +147,7 @@ class Experiment:
 
     @property
     def swept(self) -> dict[str, list[Any]]:
-        """Every key that is an axis of some grid, with its values in all of them."""
+        """Values of each axis, collected over all grids."""
         found: dict[str, list[Any]] = {}
         for grid in (self.axes, *self.also):
             for key, values in grid.items():
@@ -156,7 +157,7 @@ class Experiment:
 
 
 def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """Return nested settings with those of `high` over those of `low`."""
+    """Return nested settings in which `high` overrides `low`."""
     merged = dict(low)
     for key, value in high.items():
         below = merged.get(key)
@@ -166,12 +167,12 @@ def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
 
 
 def available() -> list[str]:
-    """Return the names of the experiments that come with the project."""
+    """Return the names of the experiments included in the project."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def _locate(name_or_file: str) -> Path:
-    """Return the file of an experiment."""
+    """Return the path of an experiment file."""
     path = Path(name_or_file)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         return path
@@ -186,18 +187,19 @@ def _locate(name_or_file: str) -> Path:
 def load(
     name_or_file: str, profile: str | None = None, overrides: dict[str, Any] | None = None
 ) -> Experiment:
-    """Return an experiment with a profile and overrides applied.
+    """Load an experiment and apply a profile and overrides.
 
-    An override of an axis replaces its values, by one value or a list; `axes.KEY` makes an axis
-    of any setting; any other override sets a base setting.
+    An override of an axis replaces its values with one value or a list. `axes.KEY` turns any
+    setting into an axis. Any other override sets a base setting.
 
     Args:
-        name_or_file: an experiment of the project, or the path of a file.
-        profile: its profile; by default `laptop`, or the file as it stands if it has none.
-        overrides: dotted keys to values.
+        name_or_file: Name of an experiment of the project, or path of a file.
+        profile: Name of the profile; by default `laptop`, or no profile if the file has none.
+        overrides: Values by dotted key.
 
     Raises:
-        UserError: no such experiment or profile, or the file is not an experiment.
+        UserError: The experiment or the profile does not exist, or the file is not a valid
+            experiment.
     """
     path = _locate(name_or_file)
     source = name_or_file if path.parent == FOLDER else str(path)
@@ -230,24 +232,26 @@ def load(
 
 
 def _check_axis(key: str, source: str) -> None:
-    """Refuse an axis over a whole group of settings, whose other settings would be lost."""
+    """Reject an axis over a group of settings, since each value would replace the whole group."""
     model: type[BaseModel] = RunSettings
     for part in key.split("."):
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return  # a setting, or an unknown key, which is refused with the grid
+            return  # a single setting, or an unknown key, which the grid rejects later
         model = annotation
     known = ", ".join(f"{key}.{name}" for name in model.model_fields)
-    raise UserError(f"{source}: axes.{key}: a group of settings is no axis; allowed: {known}")
+    raise UserError(
+        f"{source}: axes.{key}: a group of settings cannot be an axis; allowed: {known}"
+    )
 
 
 def _profile(file: ExperimentFile, wanted: str | None, source: str) -> tuple[Profile, str]:
-    """Return the profile to apply and its name."""
+    """Return the selected profile and its name."""
     if not file.profiles and wanted is None:
         return Profile(), "default"
     name = wanted or DEFAULT_PROFILE
     if name not in file.profiles:
-        allowed = listed(file.profiles) or "none, the file has no profiles"
+        allowed = listed(file.profiles) or "none, since the file has no profiles"
         raise UserError(f"{source}: no profile '{name}'; allowed: {allowed}")
     return file.profiles[name], name

@@ -1,8 +1,8 @@
-"""Changes of an experiment on the command line: ``--set key=value``.
+"""Overrides of an experiment on the command line: ``--set key=value``.
 
-One option holds one pair or several: a new pair starts at a space before ``word.word=`` that
-stands outside of brackets and quotes. ``key=value`` sets a base setting or, where the key is an
-axis, its values; ``axes.key=[...]`` makes an axis of any setting.
+One option holds one or several pairs. A new pair starts at a space before ``word.word=`` outside
+of brackets and quotes. ``key=value`` sets a base setting, or the values of an axis if the key is
+one. ``axes.key=[...]`` turns any setting into an axis.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from factorlab.formatting import shortened
 from sweeps.planning.yaml_file import parse_yaml
 
 AXES = "axes."
-"""In front of a key: its value is a list of values to sweep over."""
+"""Prefix of a key whose value is a list of values to sweep over."""
 
 Grid = dict[str, list[Any]]
 
@@ -28,10 +28,10 @@ _NEXT_PAIR = re.compile(r"\s+[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*=")
 
 
 def parse_overrides(options: Sequence[str]) -> dict[str, Any]:
-    """Return the values of ``--set`` options by key, read as YAML.
+    """Return the values of ``--set`` options by key, parsed as YAML.
 
     Raises:
-        UserError: an option is not of the form.
+        UserError: An option is not of the form ``key=value``, or its value is not YAML.
     """
     overrides = {}
     for option in options:
@@ -59,9 +59,9 @@ def split_pairs(option: str) -> Iterator[str]:
 
 
 def _end_of_value(text: str, start: int) -> int:
-    """Return where the YAML value that begins at `start` ends, and another pair may begin."""
+    """Return the index at which the YAML value that starts at `start` ends."""
     depth, quote, at = 0, "", start
-    begins = True  # a scalar, which may be in quotes; in the middle of one they are apostrophes
+    begins = True  # a quote opens a string only at the start of a scalar; later it is an apostrophe
     tag = False
     while at < len(text):
         character = text[at]
@@ -91,7 +91,7 @@ def assign(nested: dict[str, Any], key: str, value: object, source: str) -> None
     """Set a dotted key in nested settings.
 
     Raises:
-        UserError: the key runs through something that is not a group of settings.
+        UserError: A parent of the key is not a group of settings.
     """
     *groups, last = key.split(".")
     for group in groups:
@@ -107,26 +107,26 @@ def apply(
     """Change base settings and axes in place.
 
     Args:
-        overrides: values by key, as `parse_overrides` returns them.
-        base: nested settings of every run.
-        grids: the axes of the first grid, and those of the further ones.
-        source: of the experiment, to name it in a complaint.
+        overrides: Values by key, as `parse_overrides` returns them.
+        base: Nested settings of every run.
+        grids: Axes of the main grid, followed by those of each additional grid.
+        source: Name or file of the experiment, for error messages.
 
     Raises:
-        UserError: a key lies in an axis or around one, or a list is no value of its setting.
+        UserError: A key is the parent or a child of an axis, or a setting does not accept a list.
     """
-    # Axes first: what is refused does not depend on the order of the options.
+    # Axes first, so that errors do not depend on the order of the options.
     for option, value in sorted(overrides.items(), key=lambda pair: not pair[0].startswith(AXES)):
         key = option.removeprefix(AXES)
         _check(option, overrides, grids, source)
         known = _keys(grids)
         if option.startswith(AXES) and key not in known:
-            grids[0][key] = []  # filled below; further grids take it over
+            grids[0][key] = []  # filled below; additional grids inherit it
         elif key not in known:
             for setting, values in _no_values(value, key):
                 raise UserError(
-                    f"--set {key}: '{setting}' is not an axis of {source}, so it takes one value "
-                    f"and no list; to sweep over it use {_as_axis(setting, values)}"
+                    f"--set {key}: '{setting}' is not an axis of {source}, so it takes a single "
+                    f"value, not a list; to sweep over it, use {_as_axis(setting, values)}"
                 )
             assign(base, key, value, f"--set {key}")
         for grid in grids:
@@ -140,43 +140,45 @@ def _keys(grids: Sequence[Grid]) -> set[str]:
 
 
 def _check(option: str, overrides: Mapping[str, Any], grids: Sequence[Grid], source: str) -> None:
-    """Refuse an override that another one, or an axis, contradicts."""
+    """Reject an override that conflicts with another one or with an axis."""
     key, known = option.removeprefix(AXES), _keys(grids)
     if option == AXES.rstrip("."):
         raise UserError(f"--set {option}: give one axis at a time; allowed: axes.KEY=[...]")
     if option != key and key in overrides:
-        raise UserError(f"--set {option}: '{key}' is set, too; give one of them")
+        raise UserError(f"--set {option}: '{key}' is set as well; give only one of them")
     nested = [axis for axis in known if f"{axis}.".startswith(f"{key}.") and axis != key]
     nested += [axis for axis in known if key.startswith(f"{axis}.")]
     if nested:
-        raise UserError(f"--set {option}: '{min(nested)}' is an axis of {source}; set that")
+        raise UserError(
+            f"--set {option}: '{min(nested)}' is an axis of {source}; set that axis instead"
+        )
     if overrides[option] == [] and (option != key or key in known):
         raise UserError(f"--set {option}: an axis needs at least one value")
 
 
 def _check_lists(base: dict[str, Any], grids: Sequence[Grid], source: str) -> None:
-    """Refuse a list among base settings where a setting takes single values."""
+    """Reject lists of base settings that accept only single values."""
     for setting, values in _no_values(base):
         if setting not in _keys(grids):
             raise UserError(
                 f"{source}: {setting} = {shortened(str(values))}: '{setting}' is not an axis, so "
-                "it takes one value and no list; to sweep over it write it under axes"
+                "it takes a single value, not a list; to sweep over it, put it under axes"
             )
 
 
 def _no_values(content: object, *path: str) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the lists that are no value of their setting, though their items are."""
+    """Yield lists that their setting rejects although it accepts one of their items."""
     for setting, values in _lists(content, *path):
         if not _accepts(setting, values) and any(_accepts(setting, one) for one in values):
             yield setting, values
 
 
 def single_values(overrides: Mapping[str, Any], axes: Collection[str]) -> Iterator[str]:
-    """Yield a sentence for each list that is one value, where values to sweep over may be meant.
+    """Yield a hint for each list that is a single value but could also mean values to sweep over.
 
     Args:
-        overrides: values by key.
-        axes: keys of all axes.
+        overrides: Values by key.
+        axes: Keys of all axes.
     """
     for key, value in overrides.items():
         if key.startswith(AXES) or key in axes:
@@ -184,8 +186,8 @@ def single_values(overrides: Mapping[str, Any], axes: Collection[str]) -> Iterat
         for setting, values in _lists(value, key):
             if _accepts(setting, values) and all(_accepts(setting, one) for one in values):
                 yield (
-                    f"{setting} = {values} is one value (x, y) in every run; to sweep over it use "
-                    f"{_as_axis(setting, values)}"
+                    f"{setting} = {values} is one value (x, y) in every run; to sweep over it, "
+                    f"use {_as_axis(setting, values)}"
                 )
 
 
@@ -195,7 +197,7 @@ def _as_axis(setting: str, values: Sequence[Any]) -> str:
 
 
 def _lists(content: object, *path: str) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the key and value of every setting with a list that is not empty, in a group or not."""
+    """Yield key and value of every setting that holds a non-empty list, including nested ones."""
     if isinstance(content, dict):
         for name, inner in content.items():
             yield from _lists(inner, *path, name)
@@ -204,7 +206,7 @@ def _lists(content: object, *path: str) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _accepts(key: str, value: object) -> bool:
-    """Return whether a setting takes a value, whatever the other settings are."""
+    """Return whether a setting accepts a value, regardless of the other settings."""
     nested: dict[str, Any] = {}
     assign(nested, key, value, key)
     try:

@@ -1,4 +1,4 @@
-"""Which trials train together: packs of one shape, so that every slot has work."""
+"""Group trials of one shape into packs that train together, such that every slot has work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sweeps.planning.pack_limits import PackLimits
 from sweeps.planning.plan import PlannedTrial
 
 FAIR = 1.1
-"""Times a slot's even share of all work, what the packs of a shape on one slot may take."""
+"""Maximum load of one slot with packs of one shape, as a multiple of an even share of all work."""
 
 
 def form(
@@ -21,13 +21,14 @@ def form(
     limits_of: Mapping[Shape, PackLimits],
     slots: int,
 ) -> list[tuple[PlannedTrial, ...]]:
-    """Return packs of trials, the longest first.
+    """Return packs of trials, the longest pack first.
 
     Args:
-        trials: what to train.
-        seconds: how long each takes, by key.
-        limits_of: how many trials of a shape may train together.
-        slots: packs that train at a time; packs are made smaller so that all have work.
+        trials: Trials to train.
+        seconds: Training time of each trial in seconds, by key.
+        limits_of: Range of pack sizes by shape.
+        slots: Number of packs that train in parallel. Packs are made smaller to keep all slots
+            busy.
     """
     groups: dict[Shape, list[PlannedTrial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: -seconds[trial.key]):
@@ -39,9 +40,9 @@ def form(
         allowed, own_slots = limits_of[shape], math.ceil(load[shape] / fair)
         size = min(allowed.most, len(group) // own_slots)
         count = -(-len(group) // size) if size >= allowed.fewest else len(group)
-        if count < len(group):  # rather some more in each than too few in one
+        if count < len(group):  # larger packs are better than one below the minimum size
             count = min(count, len(group) // allowed.fewest)
-        # Of like length, so that those that train together end together.
+        # Group trials of similar length, so that a pack's trials end together.
         bounds = [len(group) * n // count for n in range(count + 1)]
         packs += [tuple(group[i:j]) for i, j in pairwise(bounds)]
     return sorted(packs, key=lambda pack: -sum(seconds[trial.key] for trial in pack))

@@ -1,8 +1,8 @@
 """The plan of a sweep: every trial of the grid, with its key and its settings.
 
-A plan is data. It is made from an experiment, after all its trials were validated, and saved as
-``<runs>/sweeps/<sweep>/plan.json``, so that status, figures and export know which trials belong to
-a sweep. How far its trials are is asked of their records: see `SweepState`.
+A plan is plain data. It is made from an experiment once all trials are validated, and saved as
+``<runs>/sweeps/<sweep>/plan.json``. Status, figures and export read it to find the trials of a
+sweep. The progress of the trials is read from their records; see `SweepState`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from sweeps.planning.experiment import Axes, Experiment, FigureEntry, Name, Reso
 log = logging.getLogger(__name__)
 
 LONGEST_NAME, LONGEST_VALUE = 200, 40
-"""Characters of a trial's name, which MLflow keeps up to 250 of, and of a value in it."""
+"""Maximum characters of a trial's name and of a value in it. MLflow keeps 250 of a name."""
 
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-"""Key of a trial; it becomes the name of a folder."""
+"""Key of a trial, which is also the name of its record folder."""
 
 
 class _Saved(BaseModel):
-    """Base of what stands in a plan file; fields that later versions add are ignored."""
+    """Base of all parts of a plan file. Unknown fields, as of later versions, are ignored."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -48,18 +48,18 @@ class PlannedTrial(_Saved):
     key: Key
 
     name: str
-    """Its values on the axes, for people."""
+    """Readable name, made of the trial's values on the axes."""
 
     settings: dict[str, Any]
-    """The run's settings as plain values. They are parsed when they are needed: the data family of
-    an old plan may not exist any more."""
+    """Settings of the run as plain values. They are parsed on demand, since the data family of an
+    old plan may no longer exist."""
 
     @cached_property
     def run(self) -> RunSettings:
-        """The run's settings.
+        """Parsed settings of the run.
 
         Raises:
-            UserError: they are not allowed in this version.
+            UserError: The settings are not valid in this version.
         """
         return parse(self.settings, self.name)
 
@@ -72,13 +72,13 @@ class Plan(_Saved):
     profile: Name
 
     sweep: str
-    """Identifies the sweep: `Experiment.sweep`."""
+    """Identifier of the sweep; see `Experiment.sweep`."""
 
     source: str = ""
-    """The experiment's name or file."""
+    """Name or file of the experiment."""
 
     overrides: dict[str, Any] = Field(default_factory=dict)
-    """Dotted keys that were set on the command line, to their values."""
+    """Values set on the command line, by dotted key."""
 
     figures: list[FigureEntry] = Field(default_factory=list)
     """Figures to draw when the sweep ends."""
@@ -87,25 +87,25 @@ class Plan(_Saved):
     """Dotted keys of the settings that the sweep varies."""
 
     values: Axes = Field(default_factory=dict)
-    """The values of each axis in all grids."""
+    """Values of each axis, collected over all grids."""
 
     resources: Resources = Resources()
-    """What one trial, or one pack, occupies."""
+    """Resources per trial or pack."""
 
     duplicates: int = 0
-    """Points of the grid that have the same key as an earlier one."""
+    """Number of grid points with the same key as an earlier point."""
 
     planned: float = 0.0
-    """When the plan was made, in seconds since the epoch."""
+    """Time of planning, in seconds since the epoch."""
 
     trials: tuple[PlannedTrial, ...]
 
     runs: Path = Field(exclude=True)
-    """Folder of all records; it is not part of the file, since folders move."""
+    """Folder of all records. It is not saved in the file, since the folder may be moved."""
 
     @property
     def label(self) -> str:
-        """Profile, and digest of overrides if any: tells its files from another sweep's."""
+        """Suffix of the sweep's figure files: the profile and, with overrides, their digest."""
         return self.sweep.removeprefix(f"{self.experiment}_").replace("_", "-")
 
     @property
@@ -118,18 +118,18 @@ class Plan(_Saved):
         return Record(self.runs, trial.key)
 
     def records(self) -> Iterator[tuple[str, Record]]:
-        """Yield every trial's name and record."""
+        """Yield the name and the record of every trial."""
         for trial in self.trials:
             yield trial.name, self.record(trial)
 
     def state(self) -> SweepState:
-        """Return the plan with the states that its records have now."""
+        """Return the plan with the current states of its records."""
         return SweepState(self, {trial.key: self.record(trial).state() for trial in self.trials})
 
 
 @dataclass(frozen=True)
 class SweepState:
-    """How far the trials of a plan are, at one time."""
+    """A snapshot of the progress of a plan's trials."""
 
     plan: Plan
     states: Mapping[str, State]
@@ -140,22 +140,22 @@ class SweepState:
         return Counter(self.states[trial.key] for trial in self.plan.trials)
 
     def select(self, *states: State) -> list[PlannedTrial]:
-        """Return the trials in some states, in the order of the grid."""
+        """Return the trials in the given states, in the order of the grid."""
         return [trial for trial in self.plan.trials if self.states[trial.key] in states]
 
     def pending(self, *, retry_failed: bool = False) -> list[PlannedTrial]:
-        """Return the trials to train: all but the done and, unless asked for, the failed."""
+        """Return the trials to train: all that are not done, and failed ones only on request."""
         leave = {"done"} if retry_failed else {"done", "failed"}
         return [trial for trial in self.plan.trials if self.states[trial.key] not in leave]
 
 
 def _trial_name(point: Mapping[str, object]) -> str:
-    """Return the values of a point for people: a line, and another one for every point."""
+    """Return the readable name of a grid point: one line, distinct for every point."""
     return named(" ".join(_shorten(key, value) for key, value in point.items()), LONGEST_NAME)
 
 
 def _shorten(key: str, value: object) -> str:
-    """Return ``name=value`` of an axis, by the last part of its key."""
+    """Return ``name=value`` of an axis, with the last part of its key as the name."""
     if isinstance(value, dict):
         text = "-".join(map(str, value.values()))
     else:
@@ -167,7 +167,7 @@ def make(experiment: Experiment, runs: Path) -> Plan:
     """Expand an experiment's grid and validate every trial.
 
     Raises:
-        UserError: a point of the grid is not allowed.
+        UserError: A point of the grid is not allowed.
     """
     trials: dict[str, PlannedTrial] = {}
     points = 0
@@ -204,15 +204,15 @@ def make(experiment: Experiment, runs: Path) -> Plan:
 
 
 def path_of(runs: Path, sweep: str) -> Path:
-    """Return the file of a sweep's plan."""
+    """Return the path of a sweep's plan file."""
     return runs / "sweeps" / sweep / "plan.json"
 
 
 def save(plan: Plan) -> None:
-    """Write the plan into its runs folder.
+    """Write the plan to its runs folder.
 
     Raises:
-        UserError: the runs folder cannot be written.
+        UserError: The runs folder is not writable.
     """
     path = path_of(plan.runs, plan.sweep)
     try:
@@ -223,10 +223,10 @@ def save(plan: Plan) -> None:
 
 
 def load(path: Path) -> Plan | None:
-    """Return the plan of a file, None where no file is.
+    """Return the plan in a file, or None if the file does not exist.
 
     Raises:
-        DamagedFile: it is not a plan that `save` wrote.
+        DamagedFile: The file does not hold a plan written by `save`.
     """
     document = read_json(path)
     if document is None:
@@ -236,20 +236,20 @@ def load(path: Path) -> Plan | None:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DamagedFile(f"{path}: {where}: it is not what a plan has there") from None
+        raise DamagedFile(f"{path}: not a valid plan: unexpected value of '{where}'") from None
     if plan.sweep != path.parent.name:
-        raise DamagedFile(f"{path}: it is the plan of another sweep")
+        raise DamagedFile(f"{path}: this is the plan of another sweep")
     return plan
 
 
 def saved(runs: Path) -> list[Plan]:
-    """Return all saved plans, the newest first; a damaged one is reported and skipped."""
+    """Return all saved plans, the newest first. A damaged plan is reported and skipped."""
     plans = []
     for path in (runs / "sweeps").glob("*/plan.json"):
         try:
             plan = load(path)
         except DamagedFile as error:
-            log.warning("%s; the sweep's own command writes the plan anew", error)
+            log.warning("%s; running the sweep again rewrites the plan", error)
             continue
         if plan is not None:
             plans.append(plan)
@@ -257,16 +257,16 @@ def saved(runs: Path) -> list[Plan]:
 
 
 def find(runs: Path, name: str, profile: str | None = None) -> Plan:
-    """Return the newest plan of an experiment, or of a sweep by its full name.
+    """Return the newest plan of an experiment, or the plan of a sweep by its full name.
 
     Raises:
-        UserError: there is none.
+        UserError: There is no such plan.
     """
     plans = saved(runs)
     for plan in plans:
         same = plan.experiment == name and profile in (None, plan.profile)
         if same or plan.sweep == name:
             return plan
-    known = listed(sorted({plan.sweep for plan in plans})) or "none was started"
+    known = listed(sorted({plan.sweep for plan in plans})) or "none"
     with_profile = f" with profile '{profile}'" if profile else ""
-    raise UserError(f"{runs}: no sweep of '{name}'{with_profile}; there are: {known}")
+    raise UserError(f"{runs}: no sweep of '{name}'{with_profile}; known sweeps: {known}")

@@ -1,7 +1,8 @@
-"""What a plan is priced by: measured on this machine, in a process of its own.
+"""Measure the speed of training steps on this machine, in a separate process.
 
-The driver of a sweep does without torch: half a gigabyte, seconds of imports, and on a GPU a
-context that would stay for the whole sweep. `start` returns at once, so that Ray starts meanwhile.
+The driver of a sweep avoids importing torch. It would cost half a gigabyte of memory, seconds of
+import time and, on a GPU, a context that stays for the whole sweep. `start` returns immediately, so
+that Ray can start at the same time.
 """
 
 from __future__ import annotations
@@ -23,69 +24,70 @@ from factorlab.model.flops import forward_flops
 from factorlab.provenance.sources import Sources, at_start, explain
 from sweeps.planning.pack_limits import PackLimits, on_cpu, on_gpu
 
-_REFUSED = 2  # exit status of a probe that was asked for the impossible
-_PROBE_FLOPS = 2e10  # a probe step of about half a second on one core
+_REFUSED = 2  # exit status of the probe after a user error
+_PROBE_FLOPS = 2e10  # operations of a probe step, about half a second on one core
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a shape of trial."""
+    """A request to probe one shape."""
 
     settings: RunSettings
-    """A run of the shape."""
+    """Settings of a run of the shape."""
 
     pack: int | Literal["auto"]
-    """Trials that are to train together."""
+    """Requested pack size."""
 
     count: int
-    """Trials of the shape that wait."""
+    """Number of pending trials of the shape."""
 
     gpu: float
-    """Share of a GPU that a pack occupies."""
+    """Share of a GPU reserved for a pack."""
 
     timed: bool
-    """Whether to time a step of such a pack; not where finished trials tell."""
+    """Whether to time a training step. False if finished trials provide the cost."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What a shape of trial takes."""
+    """Probe result of one shape."""
 
     step: float | None
-    """Seconds of a training step, a trial's share of its pack's; None where not timed."""
+    """Seconds per training step, as a trial's share of its pack's step; None if not timed."""
 
     limits: PackLimits
-    """How many trials may train together."""
+    """Range of pack sizes."""
 
 
 @dataclass(frozen=True)
 class MachineProfile:
-    """What a probe found."""
+    """Results of a probe."""
 
     speeds: list[Speed]
-    """In the order of the questions."""
+    """Results of the shapes, in the order of the questions."""
 
     devices: int
-    """CUDA devices."""
+    """Number of CUDA devices."""
 
     sources: Sources
-    """The code that the probe imported."""
+    """Source files that the probe imported."""
 
 
 _QUESTIONS, _PROFILE = TypeAdapter(list[Question]), TypeAdapter(MachineProfile)
 
 
 class Probe:
-    """A probe that runs; ask for its profile once."""
+    """A running probe. Call `profile` once."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def profile(self) -> MachineProfile:
-        """Wait for the probe and return what it found.
+        """Wait for the probe and return its results.
 
         Raises:
-            UserError: a device that is asked for is not there, or the probe imported other code.
+            UserError: A requested device is missing, or the probe imported different source files.
+            RuntimeError: The probe failed.
         """
         output, messages = self._process.communicate()
         if self._process.returncode == _REFUSED:
@@ -101,10 +103,10 @@ class Probe:
 
 @contextmanager
 def start(questions: Sequence[Question]) -> Iterator[Probe]:
-    """Measure each shape for about a second, in the background; it ends with the block."""
+    """Probe each shape for about a second in the background. Leaving the context ends the probe."""
     asked = _QUESTIONS.dump_json([*questions]).decode()
     with subprocess.Popen(
-        # -P: no module of the working folder
+        # -P: do not import from the working folder
         [sys.executable, "-P", "-m", "sweeps.planning.probe"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -121,17 +123,17 @@ def start(questions: Sequence[Question]) -> Iterator[Probe]:
 
 
 def time_step(settings: RunSettings, together: int) -> tuple[float, int]:
-    """Measure the training step of a shape, here and on one thread.
+    """Time the training step of a shape in this process.
 
-    The step that trials take. Large batches are probed with fewer images and scaled, so that a
-    probe stays short.
+    This runs the same step that trials run. On a CPU, large batches are probed with fewer images
+    and the time is scaled, to keep the probe short.
 
     Args:
-        settings: a run of the shape.
-        together: how many train together.
+        settings: Settings of a run of the shape.
+        together: Number of trials that train together.
 
     Returns:
-        Seconds of a trial's share of the step, and the bytes that all took on a GPU.
+        Seconds per step and trial, and the peak GPU memory of the pack in bytes (0 on a CPU).
     """
     import torch  # noqa: PLC0415
 
@@ -168,7 +170,7 @@ def time_step(settings: RunSettings, together: int) -> tuple[float, int]:
 
 
 def _speed(question: Question) -> Speed:
-    """Answer a question."""
+    """Probe one shape."""
     import torch  # noqa: PLC0415
 
     from factorlab.device import resolve_device  # noqa: PLC0415
@@ -180,7 +182,7 @@ def _speed(question: Question) -> Speed:
         step, memory = time_step(settings, 1)
         room = question.gpu * torch.cuda.get_device_properties(device).total_memory
         limits = on_gpu(settings, step, memory, room)
-        gc.collect()  # or its memory would count for the pack
+        gc.collect()  # otherwise this trial's memory counts towards the pack's
     together = min(limits.most, question.count)
     if question.timed and (step is None or together > 1):
         step, _ = time_step(settings, together)
@@ -188,7 +190,7 @@ def _speed(question: Question) -> Speed:
 
 
 def _measure(questions: Sequence[Question]) -> MachineProfile:
-    """Answer all questions."""
+    """Probe all shapes."""
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(1)
@@ -197,7 +199,7 @@ def _measure(questions: Sequence[Question]) -> MachineProfile:
 
 
 def _answer() -> None:
-    """Answer what standard input asks, on standard output."""
+    """Read questions from standard input and write the results to standard output."""
     try:
         found = _measure(_QUESTIONS.validate_json(sys.stdin.readline()))
     except UserError as error:

@@ -1,4 +1,4 @@
-"""What the plan of a sweep replaces: an earlier one of the same name."""
+"""Notice when a plan replaces a different earlier plan of the same sweep."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sweeps.planning.plan import Plan, load, path_of
 
 
 def replaced(plan: Plan) -> str | None:
-    """Return a sentence on the plan that a sweep replaces, None where nothing is lost by it.
+    """Return a notice about the saved plan that this plan replaces, or None if nothing is lost.
 
-    Two experiment files with one name are one sweep: the later plan takes the place of the earlier.
+    Two experiment files with the same name share one sweep, so the later plan replaces the earlier.
     """
     try:
         before = load(path_of(plan.runs, plan.sweep))
@@ -22,15 +22,15 @@ def replaced(plan: Plan) -> str | None:
         return None
     lost = len(set(before.keys) - set(plan.keys))
     runs = f"{lost} runs are" if lost != 1 else "1 run is"
-    kept = f"{runs} no longer part of it; records and MLflow runs stay"
+    kept = f"{runs} no longer part of the sweep; their records and MLflow runs are kept"
     earlier = _path_of(before.source)
     if (lost or earlier.exists()) and not _is_same(earlier, _path_of(plan.source)):
         return (
-            f"{plan.source}: its name '{plan.experiment}' is that of {before.source}, "
-            f"whose plan of the sweep {plan.sweep} this one replaces: {kept}; give one of "
-            "the files another name to keep both sweeps"
+            f"{plan.source}: the name '{plan.experiment}' is also used by {before.source}, "
+            f"whose plan of the sweep {plan.sweep} is replaced: {kept}; rename one of the "
+            "experiments to keep both sweeps"
         )
-    return f"{plan.sweep} was planned otherwise before: {kept}" if lost else None
+    return f"{plan.sweep}: the plan has changed: {kept}" if lost else None
 
 
 def _path_of(source: str) -> Path:

@@ -1,8 +1,8 @@
-"""Reading YAML by the core schema of YAML 1.2: every key once, and numbers as JSON has them.
+"""Read YAML with the core schema of YAML 1.2 and unique keys.
 
-PyYAML reads YAML 1.1, in which ``12:30`` is 750, ``yes`` is true and ``1.8e3`` is text. This
-loader keeps its grammar and takes plain values from the tables of YAML 1.2, section 10.3.2. What
-YAML 1.1 adds to the grammar (merge keys, other tags, other line breaks) is refused.
+PyYAML implements YAML 1.1, in which ``12:30`` is 750, ``yes`` is true and ``1.8e3`` is text. This
+loader uses PyYAML's grammar, but resolves plain scalars by the tables of YAML 1.2, section 10.3.2.
+Features that exist only in YAML 1.1 (merge keys, other tags, other line breaks) are rejected.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def _integer(text: str) -> int:
-    """Return an integer; zeros in front do not make it octal, ``0o`` does."""
+    """Return an integer. Octal numbers start with ``0o``; a leading zero has no meaning."""
     bases = {"0o": 8, "0x": 16}
     return int(text[2:], bases[text[:2]]) if text[:2] in bases else int(text)
 
 
 def _float(text: str) -> float:
-    """Return a floating-point number; YAML writes ``.inf`` and ``.nan`` with a dot."""
+    """Return a floating-point number, including YAML's ``.inf`` and ``.nan``."""
     unsigned = text.lstrip("+-").lower()
     return float(text.replace(".", "", 1)) if unsigned in (".inf", ".nan") else float(text)
 
 
 def _text(text: str) -> str:
-    """Return a text in which escapes that are halves of one character, as JSON has them, meet."""
+    """Return a text in which pairs of surrogate escapes, as in JSON, form one character."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
@@ -48,27 +48,27 @@ _CORE: dict[str, tuple[str, Callable[[str], object]]] = {
     ),
     "str": (r"(?s:.*)", _text),
 }
-"""Name of a tag to the texts that it has, and what a text means. A plain value has the first tag
-whose texts hold it."""
+"""Pattern and constructor by name of the tag. A plain scalar gets the first tag whose pattern
+matches."""
 
 _ONCE_BREAKS = re.compile("[\x85\u2028\u2029]")
-"""Line breaks in YAML 1.1, characters like any other in YAML 1.2."""
+"""Characters that are line breaks in YAML 1.1 but ordinary characters in YAML 1.2."""
 
 _MOST_VALUES = 10**6
-"""Values that a text may stand for; aliases of aliases make far more out of a few lines."""
+"""Maximum number of values in a text. Nested aliases could expand a few lines to far more."""
 
 _VERSION_1_1 = re.compile(r"^%YAML\s+1\.[01]\b", re.MULTILINE)
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with the plain values of YAML 1.2 and unique keys that are text."""
+    """SafeLoader with the scalars of YAML 1.2, and keys that are text and unique."""
 
-    # Instead of those of YAML 1.1.
+    # Replace the resolvers and constructors of YAML 1.1.
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - as PyYAML declares it
     yaml_constructors: ClassVar[dict[str | None, Any]] = {}
 
     def compose_scalar_node(self, anchor: Any) -> Any:  # noqa: ANN401 - as PyYAML's
-        """Take a plain value after a lone ``!`` for text, as YAML 1.2 does."""
+        """Treat a plain scalar after a lone ``!`` as text, as YAML 1.2 does."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if event.tag == "!":
             event.tag = f"{_TAG}str"
@@ -80,39 +80,39 @@ def _refuse(node: Node, problem: str) -> yaml.MarkedYAMLError:
 
 
 def _scalar(loader: _Loader, node: ScalarNode) -> object:
-    """Construct a value by the table of its tag."""
+    """Construct a scalar according to its tag."""
     name = node.tag.removeprefix(_TAG)
     texts, meaning = _CORE[name]
     if not re.fullmatch(texts, node.value):
-        raise _refuse(node, f"'{node.value}' is no !!{name} of YAML 1.2")
+        raise _refuse(node, f"'{node.value}' is not a valid !!{name} in YAML 1.2")
     try:
         return meaning(node.value)
     except UnicodeDecodeError:
-        raise _refuse(node, "it escapes half of a surrogate pair") from None
+        raise _refuse(node, "an escape is only half of a surrogate pair") from None
 
 
 def _mapping(loader: _Loader, node: Node) -> dict[str, Any]:
-    """Construct a mapping whose keys are unique and text."""
+    """Construct a mapping. Its keys must be text and unique."""
     if not isinstance(node, MappingNode):
-        raise _refuse(node, "!!map stands before what is no mapping")
+        raise _refuse(node, "!!map is not followed by a mapping")
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True) if _is_scalar(key_node) else None
         if not isinstance(key, str):
             text = f" '{key_node.value}'" if _is_scalar(key_node) and key_node.value else ""
-            raise _refuse(key_node, f"the key{text} is not text; allowed: a name, or one in quotes")
+            raise _refuse(key_node, f"the key{text} is not text; allowed: a name or a quoted text")
         if key == "<<" and key_node.style is None:
-            raise _refuse(key_node, "merge keys (<<) are not in YAML 1.2; write the keys out")
+            raise _refuse(key_node, "merge keys (<<) are not in YAML 1.2; write out the keys")
         if key in result:
-            raise _refuse(key_node, f"key '{key}' stands twice")
+            raise _refuse(key_node, f"the key '{key}' is used twice")
         result[key] = loader.construct_object(value_node, deep=True)
     return result
 
 
 def _sequence(loader: _Loader, node: Node) -> list[Any]:
-    """Construct a sequence; at once, so that one that holds itself is refused."""
+    """Construct a sequence eagerly, so that a sequence that contains itself is rejected."""
     if not isinstance(node, SequenceNode):
-        raise _refuse(node, "!!seq stands before what is no sequence")
+        raise _refuse(node, "!!seq is not followed by a sequence")
     return [loader.construct_object(child, deep=True) for child in node.value]
 
 
@@ -121,7 +121,7 @@ def _is_scalar(node: Node) -> bool:
 
 
 def _unknown(loader: _Loader, node: Node) -> object:
-    """Refuse a tag that is not in the core schema."""
+    """Reject a tag that is not in the core schema."""
     tag = node.tag.replace(_TAG, "!!")
     allowed = ", ".join(f"!!{name}" for name in ("map", "seq", *_CORE))
     raise _refuse(node, f"the tag {tag} is not in YAML 1.2's core schema; allowed: {allowed}")
@@ -136,22 +136,28 @@ _Loader.add_constructor(None, _unknown)
 
 
 def parse_yaml(text: str, source: str) -> Any:  # noqa: ANN401 - YAML holds anything
-    """Return the value of a YAML text.
+    """Parse a YAML text.
+
+    Args:
+        text: The YAML text.
+        source: File or option that the text comes from, for error messages.
 
     Raises:
-        UserError: it is not YAML 1.2, holds several documents, or a key stands twice.
+        UserError: The text is not YAML 1.2, holds several documents or repeats a key.
     """
     found = _ONCE_BREAKS.search(text)
     if found:
         where = f"{source}, line {text.count(chr(10), 0, found.start()) + 1}"
         raise UserError(
-            f"{where}: not YAML: U+{ord(found[0]):04X} breaks a line in YAML 1.1 and not in 1.2; "
+            f"{where}: not YAML: U+{ord(found[0]):04X} is a line break in YAML 1.1 but not in 1.2; "
             "allowed: a line feed"
         )
     if _VERSION_1_1.search(text):
-        raise UserError(f"{source}: not YAML: it asks for YAML 1.1; allowed: 1.2, or no %YAML line")
+        raise UserError(
+            f"{source}: not YAML: it declares YAML 1.1; allowed: 1.2, or no %YAML directive"
+        )
     try:
-        # A subclass of SafeLoader: it makes plain values only.
+        # A subclass of SafeLoader, which constructs plain values only.
         content = yaml.load(text, Loader=_Loader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -162,13 +168,14 @@ def parse_yaml(text: str, source: str) -> Any:  # noqa: ANN401 - YAML holds anyt
     count = _values(content, {})
     if count > _MOST_VALUES:
         raise UserError(
-            f"{source}: its aliases stand for {count:.0e} values; allowed: up to {_MOST_VALUES:.0e}"
+            f"{source}: its aliases expand to {count:.0e} values; allowed: at most "
+            f"{_MOST_VALUES:.0e}"
         )
     return content
 
 
 def _values(content: object, known: dict[int, int]) -> int:
-    """Return how many values there are in nested collections, each as often as it stands there."""
+    """Count the values in nested collections; shared values count once per occurrence."""
     if not isinstance(content, dict | list):
         return 1
     if id(content) not in known:
@@ -178,20 +185,20 @@ def _values(content: object, known: dict[int, int]) -> int:
 
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
-    """Return what is wrong, where PyYAML's own words are not enough."""
+    """Return the problem, with a clearer text where PyYAML's is hard to understand."""
     problem = error.problem or type(error).__name__
     if isinstance(error, yaml.composer.ComposerError) and "another document" in problem:
         return "it holds several documents; allowed: one"
     if "'\\t'" in problem:
-        return "a tab stands where spaces are expected"
+        return "a tab is used where spaces are expected"
     return problem
 
 
 def read_yaml(path: Path) -> Any:  # noqa: ANN401 - YAML holds anything
-    """Return the value of a YAML file.
+    """Parse a YAML file.
 
     Raises:
-        UserError: it cannot be read, or is not YAML.
+        UserError: The file cannot be read or is not YAML.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""What is read back from a sweep: status, tables, figures, the replication report."""
+"""Reporting on sweeps: live view, status, tables, figures and the replication report."""

@@ -1,7 +1,7 @@
-"""What fails beside the training: it is kept and named, and the work goes on.
+"""Collect and print failures outside of training, so that the command can continue.
 
-A mistake of the user's, or what the system refuses, is a line. Our own mistake is a line and a
-traceback on standard error.
+A user error or system error is printed as one line. A bug is printed as one line and a traceback
+on standard error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from factorlab.formatting import shortened
 from factorlab.storage.files import DamagedFile
 
 LONGEST_REASON = 400
-"""Characters of a reason, which may quote a path."""
+"""Maximum characters of a reason, which may quote a path."""
 
 
 @dataclass(frozen=True)
@@ -26,37 +26,37 @@ class Failure:
     """A part of a sweep that failed."""
 
     what: str
-    """The part: a figure, the measures, MLflow, or the sweep as a whole."""
+    """The part, such as a figure, the measures or MLflow. Empty for the sweep itself."""
 
     reason: str
-    """Why, in a line."""
+    """The reason in one line."""
 
     trace: str = ""
-    """Where, if it is our own mistake."""
+    """Traceback if the failure is a bug, otherwise empty."""
 
     def line(self, where: str = "") -> str:
-        """Return it in a line.
+        """Return the failure in one line.
 
         Args:
-            where: sweep or file that it belongs to.
+            where: Sweep or file that the failure belongs to.
         """
         return ": ".join(filter(None, (where, self.what, self.reason)))
 
 
 def show(failed: Iterable[Failure], where: str, console: Console) -> None:
-    """Print failures, each below the traceback of our own mistake."""
+    """Print failures, with a traceback above those that are bugs."""
     for one in failed:
         for text in filter(None, (one.trace, one.line(where))):
             console.print(text, highlight=False, soft_wrap=True)
 
 
 def failure(what: str, error: Exception, *expected: type[Exception]) -> Failure:
-    """Return what an exception says of a part of a sweep.
+    """Convert an exception into a failure of a part of a sweep.
 
     Args:
-        what: the part.
-        error: what it raised.
-        expected: exceptions whose message is a sentence for the user.
+        what: Name of the part.
+        error: Exception that it raised.
+        expected: Exception types whose message is meant for the user.
     """
     words = str(error) if isinstance(error, (DamagedFile, *expected)) else user_message(error)
     if words is not None:
@@ -67,19 +67,19 @@ def failure(what: str, error: Exception, *expected: type[Exception]) -> Failure:
 
 
 def _line(text: str) -> str:
-    """Return the first line that says something, which may be long."""
+    """Return the first non-empty line, shortened if necessary."""
     first = next((line.strip() for line in text.splitlines() if line.strip()), text)
     return shortened(first, LONGEST_REASON)
 
 
 @contextmanager
 def caught(what: str, found: list[Failure], *expected: type[Exception]) -> Iterator[None]:
-    """Keep what a part of a sweep raises as a failure, and go on after it.
+    """Catch exceptions of a part of a sweep and append them to a list of failures.
 
     Args:
-        what: the part.
-        found: where to keep it.
-        expected: exceptions whose message is a sentence for the user.
+        what: Name of the part.
+        found: List to which the failure is appended.
+        expected: Exception types whose message is meant for the user.
     """
     try:
         yield

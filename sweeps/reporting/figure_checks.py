@@ -1,4 +1,4 @@
-"""What is refused before anything trains: figures that cannot show what a sweep varies."""
+"""Check before training that an experiment's figures can show what the sweep varies."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 
 def check_figures(experiment: Experiment) -> None:
-    """Refuse figures that do not exist or cannot show an axis, before hours of training.
+    """Reject figures that do not exist or cannot show an axis.
 
-    A figure whose module is broken is left for `sweeps.reporting.reports.draw` to name.
+    A figure whose module is broken is logged here, and `sweeps.reporting.reports.draw` reports it
+    as a failure.
 
     Raises:
-        UserError: the experiment names a figure that cannot be drawn.
+        UserError: A figure of the experiment cannot be drawn.
     """
     if not experiment.figures:
         return
@@ -35,7 +36,7 @@ def check_figures(experiment: Experiment) -> None:
     for entry in experiment.figures:
         where = f"{experiment.source}: figures: {entry.name}"
         if names[entry.name] > 1:
-            raise UserError(f"{where}: the name stands twice, and names the figure's files")
+            raise UserError(f"{where}: two figures have this name; names of figures must be unique")
         if entry.draw not in sweep_figures.available():
             raise UserError(f"{where}: {sweep_figures.unknown(entry.draw)}")
         try:
@@ -43,31 +44,31 @@ def check_figures(experiment: Experiment) -> None:
             sweep_figures.options_of(module, entry.options)
         except ValidationError as error:
             raise UserError(describe(error, module.Options, where)) from None
-        except Exception as error:  # our own mistake, which ends no training
-            log.warning("%s; without it the runs are trained", failure(where, error).line())
+        except Exception as error:  # a bug in a figure must not prevent training
+            log.warning("%s; training continues without it", failure(where, error).line())
             continue
         _check_axes(experiment, entry, module)
 
 
 def _check_axes(experiment: Experiment, entry: FigureEntry, module: FigureModule) -> None:
-    """Refuse a figure that cannot show the values of a setting, or not that they differ."""
+    """Reject a figure that cannot compare the values of an axis or cannot show a value."""
     for key, values in experiment.swept.items():
         if len(values) > 1 and module.AXES is not None and key not in module.AXES:
             raise UserError(
                 f"{experiment.source}: axes.{key}: figure '{entry.name}' compares trials over "
-                f"{', '.join(module.AXES)} alone; leave the figure out or sweep those"
+                f"{', '.join(module.AXES)} only; remove the figure or sweep only these"
             )
     for key in getattr(module, "NUMBERS", ()):
         for value in _values(experiment, key):
             if isinstance(value, list):
                 raise UserError(
-                    f"{experiment.source}: {key} = {value}: figure '{entry.name}' takes one number "
-                    "there, no pair (x, y); leave the figure out"
+                    f"{experiment.source}: {key} = {value}: figure '{entry.name}' requires one "
+                    "number, not a pair (x, y); remove the figure"
                 )
 
 
 def _values(experiment: Experiment, key: str) -> Sequence[Any]:
-    """Return the values that a setting has in a sweep; none where it keeps its default."""
+    """Return the values of a setting in a sweep; [None] if it keeps its default."""
     if key in experiment.swept:
         return experiment.swept[key]
     value: Any = experiment.base

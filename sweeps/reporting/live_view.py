@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a live view in a terminal, plain lines elsewhere."""
+"""Progress display of a running sweep: a live view in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from factorlab.formatting import duration
 from sweeps.execution.work_queue import Outcome
 
 PLAIN_EVERY = 15.0
-"""Seconds between lines where the output is not a terminal."""
+"""Minimum seconds between progress lines if the output is not a terminal."""
 
 
 @dataclass
@@ -32,16 +32,16 @@ class Running:
 
 
 class SweepDisplay:
-    """Counts trials and shows them.
+    """Displays the progress of a sweep's trials. Implements `SweepListener`.
 
     Args:
-        title: name of the sweep.
-        total: trials of the sweep.
-        done: of these, finished before it began.
-        seconds: estimate for each pending trial, by key.
-        slots: trials at a time.
-        problem: returns what is wrong beside the training, if anything is.
-        console: where to show it; standard error, so that results stay alone on standard output.
+        title: Name of the sweep.
+        total: Number of trials of the sweep.
+        done: Number of trials that were done before the sweep started.
+        seconds: Estimated seconds of each pending trial, by key.
+        slots: Number of trials or packs that train in parallel.
+        problem: Returns the current problem outside of training, or None.
+        console: Console to print to; standard error, since standard output is for results.
     """
 
     def __init__(
@@ -85,24 +85,24 @@ class SweepDisplay:
             self._console.print(self._line(), highlight=False, soft_wrap=True)
 
     def started(self, key: str, name: str) -> None:
-        """Note that a trial trains."""
+        """Record that a trial started training."""
         if not self.running and not self.done + self.failed - self._before:
-            self.message = ""  # the workers are there
+            self.message = ""  # the workers have started
         self.running[key] = Running(name)
 
     def progressed(self, key: str, step: int, steps: int, accuracy: float | None) -> None:
-        """Note how far a trial is."""
+        """Record the progress of a trial."""
         trial = self.running.get(key)
         if trial is not None:
             trial.step, trial.steps, trial.accuracy = step, steps, accuracy
         self._plain()
 
     def stopped(self, key: str) -> None:
-        """Note that a trial does not train any more and waits."""
+        """Record that a trial stopped training and waits for another worker."""
         self.running.pop(key, None)
 
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
-        """Note that a trial is over: `done`, `failed`, or `locked` when another trains it."""
+        """Record the outcome of a trial."""
         trial = self.running.pop(key, None)
         self._seconds.pop(key, None)
         if trial is not None:
@@ -115,7 +115,7 @@ class SweepDisplay:
         self._plain()
 
     def seconds_left(self) -> float:
-        """Return the estimate of what is left, corrected by how fast it went so far."""
+        """Return the estimated seconds left, corrected by the speed so far."""
         left = sum(
             seconds * (1 - self.running[key].step / self.running[key].steps)
             if key in self.running
@@ -123,13 +123,13 @@ class SweepDisplay:
             for key, seconds in self._seconds.items()
         )
         elapsed, finished = time.monotonic() - self._start, self._work - left
-        # Before a tenth is done the correction is mostly the workers' start.
+        # Before a tenth is done, the start of the workers would dominate the correction.
         if finished > 0.1 * self._work:
             return left * elapsed / finished
         return left / self._slots
 
     def _line(self) -> str:
-        """Return the state in one line."""
+        """Return the progress of the sweep in one line."""
         parts = [
             f"{self.title}: {self.done} of {self.total} done",
             f"{len(self.running)} running",
@@ -140,7 +140,7 @@ class SweepDisplay:
         return ", ".join(parts)
 
     def _plain(self) -> None:
-        """Print a line now and then, where there is no terminal."""
+        """Print a progress line from time to time if the output is not a terminal."""
         if self._console.is_terminal or time.monotonic() - self._last_line < PLAIN_EVERY:
             return
         self._last_line = time.monotonic()
@@ -157,7 +157,7 @@ class SweepDisplay:
                 f"step {trial.step} of {trial.steps}",
                 accuracy,
             )
-        whole = Table.grid()  # a bar alone would not end its line
+        whole = Table.grid()  # a bare progress bar would not end its line
         whole.add_row(ProgressBar(total=self.total, completed=self.done, width=60))
         parts: list[RenderableType] = [Text(self._line(), style="bold"), whole, table]
         if self.message:

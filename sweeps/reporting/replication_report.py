@@ -1,4 +1,4 @@
-"""The page that sets the papers' findings beside what sweeps measured."""
+"""The replication report: a page that compares the papers' findings with measured results."""
 
 from __future__ import annotations
 
@@ -23,45 +23,44 @@ if TYPE_CHECKING:
 
 
 def check(chosen: Sequence[Experiment]) -> None:
-    """Refuse experiments of which no finding is known, before hours of training.
+    """Reject experiments without findings, before training starts.
 
     Raises:
-        UserError: there is one.
+        UserError: An experiment has no findings.
     """
     from analysis import findings  # noqa: PLC0415 - pandas and scipy cost a second
 
     for experiment in chosen:
         if experiment.name not in findings.available():
             raise UserError(
-                f"{experiment.source}: no findings are known of '{experiment.name}'; allowed: "
+                f"{experiment.source}: there are no findings for '{experiment.name}'; allowed: "
                 f"{listed(findings.available())}"
             )
 
 
 def available() -> list[str]:
-    """Return the names of all experiments of which findings are known."""
+    """Return the names of all experiments that have findings."""
     from analysis import findings  # noqa: PLC0415
 
     return findings.available()
 
 
 def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path:
-    """Judge all sweeps of a profile and write the page ``<folder>/findings-<profile>.md``.
+    """Judge the findings of all sweeps of a profile and write ``<folder>/findings-<profile>.md``.
 
-    A finding that fails, whatever it raises, leaves the others on the page.
+    An exception in one finding does not affect the others.
 
     Args:
-        runs: folder of all records; sweeps may be half-finished, those with overrides are left
-            out.
-        folder: of all figures, to which the page links.
-        profile: of the experiments.
-        failed: findings that fail are added.
+        runs: Folder of all records. Unfinished sweeps are included, sweeps with overrides are not.
+        folder: Folder of all figures, to which the page links.
+        profile: Profile of the experiments.
+        failed: List to which failures of findings are appended.
 
     Returns:
-        The page's path.
+        Path of the page.
 
     Raises:
-        UserError: the page cannot be written.
+        UserError: The page cannot be written.
     """
     from analysis import findings  # noqa: PLC0415
 
@@ -75,7 +74,7 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
         f"`factorlab reproduce --profile {profile}`, written {datetime.now(UTC):%Y-%m-%d} on "
         f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}. "
         "[F]: arXiv 2408.13256, [W]: arXiv 2402.03305. The rules by which a finding counts as "
-        "shown are ours. In brackets: the least and the largest of the trials of a mean.",
+        "shown are ours. Brackets give the smallest and the largest trial behind a mean.",
         "",
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".",
     ]
@@ -91,11 +90,11 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
 
 
 def _judged(plan: Plan, folder: Path, counts: Counter[str], failed: list[Failure]) -> list[str]:
-    """Return the section of one experiment; its verdicts are counted and its failures kept."""
+    """Return the section of one experiment. Updates the verdict counts and the failures."""
     from analysis import findings  # noqa: PLC0415
 
     experiment = plan.experiment
-    lines = [f"## {experiment}", "", "Not judged: it failed, as the command says."]
+    lines = [f"## {experiment}", "", "Not judged because of an error; see the command's output."]
     with caught(f"{plan.sweep}: findings", failed):
         found = findings.judge(experiment, reports.evaluations(plan))
         lines = _section(plan, found, folder)
@@ -109,7 +108,7 @@ def _judged(plan: Plan, folder: Path, counts: Counter[str], failed: list[Failure
 
 
 def _section(plan: Plan, found: Sequence[tuple[Claim, Outcome]], folder: Path) -> list[str]:
-    """Return the lines of one experiment: how far it is, its findings, its figures."""
+    """Return the section of one experiment: its progress, findings and figures."""
     experiment = plan.experiment
     lines = [f"## {experiment}", "", _state(plan), ""]
     lines += ["| finding | source | here | measured | counts as shown |", "|---|---|---|---|---|"]
@@ -124,12 +123,12 @@ def _section(plan: Plan, found: Sequence[tuple[Claim, Outcome]], folder: Path) -
 
 
 def _escaped(cell: str) -> str:
-    """Return a text that does not end its cell of a table."""
+    """Escape pipes, which would end a table cell."""
     return cell.replace("|", r"\|")
 
 
 def _state(plan: Plan) -> str:
-    """Return how far a sweep is, where it ran and what it cost, in a sentence."""
+    """Return the progress, devices and training time of a sweep in one sentence."""
     results: list[dict[str, Any]] = []
     for _, record in plan.records():
         try:
@@ -146,5 +145,5 @@ def _state(plan: Plan) -> str:
     last = datetime.fromtimestamp(max(result["finished"] for result in results), UTC)
     return (
         f"{text}, the last on {last:%Y-%m-%d}, on {devices}: {minutes:.0f} minutes of training and "
-        "evaluation, all trials added up."
+        "evaluation in total."
     )

@@ -1,4 +1,4 @@
-"""What is read back from a sweep: its state, its figures and its table."""
+"""Status, tables and figures of a sweep, read from its records."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STATES: tuple[State, ...] = ("done", "running", "resumable", "damaged", "failed", "new")
-"""States in the order in which they are shown."""
+"""States in display order."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a sweep is."""
+    """Progress of a sweep."""
 
     sweep: str
     counts: dict[str, int]
-    """Trials by state."""
+    """Number of trials by state."""
 
     seconds_left: float | None
-    """Estimate for what is left on one core, from finished trials of the same shape; None where no
-    such trial is finished."""
+    """Estimated seconds left on one core, from finished trials of the same shapes; None if a
+    pending trial has a shape without a finished trial."""
 
     failures: dict[str, str]
-    """Name of a failed trial to the reason."""
+    """Reason of each failed trial, by name."""
 
     def plain(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the status as plain values."""
         return {
             "sweep": self.sweep,
             **self.counts,
@@ -48,7 +48,7 @@ class Status:
 
 
 def status(plan: Plan) -> Status:
-    """Return how far a sweep is, from its records."""
+    """Return the progress of a sweep, read from its records."""
     state = plan.state()
     counts = state.counts()
     return Status(
@@ -63,13 +63,13 @@ def table(plan: Plan) -> pd.DataFrame:
     """Return the sweep's table of trials; see `analysis.tables.loading.trials_table`.
 
     Raises:
-        UserError: no trial was begun.
+        UserError: No trial has started.
     """
     from analysis.tables.loading import trials_table  # noqa: PLC0415 - pandas costs half a second
 
     rows = trials_table(plan.runs, plan.keys)
     if rows.empty:
-        raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' was begun")
+        raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' has started")
     return rows
 
 
@@ -81,19 +81,19 @@ def evaluations(plan: Plan) -> pd.DataFrame:
 
 
 def draw(plan: Plan, folder: Path) -> tuple[list[Path], list[Failure]]:
-    """Draw the sweep's figures from its records, as PNG, PDF and the CSV behind each panel.
+    """Draw the sweep's figures from its records, as PNG, PDF and one CSV per panel.
 
-    A figure that fails, whatever it raises, leaves the others to be drawn.
+    An exception in one figure does not affect the others.
 
     Args:
-        plan: the sweep.
-        folder: figures go to ``<folder>/<experiment>/<figure>-<profile>...``.
+        plan: Plan of the sweep.
+        folder: Folder of all figures. Files go to ``<folder>/<experiment>/<figure>-<profile>...``.
 
     Returns:
-        The files written, and the figures that failed.
+        The files written, and the failures.
 
     Raises:
-        UserError: there is nothing to draw yet.
+        UserError: There is nothing to draw yet.
     """
     from analysis.errors import NotDrawableError  # noqa: PLC0415
     from analysis.figures import sweep as sweep_figures  # noqa: PLC0415 - matplotlib costs a second
@@ -102,7 +102,7 @@ def draw(plan: Plan, folder: Path) -> tuple[list[Path], list[Failure]]:
 
     rows = evaluations(plan)
     if not rows["last"].any():
-        raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done, nothing to draw yet")
+        raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' is done; nothing to draw yet")
     written: list[Path] = []
     failed: list[Failure] = []
     target = folder / plan.experiment
@@ -115,18 +115,20 @@ def draw(plan: Plan, folder: Path) -> tuple[list[Path], list[Failure]]:
 
 
 def illustrate(names: Sequence[str] | None, folder: Path, failed: list[Failure]) -> Iterator[Path]:
-    """Draw the figures that need no trial into ``<folder>/illustrations``.
+    """Draw the figures that require no trial to ``<folder>/illustrations``.
+
+    An exception in one figure does not affect the others.
 
     Args:
-        names: of figures; None for all.
-        folder: of all figures.
-        failed: figures that fail are added; they leave the others to be drawn.
+        names: Names of figures; None for all.
+        folder: Folder of all figures.
+        failed: List to which failures are appended.
 
     Yields:
-        Each file, after it was written.
+        The path of each file after it was written.
 
     Raises:
-        UserError: there is no such figure, or the folder cannot be written.
+        UserError: A figure does not exist, or the folder is not writable.
     """
     from analysis.figures import static as static_figures  # noqa: PLC0415 - matplotlib costs a second
     from analysis.plotting import figure_io  # noqa: PLC0415 - matplotlib costs a second
@@ -136,7 +138,7 @@ def illustrate(names: Sequence[str] | None, folder: Path, failed: list[Failure])
         if name not in known:
             raise UserError(f"there is no figure '{name}'; allowed: {listed(known)}")
     target = folder / "illustrations"
-    check_writable(target)  # before the work
+    check_writable(target)  # fail early
     for name in names or known:
         written: list[Path] = []
         with caught(f"figure '{name}'", failed):
@@ -145,17 +147,17 @@ def illustrate(names: Sequence[str] | None, folder: Path, failed: list[Failure])
 
 
 def export(plan: Plan, path: Path) -> int:
-    """Write the sweep's table of trials to a .parquet or .csv file and return its rows.
+    """Write the sweep's table of trials to a .parquet or .csv file. Return the number of rows.
 
     Raises:
-        UserError: another kind of file, or it cannot be written.
+        UserError: The file has another extension, or it cannot be written.
     """
     if path.suffix not in (".parquet", ".csv"):
-        raise UserError(f"{path}: allowed: a name that ends in .parquet or .csv")
+        raise UserError(f"{path}: unknown file type; allowed: a name that ends in .parquet or .csv")
     rows = table(plan)
     for column in rows.columns:
         values = rows[column]
-        # A pair, or a column of mixed kinds, stands as text: not every reader knows them.
+        # Write columns with pairs as text, since not all readers support pairs or mixed types.
         if values.map(lambda v: isinstance(v, tuple)).any():
             rows[column] = values.map(
                 lambda v: "x".join(map(str, v)) if isinstance(v, tuple) else str(v)

@@ -1,4 +1,4 @@
-"""What a sweep says of itself: its plan and its price before, how its trials ended after."""
+"""Summaries of a sweep: its plan and estimated cost at the start, its outcomes at the end."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from sweeps.planning.pack_limits import A100_SUSTAINED
 from sweeps.planning.plan import Plan, SweepState
 
 STATES: dict[State, str] = {
-    "done": "done before",
-    "running": "in another process's hands",
-    "resumable": "to be resumed",
-    "damaged": "damaged and to be trained again",
-    "failed": "failed before",
+    "done": "already done",
+    "running": "running in another process",
+    "resumable": "resumable",
+    "damaged": "damaged (will be trained again)",
+    "failed": "already failed",
     "new": "new",
 }
 
@@ -33,13 +33,13 @@ STATES: dict[State, str] = {
 def show_plan(
     state: SweepState, left: Estimate, console: Console, where: str = "on this machine"
 ) -> None:
-    """Print the plan and its price.
+    """Print the plan of a sweep and its estimated cost.
 
     Args:
-        state: the sweep.
-        left: its price.
-        console: where to print.
-        where: it is to run.
+        state: State of the sweep.
+        left: Estimate for the pending trials.
+        console: Console to print to.
+        where: Where the sweep will run, as a phrase.
     """
     plan, counts = state.plan, state.counts()
     table = Table.grid(padding=(0, 2))
@@ -64,8 +64,8 @@ def show_plan(
             f"to train: {len(left.seconds)} trials, {left.steps:,} steps, {left.flops:.2g} "
             f"floating-point operations; about {duration(left.wall)} {where}, "
             f"{left.slots} at a time (from {left.basis}){_together(left)}; "
-            f"{hours:.2g} GPU hours on an A100 if it sustains "
-            f"{A100_SUSTAINED:.0e} operations a second, which is assumed",
+            f"about {hours:.2g} GPU hours on an A100, assuming that it sustains "
+            f"{A100_SUSTAINED:.0e} operations per second",
             highlight=False,
             soft_wrap=True,
         )
@@ -74,13 +74,13 @@ def show_plan(
 
 
 def _together(left: Estimate) -> str:
-    """Return how many trials train together, in words; nothing where all train alone."""
+    """Return a phrase with the largest pack size, or an empty string if all trials train alone."""
     most = max(len(pack) for pack in left.packs)
     return f", in packs of up to {most}" if most > 1 else ""
 
 
 def _trained_by_other_code(plan: Plan, outcomes: Outcomes) -> list[str]:
-    """Return the names of runs that this sweep finished with other code than the driver's."""
+    """Return the names of trials that this sweep finished with code other than the driver's."""
     ours = at_start(TRAINING).digest
     ended = [trial for trial in plan.trials if outcomes.ended.get(trial.key) == "done"]
     code = {trial.name: plan.record(trial).code() for trial in ended}
@@ -90,7 +90,7 @@ def _trained_by_other_code(plan: Plan, outcomes: Outcomes) -> list[str]:
 
 
 def _few(names: Sequence[str]) -> str:
-    """Return the first three names, and how many more there are."""
+    """Return the first three names and the number of further ones."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
 
@@ -106,25 +106,25 @@ def _troubles(state: SweepState, outcomes: Outcomes) -> Iterator[str]:
             yield f"not trained: {trial.name}: {outcomes.io_errors[trial.key]}"
         elif now != "done" and trial.key in outcomes.errors:
             folder = plan.record(trial).path
-            hung = f"no sign of life for {plan.resources.timeout:g} s"
+            hung = f"no progress for {plan.resources.timeout:g} s"
             reason = f"{hung}, see {folder / REPORT}" if watchdog.hung(folder) else None
-            yield f"its workers died: {trial.name}: {reason or outcomes.errors[trial.key]}"
+            yield f"workers died: {trial.name}: {reason or outcomes.errors[trial.key]}"
 
 
 def conclude(state: SweepState, outcomes: Outcomes, console: Console) -> int:
-    """Say what became of the trials and return the exit status."""
+    """Print the outcomes of the trials and return the exit status."""
     plan, counts = state.plan, state.counts()
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    for line in first_of(list(_troubles(state, outcomes)), "; factorlab status says which failed"):
+    for line in first_of(list(_troubles(state, outcomes)), "; factorlab status lists all failed"):
         say(line)
     changed = _trained_by_other_code(plan, outcomes)
     if changed:
         say(
-            f"the code changed while the sweep ran: {len(changed)} runs were finished by other "
-            f"source files than it began with, as their result.json says: {_few(changed)}"
+            f"the code changed while the sweep ran: {len(changed)} runs were finished with other "
+            f"source files than at its start, as noted in their result.json: {_few(changed)}"
         )
     if outcomes.lost:
         say(f"Ray stopped working: {outcomes.lost}")
@@ -135,9 +135,9 @@ def conclude(state: SweepState, outcomes: Outcomes, console: Console) -> int:
         return 0
     unfinished = len(plan.trials) - counts["done"] - counts["failed"]
     if counts["running"]:
-        say(f"{counts['running']} trials are in another process's hands")
+        say(f"{counts['running']} trials are running in another process")
     if unfinished:
-        say(f"{unfinished} trials are not finished; the same command goes on from here")
+        say(f"{unfinished} trials are not finished; run the same command again to resume")
     if counts["failed"]:
-        say("failed trials are left alone; --retry-failed tries them again")
+        say("failed trials are skipped; --retry-failed trains them again")
     return INTERRUPTED if outcomes.interrupted else 1

@@ -1,1 +1,1 @@
-"""The MLflow side: copying records into a store, and what a store holds."""
+"""MLflow tracking: copy records to an MLflow store and query what it holds."""

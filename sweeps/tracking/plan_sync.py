@@ -1,4 +1,4 @@
-"""What keeps MLflow in step with the sweep of a plan."""
+"""Create the MLflow sync of a plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sweeps.tracking.sync_thread import MlflowSync
 
 
 def mlflow_sync_of(plan: Plan) -> MlflowSync:
-    """Return what keeps MLflow in step with a sweep."""
+    """Return an `MlflowSync` for the sweep of a plan."""
     return MlflowSync(
         runs=plan.runs,
         sweep=plan.sweep,

@@ -1,6 +1,6 @@
-"""What is told to one MLflow run: parameters, points, files and how it ended.
+"""Log parameters, metrics, artifacts and the status of one MLflow run.
 
-Every call may be repeated: what the run has already stays as it is.
+All functions can be called repeatedly. What the run already has is not sent again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ METRICS_AT_ONCE = 1000
 PARAMETERS_AT_ONCE = 100
 PARAMETER_LENGTH = 6000
 TAG_LENGTH = 5000
-"""MLflow's limits: items of one call, and characters of a parameter and a tag."""
+"""Limits of MLflow: items per call, and characters of a parameter and of a tag."""
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """Status of an MLflow run."""
@@ -41,36 +41,37 @@ _STATES: dict[RunStatus, str] = {
 
 @dataclass(frozen=True)
 class TrackedTrial:
-    """A trial as MLflow is to show it."""
+    """A trial as it is shown in MLflow."""
 
     key: str
-    """Names its record, ``runs/trials/<key>``."""
+    """Key of its record, ``runs/trials/<key>``."""
 
     name: str
-    """Short name for people, e.g. "bump N=8 lambda=0.02 seed=0"."""
+    """Readable name, e.g. "bump N=8 lambda=0.02 seed=0"."""
 
     parameters: dict[str, str]
-    """Settings by dotted key: "data.size" -> "8"."""
+    """Settings by dotted key, e.g. "data.size" -> "8"."""
 
 
 @dataclass
 class RunSyncState:
-    """What a trial's run has; kept in the trial's record."""
+    """What has been sent to a trial's run; saved in the trial's record."""
 
     run: str
+    """Id of the run."""
     status: RunStatus = "RUNNING"
     offset: int = 0
-    """Bytes of the journal that were accepted."""
+    """Bytes of the journal that were sent."""
     outcome: int = 0
-    """Time of change (ns) of the file that ended the trial."""
+    """Modification time (ns) of the result or failure file that was sent."""
     files: dict[str, int] = field(default_factory=dict)
-    """Time of change (ns) of each file that was uploaded."""
+    """Modification time (ns) of each uploaded file, by path in the record."""
     analysed: dict[str, int] = field(default_factory=dict)
-    """Bytes of each layer's measures that were accepted."""
+    """Bytes of the measures that were sent, by layer."""
 
 
 def milliseconds(seconds: float) -> int:
-    """Return a time as MLflow wants it."""
+    """Convert a time in seconds to MLflow's integer milliseconds."""
     return int(seconds * 1000)
 
 
@@ -81,14 +82,14 @@ def _chunks(items: Sequence[Item], length: int) -> Iterator[Sequence[Item]]:
 def log_points(
     client: MlflowClient, run: str, points: Sequence[Point], *, some_are_there: bool
 ) -> int:
-    """Send points with their own times; returns how many metric values were sent.
+    """Send points with the times of the journal, and return the number of metric values sent.
 
     Args:
-        client: of the store.
-        run: id of the run.
-        points: lines of a journal.
-        some_are_there: the run may have some of the points; it is asked and these are left out,
-            since not every store tells a repeated point from a new one.
+        client: Client of the store.
+        run: Id of the run.
+        points: Points of a journal.
+        some_are_there: Whether the run may already have some of the points. If so, its points are
+            queried and skipped, because not every store recognises repeated points.
     """
     from mlflow.entities import Metric  # noqa: PLC0415 - seconds
 
@@ -110,7 +111,7 @@ def log_points(
 
 
 def terminal_file(record: Record) -> Path | None:
-    """Return the file that says how the trial ended, None while it has not."""
+    """Return the result or failure file of a trial, or None if the trial has not ended."""
     for name in _STATUS:
         if (record.path / name).exists():
             return record.path / name
@@ -118,13 +119,13 @@ def terminal_file(record: Record) -> Path | None:
 
 
 def status_of(record: Record) -> RunStatus | None:
-    """Return the status that a trial's end gives its run, None while it has not ended."""
+    """Return the run status for a trial that has ended, or None if it has not."""
     ending = terminal_file(record)
     return None if ending is None else _STATUS[ending.name]
 
 
 def set_tags(client: MlflowClient, run: str, tags: Mapping[str, str]) -> None:
-    """Set at most 100 tags."""
+    """Set tags of a run, at most 100."""
     from mlflow.entities import RunTag  # noqa: PLC0415 - seconds
 
     client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
@@ -133,13 +134,13 @@ def set_tags(client: MlflowClient, run: str, tags: Mapping[str, str]) -> None:
 def log_parameters(
     client: MlflowClient, run: str, parameters: Mapping[str, str], known: Mapping[str, str]
 ) -> None:
-    """Give a run the parameters that it has not; MLflow lets none be changed.
+    """Log the missing parameters of a run. MLflow does not allow changing existing ones.
 
     Args:
-        client: of the store.
-        run: id of the run.
-        parameters: that it is to have.
-        known: that it has.
+        client: Client of the store.
+        run: Id of the run.
+        parameters: All parameters of the run.
+        known: Parameters that the run already has.
     """
     from mlflow.entities import Param  # noqa: PLC0415 - seconds
 
@@ -155,7 +156,7 @@ def log_parameters(
 def log_artifacts(
     client: MlflowClient, child: RunSyncState, record: Record, ending: Path | None
 ) -> None:
-    """Upload the files of a record that the run has not, or has as they were before."""
+    """Upload the files of a record that are new or have changed since the last upload."""
     pictures = [*record.samples.glob("*.png"), *record.analysis.glob("*/*.png")]
     files = [record.path / "config.json", *sorted(pictures)]
     if ending is not None and ending.name == "result.json":
@@ -171,13 +172,16 @@ def log_artifacts(
 def log_analysis(
     client: MlflowClient, child: RunSyncState, record: Record, *, some_are_there: bool
 ) -> int:
-    """Send the measures of representations, as ``<layer>/<measure>``; returns how many.
+    """Send the measures of representations as metrics ``<layer>/<measure>``.
 
     Args:
-        client: of the store.
-        child: the run.
-        record: of the trial.
-        some_are_there: the run may have some of them, as `log_points` has it.
+        client: Client of the store.
+        child: Sync state of the run.
+        record: Record of the trial.
+        some_are_there: Whether the run may already have some of them; see `log_points`.
+
+    Returns:
+        The number of metric values sent.
     """
     sent = 0
     for path in sorted(record.analysis.glob("*.jsonl")):
@@ -195,17 +199,17 @@ def log_analysis(
 
 
 def read_new_points(path: Path, offset: int, *, may_lack: bool) -> tuple[list[Point], int, bool]:
-    """Return what a journal has beyond an offset.
+    """Return the points of a journal after an offset.
 
     Args:
-        path: of the journal.
-        offset: up to which the run has its points.
-        may_lack: the run may lack earlier points, or have later ones, as after its database was
-            restored from a backup.
+        path: Path of the journal.
+        offset: Offset in bytes up to which points were sent.
+        may_lack: Whether the run may lack earlier points or have later ones, for example after its
+            database was restored from a backup.
 
     Returns:
-        The points, the offset after them, and whether the run may have some of them: then these
-        are all points of the journal.
+        The points, the offset after them, and whether the run may already have some of them. In
+        that case, these are all points of the journal.
     """
     points, after, continued = journal.read_after(path, offset)
     if not continued or (may_lack and points and offset):
@@ -220,7 +224,15 @@ def set_status(
     when: float,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Set a run's status, and its end unless it runs, together with other tags."""
+    """Set a run's status and tags and, unless it is running, its end time.
+
+    Args:
+        client: Client of the store.
+        run: Id of the run.
+        status: Status to set.
+        when: End time in seconds since the epoch; ignored for a running run.
+        tags: Additional tags.
+    """
     set_tags(client, run, {"factorlab.state": _STATES[status], **(tags or {})})
     if status == "RUNNING":
         client.update_run(run, status)
@@ -229,26 +241,26 @@ def set_status(
 
 
 def mark_running(client: MlflowClient, child: RunSyncState) -> None:
-    """Show that a trial that was over trains again."""
+    """Mark the run of a trial that resumed training as running."""
     _forget_failure(client, child)
     set_status(client, child.run, "RUNNING", 0)
     child.status = "RUNNING"
 
 
 def stop(client: MlflowClient, child: RunSyncState) -> None:
-    """Show that a trial was interrupted."""
+    """Mark the run of an interrupted trial as killed."""
     set_status(client, child.run, "KILLED", time.time())
     child.status = "KILLED"
 
 
 def end(client: MlflowClient, child: RunSyncState, ending: Path, code: Mapping[str, str]) -> None:
-    """Show how a trial ended, unless the run shows it already.
+    """Set the final status of a trial's run, unless it is already set.
 
     Args:
-        client: of the store.
-        child: the run.
-        ending: the file that says how.
-        code: tags of the code that trained it.
+        client: Client of the store.
+        child: Sync state of the run.
+        ending: Result or failure file of the trial.
+        code: Tags that describe the code that trained it.
     """
     changed = ending.stat().st_mtime_ns
     status = _STATUS[ending.name]
@@ -267,6 +279,6 @@ def end(client: MlflowClient, child: RunSyncState, ending: Path, code: Mapping[s
 
 
 def _forget_failure(client: MlflowClient, child: RunSyncState) -> None:
-    """Remove what an earlier attempt that failed has left."""
+    """Remove the failure tag of an earlier attempt."""
     if child.status == "FAILED" and "factorlab.failure" in client.get_run(child.run).data.tags:
         client.delete_tag(child.run, "factorlab.failure")

@@ -1,7 +1,8 @@
-"""What a record remembers of its MLflow runs: ``mlflow/<sweep>.json`` in its folder.
+"""Sync state of a trial's MLflow runs, saved as ``mlflow/<sweep>.json`` in its record.
 
-The store is named so that nothing depends on where the runs folder lies: its own database has a
-fixed name here, another store its URI. Earlier versions wrote the URI of the own database, too.
+The state identifies the store independently of the location of the runs folder. The folder's own
+database has a fixed name, any other store is identified by its URI. Earlier versions stored a URI
+for the folder's own database as well.
 """
 
 from __future__ import annotations
@@ -22,26 +23,43 @@ OWN = "mlflow.db"
 
 
 def save(record: Record, sweep: str, *, store: str, parent: str, child: RunSyncState) -> None:
-    """Remember what a run has."""
+    """Save the sync state of a run.
+
+    Args:
+        record: Record of the trial.
+        sweep: Identifier of the sweep.
+        store: Name of the store.
+        parent: Id of the parent run.
+        child: Sync state of the trial's run.
+    """
     path = _path(record, sweep)
     path.parent.mkdir(exist_ok=True)
     write_json(path, {"store": store, "parent": parent, "child": asdict(child)})
 
 
 def load(record: Record, sweep: str, *, store: str, run: str) -> RunSyncState | None:
-    """Return what is remembered of a run of a store; None where that is nothing of use."""
+    """Return the saved sync state of a run.
+
+    Returns None if there is none, or if it belongs to another store, run or version.
+    """
     document = _read(_path(record, sweep))
     if document is None or not _same_store(document.get("store"), store):
         return None
     try:
         child = RunSyncState(**document["child"])
-    except (KeyError, TypeError):  # of another version
+    except (KeyError, TypeError):  # written by another version
         return None
     return child if child.run == run else None
 
 
 def remembered(runs: Path, sweep: str | None, *, store: str) -> frozenset[str]:
-    """Return the ids of the runs of a store that state files name, of a sweep or of all."""
+    """Return the ids of all runs in a store that saved states mention.
+
+    Args:
+        runs: Folder of all records.
+        sweep: Identifier of a sweep; None for all sweeps.
+        store: Name of the store.
+    """
     name = "*" if sweep is None else quote(sweep, safe="")
     ids: set[str] = set()
     for path in (runs / "trials").glob(f"*/mlflow/{name}.json"):
@@ -54,9 +72,15 @@ def remembered(runs: Path, sweep: str | None, *, store: str) -> frozenset[str]:
 
 
 def forget_missing_files(child: RunSyncState, record: Record, artifacts: str) -> None:
-    """Forget uploaded files that are not where a run's artifacts lie, so that they are sent again.
+    """Remove uploaded files from the state if they are missing at the run's artifact location.
 
-    Earlier versions put those of a copied runs folder into the original.
+    They are then uploaded again. Earlier versions uploaded files of a copied runs folder to the
+    original folder.
+
+    Args:
+        child: Sync state of the run; it is modified.
+        record: Record of the trial.
+        artifacts: Artifact location of the run.
     """
     folder = local_path(artifacts)
     if folder is None:
@@ -79,8 +103,8 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _same_store(saved: object, store: str) -> bool:
-    """Return whether a saved store is this one."""
+    """Return whether a saved store name refers to this store."""
     if saved == store:
         return True
     file = sqlite_file(saved) if store == OWN and isinstance(saved, str) else None
-    return file is not None and file.name == OWN  # wherever the runs folder lay then
+    return file is not None and file.name == OWN  # the runs folder may have been elsewhere then

@@ -1,8 +1,8 @@
-"""What an MLflow store holds of one sweep, and which of it belongs to this runs folder.
+"""Query the runs of a sweep in an MLflow store that belong to this runs folder.
 
-A run belongs to the folder whose identity it is tagged with. Runs without that tag were written by
-earlier versions: in the runs folder's own database they are its own; in a store that others may
-use they are its own if a record's state file names them or their parent.
+A run belongs to the runs folder whose identity is in its tag. Runs without this tag were written by
+earlier versions. In the folder's own database, such runs belong to the folder. In a shared store,
+they belong to it if the sync state of a record mentions them or their parent.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _EXPERIMENTS_AT_ONCE = 200
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose runs count."""
+    """The runs folder whose runs are selected."""
 
     folders: tuple[str, ...]
     """Identities of the runs folder."""
 
     database: Path | None
-    """The runs folder's own database, if that is the store."""
+    """The runs folder's own database if it is the store, otherwise None."""
 
     remembered: frozenset[str] = frozenset()
-    """Ids of runs that state files of this folder name."""
+    """Ids of runs that sync states in this folder mention."""
 
     def owns(self, run: Run) -> bool:
-        """Return whether a run is this folder's own."""
+        """Return whether a run belongs to this runs folder."""
         tags = run.data.tags
         if TAG in tags:
             return tags[TAG] in self.folders
@@ -52,61 +52,68 @@ class Owner:
 
 @dataclass
 class StoredSweep:
-    """The runs of a sweep in a store."""
+    """Runs of a sweep in a store."""
 
     experiment: Experiment | None = None
-    """The one that holds the parent run, else the one of the wanted name."""
+    """Experiment of the parent run, or else the experiment with the expected name, if any."""
 
     parents: list[Run] = field(default_factory=list)
-    """Active ones, the oldest first; one, unless earlier versions made more."""
+    """Active parent runs, the oldest first. Only earlier versions could create more than one."""
 
     deleted_parents: list[Run] = field(default_factory=list)
     children: dict[str, list[Run]] = field(default_factory=dict)
-    """Active ones of each trial, the oldest first."""
+    """Active runs by key of the trial, the oldest first. Runs of `parent` precede all others."""
 
     deleted: dict[str, Run] = field(default_factory=dict)
-    """Of each trial that has no active run, one that the user deleted."""
+    """A run that the user deleted, by key, for trials without an active run."""
 
     deleted_ids: frozenset[str] = frozenset()
     """Ids of all deleted runs of the sweep."""
 
     lost_artifacts: Path | None = None
-    """Where artifacts belong, if that was in a runs folder that is gone; none are sent then."""
+    """Artifact location in a runs folder that no longer exists, or None. If set, no artifacts are
+    uploaded."""
 
     @property
     def parent(self) -> Run | None:
-        """The parent run, None where there is no active one."""
+        """The parent run, or None if there is no active one."""
         return self.parents[0] if self.parents else None
 
     @property
     def closed(self) -> bool:
-        """Whether the user deleted the experiment or the parent run, and neither anew."""
+        """Whether the user deleted the experiment or the parent run, and none is active."""
         gone = self.experiment is not None and self.experiment.lifecycle_stage == "deleted"
         return self.parent is None and (gone or bool(self.deleted_parents))
 
     @property
     def doubles(self) -> list[Run]:
-        """Runs of the same trial, or of the sweep, beside the first."""
+        """Duplicate runs: all but the first run of each trial, and all but the first parent."""
         others = [run for runs in self.children.values() for run in runs[1:]]
         return [*self.parents[1:], *others]
 
 
 def lost_artifacts(experiment: Experiment | None) -> Path | None:
-    """Return where an experiment's artifacts belong, if that was a runs folder that is gone."""
+    """Return an experiment's artifact location if it is in a runs folder that no longer exists."""
     path = local_path(experiment.artifact_location) if experiment is not None else None
     if path is None or path.name != "artifacts":
         return None
     try:
         return None if path.parent.is_dir() else path
-    except OSError:  # such as no right to look
+    except OSError:  # for example, permission denied
         return path
 
 
 def find(client: MlflowClient, sweep: str, experiment: str, owner: Owner) -> StoredSweep:
-    """Return what a store holds of a sweep.
+    """Return the runs of a sweep in a store.
 
-    The parent run is looked for in the experiment of that name and, if it is not there, in all:
-    the user may have renamed the experiment.
+    If the named experiment does not contain the parent run, all experiments are searched, because
+    the user may have renamed it.
+
+    Args:
+        client: Client of the store.
+        sweep: Identifier of the sweep.
+        experiment: Name of the MLflow experiment.
+        owner: Runs folder whose runs are selected.
     """
     named = client.get_experiment_by_name(experiment)
     if owner.database is not None:
@@ -126,7 +133,7 @@ def find(client: MlflowClient, sweep: str, experiment: str, owner: Owner) -> Sto
 
 
 def _sorted_out(runs: Sequence[Run], owner: Owner) -> StoredSweep:
-    """Return those of the runs that are the owner's, by what they are."""
+    """Select the owner's runs and sort them into parents, children and deleted runs."""
     runs = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
     parents = [r for r in runs if r.data.tags.get("factorlab.role") == "sweep"]
     with_children = {r.data.tags.get("mlflow.parentRunId") for r in runs}
@@ -171,7 +178,7 @@ def deleted_ids(client: MlflowClient, sweep: str, experiment: str, owner: Owner)
 
 
 def running(client: MlflowClient, owner: Owner) -> list[Run]:
-    """Return all active runs of this folder, of whatever sweep, that the store shows as running."""
+    """Return all active runs of this folder, of any sweep, with status RUNNING."""
     from mlflow.entities import ViewType  # noqa: PLC0415 - seconds
 
     wanted = "attributes.status = 'RUNNING' and tags.`factorlab.sweep` LIKE '%'"
@@ -180,7 +187,7 @@ def running(client: MlflowClient, owner: Owner) -> list[Run]:
 
 
 def experiment_ids(client: MlflowClient) -> list[str]:
-    """Return the ids of all experiments, deleted ones too."""
+    """Return the ids of all experiments, including deleted ones."""
     from mlflow.entities import ViewType  # noqa: PLC0415 - seconds
 
     ids: list[str] = []
@@ -196,7 +203,14 @@ def experiment_ids(client: MlflowClient) -> list[str]:
 def search(
     client: MlflowClient, experiments: Sequence[str], wanted: str, view: int | None = None
 ) -> list[Run]:
-    """Return all runs of some experiments that match a filter; by default deleted ones, too."""
+    """Return all runs of the given experiments that match a filter.
+
+    Args:
+        client: Client of the store.
+        experiments: Ids of the experiments.
+        wanted: MLflow filter string.
+        view: MLflow `ViewType`; by default both active and deleted runs.
+    """
     from mlflow.entities import ViewType  # noqa: PLC0415 - seconds
 
     runs: list[Run] = []
@@ -222,49 +236,50 @@ def _is_active(run: Run) -> bool:
 
 
 def _key_of(run: Run) -> str | None:
-    """Return the key of a trial's run, None if it is none; the key becomes a path."""
+    """Return the key in a trial run's tags, or None. It is validated, as it is used as a path."""
     tags: Mapping[str, str] = run.data.tags
     key = tags.get("factorlab.key", "")
     return key if tags.get("factorlab.role") == "trial" and _KEY.fullmatch(key) else None
 
 
 def explain(stored: StoredSweep, sweep: str, uri: str, planned: Collection[str]) -> Iterator[str]:
-    """Yield a sentence for each thing that the user has to decide.
+    """Yield a message for each problem in the store that the user has to resolve.
 
     Args:
-        stored: what the store holds.
-        sweep: of which.
-        uri: of the store.
-        planned: keys of its trials; that others were deleted needs no decision.
+        stored: Runs of the sweep in the store.
+        sweep: Identifier of the sweep.
+        uri: URI of the store.
+        planned: Keys of the sweep's trials. Deleted runs of other trials are not reported.
     """
-    anew = f"to have it made anew, purge what was deleted: {purge_command(uri)}"
-    command = f"to go on with it: MLFLOW_TRACKING_URI={shlex.quote(redact(uri))} mlflow"
+    anew = f"to recreate it, purge what was deleted: {purge_command(uri)}"
+    command = f"to restore it: MLFLOW_TRACKING_URI={shlex.quote(redact(uri))} mlflow"
     experiment, gone = stored.experiment, stored.deleted.keys() & planned
     if stored.closed and experiment is not None and experiment.lifecycle_stage == "deleted":
         yield (
-            f"MLflow: the experiment '{experiment.name}' was deleted there, and with it {sweep}, "
-            f"to which nothing is added; {command} experiments restore --experiment-id "
+            f"MLflow: the experiment '{experiment.name}' with the sweep {sweep} was deleted in the "
+            f"store, so nothing is sent; {command} experiments restore --experiment-id "
             f"{experiment.experiment_id}; {anew}"
         )
     elif stored.closed:
         yield (
-            f"MLflow: the parent run of {sweep} was deleted there, and no runs are added to it; "
+            f"MLflow: the parent run of {sweep} was deleted in the store, so no runs are added; "
             f"{command} runs restore --run-id {stored.deleted_parents[0].info.run_id}; {anew}"
         )
     elif gone:
         what = "1 run of {} was" if len(gone) == 1 else f"{len(gone)} runs of {{}} were"
         yield (
-            f"MLflow: {what.format(sweep)} deleted there, and nothing is sent to it; to go on, "
-            f"restore it in the UI (state: Deleted); {anew}"
+            f"MLflow: {what.format(sweep)} deleted in the store, so no data is sent; to resume, "
+            f"restore what was deleted in the UI (state: Deleted); {anew}"
         )
     if stored.lost_artifacts is not None:
         yield (
-            f"MLflow: artifacts of {sweep} belong in {stored.lost_artifacts}, whose folder is "
-            "gone, and are not sent; make that a link to where it lies now"
+            f"MLflow: artifacts of {sweep} belong in {stored.lost_artifacts}, but that runs folder "
+            "no longer exists, so they are not sent; if it was moved, link the old path to the new "
+            "one"
         )
     if stored.doubles:
         ids = ", ".join(run.info.run_id for run in stored.doubles[:3])
         count = len(stored.doubles)
         more = f" and {count - 3} more" if count > 3 else ""
-        what = "1 run is" if count == 1 else f"{count} runs are"
-        yield f"MLflow: {what} in {sweep} a second time; delete what is too much: {ids}{more}"
+        what = "1 duplicate run" if count == 1 else f"{count} duplicate runs"
+        yield f"MLflow: {what} in {sweep}; delete those you do not need: {ids}{more}"

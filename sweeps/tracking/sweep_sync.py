@@ -1,8 +1,8 @@
-"""One pass from the records of a sweep's trials to their runs in an MLflow store.
+"""One pass that brings the MLflow runs of a sweep up to date with the records of its trials.
 
-A pass may be cut off anywhere and repeated: runs are found again by their tags, and points are
-sent with the times of the journal, so that nothing is there twice. What the user deleted in the
-store stays deleted. Exceptions of MLflow are passed on as they are.
+A pass can be interrupted at any point and repeated without creating duplicates. Runs are found by
+their tags, and points are sent with the times of the journal. Runs that the user deleted in the
+store stay deleted. Exceptions of MLflow propagate unchanged.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _ONE_RUN = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST"}
-"""Error codes that a store answers with when it is well and only a run is not."""
+"""Error codes of a store that concern a single run and not the store itself."""
 
 _OF_RECORDS = (DamagedFile, FileNotFoundError, PermissionError)
-"""Errors of one record, after which the others can still be served."""
+"""Errors that concern a single record, so that the pass can continue with the others."""
 
 
 class SweepRuns:
@@ -55,29 +55,29 @@ class SweepRuns:
         }
         self._connection: Connection | None = None
         self._stored: StoredSweep | None = None
-        self._is_stale = True  # the store is to be asked again what it holds
+        self._is_stale = True  # whether to query the store again
         self._parent_status: RunStatus | None = None
-        self._described = ""  # id of the parent that has the tags of the revision
+        self._described = ""  # id of the parent run whose tags describe the current code
         self._children = ChildRuns(runs, sweep, self._tags)
 
     def send(self, moment: Moment, out_of_time: Callable[[], bool] = lambda: False) -> int:
-        """Bring all runs up to date; returns how many metric points were sent.
+        """Bring all runs up to date, and return the number of metric points sent.
 
         Args:
-            moment: what to make of trials that are not over.
-            out_of_time: asked before every trial; the pass raises once it says so.
+            moment: State of the sweep, which decides the status of trials that have not ended.
+            out_of_time: Called before every trial. The pass is aborted if it returns True.
 
         Raises:
-            TimeoutError: it was out of time.
-            Exception: what MLflow or a record raised. If it concerns one trial only, the others
-                were served first.
+            TimeoutError: The pass was aborted.
+            Exception: MLflow or a record raised an error. If the error concerns only one trial, it
+                is raised after the other trials were updated.
         """
         try:
             return self._send(moment, out_of_time)
         except _OF_RECORDS:
             raise
         except Exception:
-            self._is_stale = True  # it may be the cause
+            self._is_stale = True  # outdated information may be the cause
             raise
 
     def _send(self, moment: Moment, out_of_time: Callable[[], bool]) -> int:
@@ -103,21 +103,21 @@ class SweepRuns:
         return sent
 
     def refresh(self) -> None:
-        """Take no trial for complete at the next pass."""
+        """Check completed trials again at the next pass."""
         self._children.complete.clear()
 
     def log_figures(self, files: Sequence[Path]) -> None:
-        """Put files under `figures` of the parent run, unless the user deleted it."""
+        """Upload files to `figures` of the parent run, unless the user deleted the run."""
         connection, found = self._open("unknown")
         if found.parent is not None and found.lost_artifacts is None:
             for path in files:
                 connection.client.log_artifact(found.parent.info.run_id, str(path), "figures")
 
     def notes(self, uri: str) -> list[str]:
-        """Return a sentence for each thing in the store that the user has to decide.
+        """Return a message for each problem in the store that the user has to resolve.
 
         Args:
-            uri: of the store.
+            uri: URI of the store.
         """
         planned = {trial.key for trial in self._trials or ()}
         if self._stored is None:
@@ -125,7 +125,7 @@ class SweepRuns:
         return list(stored_runs.explain(self._stored, self._sweep, uri, planned))
 
     def _due(self, found: StoredSweep, moment: Moment) -> Iterator[TrackedTrial]:
-        """Yield the trials to bring up to date; once the sweep is over, also unplanned ones."""
+        """Return the trials to update, including unplanned ones unless the sweep is running."""
         due = list(self._trials or ())
         if moment != "live":
             planned = {trial.key for trial in due}
@@ -137,7 +137,7 @@ class SweepRuns:
         return (trial for trial in due if trial.key not in self._children.complete)
 
     def _was_deleted(self, client: MlflowClient, key: str, error: Exception) -> bool:
-        """Return whether a trial's run failed since the user deleted it meanwhile."""
+        """Return whether an error occurred because the user deleted the trial's run meanwhile."""
         child = self._children.known.get(key)
         self._children.forget(key)
         if child is None or getattr(error, "error_code", None) not in _ONE_RUN:
@@ -147,7 +147,7 @@ class SweepRuns:
     # The parent run
 
     def _open(self, moment: Moment) -> tuple[Connection, StoredSweep]:
-        """Connect, and look up what the store holds; create what is missing of the parent."""
+        """Connect to the store, find the runs of the sweep and create the parent run if missing."""
         if self._connection is None:
             self._connection = self._connect()
         connection, client = self._connection, self._connection.client
@@ -173,7 +173,7 @@ class SweepRuns:
         return connection, found
 
     def _changed(self, connection: Connection, found: StoredSweep, moment: Moment) -> bool:
-        """Return whether the user deleted or restored runs while the sweep ran."""
+        """Return whether the user deleted or restored runs since the last query."""
         if moment == "live" or found.experiment is None:
             return False
         experiment = found.experiment.experiment_id
@@ -192,9 +192,9 @@ class SweepRuns:
     def _describe(
         self, client: MlflowClient, parent: Run, moment: Moment, *, with_diff: bool
     ) -> dict[str, str]:
-        """Return the tags of the code that trains; give them and its diff to the parent.
+        """Set the tags and the diff of the current code on the parent run, and return the tags.
 
-        Where nothing is left to train, what the parent says already is true.
+        Existing tags are kept if this sweep trains nothing, since earlier code trained the runs.
         """
         before = {k: v for k, v in parent.data.tags.items() if k in code_record.TAGS}
         trials = self._trials or ()
@@ -214,7 +214,7 @@ class SweepRuns:
         return tags
 
     def _update_parents(self, client: MlflowClient, found: StoredSweep, moment: Moment) -> None:
-        """Give the parent the status that its trials add up to, and second ones the same."""
+        """Set the status of the parent run and of duplicate parents from the trials' statuses."""
         if found.parent is None:
             return
         status = self._status(found, moment)
@@ -226,9 +226,9 @@ class SweepRuns:
                 set_status(client, second.info.run_id, status, time.time())
 
     def _status(self, found: StoredSweep, moment: Moment) -> RunStatus:
-        """Return the status that the planned trials add up to."""
+        """Return the status of the sweep, derived from its planned trials."""
         children = self._children.known
-        if self._trials is None:  # the plan is gone: nobody knows whether these were all
+        if self._trials is None:  # without a plan, the full set of trials is unknown
             trains = any(child.status == "RUNNING" for child in children.values())
             if trains:
                 return "RUNNING"
@@ -247,7 +247,7 @@ class SweepRuns:
 
 
 def _concerns_one_run(error: Exception) -> bool:
-    """Return whether the other trials can still be served after this error."""
+    """Return whether an error concerns a single run, so that the pass can continue."""
     if isinstance(error, _OF_RECORDS):
         return True
     return getattr(error, "error_code", None) in _ONE_RUN

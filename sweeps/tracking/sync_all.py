@@ -1,7 +1,7 @@
-"""`factorlab sync`: bring MLflow level with the records, of all sweeps.
+"""`factorlab sync`: bring the MLflow runs of all sweeps up to date with the records.
 
-That includes sweeps whose plan is gone or damaged: what the store shows as running, but nobody
-trains, gets the end that its record has.
+This includes sweeps whose plan is missing or damaged. Their runs that are still shown as running,
+although no process trains them, get the status of their record.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from sweeps.tracking.store.uri import own_database, redact, tracking_uri
 from sweeps.tracking.sync_thread import MlflowSync, connect, sentence
 
 _SWEEP = re.compile(r"[a-z0-9][a-z0-9_-]*")
-"""A sweep's name, which becomes a folder's."""
+"""Allowed sweep names; they are used as folder names."""
 
 
 def check_folder(runs: Path) -> None:
-    """Refuse a folder that is no runs folder.
+    """Check that a folder is a runs folder.
 
     Raises:
-        UserError: it holds neither a sweep nor a record nor a store.
+        UserError: The folder contains neither sweeps nor records nor an MLflow store.
     """
     parts = [runs / name for name in ("sweeps", "trials", "mlflow.db")]
     if not any(part.exists() for part in parts):
-        what = "holds no sweep" if runs.is_dir() else "there is no such folder"
-        raise UserError(f"{runs}: {what}; --runs or FACTORLAB_RUNS names the folder of records")
+        what = "contains no sweep" if runs.is_dir() else "the folder does not exist"
+        raise UserError(f"{runs}: {what}; set --runs or FACTORLAB_RUNS to the folder of records")
 
 
 def synchronise(
@@ -43,13 +43,12 @@ def synchronise(
     """Bring MLflow up to date.
 
     Args:
-        runs: folder of all records.
-        console: for messages.
-        keys: trials whose sweeps alone are to be brought; by default all sweeps.
+        runs: Folder of all records.
+        console: Console for messages.
+        keys: Update only sweeps that contain one of these trials; by default all sweeps.
 
     Returns:
-        How many metric points were sent, and how many sweeps MLflow could not be brought up to
-        date for.
+        The number of metric points that were sent, and the number of sweeps that failed.
     """
     total, problems = 0, 0
     plans = plan.saved(runs)
@@ -57,11 +56,11 @@ def synchronise(
     for found in chosen:
         sent = _bring(found.sweep, partial(mlflow_sync_of, found), console)
         total, problems = total + (sent or 0), problems + (sent is None)
-    if keys is not None or (chosen and problems == len(chosen)):  # the store is away
+    if keys is not None or (chosen and problems == len(chosen)):  # if all failed, it is unavailable
         return total, problems
     try:
         for sweep, mirror in _without_plan(runs, {found.sweep for found in plans}):
-            sent = _bring(f"{sweep} (its plan is gone or damaged)", mirror, console)
+            sent = _bring(f"{sweep} (plan missing or damaged)", mirror, console)
             total, problems = total + (sent or 0), problems + (sent is None)
     except Exception as error:
         uri = tracking_uri(runs)
@@ -77,13 +76,13 @@ def _say(console: Console, text: str) -> None:
 
 
 def _bring(name: str, make: Callable[[], MlflowSync], console: Console) -> int | None:
-    """Bring one sweep up to date; returns how many points were sent, None where it failed."""
+    """Bring one sweep up to date. Return the number of points sent, or None if that failed."""
     mirror: MlflowSync | None = None
     try:
         mirror = make()
         sent = mirror.sync()
     except Exception as error:
-        # The mirror's own words have no credentials in them; the error may.
+        # Unlike the error itself, the text in `problem` is free of credentials.
         problem = (mirror.problem if mirror else None) or type(error).__name__
         _say(console, f"{name}: {problem}")
         return None
@@ -96,7 +95,7 @@ def _bring(name: str, make: Callable[[], MlflowSync], console: Console) -> int |
 def _without_plan(
     runs: Path, planned: Collection[str]
 ) -> Iterator[tuple[str, Callable[[], MlflowSync]]]:
-    """Yield name and mirror of each sweep that has running runs in the store and no plan."""
+    """Yield name and sync factory of each sweep without a plan that has running runs."""
     database = own_database(tracking_uri(runs), runs)
     if database is not None and not database.exists():
         return

@@ -1,8 +1,8 @@
-"""MLflow's view of a sweep: one writer, beside the sweep, that copies records into a store.
+"""A background thread that copies the records of a sweep to an MLflow store.
 
-The records are the truth and training never waits for MLflow: what a store that is away misses
-is sent when it is back, or by a later `MlflowSync.sync`. MLflow is imported where it is first used,
-which takes seconds.
+The records are authoritative, and training never waits for MLflow. If the store is unavailable, the
+missing data is sent once it is available again, or by a later `MlflowSync.sync`. MLflow is imported
+at its first use, because importing it takes seconds.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from sweeps.tracking.trial_runs import Connection, Moment
 __all__ = ["MlflowSync", "TrackedTrial", "connect", "open_store", "redact", "tracking_uri"]
 
 PATIENCE = 30.0
-"""Seconds that `MlflowSync.stop` and `MlflowSync.log_figures` may take at most."""
+"""Timeout in seconds of `MlflowSync.stop`, and of waiting for a running pass in other methods."""
 
 START_DELAY = 10.0
-"""Seconds before the first pass of `MlflowSync.start`, in which workers start; MLflow's own start
-keeps a core busy for as long."""
+"""Seconds between `MlflowSync.start` and the first pass. Importing MLflow keeps a core busy for
+about as long, which would slow down the start of the workers."""
 
 LONGEST_PAUSE = 60.0
-"""Seconds between two attempts to reach a store that is away."""
+"""Maximum seconds between two attempts to reach an unavailable store."""
 
 LONGEST_MESSAGE = 2000
-"""Characters of what a store says that are passed on."""
+"""Maximum characters of an error message of a store."""
 
 
 def open_store(runs: Path) -> str | None:
-    """Check the tracking URI, and mend a store that was moved with its runs folder.
+    """Check the tracking URI, and repair the store if the runs folder was moved.
 
-    To be called before anything trains. A store that cannot be opened now is no reason not to
-    train: who sends to it says what is wrong.
+    Call this before training starts. A store that cannot be opened does not prevent training; the
+    problem is reported when data is sent to it.
 
     Returns:
-        A sentence for the user, if the folder had been moved or copied.
+        A message for the user if the folder was moved or copied, otherwise None.
 
     Raises:
         UserError: MLflow can never use the tracking URI.
@@ -73,18 +73,19 @@ def open_store(runs: Path) -> str | None:
 
 
 def connect(runs: Path, sweep: str | None) -> tuple[Connection, str | None]:
-    """Open the store for a runs folder; makes its own database if need be.
+    """Open the store of a runs folder. Its own database is created if missing.
 
     Args:
-        runs: folder of all records.
-        sweep: whose state files tell which runs of a shared store are the folder's; None for all.
+        runs: Folder of all records.
+        sweep: Sweep whose sync states identify the folder's runs in a shared store; None for all
+            sweeps.
 
     Returns:
-        The connection, and a sentence for the user if the folder had been moved or copied.
+        The connection, and a message for the user if the folder was moved or copied.
 
     Raises:
-        UserError: the database does not open.
-        InUse: a process follows a sweep by the folder's former place.
+        UserError: The database cannot be opened.
+        InUse: Another process still syncs a sweep under the folder's former path.
     """
     uri = tracking_uri(runs)
     opened = access.open_folder(runs, uri)
@@ -92,15 +93,16 @@ def connect(runs: Path, sweep: str | None) -> tuple[Connection, str | None]:
     remembered = frozenset[str]() if opened.alone else run_state.remembered(runs, sweep, store=name)
     owner = Owner(opened.folders, own_database(uri, runs), remembered)
     if opened.alone:
-        uri = uri_of(runs)  # however the user spelled it
+        uri = uri_of(runs)  # normalises the user's spelling
     return Connection(access.connect(uri), owner, name, artifact_root(uri, runs)), opened.note
 
 
 class MlflowSync:
-    """Keeps a sweep's parent run and its trials' child runs up to date from their records.
+    """Keeps the parent run of a sweep and the child runs of its trials up to date.
 
-    A thread makes a pass every few seconds. Nothing but `sync` ever raises; `problem` says what is
-    wrong. One mirror at a time follows a sweep; a second one waits, and says so.
+    A thread makes a pass every few seconds. Only `sync` raises exceptions; otherwise `problem`
+    describes what is wrong. Only one instance at a time can sync a sweep. A second one waits and
+    reports this in `problem`.
     """
 
     def __init__(
@@ -113,22 +115,22 @@ class MlflowSync:
         trials: Sequence[TrackedTrial] | None,
         interval: float = 3.0,
     ) -> None:
-        """Prepare; neither reads a record nor touches the store.
+        """Create an instance without reading records or connecting to the store.
 
         Args:
-            runs: folder of all records.
-            sweep: identifies the sweep: one parent run for all mirrors with the same.
-            experiment: name of the MLflow experiment.
-            profile: of the experiment, for a tag.
-            trials: all trials of the sweep, also those that are done; None if its plan is gone.
-            interval: seconds between two passes.
+            runs: Folder of all records.
+            sweep: Identifier of the sweep. Instances with the same identifier share a parent run.
+            experiment: Name of the MLflow experiment.
+            profile: Profile of the experiment, for a tag.
+            trials: All trials of the sweep, including finished ones; None if its plan is missing.
+            interval: Seconds between two passes.
         """
         self.problem: str | None = None
-        """What is wrong, in one sentence without secrets; None while all is well."""
+        """The current problem in one sentence without secrets, or None."""
         self._runs, self._sweep = runs, sweep
         self._uri = tracking_uri(runs)
         self._database = own_database(self._uri, runs)
-        self._opened: tuple[int, int] | None = None  # the database that the client has open
+        self._opened: tuple[int, int] | None = None  # identity of the database file that is open
         self._moved: str | None = None
         self._sweep_runs = SweepRuns(
             runs=runs,
@@ -147,7 +149,7 @@ class MlflowSync:
         self._thread: threading.Thread | None = None
 
     def start(self, delay: float = 0.0) -> None:
-        """Follow the records in the background, from `delay` seconds on; returns at once."""
+        """Start the background thread. Its first pass begins after `delay` seconds."""
         self._delay = delay
         self._stopping.clear()
         self._deadline = math.inf
@@ -155,10 +157,10 @@ class MlflowSync:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what is left and end the runs; returns within `PATIENCE` seconds.
+        """Send the remaining data, end the runs and stop the thread within `PATIENCE` seconds.
 
-        Trials without a result are shown as stopped, and so is the sweep unless all are over.
-        To be called when no trial trains any more.
+        Trials without a result are marked as stopped, and so is the sweep unless all trials have
+        ended. Call this when no trial is training.
         """
         if self._thread is None:
             return
@@ -171,19 +173,19 @@ class MlflowSync:
         self._release()
 
     def refresh(self) -> None:
-        """Look at finished trials once more: they were measured since."""
+        """Check finished trials again at the next pass, because they may have new measures."""
         if self._passing.acquire(timeout=PATIENCE):
             self._sweep_runs.refresh()
             self._passing.release()
 
     def sync(self) -> int:
-        """Bring all runs up to date now; returns how many metric points were sent.
+        """Bring all runs up to date now, and return the number of metric points sent.
 
-        While no thread follows the sweep, the records tell what goes on: a trial that a process
-        is training stays running, another one without a result is shown as stopped.
+        If the thread is not running, the records determine the status of trials without a result:
+        those that a process is training stay running, the others are marked as stopped.
 
         Raises:
-            Exception: what MLflow raised, which `problem` says without secrets.
+            Exception: MLflow raised an error. `problem` describes it without secrets.
         """
         try:
             return self._pass("unknown" if self._thread is None else "live")
@@ -195,7 +197,7 @@ class MlflowSync:
                 self._release()
 
     def log_figures(self, files: Sequence[Path]) -> None:
-        """Put files under `figures` of the parent run."""
+        """Upload files to `figures` of the parent run."""
         if not self._passing.acquire(timeout=PATIENCE):
             self._report(TimeoutError(f"no answer in {PATIENCE:.0f} seconds"))
             return
@@ -211,15 +213,15 @@ class MlflowSync:
             self._passing.release()
 
     def notes(self) -> list[str]:
-        """Return sentences for the user on what the store holds, beside `problem`."""
+        """Return messages for the user about the store, in addition to `problem`."""
         moved = [] if self._moved is None else [self._moved]
         return [*moved, *self._sweep_runs.notes(self._uri)]
 
     def _take(self) -> None:
-        """Become the sweep's one mirror; the system ends the claim when the process dies.
+        """Claim the sweep for this instance. The claim ends when the process dies.
 
         Raises:
-            RuntimeError: another process is.
+            RuntimeError: Another process holds the claim.
         """
         if self._claim is not None:
             return
@@ -229,20 +231,20 @@ class MlflowSync:
             claim.enter_context(lease.hold(self._claim_path))
         except lease.Held:
             raise RuntimeError("another process keeps this sweep's runs up to date") from None
-        # By which place it follows, for whoever finds the folder at another one.
+        # Save the current path, for processes that find the folder at another path.
         self._claim_path.write_bytes(os.fsencode(self._runs.resolve()))
         self._claim = claim
 
     def _release(self) -> None:
         if self._claim is not None:
-            access.close()  # not where another mirror follows, which may be using one
-            with suppress(OSError):  # the folder was moved, or the disk is full
+            access.close()  # only with a claim; another instance may be using its connections
+            with suppress(OSError):  # the folder was moved or the disk is full
                 self._claim_path.write_bytes(b"")
             self._claim.close()
             self._claim = None
 
     def _follow(self) -> None:
-        """Make passes until the mirror is stopped, and one more."""
+        """Make passes until stopped, followed by a final pass."""
         pause = self._interval
         self._stopping.wait(self._delay)
         while True:
@@ -269,29 +271,31 @@ class MlflowSync:
         return sent
 
     def _report(self, error: Exception, *, final: bool = False) -> None:
-        """Say what is wrong."""
+        """Set `problem` from an error."""
         what = f"MLflow at {redact(self._uri, self._uri)}: {sentence(error, self._uri)}"
         self.problem = f"{what}; 'factorlab sync' sends the rest" if final else what
 
     def _connect(self) -> Connection:
-        """Open the store, which is made if it is the runs folder's own."""
+        """Open the store. The runs folder's own database is created if missing."""
         connection, note = connect(self._runs, self._sweep)
         self._moved = note or self._moved
         self._opened = _identity(self._database)
         return connection
 
     def _check_database(self) -> None:
-        """Notice a database that is not there any more; SQLite writes on into the deleted file.
+        """Check that the database file was not deleted or replaced while it was open.
+
+        SQLite would continue to write to the deleted file.
 
         Raises:
-            RuntimeError: it is not.
+            RuntimeError: The file was deleted or replaced.
         """
         if self._opened is not None and _identity(self._database) != self._opened:
             raise RuntimeError("the database was deleted or replaced while it was open")
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Return what stays the same of a file while it is there."""
+    """Return device and inode number of a file, or None if it does not exist."""
     if path is None or not path.exists():
         return None
     found = path.stat()
@@ -299,9 +303,9 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
 
 
 def sentence(error: Exception, uri: str) -> str:
-    """Return what an error says, in one line without secrets.
+    """Return the message of an error in one line without secrets.
 
-    A remedy stands at the end of what MLflow says, so a text that is too long lacks its middle.
+    Long messages are shortened in the middle, because MLflow puts remedies at the end.
     """
     text = redact(str(error), uri).partition("\n[SQL:")[0]
     text = " ".join(text.split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The MLflow runs of a sweep's trials: found, created, and brought level with their records."""
+"""Find, create and update the MLflow runs of a sweep's trials."""
 
 from __future__ import annotations
 
@@ -31,54 +31,55 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 Moment = Literal["live", "stopped", "unknown"]
-"""Whether the sweep goes on, was stopped by who calls, or only the records can tell."""
+"""State of the sweep during a pass: still running, stopped by the caller, or known only from the
+records."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """A store that is open."""
+    """Connection to an open store."""
 
     client: MlflowClient
     owner: Owner
     store: str
-    """Its name in state files."""
+    """Name of the store in saved sync states."""
 
     artifacts: str | None
-    """Where artifacts of new experiments are to lie; None where the store decides."""
+    """Artifact location of new experiments, as a URI; None to let the store decide."""
 
 
 class ChildRuns:
-    """The runs of a sweep's trials.
+    """MLflow runs of a sweep's trials.
 
     Args:
-        runs: folder of all records.
-        sweep: which sweep.
-        tags: that every run of the sweep has.
+        runs: Folder of all records.
+        sweep: Identifier of the sweep.
+        tags: Tags of every run of the sweep.
     """
 
     def __init__(self, runs: Path, sweep: str, tags: dict[str, str]) -> None:
         self.known: dict[str, RunSyncState] = {}
-        """Of each trial that has a record and an active run, by key."""
+        """Sync states of trials with a record and an active run, by key."""
 
         self.complete: set[str] = set()
-        """Keys of trials that need no further look."""
+        """Keys of trials whose runs need no further updates."""
 
         self.code: dict[str, str] = {}
-        """Tags of the code that trains."""
+        """Tags that describe the code that trains."""
 
         self._runs, self._sweep, self._tags = runs, sweep, tags
-        self._uncertain: set[str] = set()  # the run may have other points than its state says
-        self._doubtful: set[str] = set()  # what was found of the run may be out of date
-        self._settled: set[str] = set()  # ids of runs that were shown as ended for good
+        self._uncertain: set[str] = set()  # keys; the run's points may differ from its sync state
+        self._doubtful: set[str] = set()  # keys; the run must be loaded again
+        self._settled: set[str] = set()  # ids of runs that were marked as ended
 
     def keep(self, found: StoredSweep) -> None:
-        """Forget the runs that the store does not have any more."""
+        """Forget all runs that the store no longer contains."""
         there = {run.info.run_id for runs in found.children.values() for run in runs}
         for key in [key for key, child in self.known.items() if child.run not in there]:
             self.forget(key)
 
     def forget(self, key: str) -> None:
-        """Look a trial's run up again when its turn comes."""
+        """Forget a trial's run, so that the next pass looks it up again."""
         self.known.pop(key, None)
         self.complete.discard(key)
         self._doubtful.add(key)
@@ -86,10 +87,10 @@ class ChildRuns:
     def bring(
         self, connection: Connection, found: StoredSweep, trial: TrackedTrial, moment: Moment
     ) -> int:
-        """Bring the run of one trial up to date; returns how many metric points were sent.
+        """Bring the run of one trial up to date, and return the number of metric points sent.
 
-        A trial without a record has nothing to send. Without a run it gets one, unless the user
-        deleted it or the sweep.
+        A missing run is created, unless the user deleted it or the sweep. Nothing is sent for a
+        trial without a record.
         """
         record = Record(self._runs, trial.key)
         if not (record.path / "config.json").exists():
@@ -104,7 +105,10 @@ class ChildRuns:
     def _look_up(
         self, connection: Connection, found: StoredSweep, trial: TrackedTrial, record: Record
     ) -> RunSyncState | None:
-        """Return the run of a trial: as it is remembered, as it is found, or a new one."""
+        """Return the sync state of a trial's run, which is created if necessary.
+
+        Returns None if the user deleted the run or the sweep.
+        """
         client, runs = connection.client, found.children.get(trial.key, [])
         if runs:
             if trial.key in self._doubtful:
@@ -150,7 +154,7 @@ class ChildRuns:
         )
 
     def _hang(self, client: MlflowClient, found: StoredSweep, run: Run) -> None:
-        """Put a run below the parent, if it is below one that was deleted and purged."""
+        """Attach a run to the current parent if its former parent was deleted and purged."""
         parent = found.parent.info.run_id if found.parent is not None else None
         if parent is not None and run.data.tags.get("mlflow.parentRunId") != parent:
             client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
@@ -169,11 +173,10 @@ class ChildRuns:
         record: Record,
         moment: Moment,
     ) -> int:
-        """Bring one run level with its record; returns how many metric points were sent."""
+        """Bring one run up to date with its record, and return the number of metric points sent."""
         client = connection.client
-        ending = terminal_file(
-            record
-        )  # before the journal is read, which is then all there will be
+        # Before reading the journal: if this file exists, the journal is complete.
+        ending = terminal_file(record)
         before = asdict(child)
         uncertain = record.key in self._uncertain
         points, offset, some_are_there = read_new_points(
@@ -206,21 +209,21 @@ class ChildRuns:
     def _settle_without_record(
         self, connection: Connection, found: StoredSweep, key: str, moment: Moment
     ) -> None:
-        """Show a run as stopped that nobody trains, since its record was deleted."""
+        """Mark the runs of a trial as stopped if its record was deleted."""
         self.known.pop(key, None)
         if moment != "live":
             for run in found.children.get(key, []):
                 self._settle(connection.client, run, ending=None)
 
     def settle_doubles(self, connection: Connection, found: StoredSweep) -> None:
-        """Show second runs of a trial, which earlier versions may have left, as ended."""
+        """Mark duplicate runs of trials, which earlier versions may have left, as ended."""
         for run in found.doubles:
             key = run.data.tags.get("factorlab.key")
             if key is not None:
                 self._settle(connection.client, run, terminal_file(Record(self._runs, key)))
 
     def _settle(self, client: MlflowClient, run: Run, ending: Path | None) -> None:
-        """Show a run that nobody trains as ended, if it is shown as running."""
+        """Mark a run that no process trains as ended if its status is RUNNING."""
         if run.info.status != "RUNNING" or run.info.run_id in self._settled:
             return
         child = RunSyncState(run.info.run_id)

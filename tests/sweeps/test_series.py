@@ -235,7 +235,7 @@ def test_run_sweeps_reports_figure_that_cannot_be_loaded(folder, monkeypatch, ca
     code, said = run("first")
     assert code == 1
     assert drawn() == [FIRST[1]]
-    assert "first.yaml: figures: accuracy: ZeroDivisionError: of ours; without it" in caplog.text
+    assert "first.yaml: figures: accuracy: ZeroDivisionError: of ours; training" in caplog.text
     assert said.splitlines()[-1] == "first_default: figure 'accuracy': ZeroDivisionError: of ours"
 
 
@@ -291,7 +291,7 @@ def test_sweep_refuses_mistake_in_any_file(tmp_path, change, said):
     ("figures", "said"),
     [
         (["nosuch"], "There is no 'nosuch' among the figures"),
-        (["curves", "curves"], "figures: curves: the name stands twice"),
+        (["curves", "curves"], "figures: curves: two figures have this name"),
         ([{"name": "a", "draw": "maps", "options": {"colour": []}}], "figures: a: colour = []"),
     ],
 )

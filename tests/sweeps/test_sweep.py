@@ -93,7 +93,7 @@ def test_sweep_killed_keeps_finished_trials(swept):
 
 def test_sweep_interrupted_can_be_resumed(swept):
     assert swept["interrupted status"] == 130, swept["interrupted"]
-    assert "the same command goes on from here" in swept["interrupted"]
+    assert "run the same command again to resume" in swept["interrupted"]
     assert "Traceback" not in swept["interrupted"]
     assert "running" not in swept["states after interrupt"]
     assert swept["after interrupt"].items() <= swept["after finish"].items()
@@ -166,7 +166,7 @@ def test_sweep_and_status_name_damaged_files(swept, tmp_path):
     lines = record.journal.read_bytes().splitlines(keepends=True)
     record.journal.write_bytes(b"".join([*lines[:2], lines[2][:-9], *lines[3:]]))
     _, shown, _ = said("sweep", "tiny.yaml", "--dry-run")
-    assert "7 done before, 1 damaged and to be trained again" in shown
+    assert "7 already done, 1 damaged (will be trained again)" in shown
     assert f"damaged: {name}: runs/trials/{record.key}/metrics.jsonl: " in shown
     assert json.loads(said("status", "tiny", "--json")[1])["damaged"] == 1
     plan_file.write_bytes(plan_file.read_bytes()[:-50])

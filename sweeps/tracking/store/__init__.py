@@ -1,1 +1,1 @@
-"""MLflow stores: URIs, the runs folder's own database, artifact locations, the UI."""
+"""MLflow stores: tracking URIs, the runs folder's own database, artifact locations and the UI."""

@@ -1,8 +1,8 @@
-"""The way into an MLflow store, and the database of the runs folder.
+"""Open MLflow stores, and create the runs folder's own database.
 
-MLflow makes the tables of a new database one by one. One whose process died meanwhile could never
-be opened again ("table already exists"), so it is created under a temporary name and renamed once
-complete.
+MLflow creates the tables of a new database one by one. If the process dies in between, MLflow can
+never open the database again ("table already exists"). The database is therefore created under a
+temporary name and renamed once complete.
 """
 
 from __future__ import annotations
@@ -27,36 +27,41 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the next pass tries again anyway
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the next pass retries anyway
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-"""Defaults for MLflow; what the user's environment says comes first."""
+"""Default environment variables for MLflow. Values set by the user take precedence."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A runs folder whose store can be used."""
+    """A runs folder whose store is ready for use."""
 
     folders: tuple[str, ...]
-    """The folder's identity, and others whose runs in its own database are its own."""
+    """The folder's identity, and others whose runs in its own database belong to it."""
 
     alone: bool
-    """The store is the folder's own database."""
+    """Whether the store is the folder's own database."""
 
     note: str | None
-    """A sentence for the user, if the folder had been moved or copied."""
+    """Message for the user if the folder was moved or copied, otherwise None."""
 
 
 def open_folder(runs: Path, uri: str) -> Opened:
-    """Give a runs folder its identity, and make or mend its own database if that is the store.
+    """Prepare a runs folder for tracking.
 
-    A new database is complete or absent, whatever process dies at whatever moment.
+    Sets the folder's identity. If its own database is the store, creates it or updates its artifact
+    locations. The creation is atomic: a crash never leaves an incomplete database.
+
+    Args:
+        runs: Folder of all records.
+        uri: URI of the store.
 
     Raises:
-        UserError: the database is something else, or another program holds it.
-        InUse: a process follows a sweep by the folder's former place.
+        UserError: The file is not a database, or another program has locked it.
+        InUse: Another process still syncs a sweep under the folder's former path.
     """
     runs.mkdir(parents=True, exist_ok=True)
     database = own_database(uri, runs)
@@ -74,18 +79,18 @@ def open_folder(runs: Path, uri: str) -> Opened:
 def _set_wal_mode(database: Path) -> None:
     try:
         with closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")  # stays with the file
+            connection.execute("PRAGMA journal_mode=WAL")  # persists in the file
     except sqlite3.Error as error:
-        raise UserError(f"{database}: it does not open: {error}") from None
+        raise UserError(f"{database}: cannot be opened: {error}") from None
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return a client of a store, with MLflow's own messages silenced."""
+    """Return a client of a store, and silence MLflow's own log messages."""
     _import_quietly()
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
     from mlflow.tracking._tracking_service import utils  # noqa: PLC0415
 
-    # MLflow remembers by a run's id alone where its artifacts are. A copied store has the same ids.
+    # MLflow caches artifact locations by run id, but a copied store has the same ids.
     utils._artifact_repos_cache.clear()
     return MlflowClient(tracking_uri=uri)
 
@@ -104,27 +109,27 @@ def _make(database: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
 
     temporary = database.with_name(f".{database.name}.tmp")
-    _delete(temporary)  # of a process that was killed
+    _delete(temporary)  # may remain from a killed process
     try:
-        # MLflow would put the working folder into SQL as it is; `relocate` sets the location.
+        # MLflow would insert the working folder into SQL unescaped; `relocate` sets the location.
         SqlAlchemyStore(uri_of_file(temporary), "file:///")._dispose_engine()
         sync(temporary)
         temporary.replace(database)
     finally:
-        _delete(temporary)  # on a full disk records need the room
+        _delete(temporary)  # on a full disk, records need the space
     sync(database.parent)
 
 
 def _delete(database: Path) -> None:
-    """Delete a database with its companions."""
+    """Delete a database and its journal files."""
     for path in database.parent.glob(f"{database.name}*"):
         path.unlink(missing_ok=True)
 
 
 def close() -> None:
-    """Close the connections to databases that MLflow keeps; its next call opens new ones.
+    """Close MLflow's cached database connections. The next call of MLflow opens new ones.
 
-    It would keep them, each with files that are open and mapped, until the process ends.
+    Otherwise MLflow keeps them, with open and memory-mapped files, until the process ends.
     """
     for name in ("tracking", "model_registry"):
         module = sys.modules.get(f"mlflow.store.{name}.sqlalchemy_store")

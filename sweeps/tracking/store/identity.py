@@ -1,8 +1,8 @@
-"""The identity of a runs folder: which MLflow runs are its own, wherever the folder lies.
+"""The identity of a runs folder, which distinguishes its MLflow runs from those of other folders.
 
-A store may hold the runs of several folders. Each folder has a random identity, kept in
-``<runs>/mlflow.json`` and set as a tag on its MLflow runs. A folder that was moved keeps its
-identity. A copy gets another one while the original still exists, since both may train.
+A store may hold the runs of several folders. Each folder has a random identity, saved in
+``<runs>/mlflow.json`` and set as a tag on its MLflow runs. A moved folder keeps its identity. A
+copied folder gets a new identity if the original still exists, because both may be used.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from pathlib import Path
 from factorlab.storage.files import DamagedFile, read_json, write_json
 
 TAG = "factorlab.runs_folder"
-"""Name of the tag, of runs and of experiments."""
+"""Name of the tag on runs and experiments."""
 
 _FILE = "mlflow.json"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a runs folder is."""
+    """Identity of a runs folder."""
 
     folder: str
-    """Its identity now."""
+    """Current identity."""
 
     was: tuple[str, ...] = ()
-    """Identities of the folders that it was copied from, the newest last."""
+    """Identities of the folders that it was copied from, the latest last."""
 
     place: str = ""
-    """Where it lay when it was last opened."""
+    """Path of the folder when it was last opened."""
 
 
 def read(runs: Path) -> Identity | None:
-    """Return the identity that is on the disk, None where there is none or it is damaged."""
+    """Return the saved identity of a runs folder, or None if it is missing or damaged."""
     try:
         document = read_json(runs / _FILE)
         if document is None:
@@ -46,9 +46,9 @@ def read(runs: Path) -> Identity | None:
 
 
 def open_folder(runs: Path) -> Identity:
-    """Return the identity of a runs folder, made or renewed if need be.
+    """Return the identity of a runs folder. It is created or updated if necessary.
 
-    To be called by one process at a time.
+    Only one process at a time may call this.
     """
     known, place = read(runs), str(runs.resolve())
     if known is not None and known.place == place:
@@ -65,7 +65,7 @@ def open_folder(runs: Path) -> Identity:
 
 
 def _is_copy(runs: Path, known: Identity) -> bool:
-    """Return whether the folder that this one was copied from still exists."""
+    """Return whether this folder is a copy of one that still exists."""
     original = Path(known.place)
     try:
         if original.samefile(runs):

@@ -1,4 +1,4 @@
-"""Artifact locations as MLflow stores them: URIs and paths, and the folders that they name."""
+"""Artifact locations as MLflow stores them, as URIs or paths, and the folders they refer to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 
 def root_of(location: str) -> Path | None:
-    """Return the folder of artifacts that holds the location of an experiment.
+    """Return the `artifacts` folder of an experiment's artifact location, or None.
 
-    The location is that folder, or below it one that is named by the experiment's number.
+    The location is either this folder itself, or a subfolder named after the experiment's number.
     """
     path = local_path(location)
     if path is not None and path.name.isdigit():
@@ -19,12 +19,12 @@ def root_of(location: str) -> Path | None:
 
 
 def is_runs_folder(folder: Path) -> bool:
-    """Return whether a folder holds something that a runs folder holds."""
+    """Return whether a folder contains any of the typical entries of a runs folder."""
     return any((folder / name).exists() for name in ("sweeps", "trials", "mlflow.db"))
 
 
 def local_path(location: str) -> Path | None:
-    """Return the path of a location on this machine's disks, None for others."""
+    """Return the path of a local location, or None for other locations."""
     if not location.startswith("file:"):
         return Path(location) if location.startswith("/") else None
     try:
@@ -36,21 +36,25 @@ def local_path(location: str) -> Path | None:
 
 
 def spellings(old: Path, new: Path) -> list[tuple[str, str]]:
-    """Return the ways in which a location may name a folder, each with its replacement.
+    """Return the possible spellings of a folder in locations, each with its replacement.
 
-    MLflow decodes a path like a URI, so one with a percent sign is better stored as a URI.
+    MLflow decodes paths like URIs, so a path with a percent sign is replaced by a URI.
+
+    Args:
+        old: Former path of the folder.
+        new: Current path of the folder.
     """
     path = new.as_uri() if "%" in str(new) else str(new)
     return [(old.as_uri(), new.as_uri()), (str(old), path)]
 
 
 def lies_below(location: str, root: str) -> bool:
-    """Return whether a location is a root or lies below it, in the same spelling."""
+    """Return whether a location is equal to a root or below it, in the same spelling."""
     return f"{location}/".startswith(f"{root}/")
 
 
 def replaced(value: object, old: str, new: str) -> object:
-    """Return a JSON value in which locations below `old` lie below `new`."""
+    """Return a JSON value in which locations below `old` are moved below `new`."""
     if isinstance(value, dict):
         return {key: replaced(entry, old, new) for key, entry in value.items()}
     if isinstance(value, list):

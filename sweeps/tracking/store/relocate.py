@@ -1,8 +1,8 @@
-"""Where the artifacts of a runs folder lie, in its own database.
+"""Update artifact locations in the database of a runs folder that was moved or copied.
 
-MLflow stores absolute artifact locations and knows no relative ones. So whenever the database of a
-runs folder is opened, the locations that name the folder's former place are rewritten. Locations
-elsewhere, which the user chose, stay.
+MLflow stores artifact locations as absolute paths only. Whenever the database of a runs folder is
+opened, locations below a former path of the folder are therefore rewritten. Other locations, which
+the user chose, are kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sweeps.tracking.store.locations import (
 )
 
 PATIENCE = 30.0
-"""Seconds to wait for another program that writes to the database."""
+"""Seconds to wait for another program to release the database."""
 
 _LOCATIONS = (
     ("experiments", "artifact_location", None),
@@ -40,43 +40,43 @@ _LOCATIONS = (
     ("workspaces", "trace_archival_location", None),
     ("trace_tags", "value", ("mlflow.artifactLocation", "mlflow.trace.archiveLocation")),
 )
-"""Table and column of every artifact location, and the keys of the rows where others have none."""
+"""Table and column of every artifact location. If only some rows hold one, also their keys."""
 
 _DOCUMENTS = (("datasets", "dataset_source"),)
-"""Table and column of JSON that may name an artifact location."""
+"""Table and column of JSON documents that may contain artifact locations."""
 
 
 @dataclass(frozen=True)
 class Relocated:
-    """A database whose artifact locations are right."""
+    """Result of `relocate`."""
 
     folders: tuple[str, ...]
-    """Identities whose runs in it are the folder's own."""
+    """Identities whose runs in the database belong to the runs folder."""
 
     note: str | None
-    """A sentence for the user, if locations were rewritten."""
+    """Message for the user if locations were rewritten, otherwise None."""
 
 
 class InUse(RuntimeError):  # noqa: N818 - a state, not an error of either process
-    """Another process writes to the store by the folder's former place."""
+    """Another process writes to the store under the folder's former path."""
 
 
 def relocate(
     database: Path, runs: Path, identity: Identity, *, in_use_matters: bool = True
 ) -> Relocated:
-    """Rewrite the artifact locations that name a former place of the runs folder.
+    """Rewrite the artifact locations below former paths of the runs folder, in one transaction.
 
-    All of them in one transaction; to be called by one process at a time.
+    Only one process at a time may call this.
 
     Args:
-        database: the runs folder's own, or a copy of it.
-        runs: the runs folder, by its real path.
-        identity: of the runs folder.
-        in_use_matters: raise if a process still uses the database by the former place.
+        database: The runs folder's own database, or a copy of it.
+        runs: The runs folder, with symbolic links resolved.
+        identity: Identity of the runs folder.
+        in_use_matters: Whether to raise `InUse`.
 
     Raises:
-        UserError: the file is no database, or another program holds it.
-        InUse: a process follows a sweep by the former place.
+        UserError: The file is not a database, or another program has locked it.
+        InUse: Another process still syncs a sweep under a former path.
     """
     folders = (identity.folder, *identity.was)
     try:
@@ -94,14 +94,15 @@ def relocate(
             locations = _Locations(connection, tables, runs, folders)
             return Relocated(folders, locations.relocate(maker is not None, in_use_matters))
     except sqlite3.Error as error:
-        raise UserError(f"{database}: it does not open: {error}") from None
+        raise UserError(f"{database}: cannot be opened: {error}") from None
 
 
 def _maker(connection: sqlite3.Connection) -> str | None:
-    """Return the identity of the runs folder that a database was made for.
+    """Return the identity of the runs folder that a database was created for.
 
-    MLflow's experiment 0 is marked with it, so that a database says whose it is even where the
-    folder's identity was lost, or the file alone was copied. None: an earlier version made it.
+    It is stored as a tag of MLflow's experiment 0. This identifies the owner even if the folder's
+    identity file was lost, or if only the database was copied. None means that an earlier version
+    created the database.
     """
     wanted = "SELECT value FROM experiment_tags WHERE experiment_id = 0 AND key = ?"
     row = connection.execute(wanted, (TAG,)).fetchone()
@@ -123,7 +124,15 @@ class _Locations:
         self._root = runs / "artifacts"
 
     def relocate(self, is_marked: bool, in_use_matters: bool) -> str | None:
-        """Do what the function of this name says."""
+        """Rewrite the locations, and return a message for the user if any were rewritten.
+
+        Args:
+            is_marked: Whether the database carries the identity of a runs folder.
+            in_use_matters: Whether to raise `InUse`.
+
+        Raises:
+            InUse: Another process still syncs a sweep under a former path.
+        """
         ours = self._marked_roots() | ({} if is_marked else self._roots_of_earlier_versions())
         former = {root for root in ours.values() if root != self._root}
         default = self._default_elsewhere()
@@ -132,8 +141,8 @@ class _Locations:
         followed_from = self._followed_elsewhere() if former and in_use_matters else None
         if followed_from is not None:
             raise InUse(
-                f"a process still follows a sweep of this folder as {followed_from}; the "
-                "artifacts can be found here once it has ended"
+                f"a process still syncs a sweep of this folder as {followed_from}; artifact "
+                "locations are updated once it has ended"
             )
         count = 0
         self._database.execute("BEGIN IMMEDIATE")
@@ -152,14 +161,14 @@ class _Locations:
         places = ", ".join(str(root.parent) for root in sorted(former))
         return (
             f"{self._runs}: the folder was moved or copied from {places}; {count} artifact "
-            "locations in its MLflow database were set to where it lies now"
+            "locations in its MLflow database were updated"
         )
 
     def _marked_roots(self) -> dict[int, Path]:
-        """Return the folders of artifacts of the experiments that this folder made."""
+        """Return the artifact folders of experiments created by this runs folder, by id."""
         marks = ",".join("?" * len(self._folders))
         rows = self._database.execute(
-            "SELECT experiment_id, artifact_location FROM experiments WHERE experiment_id IN "  # noqa: S608 - marks alone
+            "SELECT experiment_id, artifact_location FROM experiments WHERE experiment_id IN "  # noqa: S608 - placeholders
             f"(SELECT experiment_id FROM experiment_tags WHERE key = ? AND value IN ({marks}))",
             (TAG, *self._folders),
         )
@@ -167,10 +176,11 @@ class _Locations:
         return {experiment: root for experiment, root in roots.items() if root is not None}
 
     def _roots_of_earlier_versions(self) -> dict[int, Path]:
-        """Return the same for experiments without a mark, as earlier versions made them.
+        """Return the artifact folders of experiments created by earlier versions, by id.
 
-        These are told by their runs and by the form of their location; one that lies in a folder
-        that is no runs folder was chosen by the user.
+        These experiments have no tag. They are recognised by their runs and by the form of their
+        location. A location in a folder that is not a runs folder was chosen by the user and is
+        excluded.
         """
         rows = self._database.execute(
             "SELECT DISTINCT experiment_id, artifact_location FROM experiments "
@@ -189,7 +199,7 @@ class _Locations:
         }
 
     def _mark(self, experiments: Sequence[int]) -> None:
-        """Mark experiments as made by this folder, if they exist and have no mark."""
+        """Tag experiments as created by this runs folder, if they exist and have no such tag."""
         for experiment in experiments:
             self._database.execute(
                 "INSERT OR IGNORE INTO experiment_tags (experiment_id, key, value) "
@@ -198,9 +208,9 @@ class _Locations:
             )
 
     def _default_elsewhere(self) -> bool:
-        """Return whether MLflow's experiment 0 has no runs, and a location of no use here.
+        """Return whether MLflow's experiment 0 is unused and has a location outside this folder.
 
-        MLflow sets it to the working folder of the process that made the database.
+        MLflow sets this location to the working folder of the process that created the database.
         """
         row = self._database.execute(
             "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
@@ -211,7 +221,7 @@ class _Locations:
         users = [name for name in ("runs", "logged_models", "trace_info") if name in self._tables]
         return not any(
             self._database.execute(
-                f"SELECT 1 FROM {name} WHERE experiment_id = 0 LIMIT 1"  # noqa: S608 - our words
+                f"SELECT 1 FROM {name} WHERE experiment_id = 0 LIMIT 1"  # noqa: S608 - fixed names
             ).fetchone()
             for name in users
         )
@@ -223,16 +233,16 @@ class _Locations:
         )
 
     def _followed_elsewhere(self) -> str | None:
-        """Return the other place by which a live process follows a sweep of this folder."""
+        """Return the former path under which a live process syncs a sweep of this folder."""
         for path in self._runs.glob("sweeps/*/mirror.lock"):
             if lease.is_held(path):
                 place = os.fsdecode(path.read_bytes())
                 if place != str(self._runs):
-                    return place or "its former place"
+                    return place or "its former path"
         return None
 
     def _rewrite(self, former: Path) -> int:
-        """Rewrite all locations below a former root; returns how many."""
+        """Rewrite all locations below a former root, and return their number."""
         count = 0
         for old, new in spellings(former, self._root):
             for table, column, keys in _LOCATIONS:
@@ -249,20 +259,20 @@ class _Locations:
         below = f"({column} = ? OR substr({column}, 1, ?) = ?)"
         values = [new, len(old) + 1, old, len(old) + 1, f"{old}/"]
         where = below
-        if lies_below(new, old):  # what was rewritten before lies below both
+        if lies_below(new, old):  # do not rewrite locations below `new` again
             where += f" AND NOT {below}"
             values += [new, len(new) + 1, f"{new}/"]
         if keys is not None:
             where += f" AND key IN ({','.join('?' * len(keys))})"
             values += keys
         done = self._database.execute(
-            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {where}",  # noqa: S608 - our words
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {where}",  # noqa: S608 - fixed names
             values,
         )
         return done.rowcount
 
     def _rewrite_documents(self, table: str, column: str, old: str, new: str) -> int:
-        rows = self._database.execute(f"SELECT rowid, {column} FROM {table}").fetchall()  # noqa: S608 - our words
+        rows = self._database.execute(f"SELECT rowid, {column} FROM {table}").fetchall()  # noqa: S608 - fixed names
         count = 0
         for row, text in rows:
             try:
@@ -272,7 +282,7 @@ class _Locations:
             changed = replaced(document, old, new)
             if changed != document:
                 self._database.execute(
-                    f"UPDATE {table} SET {column} = ? WHERE rowid = ?",  # noqa: S608 - our words
+                    f"UPDATE {table} SET {column} = ? WHERE rowid = ?",  # noqa: S608 - fixed names
                     (json.dumps(changed), row),
                 )
                 count += 1

@@ -1,4 +1,4 @@
-"""`factorlab ui`: MLflow's server over a runs folder, also over one that cannot be written."""
+"""`factorlab ui`: run MLflow's server for a runs folder, including read-only ones."""
 
 from __future__ import annotations
 
@@ -31,19 +31,27 @@ from sweeps.tracking.store.uri import (
 )
 
 _REMOVE_AT_THE_END = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[1], True)"
-"""Program of a process that waits until nobody holds the other end of its input."""
+"""Program that waits until its standard input is closed and then removes a folder."""
 
 
 def serve(runs: Path, host: str, port: int, console: Console) -> None:
-    """Serve the MLflow UI in place of this process; returns if a server has one of its own.
+    """Replace this process by MLflow's server.
+
+    Returns without starting one if the store is a server, because that has its own UI.
+
+    Args:
+        runs: Folder of all records.
+        host: Address to listen on.
+        port: Port to listen on.
+        console: Console for messages.
 
     Raises:
-        UserError: the store cannot be used or the folder holds none and cannot be written.
+        UserError: The store cannot be used, or the folder has no store and is not writable.
     """
     check_tracking_uri(runs)
     uri = tracking_uri(runs)
     if is_server(uri):
-        console.print(f"MLFLOW_TRACKING_URI is a server with a UI of its own: {redact(uri, uri)}")
+        console.print(f"MLFLOW_TRACKING_URI is a server, which has its own UI: {redact(uri, uri)}")
         return
     root = artifact_root(uri, runs)
     database = own_database(uri, runs)
@@ -54,11 +62,11 @@ def serve(runs: Path, host: str, port: int, console: Console) -> None:
 
 
 def _open(runs: Path, uri: str, database: Path, console: Console) -> str:
-    """Open the runs folder's own database, or a copy of it; returns the URI."""
+    """Open the runs folder's own database or a temporary copy of it, and return the URI."""
     if runs.is_dir() and not _is_writable(runs, database):
         if not database.exists():
-            raise UserError(f"{runs}: it holds no MLflow store, and none can be written there")
-        reason = f"{runs} cannot be written"
+            raise UserError(f"{runs}: contains no MLflow store, and the folder is not writable")
+        reason = f"{runs} is not writable"
     else:
         check_writable(runs)
         try:
@@ -70,7 +78,7 @@ def _open(runs: Path, uri: str, database: Path, console: Console) -> str:
                 console.print(note, highlight=False, soft_wrap=True)
             return uri
     console.print(
-        f"{reason}: this is a copy of its MLflow store as it is now, and changes are not kept",
+        f"{reason}: showing a copy of its current MLflow store; changes will not be saved",
         highlight=False,
         soft_wrap=True,
     )
@@ -82,7 +90,7 @@ def _is_writable(runs: Path, database: Path) -> bool:
 
 
 def _private_copy(runs: Path, database: Path) -> Path:
-    """Return a copy of a database that lasts as long as this process, or what it becomes."""
+    """Return a copy of a database that is deleted when this process or its replacement ends."""
     folder = Path(tempfile.mkdtemp(prefix="factorlab-ui-"))
     _remove_at_the_end(folder)
     copy = folder / database.name
@@ -93,27 +101,28 @@ def _private_copy(runs: Path, database: Path) -> Path:
 
 
 def _remove_at_the_end(folder: Path) -> None:
-    """Let another process remove a folder once this one has ended, however it ends."""
+    """Start a process that removes a folder after this process has ended in any way."""
     waits, held = os.pipe()
-    os.set_inheritable(held, True)  # by the program that replaces this one
-    subprocess.Popen(  # noqa: S603 - our own words
+    os.set_inheritable(held, True)  # keep it open in the program that replaces this one
+    subprocess.Popen(  # noqa: S603 - fixed arguments
         [sys.executable, "-I", "-c", _REMOVE_AT_THE_END, str(folder)],
         stdin=waits,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is not for it
+        start_new_session=True,  # do not receive Ctrl-C
     )
     os.close(waits)
 
 
 def _copy(database: Path, copy: Path) -> None:
-    """Copy a SQLite database that cannot be written.
+    """Copy a SQLite database that is read-only.
 
-    SQLite itself reads one whose log it may share with a writer elsewhere. Without that log's
-    index, which it cannot create, nobody writes, and the files can be copied.
+    SQLite can read the database if the index of its write-ahead log exists, even while another
+    process writes. If the index is missing, SQLite cannot create it in a read-only folder. There is
+    no writer in that case, so the files are copied directly.
 
     Raises:
-        UserError: it is no database.
+        UserError: The file is not a database.
     """
     try:
         source = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
@@ -128,11 +137,11 @@ def _copy(database: Path, copy: Path) -> None:
         with closing(sqlite3.connect(copy)) as target:
             target.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        raise UserError(f"{database}: it does not open: {error}") from None
+        raise UserError(f"{database}: cannot be opened: {error}") from None
 
 
 def _execute(uri: str, root: str | None, host: str, port: int) -> NoReturn:
-    """Become MLflow's server: signals reach it, and nothing is left behind."""
+    """Replace this process by MLflow's server, so that signals reach the server directly."""
     found = find_spec("mlflow")
     assert found is not None
     assert found.origin is not None
@@ -141,8 +150,8 @@ def _execute(uri: str, root: str | None, host: str, port: int) -> NoReturn:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_BACKEND_STORE_URI": uri,  # not an argument: it may hold a password
-        # Nothing is imported from the working folder; uvicorn would put it in front of all.
+        "MLFLOW_BACKEND_STORE_URI": uri,  # not an argument, as it may contain a password
+        # Do not import from the working folder, which uvicorn would put first on the path.
         "PYTHONSAFEPATH": "1",
         "UVICORN_APP_DIR": str(Path(found.origin).parent.parent),
     }

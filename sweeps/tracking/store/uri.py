@@ -1,6 +1,6 @@
-"""Tracking URIs of MLflow: which are allowed, which is the runs folder's own, and no secrets.
+"""MLflow tracking URIs: validation, the runs folder's own database, and redaction of secrets.
 
-Nothing here imports MLflow, which takes seconds.
+This module does not import MLflow, because that takes seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VARIABLE = "MLFLOW_TRACKING_URI"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https")
 _PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
-"""What to install for a driver where that has another name than its module."""
+"""Package name of a database driver, by module name, where the two differ."""
 
 _SECRET_OPTION = re.compile(
     r"([?&][\w.-]*(?:pass|pwd|token|secret|key|sig)[\w.-]*=)([^&\s'\"]+)", re.I
@@ -30,7 +30,7 @@ _HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(/.*)?")
 
 
 def tracking_uri(runs: Path) -> str:
-    """Return the store's URI: MLFLOW_TRACKING_URI, else a SQLite file in the runs folder."""
+    """Return the store's URI: MLFLOW_TRACKING_URI, or else a SQLite file in the runs folder."""
     return os.environ.get(VARIABLE, "").strip() or uri_of(runs)
 
 
@@ -43,14 +43,14 @@ def uri_of_file(database: Path) -> str:
     """Return the URI of a SQLite database, which may not exist yet."""
     path = str(database)
     if "%" in path or "?" in path:
-        # SQLAlchemy decodes the path of a URI. MLflow makes the folder of a `sqlite:///` URI
-        # without decoding it, but leaves this form of it alone.
+        # SQLAlchemy decodes the path of a URI. MLflow creates the folder of a `sqlite:///` URI
+        # without decoding the path, but does not do so for this form of URI.
         return f"sqlite+pysqlite:///{path.replace('%', '%25').replace('?', '%3F')}"
     return f"sqlite:///{path}"
 
 
 def own_database(uri: str, runs: Path) -> Path | None:
-    """Return a runs folder's own database if that is the store, else None."""
+    """Return the path of the runs folder's own database if a URI refers to it, else None."""
     own = _own(runs)
     if uri == uri_of(runs):
         return own
@@ -63,17 +63,17 @@ def _own(runs: Path) -> Path:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Return the file of a SQLite database by its URI, None where that is something else."""
+    """Return the file of a SQLite URI, or None for other URIs and in-memory databases."""
     match = _SQLITE_FILE.fullmatch(uri)
     return Path(unquote(match[1])) if match and match[1] != ":memory:" else None
 
 
 def artifact_root(uri: str, runs: Path) -> str | None:
-    """Return where the artifacts of new MLflow experiments are to lie, as a URI.
+    """Return the artifact location of new MLflow experiments as a URI.
 
-    A SQLite file has them beside it, so that the two can be moved and shared as one. Other
-    databases have no folder, so the runs folder takes them. None means that the store decides,
-    as a server does; for a mere database MLflow would use the working folder.
+    For a SQLite file, artifacts are stored next to the file, so that both can be moved and shared
+    together. For other databases, they are stored in the runs folder; MLflow would use the working
+    folder. For servers, the result is None and the server decides.
     """
     if _kind(uri) not in _DATABASES:
         return None
@@ -83,7 +83,7 @@ def artifact_root(uri: str, runs: Path) -> str | None:
 
 
 def is_server(uri: str) -> bool:
-    """Return whether a URI is that of an MLflow server."""
+    """Return whether a URI refers to an MLflow server."""
     return _kind(uri) in _SERVERS
 
 
@@ -92,7 +92,7 @@ def _kind(uri: str) -> str:
 
 
 def purge_command(uri: str) -> str:
-    """Return the command that removes for good what was deleted in a store."""
+    """Return the command that permanently removes deleted runs and experiments from a store."""
     if _kind(uri) not in _DATABASES:
         return "mlflow gc, on the server"
     shown = shlex.quote(redact(uri))
@@ -100,12 +100,19 @@ def purge_command(uri: str) -> str:
 
 
 def redact(text: str, uri: str = "") -> str:
-    """Return a text without credentials: those in URIs, and those of one URI anywhere."""
+    """Return a text without credentials.
+
+    Credentials in any URI are masked, and those of the given URI wherever they occur.
+
+    Args:
+        text: Text that may contain credentials.
+        uri: URI whose credentials are masked everywhere.
+    """
     secrets = [os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("PASSWORD", "TOKEN")]
     secrets += [match[2] for match in _SECRET_OPTION.finditer(uri)]
     for match in _CREDENTIALS.finditer(uri):
         user, _, password = match[1].partition(":")
-        if password or _kind(uri) not in _DATABASES:  # alone, a user may be a token
+        if password or _kind(uri) not in _DATABASES:  # a user without a password may be a token
             secrets.append(password or user)
     text = _SECRET_OPTION.sub(r"\1***", _CREDENTIALS.sub("://***@", text))
     for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
@@ -114,12 +121,12 @@ def redact(text: str, uri: str = "") -> str:
 
 
 def check_tracking_uri(runs: Path) -> None:
-    """Refuse a tracking URI that MLflow can never use, before anything trains.
+    """Reject a tracking URI that MLflow can never use, before training starts.
 
-    A server or database that does not answer is not refused: training goes on without it.
+    A server or database that does not respond is accepted, since training works without it.
 
     Raises:
-        UserError: the URI is malformed, of an unknown kind, or of a database without its driver.
+        UserError: The URI is malformed or of an unknown kind, or the database driver is missing.
     """
     uri = tracking_uri(runs)
     if own_database(uri, runs) is not None:
@@ -129,12 +136,12 @@ def check_tracking_uri(runs: Path) -> None:
         raise UserError(
             f"{VARIABLE} = {redact(uri)}: {problem}; allowed: "
             "http://HOST:PORT of an MLflow server, sqlite:////PATH/FILE.db, or the URI of a "
-            f"postgresql, mysql or mssql database; without it MLflow uses {_own(runs)}"
+            f"postgresql, mysql or mssql database; if it is not set, MLflow uses {_own(runs)}"
         )
 
 
 def _problem(uri: str) -> str | None:
-    """Return why MLflow cannot use a URI, None if it may."""
+    """Return why MLflow cannot use a URI, or None if it may be usable."""
     try:
         parts = urlsplit(uri)
     except ValueError as error:
@@ -153,26 +160,26 @@ def _problem(uri: str) -> str | None:
 
 
 def _file_store_problem() -> str | None:
-    """Return why a folder of files is no store; MLflow has a variable that allows it."""
+    """Return why a file store cannot be used, or None if the environment allows it."""
     if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
         return None
     return (
-        "a folder of files, which MLflow no longer writes to ('mlflow migrate-filestore' turns "
-        "one into a SQLite database; MLFLOW_ALLOW_FILE_STORE=true allows it all the same)"
+        "a folder of files, which MLflow no longer writes to ('mlflow migrate-filestore' converts "
+        "it to a SQLite database; MLFLOW_ALLOW_FILE_STORE=true allows it anyway)"
     )
 
 
 def _server_problem(parts: SplitResult) -> str | None:
-    """Return what is wrong with the URI of a server."""
+    """Return what is wrong with the URI of a server, or None."""
     try:
         port = parts.port
-    except ValueError:  # its words quote what may be a password
-        return "its port is no number up to 65535"
-    return None if parts.hostname and port != 0 else "it names no host, or port 0"
+    except ValueError:  # its message may quote a password
+        return "the port is not a number up to 65535"
+    return None if parts.hostname and port != 0 else "the host is missing, or the port is 0"
 
 
 def _database_problem(uri: str) -> str | None:
-    """Return what is wrong with the URI of a database, or which driver is missing."""
+    """Return what is wrong with the URI of a database or which driver is missing, or None."""
     from sqlalchemy.engine import make_url  # noqa: PLC0415 - half a second
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
@@ -181,14 +188,16 @@ def _database_problem(uri: str) -> str | None:
         url.get_dialect().import_dbapi()
     except ImportError as error:
         package = _PACKAGES.get(error.name or "", error.name)
-        return f"the database's driver is missing ({error}); 'pip install {package}' adds it"
+        return f"the database driver is missing ({error}); 'pip install {package}' installs it"
     except ArgumentError as error:
         return f"not the URI of a database: {redact(str(error), uri).splitlines()[0]}"
     except ValueError:  # as above
-        return "not the URI of a database: host, port or driver are not as they should be"
+        return "not the URI of a database: invalid host, port or driver"
     if url.get_backend_name() == "sqlite":
         if url.host:
-            return "a SQLite URI has three slashes before a relative path, four before another"
+            return (
+                "a SQLite URI has three slashes before a relative path, four before an absolute one"
+            )
         if url.database in (None, "", ":memory:"):
-            return "it names no file, and a database in memory ends with the process"
+            return "it has no file name, and an in-memory database is lost when the process ends"
     return None

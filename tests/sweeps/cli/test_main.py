@@ -95,7 +95,7 @@ def test_train_saves_checkpoint_on_ctrl_c(tmp_path):
         process.send_signal(signal.SIGINT)
         _, messages = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "resumes it" in messages
+    assert "run the same command again to resume" in messages
     (folder,) = tmp_path.glob("runs/trials/*")
     record = Record(tmp_path / "runs", folder.name)
     assert record.state() == "resumable"
@@ -106,5 +106,5 @@ def test_sync_refuses_folder_without_sweep(tmp_path):
     (tmp_path / "runs").mkdir()
     ended = factorlab("sync", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("factorlab: runs: holds no sweep")
+    assert ended.stderr.startswith("factorlab: runs: contains no sweep")
     assert list((tmp_path / "runs").iterdir()) == []

@@ -151,7 +151,7 @@ def test_make_figures_continues_after_failing_experiment(checkout):
 def test_make_figures_refuses_missing_folder(checkout):
     ended, calls = make(checkout, "figures", "RUNS=typo")
     assert ended.returncode == 2
-    assert "there is no folder typo" in ended.stderr
+    assert "folder typo does not exist" in ended.stderr
     assert calls == []
     assert not (checkout / "typo").exists()
 

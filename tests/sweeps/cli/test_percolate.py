@@ -95,7 +95,7 @@ def test_curve_table(capsys, monkeypatch):
     header, *rows, last = out.splitlines()
     assert header.split()[:4] == ["lambda", "sites_kept", "mass_ratio_kept", "stderr"]
     assert [float(row.split()[1]) for row in rows] == [2, 5, 14, 36]
-    assert last.startswith("links reach 2.195 pixels, 12 neighbours, 36 sites, 100 realis")
+    assert last.startswith("link radius 2.195 pixels, 12 neighbours, 36 sites, 100 realis")
 
 
 def test_critical_json_of_square_lattice(capsys, monkeypatch):

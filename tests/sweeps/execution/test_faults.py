@@ -64,7 +64,7 @@ def test_sweep_continues_after_unwritable_record(swept):
     *ended, refused = swept["records"]
     assert [record.result()["steps"] for record in ended] == [900, 20, 6]
     assert f"not trained: steps=5: {refused.path}: File exists" in swept["messages"]
-    assert "1 trials are not finished; the same command goes on" in swept["messages"]
+    assert "1 trials are not finished; run the same command again" in swept["messages"]
 
 
 def test_worker_saves_checkpoint_on_sigterm(swept):
@@ -81,7 +81,7 @@ def test_conclude_names_trial_that_hangs(tmp_path):
     outcomes = work_queue.Outcomes(errors={stuck.key: "The actor died unexpectedly"})
     assert summary.conclude(made.state(), outcomes, console) == 1
     said = console.file.getvalue()
-    assert f"{stuck.name}: no sign of life for 10 s, see {report}" in said
+    assert f"{stuck.name}: no progress for 10 s, see {report}" in said
     assert "died unexpectedly" not in said
 
 

@@ -88,7 +88,7 @@ def test_train_refuses_numba_config_in_working_folder(tmp_path):
     command = [FACTORLAB, "train", "--set", "training.steps=2"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("factorlab: .numba_config.yaml: numba reads it")
+    assert done.stderr.startswith("factorlab: .numba_config.yaml: numba reads this file")
 
 
 def test_sweep_refuses_process_with_other_code(tmp_path, project, no_server):

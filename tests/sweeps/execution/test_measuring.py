@@ -41,8 +41,8 @@ def test_sweep_measures_kept_representations(analysed):
 def test_analyse_names_trial_without_representations(analysed):
     _, _, _, again = analysed
     assert again.returncode == 1
-    assert "seed=1: no representations were kept" in again.stderr
-    assert "1 trials were measured before" in again.stderr
+    assert "seed=1: no representations were stored" in again.stderr
+    assert "1 trials are already measured" in again.stderr
     assert "Traceback" not in again.stderr
 
 
@@ -68,7 +68,7 @@ def test_subjects_finds_trial_by_start_of_key(analysed):
 
 @pytest.mark.parametrize(
     ("runs", "said"),
-    [("nowhere", "nowhere: there is no such runs folder"), ("runs", "no sweep of 'other'")],
+    [("nowhere", "nowhere: the runs folder does not exist"), ("runs", "no sweep of 'other'")],
 )
 def test_analyse_refuses_unknown_folder_or_sweep(analysed, runs, said):
     ended = factorlab("analyse", "other", "--runs", runs, cwd=analysed[0])

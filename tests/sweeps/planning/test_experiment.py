@@ -97,11 +97,11 @@ def test_make_drops_duplicates(tmp_path):
         (("size: 8", "size: 8, subsample: 0"), "data.subsample = 0"),
         (("size: 8", "size: 8, subsample: 1.5"), "data.subsample = 1.5: input should be less than"),
         (("size: 8", "size: 8, subsample: 0.001"), "keeps none of 225 labels; allowed: at least"),
-        (("size: 8", "size: 8, size: 9"), "line 3: not YAML: key 'size' stands twice"),
+        (("size: 8", "size: 8, size: 9"), "line 3: not YAML: the key 'size' is used twice"),
         (("base: {", "base: {]"), "not YAML"),
         (("name: mine", "- mine"), "not YAML"),
         (("size: 8", "size: .nan"), "data.size"),
-        (("data.sigma: [0.5, 1.0]", "data: [{size: 8}]"), "axes.data: a group of settings is no"),
+        (("data.sigma: [0.5, 1.0]", "data: [{size: 8}]"), "axes.data: a group of settings cannot"),
         (("size: 8", "size: 8, spacing: 1.0e-5"), "makes a lattice of"),
         (
             ("size: 8", "size: 8, family: bump+stripes, stripe_spacing: 1.0e-5"),

@@ -155,7 +155,7 @@ def test_sweep_name_depends_on_overrides(path):
     ("options", "said"),
     [
         (["training.steps=[1, 2]"], "--set training.steps: 'training.steps' is not an axis of"),
-        (["training.steps=[1, 2]"], "to sweep over it use --set axes.training.steps=[1,2]"),
+        (["training.steps=[1, 2]"], "to sweep over it, use --set axes.training.steps=[1,2]"),
         (["training={steps: [1, 2]}"], "use --set axes.training.steps=[1,2]"),
         (["data.sigma=[1.0, 2.0, 3.0]"], "use --set axes.data.sigma=[1.0,2.0,3.0]"),
         (["data.family=[bump, sos]"], 'use --set axes.data.family=["bump","sos"]'),
@@ -164,9 +164,9 @@ def test_sweep_name_depends_on_overrides(path):
         (["nosuch=[1, 2]"], "unknown key 'nosuch'"),
         (["axes.nosuch=[1, 2]"], "unknown key 'nosuch'"),
         (["axes.seed=[]"], "--set axes.seed: an axis needs at least one value"),
-        (["axes.model=[{width: 4}]"], "--set: axes.model: a group of settings is no axis"),
+        (["axes.model=[{width: 4}]"], "--set: axes.model: a group of settings cannot be an axis"),
         (["axes={seed: [0]}"], "--set axes: give one axis at a time; allowed: axes.KEY=[...]"),
-        (["axes.seed=[0]", "seed=1"], "--set axes.seed: 'seed' is set, too; give one of them"),
+        (["axes.seed=[0]", "seed=1"], "--set axes.seed: 'seed' is set as well; give only"),
         (["axes.data.held_out.width=[1.0]"], "'data.held_out' is an axis of"),
         (["data={size: 8}", "axes.data.sigma=[1.0]"], "--set data: 'data."),
         (["data=1"], "'data.held_out' is an axis of"),
@@ -190,7 +190,7 @@ def test_load_refuses_list_outside_axes(tmp_path):
     path.write_text("name: mine\nbase: {training: {steps: [1, 2]}}\n")
     said = refused(str(path))
     assert said.startswith(f"{path}: training.steps = [1, 2]: 'training.steps' is not an axis")
-    assert said.endswith("to sweep over it write it under axes")
+    assert said.endswith("to sweep over it, put it under axes")
     assert load(str(path), "axes.training.steps=[3]").swept == {"training.steps": [3]}
 
 
@@ -199,7 +199,7 @@ def test_show_plan_notes_list_that_is_one_value(tmp_path, option):
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\n")
     sentence = (
-        "data.sigma = [1.0, 2.0] is one value (x, y) in every run; to sweep over it use "
+        "data.sigma = [1.0, 2.0] is one value (x, y) in every run; to sweep over it, use "
         "--set axes.data.sigma=[1.0,2.0]\n"
     )
     assert sentence in printed(str(path), option)

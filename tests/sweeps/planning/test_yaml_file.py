@@ -86,16 +86,16 @@ def test_parse_yaml_core_schema_tags(text, value):
         ("!!value =", "the tag !!value"),
         ("!!python/name:os.system ''", "the tag !!python/name:os.system"),
         ("!mine 1", "the tag !mine"),
-        ("!!int 0b1", "'0b1' is no !!int"),
-        ("!!int 12:30", "'12:30' is no !!int"),
-        ("!!float 1_0.5", "'1_0.5' is no !!float"),
-        ("!!bool yes", "'yes' is no !!bool"),
-        ("!!null none", "'none' is no !!null"),
-        ("!!map [1]", "!!map stands before what is no mapping"),
-        ("!!seq {a: 1}", "!!seq stands before what is no sequence"),
+        ("!!int 0b1", "'0b1' is not a valid !!int"),
+        ("!!int 12:30", "'12:30' is not a valid !!int"),
+        ("!!float 1_0.5", "'1_0.5' is not a valid !!float"),
+        ("!!bool yes", "'yes' is not a valid !!bool"),
+        ("!!null none", "'none' is not a valid !!null"),
+        ("!!map [1]", "!!map is not followed by a mapping"),
+        ("!!seq {a: 1}", "!!seq is not followed by a sequence"),
         ("{<<: {a: 1}, b: 2}", "merge keys (<<) are not in YAML 1.2"),
-        ("{a: 1, a: 2}", "key 'a' stands twice"),
-        ("{a: 1, 'a': 2}", "key 'a' stands twice"),
+        ("{a: 1, a: 2}", "the key 'a' is used twice"),
+        ("{a: 1, 'a': 2}", "the key 'a' is used twice"),
         ("{1: a}", "the key '1' is not text"),
         ("{1.5: a}", "the key '1.5' is not text"),
         ("{true: a}", "the key 'true' is not text"),
@@ -104,12 +104,12 @@ def test_parse_yaml_core_schema_tags(text, value):
         ("{[1]: a}", "the key is not text"),
         ("{a: 1}\n---\n{b: 1}", "several documents"),
         ("{a: 1}\n---\n", "several documents"),
-        ("a:\t1", "a tab stands where spaces are expected"),
-        ("\ta: 1", "a tab stands where spaces are expected"),
-        ("a:\n\tb: 1", "a tab stands where spaces are expected"),
-        ("%YAML 1.1\n---\na: 1", "it asks for YAML 1.1"),
-        ("a: x\x85b: 1", "U+0085 breaks a line in YAML 1.1"),
-        ("a: x\u2028b: 1", "U+2028 breaks a line in YAML 1.1"),
+        ("a:\t1", "a tab is used where spaces are expected"),
+        ("\ta: 1", "a tab is used where spaces are expected"),
+        ("a:\n\tb: 1", "a tab is used where spaces are expected"),
+        ("%YAML 1.1\n---\na: 1", "it declares YAML 1.1"),
+        ("a: x\x85b: 1", "U+0085 is a line break in YAML 1.1"),
+        ("a: x\u2028b: 1", "U+2028 is a line break in YAML 1.1"),
         ('"\\ud800"', "half of a surrogate pair"),
         ("&a [*a]", "recursive"),
         ("9" * 5000, "digits"),
@@ -124,7 +124,7 @@ def test_parse_yaml_refuses_what_yaml_1_2_lacks(text, reason):
 def test_parse_yaml_refuses_exponential_aliases():
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join(10 * [f'*a{i - 1}'])}]" for i in range(1, 9)]
-    with pytest.raises(UserError, match=r"^here: its aliases stand for 1e\+09 values"):
+    with pytest.raises(UserError, match=r"^here: its aliases expand to 1e\+09 values"):
         parse_yaml("\n".join(lines), "here")
 
 

@@ -58,11 +58,11 @@ def test_sync_leaves_deleted_run_until_restored(runs, when):
     assert statuses(runs) == {0: "FINISHED"}
     assert parent_runs(runs)[0].info.status == "FINISHED"  # as the records say
     (note,) = sync.notes()
-    assert f"1 run of {SWEEP} was deleted there" in note
+    assert f"1 run of {SWEEP} was deleted in the store" in note
     unplanned = sync_of(runs, [0])
     unplanned.sync()
     assert unplanned.notes() == []
-    assert "restore it in the UI" in note
+    assert "restore what was deleted in the UI" in note
     client_of(runs).restore_run(gone)
     assert sync.sync() == 2
     assert sync.notes() == []
@@ -127,7 +127,7 @@ def test_sync_leaves_deleted_experiment_until_restored(runs):
     client_of(runs).delete_experiment(experiment)
     write_record(runs, 1, done=True)
     (note,) = start_and_stop(runs, [0, 1])
-    assert f"the experiment '{EXPERIMENT}' was deleted" in note
+    assert f"the experiment '{EXPERIMENT}' with the sweep {SWEEP} was deleted" in note
     assert len(client_of(runs).search_runs([experiment], run_view_type=ViewType.ALL)) == 2
     run_command(note, "MLFLOW_TRACKING_URI=")
     assert start_and_stop(runs, [0, 1]) == []

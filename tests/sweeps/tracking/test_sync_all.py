@@ -56,18 +56,18 @@ def test_sync_settles_runs_without_plan(runs, tmp_path, gone):
         shutil.rmtree(path.parent)
     ended = factorlab("sync", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    assert f"{NAME} (its plan is gone or damaged): 0 metric points sent" in ended.stderr
+    assert f"{NAME} (plan missing or damaged): 0 metric points sent" in ended.stderr
     found = child_runs(runs, NAME)
     assert [found[key_of(n)].info.status for n in (0, 1)] == ["FINISHED", "KILLED"]
     by_sweep = {run.data.tags["factorlab.sweep"]: run.info.status for run in parent_runs(runs)}
     assert by_sweep == {NAME: "KILLED", f"{NAME}_0123abcd": "FINISHED"}
     again = factorlab("sync", cwd=tmp_path)
-    assert "its plan is gone" not in again.stderr
+    assert "plan missing" not in again.stderr
     assert len(all_runs(runs)) == 5
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"), [("typo", "there is no such runs folder"), ("other", "holds no sweep")]
+    ("folder", "said"), [("typo", "the runs folder does not exist"), ("other", "contains no sweep")]
 )
 def test_sync_refuses_other_folders(tmp_path, folder, said):
     (tmp_path / "other").mkdir()
@@ -102,8 +102,8 @@ def test_replaced_names_file_of_same_experiment_name(tmp_path):
     plan.save(first)
     assert replaced(first) is None
     said = replaced(planned(other, 1, 2))
-    assert said.startswith(f"{other}: its name 'squares' is that of {one}")
-    assert "1 run is no longer part of it" in said
+    assert said.startswith(f"{other}: the name 'squares' is also used by {one}")
+    assert "1 run is no longer part of the sweep" in said
     assert "2 runs are no longer part" in replaced(planned(one, 2))
     renamed = one.rename(tmp_path / "renamed.yaml")
     assert replaced(planned(renamed, 0, 1)) is None

@@ -91,7 +91,7 @@ def test_sync_settles_second_runs_of_earlier_versions(runs):
     sync = sync_of(runs, [0])
     assert sync.sync() == 0
     (note,) = sync.notes()
-    assert f"1 run is in {SWEEP} a second time" in note
+    assert f"1 duplicate run in {SWEEP}" in note
     assert second in note
     assert client.get_run(second).info.status == "FINISHED"
     client.delete_run(second)
@@ -103,7 +103,7 @@ def test_sync_settles_second_runs_of_earlier_versions(runs):
     sync = sync_of(runs, [0])
     assert sync.sync() == 10
     assert {run.info.status for run in parent_runs(runs)} == {"FINISHED"}
-    assert "a second time" in sync.notes()[0]
+    assert "duplicate run" in sync.notes()[0]
 
 
 def test_sync_completes_database_from_backup(runs, tmp_path):

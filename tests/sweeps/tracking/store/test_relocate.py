@@ -123,7 +123,7 @@ def test_relocate_refuses_folder_in_use(synced, tmp_path):
     other = sync_of(moved, [0, 1], sweep="another")
     with pytest.raises(InUse):
         other.sync()
-    assert f"still follows a sweep of this folder as {synced}" in other.problem
+    assert f"still syncs a sweep of this folder as {synced}" in other.problem
     assert artifact_locations(moved) == places
     first.log_figures([tmp_path / "figures" / "f.png"])
     first.stop()
@@ -171,7 +171,7 @@ def test_lost_artifacts_do_not_recreate_moved_folder(runs, tmp_path, monkeypatch
     sync.sync()
     (note,) = sync.notes()
     assert str(runs / "artifacts") in note
-    assert "make that a link" in note
+    assert "link the old path to the new one" in note
     assert not runs.exists()
     assert child_runs(moved)[key_of(0)].info.status == "FINISHED"
     runs.symlink_to(moved)

@@ -156,7 +156,7 @@ def test_ui_serves_read_only_folder_from_copy(finished, tmp_path, log, end):
         shown = answer(port, f"/api/2.0/mlflow/runs/get?run_id={run}")
         assert b"only in the log" in shown
         assert len(list(temporary.glob("factorlab-ui-*"))) == 1
-    assert f"{moved} cannot be written: this is a copy" in messages.read_text()
+    assert f"{moved} is not writable: showing a copy" in messages.read_text()
     wait_for(lambda: not list(temporary.glob("factorlab-ui-*")))
     assert tree(moved) == before
 
@@ -184,7 +184,7 @@ def test_ui_refuses_read_only_folder_without_store(tmp_path):
     )
     assert ended.returncode == 2
     assert ended.stderr == (
-        "factorlab: runs: it holds no MLflow store, and none can be written there\n"
+        "factorlab: runs: contains no MLflow store, and the folder is not writable\n"
     )
 
 
@@ -193,4 +193,4 @@ def test_ui_refuses_file_that_is_no_database(tmp_path):
     (tmp_path / "runs" / "mlflow.db").write_bytes(b"not a database, whatever its name says\n" * 9)
     ended = factorlab("ui", cwd=tmp_path)
     assert ended.returncode == 2
-    assert "mlflow.db: it does not open: file is not a database" in ended.stderr
+    assert "mlflow.db: cannot be opened: file is not a database" in ended.stderr

@@ -40,16 +40,16 @@ REFUSED = [
     ("postgres://u@h/d", "unknown scheme 'postgres'; did you mean 'postgresql'?"),
     ("localhost:5000", "it has no scheme; did you mean 'http://localhost:5000'?"),
     ("127.0.0.1:5000", "it has no scheme; did you mean 'http://127.0.0.1:5000'?"),
-    ("http://", "it names no host"),
-    ("http:/127.0.0.1:9", "it names no host"),
-    ("http://host:many", "its port is no number"),
+    ("http://", "the host is missing"),
+    ("http:/127.0.0.1:9", "the host is missing"),
+    ("http://host:many", "the port is not a number"),
     ("https://[bad", "not a URI"),
     ("mysql+missing://u@h/d", "not the URI of a database"),
     ("postgresql://u:p@h:port/d", "not the URI of a database"),
     ("sqlite:x.db", "not the URI of a database"),
     ("sqlite://x.db", "three slashes"),
-    ("sqlite://", "in memory"),
-    ("sqlite:///:memory:", "in memory"),
+    ("sqlite://", "in-memory"),
+    ("sqlite:///:memory:", "in-memory"),
 ]
 
 ALLOWED = [
@@ -97,7 +97,7 @@ def test_check_tracking_uri_names_missing_driver(tmp_path, monkeypatch, scheme, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:s3cret@host/db")
     with pytest.raises(UserError) as told:
         check_tracking_uri(tmp_path)
-    assert f"'pip install {package}' adds it" in str(told.value)
+    assert f"'pip install {package}' installs it" in str(told.value)
     assert "s3cret" not in str(told.value)
 
 
