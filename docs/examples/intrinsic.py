@@ -24,4 +24,4 @@ def scalars(measures: Measures) -> dict[str, float]:
     found, _ = NearestNeighbors(n_neighbors=NEIGHBOURS + 1).fit(points).kneighbors(points)
     distances = found[:, 1:]  # the nearest neighbour is the point itself
     logs = np.log(distances[:, -1:] / distances[:, :-1])
-    return {"intrinsic_dimension": float((NEIGHBOURS - 2) / logs.sum(axis=1).mean())}
+    return {"intrinsic_dimension": float((NEIGHBOURS - 1) / logs.sum(axis=1).mean())}
