@@ -59,8 +59,8 @@ def synchronise(
     if keys is not None or (chosen and problems == len(chosen)):  # if all failed, it is unavailable
         return total, problems
     try:
-        for sweep, mirror in _without_plan(runs, {found.sweep for found in plans}):
-            sent = _bring(f"{sweep} (plan missing or damaged)", mirror, console)
+        for sweep, make in _without_plan(runs, {found.sweep for found in plans}):
+            sent = _bring(f"{sweep} (plan missing or damaged)", make, console)
             total, problems = total + (sent or 0), problems + (sent is None)
     except Exception as error:
         uri = tracking_uri(runs)
@@ -77,17 +77,17 @@ def _say(console: Console, text: str) -> None:
 
 def _bring(name: str, make: Callable[[], MlflowSync], console: Console) -> int | None:
     """Bring one sweep up to date. Return the number of points sent, or None if that failed."""
-    mirror: MlflowSync | None = None
+    sync: MlflowSync | None = None
     try:
-        mirror = make()
-        sent = mirror.sync()
+        sync = make()
+        sent = sync.sync()
     except Exception as error:
         # Unlike the error itself, the text in `problem` is free of credentials.
-        problem = (mirror.problem if mirror else None) or type(error).__name__
+        problem = (sync.problem if sync else None) or type(error).__name__
         _say(console, f"{name}: {problem}")
         return None
     _say(console, f"{name}: {sent} metric points sent")
-    for note in mirror.notes():
+    for note in sync.notes():
         _say(console, note)
     return sent
 

@@ -153,7 +153,7 @@ class MlflowSync:
         self._delay = delay
         self._stopping.clear()
         self._deadline = math.inf
-        self._thread = threading.Thread(target=self._follow, name="mlflow-mirror", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="mlflow-sync", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -167,10 +167,11 @@ class MlflowSync:
         self._deadline = time.monotonic() + PATIENCE
         self._stopping.set()
         self._thread.join(PATIENCE)
-        if self._thread.is_alive():
+        thread, self._thread = self._thread, None
+        if thread.is_alive():  # it may still write, and releases the claim when it ends
             self._report(TimeoutError(f"no answer in {PATIENCE:.0f} seconds"), final=True)
-        self._thread = None
-        self._release()
+        else:
+            self._release()
 
     def refresh(self) -> None:
         """Check finished trials again at the next pass, because they may have new measures."""
@@ -256,6 +257,8 @@ class MlflowSync:
                 self._report(error, final=final)
                 pause = min(2 * pause, LONGEST_PAUSE)
             if final:
+                if self._thread is None:  # `stop` did not wait any longer
+                    self._release()
                 return
             self._stopping.wait(pause)
 
