@@ -93,34 +93,34 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
     if how.retry_failed:
         for _, record in plan.records():
             record.clear_failure()
-    mirror = _start_sync(plan, failed)
+    sync = _start_sync(plan, failed)
     try:
-        outcomes = _train(state, left, mirror=mirror, how=how)
+        outcomes = _train(state, left, sync=sync, how=how)
         state = plan.state()
         if not outcomes.interrupted and outcomes.lost is None:
             _measure(state, how, failed)
         with caught("MLflow", failed):
-            if mirror is not None:
-                mirror.refresh()
+            if sync is not None:
+                sync.refresh()
     finally:
         with caught("MLflow", failed):
-            if mirror is not None:
-                mirror.stop()
+            if sync is not None:
+                sync.stop()
     if plan.figures and state.counts()["done"]:
-        _draw(plan, mirror, how, failed)
-    if mirror is not None:
-        for text in filter(None, (mirror.problem, *mirror.notes())):
+        _draw(plan, sync, how, failed)
+    if sync is not None:
+        for text in filter(None, (sync.problem, *sync.notes())):
             how.say(text)
     return conclude(state, outcomes, how.console)
 
 
 def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
     """Start tracking a sweep in MLflow. On failure, return None and train without tracking."""
-    mirror = None
+    sync = None
     with caught("MLflow", failed):
-        mirror = mlflow_sync_of(plan)
-        mirror.start(START_DELAY)
-    return mirror
+        sync = mlflow_sync_of(plan)
+        sync.start(START_DELAY)
+    return sync
 
 
 def _measure(state: SweepState, how: How, failed: list[Failure]) -> None:
@@ -137,7 +137,7 @@ def _measure(state: SweepState, how: How, failed: list[Failure]) -> None:
             )
 
 
-def _draw(plan: Plan, mirror: MlflowSync | None, how: How, failed: list[Failure]) -> None:
+def _draw(plan: Plan, sync: MlflowSync | None, how: How, failed: list[Failure]) -> None:
     """Draw the figures and upload them to MLflow."""
     drawn: list[Path] = []
     with caught("figures", failed):
@@ -146,8 +146,8 @@ def _draw(plan: Plan, mirror: MlflowSync | None, how: How, failed: list[Failure]
     if drawn:
         how.say(f"figures: {drawn[0].parent}")
     with caught("MLflow", failed):
-        if mirror is not None:
-            mirror.log_figures(drawn)
+        if sync is not None:
+            sync.log_figures(drawn)
 
 
 def _begin(state: SweepState, how: How) -> Estimate:
@@ -188,7 +188,7 @@ def _train(
     state: SweepState,
     left: Estimate,
     *,
-    mirror: MlflowSync | None,
+    sync: MlflowSync | None,
     how: How,
 ) -> Outcomes:
     """Train the pending trials on Ray with a live display.
@@ -209,7 +209,7 @@ def _train(
         done=state.counts()["done"],
         seconds=left.seconds,
         slots=left.slots,
-        problem=lambda: mirror.problem if mirror is not None else None,
+        problem=lambda: sync.problem if sync is not None else None,
         console=how.console,
     )
     with display:

@@ -52,9 +52,6 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
         self._shown: dict[str, set[str]] = {}
         """Keys of the trials that each worker trains, as reported to the listener."""
 
-        self._started: set[str] = set()
-        """Keys of the trials that train, as reported to the listener."""
-
     def __getstate__(self) -> dict[str, Any]:
         """Return an empty state. Tune pickles its scheduler for a restore, which we never use."""
         return {}
@@ -74,8 +71,7 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
         reason, before = _reason(trial), self._failures.get(trial.trial_id, 0)
         self._failures[trial.trial_id] = trial.num_failures  # Tune does not count preemptions
         died = self._work.died.remote(trial.trial_id, counts=trial.num_failures > before)
-        for key in self._shown.pop(trial.trial_id, ()):
-            self._started.discard(key)
+        for key in self._shown.pop(trial.trial_id, set()) - self._training():
             self._listener.stopped(key)
         for key in ray.get(died):
             self._outcomes.errors[key] = reason
@@ -104,9 +100,12 @@ class _Feed(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
                 self._outcomes.io_errors[ended.key] = ended.reason
             self._listener.ended(ended.key, ended.outcome, ended.accuracy)
 
+    def _training(self) -> set[str]:
+        """Return the keys of the trials that any worker trains."""
+        return set().union(*self._shown.values())
+
     def _start(self, key: str) -> None:
-        if key not in self._started:
-            self._started.add(key)
+        if key not in self._training():
             self._listener.started(key, self._names[key])
 
 
