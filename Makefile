@@ -7,7 +7,7 @@
 
 # User variables are plain text. make does not expand their values, and recipes read them from the
 # environment as "$$RUNS", so that the shell neither splits nor executes them.
-USER_VARIABLES := PYTHON PROFILE SET SHARE ADDRESS RUNS FIGURES FACTORLAB_RUNS
+USER_VARIABLES := PYTHON PROFILE SET SHARE COUNT ADDRESS RUNS FIGURES FACTORLAB_RUNS
 $(foreach variable,$(USER_VARIABLES),$(eval override $(variable) := $$(value $(variable))))
 export $(USER_VARIABLES)
 
@@ -19,6 +19,9 @@ override PROFILE := laptop
 endif
 ifndef SHARE
 override SHARE := 1
+endif
+ifndef COUNT
+override COUNT := 100
 endif
 ifndef RUNS
 override RUNS := $(or $(FACTORLAB_RUNS),runs)
@@ -109,7 +112,7 @@ coverage: $(READY)  ## run all tests and report line coverage: TESTS= to select 
 
 .PHONY: mutation
 mutation: $(READY)  ## change the core in small ways; the tests have to notice: COUNT= mutants
-	$(BIN)/python -m tests.mutation --count="$${COUNT:-100}"
+	$(BIN)/python -m tests.mutation --count="$$COUNT"
 
 .PHONY: release-check
 release-check: $(READY)  ## build the wheel, install it with the lowest allowed dependencies, run a sweep

@@ -79,7 +79,17 @@ def make(folder, *arguments, **environment):
     return ended, calls
 
 
-VARIABLES = {"PYTHON", "PROFILE", "SET", "SHARE", "ADDRESS", "RUNS", "FIGURES", "FACTORLAB_RUNS"}
+VARIABLES = {
+    "PYTHON",
+    "PROFILE",
+    "SET",
+    "SHARE",
+    "COUNT",
+    "ADDRESS",
+    "RUNS",
+    "FIGURES",
+    "FACTORLAB_RUNS",
+}
 DEFAULTS = ["--profile=laptop", "--runs=runs", "--figures=figures"]
 
 
@@ -124,6 +134,8 @@ def test_make_ui_chaos_reproduce_pass_variables_verbatim(checkout, text):
     assert make(checkout, "ui", f"RUNS={text}")[1][-1] == ["ui", f"--runs={text}", text]
     _, calls = make(checkout, "chaos", f"SHARE={text}")
     assert calls[-1] == ["-m", "tests.chaos.run", f"--share={text}", "runs"]
+    _, calls = make(checkout, "mutation", f"COUNT={text}")
+    assert calls[-1] == ["-m", "tests.mutation", f"--count={text}", "runs"]
     _, calls = make(checkout, "reproduce", f"PROFILE={text}", f"RUNS={text}", f"FIGURES={text}")
     options = [f"--{name}={text}" for name in ("profile", "runs", "figures")]
     assert calls[-1] == ["reproduce", *options, text]
