@@ -13,11 +13,8 @@ import signal
 import socket
 import socketserver
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,6 +24,7 @@ from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
 from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial
 from tests.chaos import disk, forks
+from tests.helpers.mlflow_stores import served
 
 SWEEP = "chaos_smoke"
 MODE = "mode"
@@ -232,42 +230,12 @@ class Gate(socketserver.ThreadingTCPServer):
         return self.mode not in ("refuse", "error")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def server(runs: Path) -> Iterator[str]:
     """Serve the store of a runs folder by MLflow's own server; yield the URI of a gate to it."""
-    port = _free_port()
-    arguments = ["server", "--backend-store-uri", f"sqlite:///{runs}/mlflow.db", "--workers", "1"]
-    arguments += ["--artifacts-destination", str(runs / "artifacts")]
-    arguments += ["--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-    )
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-        with Gate(port, runs / MODE) as gate:
-            yield f"http://127.0.0.1:{gate.server_address[1]}"
-            gate.shutdown()
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with served(runs / "mlflow.db", runs / "artifacts") as port, Gate(port, runs / MODE) as gate:
+        yield f"http://127.0.0.1:{gate.server_address[1]}"
+        gate.shutdown()
 
 
 def misbehaving(runs: Path, mode: str) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from factorlab.storage.record import Record
 from sweeps.tracking.store import access
-from tests.contracts.mlflow_stores import STORES
 from tests.helpers.mlflow_runs import client_of, finish, key_of, sync_of, write_record
+from tests.helpers.mlflow_stores import STORES
 
 pytestmark = pytest.mark.slow
 

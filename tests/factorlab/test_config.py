@@ -13,7 +13,7 @@ from factorlab.errors import UserError, suggestion
 from factorlab.parsing import parse
 
 
-def user_message(values):
+def message_of(values):
     with pytest.raises(UserError) as caught:
         parse(values, "mine.yaml")
     message = str(caught.value)
@@ -51,20 +51,20 @@ def test_parse_names_unknown_key_with_suggestion(key, meant, also_allowed):
     values = nested(key, 1)
     if "held_out" in key:
         values["data"]["held_out"] |= {"kind": "box", "width": 2}
-    message = user_message(values)
+    message = message_of(values)
     assert f"unknown key '{key}'" in message
     assert f"did you mean '{meant}'?" in message
     assert [name for name in also_allowed if name not in message] == []
 
 
 def test_parse_misspelled_required_key_is_unknown():
-    message = user_message({"data": {"held_out": {"kind": "box", "widht": 2}}})
+    message = message_of({"data": {"held_out": {"kind": "box", "widht": 2}}})
     assert "'data.held_out.widht'" in message
     assert "did you mean 'width'?" in message
 
 
 def test_suggestion_only_for_similar_word():
-    assert "did you mean" not in user_message({"zzzz": 1})
+    assert "did you mean" not in message_of({"zzzz": 1})
     assert suggestion("zzzz", ["seed", "data"]) == ""
     assert suggestion("sed", ["seed", "data"]) == "; did you mean 'seed'?"
 
@@ -118,7 +118,7 @@ def test_suggestion_only_for_similar_word():
     ],
 )
 def test_parse_names_refused_value_with_key(key, value, allowed):
-    message = user_message(nested(key, value))
+    message = message_of(nested(key, value))
     # The key as the user wrote it, without parts that the validator adds.
     assert f" {key} = " in message or f" {key}: " in message or f" {key}.1 = " in message
     assert allowed in message
@@ -136,13 +136,13 @@ def test_parse_names_refused_value_with_key(key, value, allowed):
     ],
 )
 def test_parse_refuses_contradicting_settings(values, words):
-    message = user_message(values)
+    message = message_of(values)
     assert [word for word in words if word not in message] == []
 
 
 @pytest.mark.parametrize("values", [[], 3, None, "text", True])
 def test_parse_refuses_anything_but_a_mapping(values):
-    message = user_message(values)
+    message = message_of(values)
     assert ":  =" not in message
 
 
@@ -165,7 +165,7 @@ def deep():
     ids=["circular", "object", "set", "bytes", "huge"],
 )
 def test_parse_refuses_value_that_is_not_plain_data(value):
-    user_message({"data": {"size": value}})
+    message_of({"data": {"size": value}})
 
 
 def test_parse_refuses_value_nested_too_deeply():
@@ -174,7 +174,7 @@ def test_parse_refuses_value_nested_too_deeply():
 
 
 def test_parse_refuses_key_that_is_not_plain_data():
-    user_message({(1, 2): 3})
+    message_of({(1, 2): 3})
 
 
 @pytest.mark.parametrize("key", ["seed", "data.size", "training.steps", "model.width"])

@@ -35,27 +35,34 @@ def other_sqlite(folder):
 
 
 @contextmanager
-def server(folder):
-    """MLflow's tracking server."""
+def served(database, artifacts):
+    """Run MLflow's tracking server over a SQLite database and yield its port."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
+    command += ["--backend-store-uri", f"sqlite:///{database}"]
+    command += ["--artifacts-destination", str(artifacts)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env=environment,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
     )
     try:
-        _wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/health").close())
-        yield f"http://127.0.0.1:{port}"
+        address = f"http://127.0.0.1:{port}/health"
+        _wait_for(lambda: urllib.request.urlopen(address, timeout=2).close())
+        yield port
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def server(folder):
+    """MLflow's tracking server."""
+    with served(folder / "server.db", folder / "artifacts") as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

@@ -3,17 +3,15 @@
 import csv
 import hashlib
 import json
-import tarfile
-from pathlib import Path
 
 import pytest
 
 from sweeps.planning import experiment, plan
 from sweeps.tracking.store import access
+from tests.helpers.earlier_records import FIXTURE, unpack
 from tests.helpers.mlflow_runs import query
 from tests.helpers.processes import factorlab
 
-FIXTURE = Path(__file__).parent.parent / "fixtures" / "records-0.1"
 STATES = {
     "plain": {"done": 1},
     "packed": {"done": 2},
@@ -46,12 +44,6 @@ def own(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     yield unpack(tmp_path)
     access.close()
-
-
-def unpack(folder):
-    with tarfile.open(FIXTURE / "runs.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "runs"
 
 
 def call(runs, *arguments, code=0):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
 from analysis.measures.embedding import cross_validated, embed, fitted
-from tests.helpers.measures import r_squared
+from tests.analysis.measures.in_one_call import r_squared
 from tests.helpers.rounding import EXACT
 from tests.helpers.spaces import embed as embed_at_random
 

@@ -9,7 +9,7 @@ from scipy.stats import ortho_group
 from sklearn.decomposition import PCA
 
 from analysis.measures.pca import principal
-from tests.helpers.measures import participation_ratio
+from tests.analysis.measures.in_one_call import participation_ratio
 from tests.helpers.rounding import DOUBLE, EXACT, gamma
 
 shapes = st.tuples(st.integers(2, 12), st.integers(1, 12))

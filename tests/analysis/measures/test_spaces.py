@@ -8,7 +8,7 @@ import pytest
 from analysis.measures.embedding import cross_validated
 from analysis.measures.pca import principal
 from analysis.measures.topology import betti, persistence
-from tests.helpers.measures import r_squared
+from tests.analysis.measures.in_one_call import r_squared
 from tests.helpers.spaces import SPACES, embed
 
 SAMPLES = 512

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from analysis.measures.topology import betti, distance, farthest_points, persistence
-from tests.helpers.measures import betti_numbers
+from tests.analysis.measures.in_one_call import betti_numbers
 from tests.helpers.rounding import SINGLE, gamma
 from tests.helpers.spaces import circle, clifford_torus, disc, embed, solid_torus
 

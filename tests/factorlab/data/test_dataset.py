@@ -137,16 +137,16 @@ def test_build_smaller_share_is_nested_in_larger(one, other, seed):
     ],
 )
 def test_build_refuses_empty_data_set(settings, words):
-    with pytest.raises(UserError) as user_message:
+    with pytest.raises(UserError) as error:
         build(DataSettings(size=8, **settings), 0, "mine.yaml")
-    message = str(user_message.value)
+    message = str(error.value)
     assert message.startswith("mine.yaml: ")
     assert "\n" not in message
     assert [word for word in words if word not in message] == []
 
 
 def test_build_accepts_smallest_share_named_in_refusal():
-    with pytest.raises(UserError, match="at least") as user_message:
+    with pytest.raises(UserError, match="at least") as error:
         build(DataSettings(size=8, subsample=1e-4), 0)
-    share = float(str(user_message.value).split("at least ")[1])
+    share = float(str(error.value).split("at least ")[1])
     assert build(DataSettings(size=8, subsample=share), 0).samples_total == 1
