@@ -20,7 +20,7 @@ from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
 from sweeps.reporting.failures import Failure, failure, show
 from sweeps.reporting.figure_checks import check_figures
-from sweeps.sweep import How, run_sweep
+from sweeps.sweep import SweepOptions, run_sweep
 
 Failed = Mapping[str, list[Failure]]
 """Failures by name of the sweep."""
@@ -60,13 +60,15 @@ def run_sweeps(
         checked.result()
     for sweep, found in failed.items():
         show(found, sweep, console)
-    how = How(figures, console, retry_failed, address, [plan.state() for plan in plans])
+    options = SweepOptions(
+        figures, console, retry_failed, address, [plan.state() for plan in plans]
+    )
     codes: dict[str, int] = {}
     try:
         for plan in plans:
             sweep = plan.sweep
             try:
-                codes[sweep] = _run(plan, how, failed[sweep], first=not codes)
+                codes[sweep] = _run(plan, options, failed[sweep], first=not codes)
             finally:
                 show(failed[sweep], sweep, console)
             if codes[sweep] == INTERRUPTED:
@@ -106,7 +108,7 @@ def _check(experiments: Sequence[Experiment]) -> None:
         check_figures(experiment)
 
 
-def _run(plan: Plan, how: How, failed: list[Failure], *, first: bool) -> int:
+def _run(plan: Plan, options: SweepOptions, failed: list[Failure], *, first: bool) -> int:
     """Run a sweep and return its exit status.
 
     Raises:
@@ -115,9 +117,9 @@ def _run(plan: Plan, how: How, failed: list[Failure], *, first: bool) -> int:
         OSError: The operating system refused an operation, and this is the only sweep.
     """
     try:
-        return run_sweep(plan, how, failed)
+        return run_sweep(plan, options, failed)
     except Exception as error:
-        alone = len(how.sweeps) == 1 and user_message(error) is not None
+        alone = len(options.sweeps) == 1 and user_message(error) is not None
         if alone or (first and isinstance(error, UserError)):
             raise
         failed.append(failure("", error))

@@ -23,8 +23,8 @@ from sweeps.reporting.figure_checks import check_figures
 from sweeps.reporting.live_view import SweepDisplay
 from sweeps.reporting.reports import draw
 from sweeps.reporting.summary import conclude, show_plan
+from sweeps.tracking.mlflow_sync import START_DELAY, MlflowSync
 from sweeps.tracking.plan_sync import mlflow_sync_of
-from sweeps.tracking.sync_thread import START_DELAY, MlflowSync
 
 
 def price_sweeps(
@@ -43,7 +43,7 @@ def price_sweeps(
 
 
 @dataclass(frozen=True)
-class How:
+class SweepOptions:
     """Options shared by all sweeps of one command."""
 
     figures: Path
@@ -66,7 +66,7 @@ class How:
         self.console.print(text, highlight=False, soft_wrap=True)
 
 
-def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
+def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     """Train, track, measure and draw a sweep. Finished work is not repeated.
 
     Ray is started only if there is work to do, and stays connected for the next sweep. A failure
@@ -74,7 +74,7 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
 
     Args:
         plan: The plan of the sweep.
-        how: Options of the command.
+        options: Options of the command.
         failed: List to which failures are appended.
 
     Returns:
@@ -84,21 +84,21 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
         UserError: A trial fits on no machine, or a folder is not writable.
     """
     state = plan.state()
-    left = _begin(state, how)
+    left = _begin(state, options)
     cluster_alike = "on the cluster if its machines are like this one"
-    show_plan(state, left, how.console, cluster_alike if how.address else "on this machine")
+    show_plan(state, left, options.console, cluster_alike if options.address else "on this machine")
     if (notice := replaced(plan)) is not None:
-        how.say(notice)
+        options.say(notice)
     planning.save(plan)
-    if how.retry_failed:
+    if options.retry_failed:
         for _, record in plan.records():
             record.clear_failure()
     sync = _start_sync(plan, failed)
     try:
-        outcomes = _train(state, left, sync=sync, how=how)
+        outcomes = _train(state, left, sync=sync, options=options)
         state = plan.state()
         if not outcomes.interrupted and outcomes.lost is None:
-            _measure(state, how, failed)
+            _measure(state, options, failed)
         with caught("MLflow", failed):
             if sync is not None:
                 sync.refresh()
@@ -107,11 +107,11 @@ def run_sweep(plan: Plan, how: How, failed: list[Failure]) -> int:
             if sync is not None:
                 sync.stop()
     if plan.figures and state.counts()["done"]:
-        _draw(plan, sync, how, failed)
+        _draw(plan, sync, options, failed)
     if sync is not None:
         for text in filter(None, (sync.problem, *sync.notes())):
-            how.say(text)
-    return conclude(state, outcomes, how.console)
+            options.say(text)
+    return conclude(state, outcomes, options.console)
 
 
 def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
@@ -123,7 +123,7 @@ def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
     return sync
 
 
-def _measure(state: SweepState, how: How, failed: list[Failure]) -> None:
+def _measure(state: SweepState, options: SweepOptions, failed: list[Failure]) -> None:
     """Measure the stored representations of finished trials."""
     chosen = [
         TrialReference(trial.key, trial.name)
@@ -131,43 +131,47 @@ def _measure(state: SweepState, how: How, failed: list[Failure]) -> None:
         if trial.run.representations.layers
     ]
     with caught("measures", failed):
-        if not analyse_all(chosen, state.plan.runs, address=how.address, console=how.console):
+        if not analyse_all(
+            chosen, state.plan.runs, address=options.address, console=options.console
+        ):
             failed.append(
                 Failure("measures", "some trials could not be measured; see the messages above")
             )
 
 
-def _draw(plan: Plan, sync: MlflowSync | None, how: How, failed: list[Failure]) -> None:
+def _draw(
+    plan: Plan, sync: MlflowSync | None, options: SweepOptions, failed: list[Failure]
+) -> None:
     """Draw the figures and upload them to MLflow."""
     drawn: list[Path] = []
     with caught("figures", failed):
-        drawn, problems = draw(plan, how.figures)
+        drawn, problems = draw(plan, options.figures)
         failed += problems
     if drawn:
-        how.say(f"figures: {drawn[0].parent}")
+        options.say(f"figures: {drawn[0].parent}")
     with caught("MLflow", failed):
         if sync is not None:
             sync.log_figures(drawn)
 
 
-def _begin(state: SweepState, how: How) -> Estimate:
+def _begin(state: SweepState, options: SweepOptions) -> Estimate:
     """Start Ray if trials are pending, and return the estimate for them.
 
     Raises:
         UserError: A sweep is invalid, a trial fits on no machine, or a folder is not writable.
     """
-    pending = state.pending(retry_failed=how.retry_failed)
+    pending = state.pending(retry_failed=options.retry_failed)
     check_writable(state.plan.runs)
-    check_writable(how.figures)
+    check_writable(options.figures)
     # The probe and Ray's start each take seconds, so they run concurrently.
     with begin(state, pending) as price:
         if not pending:
             return price(None)
-        cluster.connect(how.address)
+        cluster.connect(options.address)
         from sweeps.execution import tune_runner  # noqa: F401, PLC0415
 
-        for other in how.sweeps:
-            if other.pending(retry_failed=how.retry_failed):
+        for other in options.sweeps:
+            if other.pending(retry_failed=options.retry_failed):
                 _check_capacity(other.plan)
         return price(cluster.capacity(state.plan.resources).slots)
 
@@ -189,7 +193,7 @@ def _train(
     left: Estimate,
     *,
     sync: MlflowSync | None,
-    how: How,
+    options: SweepOptions,
 ) -> Outcomes:
     """Train the pending trials on Ray with a live display.
 
@@ -210,11 +214,11 @@ def _train(
         seconds=left.seconds,
         slots=left.slots,
         problem=lambda: sync.problem if sync is not None else None,
-        console=how.console,
+        console=options.console,
     )
     with display:
         while packs:
-            latest = tune_runner.run(plan, packs, display, may_grow=how.address is not None)
+            latest = tune_runner.run(plan, packs, display, may_grow=options.address is not None)
             outcomes = outcomes.then(latest)
             if latest.lost:
                 cluster.disconnect()  # also ends workers that are still training

@@ -11,11 +11,11 @@ from sweeps.cli.options import DEFAULT_RUNS, ExistingRuns, console, open_store
 
 def sync(runs: ExistingRuns = DEFAULT_RUNS) -> None:
     """Bring the MLflow runs of all sweeps up to date with the records."""
-    from sweeps.tracking import sync_all  # noqa: PLC0415
+    from sweeps.tracking import sync_command  # noqa: PLC0415
 
-    sync_all.check_folder(runs)
+    sync_command.check_folder(runs)
     open_store(runs)
-    total, problems = sync_all.synchronise(runs, console)
+    total, problems = sync_command.synchronise(runs, console)
     typer.echo(str(total))
     raise typer.Exit(1 if problems else 0)
 

@@ -54,7 +54,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def open_store(runs: Path) -> None:
     """Check the tracking URI, and repair the store if the runs folder was moved."""
-    from sweeps.tracking.sync_thread import open_store as check  # noqa: PLC0415
+    from sweeps.tracking.mlflow_sync import open_store as check  # noqa: PLC0415
 
     note = check(runs)
     if note is not None:

@@ -93,7 +93,7 @@ def analyse(
 ) -> None:
     """Measure stored representations and save the measures in the records and in MLflow."""
     from sweeps.execution import cluster, measuring  # noqa: PLC0415
-    from sweeps.tracking.sync_all import synchronise  # noqa: PLC0415
+    from sweeps.tracking.sync_command import synchronise  # noqa: PLC0415
 
     open_store(runs)
     chosen = measuring.subjects(runs, name, profile)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from factorlab.parsing import flatten
 from sweeps.planning.plan import Plan
+from sweeps.tracking.mlflow_sync import MlflowSync
 from sweeps.tracking.run_logging import TrackedTrial
-from sweeps.tracking.sync_thread import MlflowSync
 
 
 def mlflow_sync_of(plan: Plan) -> MlflowSync:

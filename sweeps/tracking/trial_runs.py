@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-Moment = Literal["live", "stopped", "unknown"]
+SweepPhase = Literal["live", "stopped", "unknown"]
 """State of the sweep during a pass: still running, stopped by the caller, or known only from the
 records."""
 
@@ -85,7 +85,7 @@ class ChildRuns:
         self._doubtful.add(key)
 
     def bring(
-        self, connection: Connection, found: StoredSweep, trial: TrackedTrial, moment: Moment
+        self, connection: Connection, found: StoredSweep, trial: TrackedTrial, phase: SweepPhase
     ) -> int:
         """Bring the run of one trial up to date, and return the number of metric points sent.
 
@@ -94,13 +94,13 @@ class ChildRuns:
         """
         record = Record(self._runs, trial.key)
         if not (record.path / "config.json").exists():
-            self._settle_without_record(connection, found, trial.key, moment)
+            self._settle_without_record(connection, found, trial.key, phase)
             return 0
         child = self.known.get(trial.key) or self._look_up(connection, found, trial, record)
         if child is None:
             return 0
         self.known[trial.key] = child
-        return self._send(connection, found, child, record, moment)
+        return self._send(connection, found, child, record, phase)
 
     def _look_up(
         self, connection: Connection, found: StoredSweep, trial: TrackedTrial, record: Record
@@ -171,7 +171,7 @@ class ChildRuns:
         found: StoredSweep,
         child: RunSyncState,
         record: Record,
-        moment: Moment,
+        phase: SweepPhase,
     ) -> int:
         """Bring one run up to date with its record, and return the number of metric points sent."""
         client = connection.client
@@ -194,10 +194,10 @@ class ChildRuns:
         if ending is not None:
             end(client, child, ending, code_record.tags(record.code()))
         else:
-            if moment == "live":
+            if phase == "live":
                 trains = bool(points) or child.status == "RUNNING"
             else:
-                trains = moment == "unknown" and record.state() == "running"
+                trains = phase == "unknown" and record.state() == "running"
             if trains != (child.status == "RUNNING"):
                 mark_running(client, child) if trains else stop(client, child)
         if asdict(child) != before:
@@ -207,11 +207,11 @@ class ChildRuns:
         return sent
 
     def _settle_without_record(
-        self, connection: Connection, found: StoredSweep, key: str, moment: Moment
+        self, connection: Connection, found: StoredSweep, key: str, phase: SweepPhase
     ) -> None:
         """Mark the runs of a trial as stopped if its record was deleted."""
         self.known.pop(key, None)
-        if moment != "live":
+        if phase != "live":
             for run in found.children.get(key, []):
                 self._settle(connection.client, run, ending=None)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from factorlab.storage.files import write_json
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
-from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial
+from sweeps.tracking.mlflow_sync import MlflowSync, TrackedTrial
 from tests.chaos import disk, forks
 from tests.helpers.mlflow_stores import served
 

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from factorlab.storage.files import read_json, write_json
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
-from sweeps.tracking.sync_thread import MlflowSync, TrackedTrial, tracking_uri
+from sweeps.tracking.mlflow_sync import MlflowSync, TrackedTrial, tracking_uri
 
 EXPERIMENT, SWEEP = "squares", "squares-smoke-1a2b"
 PARAMETERS = {"data.size": "8", "data.family": "bump+stripes", "seed": "0"}

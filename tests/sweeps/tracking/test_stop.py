@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from factorlab.storage import lease
-from sweeps.tracking import sync_thread
-from sweeps.tracking.sweep_sync import SweepRuns
+from sweeps.tracking import mlflow_sync
+from sweeps.tracking.sync_pass import SweepRuns
 from tests.helpers.mlflow_runs import SWEEP, sync_of, write_record
 from tests.helpers.processes import wait_for
 
@@ -24,7 +24,7 @@ def test_stop_keeps_claim_while_thread_may_write(runs, monkeypatch):
         return send(self, *arguments)
 
     monkeypatch.setattr(SweepRuns, "send", hang)
-    monkeypatch.setattr(sync_thread, "PATIENCE", 0.1)
+    monkeypatch.setattr(mlflow_sync, "PATIENCE", 0.1)
     sync, claim = sync_of(runs, [0]), runs / "sweeps" / SWEEP / "mirror.lock"
     sync.start()
     thread = sync._thread

@@ -12,7 +12,7 @@ import pytest
 from urllib3.util import connection
 
 from factorlab.storage.record import Record
-from sweeps.tracking.sync_thread import MlflowSync
+from sweeps.tracking.mlflow_sync import MlflowSync
 from tests.helpers.mlflow_runs import (
     assert_same_points,
     child_runs,
@@ -116,7 +116,7 @@ def test_open_folder_survives_kill_during_creation(tmp_path):
     runs = tmp_path / "runs"
     write_record(runs, 1, done=True)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking.sync_thread import MlflowSync\n"
+        "import sys; from pathlib import Path; from sweeps.tracking.mlflow_sync import MlflowSync\n"
         "MlflowSync(runs=Path(sys.argv[1]), sweep='s', experiment='e', profile='p', trials=[])"
         ".sync()"
     )

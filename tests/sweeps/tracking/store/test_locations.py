@@ -16,7 +16,7 @@ from mlflow.entities import (
 )
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache, _get_store
 
-from sweeps.tracking.sync_thread import MlflowSync, open_store, tracking_uri
+from sweeps.tracking.mlflow_sync import MlflowSync, open_store, tracking_uri
 from tests.helpers.mlflow_runs import (
     EXPERIMENT,
     artifact_locations,

@@ -7,9 +7,9 @@ import pytest
 
 from factorlab.storage.files import read_json
 from factorlab.storage.record import Record
+from sweeps.tracking.mlflow_sync import open_store
 from sweeps.tracking.store import access
 from sweeps.tracking.store.relocate import InUse
-from sweeps.tracking.sync_thread import open_store
 from tests.helpers.mlflow_runs import (
     EXPERIMENT,
     all_runs,

@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from factorlab.errors import UserError
 from factorlab.storage.record import Record
+from sweeps.tracking.mlflow_sync import LONGEST_MESSAGE, sentence
 from sweeps.tracking.store.uri import (
     check_tracking_uri,
     own_database,
@@ -16,7 +17,6 @@ from sweeps.tracking.store.uri import (
     tracking_uri,
     uri_of,
 )
-from sweeps.tracking.sync_thread import LONGEST_MESSAGE, sentence
 from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import (
     all_runs,

@@ -30,8 +30,8 @@ from sweeps.tracking.store.uri import (
     uri_of,
 )
 from sweeps.tracking.stored_runs import Owner
-from sweeps.tracking.sweep_sync import SweepRuns
-from sweeps.tracking.trial_runs import Connection, Moment
+from sweeps.tracking.sync_pass import SweepRuns
+from sweeps.tracking.trial_runs import Connection, SweepPhase
 
 __all__ = ["MlflowSync", "TrackedTrial", "connect", "open_store", "redact", "tracking_uri"]
 
@@ -265,11 +265,11 @@ class MlflowSync:
     def _out_of_time(self) -> bool:
         return time.monotonic() > self._deadline
 
-    def _pass(self, moment: Moment, out_of_time: Callable[[], bool] = lambda: False) -> int:
+    def _pass(self, phase: SweepPhase, out_of_time: Callable[[], bool] = lambda: False) -> int:
         with self._passing:
             self._take()
             self._check_database()
-            sent = self._sweep_runs.send(moment, out_of_time)
+            sent = self._sweep_runs.send(phase, out_of_time)
         self.problem = None
         return sent
 

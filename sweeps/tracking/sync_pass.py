@@ -20,7 +20,7 @@ from sweeps.tracking import stored_runs
 from sweeps.tracking.run_logging import RunStatus, TrackedTrial, set_status, set_tags, status_of
 from sweeps.tracking.store.identity import TAG
 from sweeps.tracking.stored_runs import StoredSweep
-from sweeps.tracking.trial_runs import ChildRuns, Connection, Moment
+from sweeps.tracking.trial_runs import ChildRuns, Connection, SweepPhase
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -60,11 +60,11 @@ class SweepRuns:
         self._described = ""  # id of the parent run whose tags describe the current code
         self._children = ChildRuns(runs, sweep, self._tags)
 
-    def send(self, moment: Moment, out_of_time: Callable[[], bool] = lambda: False) -> int:
+    def send(self, phase: SweepPhase, out_of_time: Callable[[], bool] = lambda: False) -> int:
         """Bring all runs up to date, and return the number of metric points sent.
 
         Args:
-            moment: State of the sweep, which decides the status of trials that have not ended.
+            phase: State of the sweep, which decides the status of trials that have not ended.
             out_of_time: Called before every trial. The pass is aborted if it returns True.
 
         Raises:
@@ -73,21 +73,21 @@ class SweepRuns:
                 is raised after the other trials were updated.
         """
         try:
-            return self._send(moment, out_of_time)
+            return self._send(phase, out_of_time)
         except _OF_RECORDS:
             raise
         except Exception:
             self._is_stale = True  # outdated information may be the cause
             raise
 
-    def _send(self, moment: Moment, out_of_time: Callable[[], bool]) -> int:
-        connection, found = self._open(moment)
+    def _send(self, phase: SweepPhase, out_of_time: Callable[[], bool]) -> int:
+        connection, found = self._open(phase)
         sent, problem = 0, None
-        for trial in self._due(found, moment):
+        for trial in self._due(found, phase):
             if out_of_time():
                 raise TimeoutError("not everything could be sent in time")
             try:
-                sent += self._children.bring(connection, found, trial, moment)
+                sent += self._children.bring(connection, found, trial, phase)
             except Exception as error:
                 if self._was_deleted(connection.client, trial.key, error):
                     self._is_stale = True
@@ -95,9 +95,9 @@ class SweepRuns:
                 if not _concerns_one_run(error):
                     raise
                 problem = problem or error
-        if moment != "live":
+        if phase != "live":
             self._children.settle_doubles(connection, found)
-        self._update_parents(connection.client, found, moment)
+        self._update_parents(connection.client, found, phase)
         if problem is not None:
             raise problem
         return sent
@@ -124,10 +124,10 @@ class SweepRuns:
             return []
         return list(stored_runs.explain(self._stored, self._sweep, uri, planned))
 
-    def _due(self, found: StoredSweep, moment: Moment) -> Iterator[TrackedTrial]:
+    def _due(self, found: StoredSweep, phase: SweepPhase) -> Iterator[TrackedTrial]:
         """Return the trials to update, including unplanned ones unless the sweep is running."""
         due = list(self._trials or ())
-        if moment != "live":
+        if phase != "live":
             planned = {trial.key for trial in due}
             due += [
                 TrackedTrial(key, runs[0].info.run_name, {})
@@ -146,13 +146,13 @@ class SweepRuns:
 
     # The parent run
 
-    def _open(self, moment: Moment) -> tuple[Connection, StoredSweep]:
+    def _open(self, phase: SweepPhase) -> tuple[Connection, StoredSweep]:
         """Connect to the store, find the runs of the sweep and create the parent run if missing."""
         if self._connection is None:
             self._connection = self._connect()
         connection, client = self._connection, self._connection.client
         found = self._stored
-        if found is None or self._is_stale or self._changed(connection, found, moment):
+        if found is None or self._is_stale or self._changed(connection, found, phase):
             found = stored_runs.find(client, self._sweep, self._experiment, connection.owner)
             if found.parent is None and not found.closed and self._trials is not None:
                 self._create_parent(connection, found)
@@ -166,15 +166,15 @@ class SweepRuns:
         if parent is not None and parent.info.run_id != self._described:
             if self._trials is not None:
                 lost = found.lost_artifacts is not None
-                self._children.code = self._describe(client, parent, moment, with_diff=not lost)
+                self._children.code = self._describe(client, parent, phase, with_diff=not lost)
             if TAG not in parent.data.tags:
                 client.set_tag(parent.info.run_id, TAG, connection.owner.folders[0])
             self._described = parent.info.run_id
         return connection, found
 
-    def _changed(self, connection: Connection, found: StoredSweep, moment: Moment) -> bool:
+    def _changed(self, connection: Connection, found: StoredSweep, phase: SweepPhase) -> bool:
         """Return whether the user deleted or restored runs since the last query."""
-        if moment == "live" or found.experiment is None:
+        if phase == "live" or found.experiment is None:
             return False
         experiment = found.experiment.experiment_id
         gone = stored_runs.deleted_ids(connection.client, self._sweep, experiment, connection.owner)
@@ -190,7 +190,7 @@ class SweepRuns:
         found.parents = [client.create_run(experiment, tags=tags, run_name=self._sweep)]
 
     def _describe(
-        self, client: MlflowClient, parent: Run, moment: Moment, *, with_diff: bool
+        self, client: MlflowClient, parent: Run, phase: SweepPhase, *, with_diff: bool
     ) -> dict[str, str]:
         """Set the tags and the diff of the current code on the parent run, and return the tags.
 
@@ -199,7 +199,7 @@ class SweepRuns:
         before = {k: v for k, v in parent.data.tags.items() if k in code_record.TAGS}
         trials = self._trials or ()
         results = (Record(self._runs, t.key).path / "result.json" for t in trials)
-        if before and (moment != "live" or all(path.exists() for path in results)):
+        if before and (phase != "live" or all(path.exists() for path in results)):
             return before
         code = code_record.code().revision
         tags = code.tags()
@@ -213,19 +213,19 @@ class SweepRuns:
         set_tags(client, parent.info.run_id, tags)
         return tags
 
-    def _update_parents(self, client: MlflowClient, found: StoredSweep, moment: Moment) -> None:
+    def _update_parents(self, client: MlflowClient, found: StoredSweep, phase: SweepPhase) -> None:
         """Set the status of the parent run and of duplicate parents from the trials' statuses."""
         if found.parent is None:
             return
-        status = self._status(found, moment)
+        status = self._status(found, phase)
         if status != self._parent_status:
             set_status(client, found.parent.info.run_id, status, time.time())
             self._parent_status = status
-        for second in found.parents[1:] if moment != "live" else []:
+        for second in found.parents[1:] if phase != "live" else []:
             if second.info.status == "RUNNING" != status:
                 set_status(client, second.info.run_id, status, time.time())
 
-    def _status(self, found: StoredSweep, moment: Moment) -> RunStatus:
+    def _status(self, found: StoredSweep, phase: SweepPhase) -> RunStatus:
         """Return the status of the sweep, derived from its planned trials."""
         children = self._children.known
         if self._trials is None:  # without a plan, the full set of trials is unknown
@@ -241,7 +241,7 @@ class SweepRuns:
         done, failed = statuses.count("FINISHED"), statuses.count("FAILED")
         if done == len(self._trials):
             return "FINISHED"
-        if moment == "live" or (moment == "unknown" and "RUNNING" in statuses):
+        if phase == "live" or (phase == "unknown" and "RUNNING" in statuses):
             return "RUNNING"
         return "FAILED" if done + failed == len(self._trials) else "KILLED"
 

@@ -11,7 +11,7 @@ from factorlab.provenance import code_record
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps.tracking.sync_thread import TrackedTrial
+from sweeps.tracking.mlflow_sync import TrackedTrial
 from tests.helpers.experiments import small_settings
 from tests.helpers.mlflow_runs import (
     EXPERIMENT,

@@ -16,10 +16,10 @@ from rich.console import Console
 from factorlab.errors import UserError
 from sweeps.planning import plan
 from sweeps.tracking import stored_runs
+from sweeps.tracking.mlflow_sync import MlflowSync, connect, sentence
 from sweeps.tracking.plan_sync import mlflow_sync_of
 from sweeps.tracking.store import access
 from sweeps.tracking.store.uri import own_database, redact, tracking_uri
-from sweeps.tracking.sync_thread import MlflowSync, connect, sentence
 
 _SWEEP = re.compile(r"[a-z0-9][a-z0-9_-]*")
 """Allowed sweep names; they are used as folder names."""
