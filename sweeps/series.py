@@ -14,10 +14,10 @@ from rich.console import Console
 
 from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.provenance import code_record
-from sweeps.execution import cluster
 from sweeps.planning import plan as planning
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
+from sweeps.ray_runtime import connection
 from sweeps.reporting.failures import Failure, failure, show
 from sweeps.reporting.figure_checks import check_figures
 from sweeps.sweep import SweepOptions, run_sweep
@@ -74,7 +74,7 @@ def run_sweeps(
             if codes[sweep] == INTERRUPTED:
                 break
     finally:
-        cluster.disconnect()
+        connection.disconnect()
     if len(failed) > 1:
         _conclude(codes, failed, console)
     return max([*codes.values(), 1 if any(failed.values()) else 0])
@@ -123,7 +123,7 @@ def _run(plan: Plan, options: SweepOptions, failed: list[Failure], *, first: boo
         if alone or (first and isinstance(error, UserError)):
             raise
         failed.append(failure("", error))
-        cluster.disconnect()  # also ends workers that may still be training
+        connection.disconnect()  # also ends workers that may still be training
         return 1
 
 

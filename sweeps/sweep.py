@@ -10,14 +10,14 @@ from rich.console import Console
 
 from factorlab.errors import UserError
 from factorlab.storage.files import check_writable
-from sweeps.execution import cluster
 from sweeps.execution.measuring import TrialReference, analyse_all
-from sweeps.execution.work_queue import Outcomes
+from sweeps.execution.outcomes import Outcomes
 from sweeps.planning import plan as planning
 from sweeps.planning.estimate import Estimate, begin, estimate
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
+from sweeps.ray_runtime import capacity, connection, ray_log
 from sweeps.reporting.failures import Failure, caught
 from sweeps.reporting.figure_checks import check_figures
 from sweeps.reporting.live_view import SweepDisplay
@@ -167,23 +167,25 @@ def _begin(state: SweepState, options: SweepOptions) -> Estimate:
     with begin(state, pending) as price:
         if not pending:
             return price(None)
-        cluster.connect(options.address)
+        connection.connect(options.address, state.plan.runs)
         from sweeps.execution import tune_runner  # noqa: F401, PLC0415
 
         for other in options.sweeps:
-            if other.pending(retry_failed=options.retry_failed):
-                _check_capacity(other.plan)
-        return price(cluster.capacity(state.plan.resources).slots)
+            _check_capacity(other.plan, other.pending(retry_failed=options.retry_failed))
+        return price(_check_capacity(state.plan, pending))
 
 
-def _check_capacity(plan: Plan) -> None:
-    """Check that the trials of a plan fit on a machine of the cluster.
+def _check_capacity(plan: Plan, pending: Sequence[PlannedTrial]) -> int:
+    """Return how many trials or packs fit on the cluster at the same time.
 
     Raises:
-        UserError: They fit on no machine.
+        UserError: Some fit on no machine.
     """
+    if not pending:
+        return 0
     try:
-        cluster.capacity(plan.resources)
+        devices = {trial.run.device for trial in pending}
+        return capacity.of_cluster().check(plan.resources, devices)
     except UserError as error:
         raise UserError(f"{plan.source}: {error}") from None
 
@@ -204,7 +206,7 @@ def _train(
     packs: Sequence[Sequence[PlannedTrial]] = left.packs
     if not packs:
         return outcomes
-    from sweeps.execution import tune_runner  # noqa: PLC0415 - after `cluster.connect`
+    from sweeps.execution import tune_runner  # noqa: PLC0415 - after `connection.connect`
 
     plan = state.plan
     display = SweepDisplay(
@@ -214,6 +216,7 @@ def _train(
         seconds=left.seconds,
         slots=left.slots,
         problem=lambda: sync.problem if sync is not None else None,
+        log=ray_log.current(),
         console=options.console,
     )
     with display:
@@ -221,7 +224,7 @@ def _train(
             latest = tune_runner.run(plan, packs, display, may_grow=options.address is not None)
             outcomes = outcomes.then(latest)
             if latest.lost:
-                cluster.disconnect()  # also ends workers that are still training
+                connection.disconnect()  # also ends workers that are still training
                 break
             held = {key for key, end in latest.ended.items() if end == "locked"}
             free = plan.state().select("new", "resumable", "damaged")

@@ -149,3 +149,22 @@ def explain(theirs: Sources, ours: Sources, who: str) -> str | None:
         f"{who} imported other code than this command: {different[0]}{more} ({where}); "
         "run the command again, with the same version of factorlab on every machine"
     )
+
+
+def refusal(theirs: Sources, ours: Sources, who: str, *, begun: bool) -> str | None:
+    """Return why a worker may not train, or None if it may.
+
+    Until the first trial is trained, workers must have imported the same source files as the
+    driver. Later, a replacement worker may have imported newer files, if they are those on disk.
+    The records note the change and the sweep continues.
+
+    Args:
+        theirs: Source files that the worker imported.
+        ours: Source files that the driver imported.
+        who: Description of the worker for the message.
+        begun: Whether any worker of the sweep has begun to train.
+    """
+    reason = explain(theirs, ours, who)
+    if reason is None or not begun:
+        return reason
+    return reason if theirs.differences(on_disk(Path(ours.root))) else None

@@ -92,7 +92,8 @@ def analyse(
     runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
     """Measure stored representations and save the measures in the records and in MLflow."""
-    from sweeps.execution import cluster, measuring  # noqa: PLC0415
+    from sweeps.execution import measuring  # noqa: PLC0415
+    from sweeps.ray_runtime import connection  # noqa: PLC0415
     from sweeps.tracking.sync_command import synchronise  # noqa: PLC0415
 
     open_store(runs)
@@ -102,7 +103,7 @@ def analyse(
             chosen, runs, layer=layer, seed=seed, address=address, console=console
         )
     finally:
-        cluster.disconnect()
+        connection.disconnect()
     total, problems = synchronise(runs, console, {trial.key for trial in chosen})
     typer.echo(str(total))
     raise typer.Exit(0 if complete and not problems else 1)

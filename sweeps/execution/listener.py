@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sweeps.execution.work_queue import Outcome
+from sweeps.execution.outcomes import Outcome
 
 
 class SweepListener(Protocol):
@@ -31,7 +31,15 @@ class SweepListener(Protocol):
         ...
 
     def stopped(self, key: str) -> None:
-        """Handle a trial whose worker died and that waits for another worker."""
+        """Handle a trial whose worker died or left and that waits for another worker."""
+        ...
+
+    def worker_died(self, reason: str) -> None:
+        """Handle the death of a worker.
+
+        Args:
+            reason: Its cause in one line.
+        """
         ...
 
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:

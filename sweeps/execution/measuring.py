@@ -14,8 +14,8 @@ from factorlab.provenance.sources import Sources, at_start, explain
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record
-from sweeps.execution import cluster
 from sweeps.planning import plan
+from sweeps.ray_runtime import connection
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ def analyse_all(
         console.print(f"{left.before} trials are already measured", highlight=False)
     if not left.layers:
         return complete
-    cluster.connect(address)
-    import ray  # noqa: PLC0415 - after `cluster.connect`
+    connection.connect(address, runs)
+    import ray  # noqa: PLC0415 - after `connection.connect`
     from ray.exceptions import RayError  # noqa: PLC0415
 
     remote = ray.remote(num_cpus=1)(analyse)
@@ -180,7 +180,7 @@ def analyse_all(
         try:
             steps, failed = ray.get(ready)
         except RayError as error:  # for example, its process died
-            steps, failed = 0, cluster.reason(error)
+            steps, failed = 0, connection.reason(error)
         complete &= failed is None
         say(subject, failed or f"{steps} steps measured")
     return complete

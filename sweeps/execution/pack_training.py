@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import cache
@@ -17,8 +18,9 @@ from factorlab.provenance.sources import Sources
 from factorlab.storage.record import Busy
 from factorlab.trial import Trial, run_together
 from factorlab.trial_runner import ProgressEvent
+from sweeps.execution.assignments import Task
+from sweeps.execution.outcomes import Ended, RunProgress
 from sweeps.execution.watchdog import Watchdog
-from sweeps.execution.work_queue import Ended, RunProgress, Task
 
 
 def prepare() -> Sources:
@@ -33,13 +35,16 @@ def prepare() -> Sources:
     return found
 
 
-def train(tasks: Sequence[Task], timeout: float) -> Generator[RunProgress | Ended, None, None]:
+def train(
+    tasks: Sequence[Task], *, runs: Path, timeout: float
+) -> Generator[RunProgress | Ended, None, None]:
     """Train trials together.
 
     Closing the generator saves a checkpoint of each trial that has not ended.
 
     Args:
         tasks: Trials to train.
+        runs: Folder of all records.
         timeout: Seconds without a heartbeat after which the process ends.
 
     Yields:
@@ -47,7 +52,7 @@ def train(tasks: Sequence[Task], timeout: float) -> Generator[RunProgress | Ende
     """
     if not tasks:
         return
-    trials = [_trial(task) for task in tasks]
+    trials = [_trial(task, runs) for task in tasks]
     accuracy: dict[str, float | None] = {}
     watched = Watchdog(timeout).watching(trials[0].record.path)
     with watched, closing(run_together(trials)) as events:
@@ -71,8 +76,8 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _trial(task: Task) -> Trial:
-    trial = Trial(parse(task.settings), Path(task.runs))
+def _trial(task: Task, runs: Path) -> Trial:
+    trial = Trial(parse(json.loads(task.settings)), runs)
     if trial.identity.key != task.key:
         raise RuntimeError(
             f"this worker computed key {trial.identity.key[:12]} but the driver planned "

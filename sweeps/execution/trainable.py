@@ -1,124 +1,166 @@
-"""The worker: a Ray Tune trainable that trains one pack of trials after another."""
+"""The worker: a Ray Tune trainable that trains one pack of trials."""
 
 from __future__ import annotations
 
 import os
 import platform
 import signal
+import threading
 import time
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import ray
 from ray import tune
 
 from factorlab.errors import UserError, disk_full, user_message
-from factorlab.provenance.sources import SourcesChangedError
-from sweeps.execution.work_queue import Ended, Pack, RunProgress
+from factorlab.provenance.sources import Sources, SourcesChangedError, refusal
+from sweeps.execution.assignments import Pack
+from sweeps.execution.outcomes import Ended, Report, RunProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import FrameType
 
-REPORT_EVERY = 2.0
-"""Seconds between two reports to the driver."""
+IDLE_EXIT = 1.0
+"""Seconds after SIGTERM until a process ends that trains nothing."""
+
+
+VISIBLE_WITHIN = 10.0
+"""Seconds within which a new file must be visible on all machines. Network disks may take some."""
+
+
+@dataclass(frozen=True)
+class SweepOrders:
+    """What all workers of a sweep are told."""
+
+    runs: str
+    """Path of the runs folder."""
+
+    witness: str
+    """A file of the driver in the runs folder. A worker that does not see it is on a machine that
+    does not share the folder."""
+
+    timeout: float
+    """Seconds without a heartbeat after which a worker ends itself."""
+
+    report_every: float
+    """Seconds between two reports to the driver."""
+
+    sources: Sources
+    """Source files that the driver imported."""
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
-    """Trains packs of trials until none is waiting.
+    """Trains the pack of one Tune trial after another.
 
-    To Tune, each worker is one trial, which may train many trials of the sweep. Tune's overhead per
-    trial is therefore paid once per worker. Trials resume from their records, so Tune gets no
-    checkpoints.
+    Trials resume from their records, so Tune gets no checkpoints. If the disk is full, the worker
+    reports it and trains nothing further. On SIGTERM, for example from a preempted machine, it
+    completes the current step, saves checkpoints and ends; its trials are trained elsewhere.
 
-    If the disk is full, the worker ends and returns its trials to the queue. On SIGTERM, for
-    example from a preempted machine, it completes the current step, saves checkpoints, returns its
-    trials and ends.
-
-    Configuration: `work`, the name of the actor that hands out packs; `timeout`, the seconds
-    without a heartbeat after which the process ends.
+    Configuration of a Tune trial: `pack`, the trials to train; `begun`, whether any worker of the
+    sweep has begun to train.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
+    def setup(self, config: dict[str, Any], orders: SweepOrders) -> None:
         """Import what trials need.
 
-        A worker that cannot start stays alive and reports why. If it died, Tune would replace it
-        forever.
+        A worker that cannot train stays alive and reports why. If it died, another one would be
+        started in its place, again and again.
         """
-        self._broken, work = "", ray.get_actor(config["work"])
+        self._broken = ""
         self._asked_to_end = self._in_step = False
-        if not ray.get(work.start.remote(self.trial_id)):
-            self._broken = "its process died at every start"
-            return
         try:
             from sweeps.execution import pack_training  # noqa: PLC0415 - torch, which the driver avoids
 
-            admitted = work.admit.remote(pack_training.prepare(), f"a worker on {platform.node()}")
-            self._broken = ray.get(admitted) or ""
-            if self._broken:
-                return
-            self._before = signal.signal(signal.SIGTERM, self._request)
+            theirs = pack_training.prepare()
+            who = f"a worker on {platform.node()}"
+            self._broken = (
+                refusal(theirs, orders.sources, who, begun=config["begun"])
+                or _not_shared(orders, who)
+                or ""
+            )
+            signal.signal(signal.SIGTERM, self._request)
         except SourcesChangedError:  # the process that replaces this one imports the new files
             raise
         except Exception as error:  # a broken installation may raise anything
             self._broken = f"{type(error).__name__}: {error}"
-            return
-        self._train = partial(pack_training.train, timeout=config["timeout"])
-        self._begin(config)
+        if not self._broken:
+            self._report_every = orders.report_every
+            self._train = partial(
+                pack_training.train, runs=Path(orders.runs), timeout=orders.timeout
+            )
+            self._begin(config["pack"])
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
         self._asked_to_end = True
-        if not self._in_step and callable(self._before):
-            self._before(number, frame)
+        if not self._in_step:  # otherwise the step ends the process
+            threading.Timer(IDLE_EXIT, self._end_if_idle).start()
 
-    def _leave(self) -> NoReturn:
-        """Save the current trials, return them to the queue and end this process."""
-        self._training.close()
-        ray.get(self._work.leave.remote(self.trial_id, self._settled))
-        os._exit(128 + signal.SIGTERM)
+    def _end_if_idle(self) -> None:
+        if not self._in_step:
+            os._exit(128 + signal.SIGTERM)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Reuse this process for a waiting worker, which saves seconds of imports."""
-        if not self._broken:
-            self._begin(new_config)
+        """Train another pack in this process, which saves seconds of imports."""
+        if self._asked_to_end:
+            os._exit(128 + signal.SIGTERM)  # Tune starts another worker
+        self._training.close()
+        self._begin(new_config["pack"])
         return True
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        self._work = ray.get_actor(config["work"])
-        self._training = self._train(())
-        self._pack: Pack = ()
-        self._settled: list[Ended] = []  # trials of the current pack that ended
-        self._pause = 0.0  # report after the first step, to show that training has started
-
-    def _take(self) -> Pack:
-        pack: Pack = ray.get(self._work.take.remote(self.trial_id, self._settled))
-        self._pack, self._settled, self._training = pack, [], self._train(pack)
-        return pack
+    def _begin(self, pack: Pack) -> None:
+        self._pack = pack  # trials that have not ended
+        self._training = self._train(pack)
+        self._ended: list[Ended] = []  # not yet reported
+        self._is_new = True
 
     def step(self) -> dict[str, Any]:
         """Train until the next report is due.
 
+        The first report of each pack is empty and says that the worker has taken it.
+
         Returns:
-            The report: `ended`, the trials that ended since the last report; `at`, the progress of
-            other trials; `broken`, why the worker cannot train, or an empty string; `done`, whether
-            the worker is finished.
+            `report`, and `done`, whether this worker trains the pack no further.
         """
-        if self._broken:
-            return _report(broken=self._broken, done=True)
-        deadline, self._pause = time.monotonic() + self._pause, REPORT_EVERY
+        if self._broken or self._is_new:
+            self._is_new = False
+            return _result(Report(broken=self._broken))
         self._in_step = True
         try:
-            return self._train_until(deadline)
+            return self._train_until(time.monotonic() + self._report_every)
         except (OSError, UserError) as error:
             return self._refused(error)
         finally:
             self._in_step = False
 
-    def _refused(self, error: OSError | UserError) -> dict[str, Any]:
-        """Skip a trial whose record cannot be accessed, or end if all trials would be affected.
+    def _train_until(self, deadline: float) -> dict[str, Any]:
+        """Train until a deadline or until all trials of the pack have ended."""
+        at: dict[str, RunProgress] = {}
+        for event in self._training:
+            if isinstance(event, Ended):
+                at.pop(event.key, None)
+                self._end(event)
+            else:
+                at[event.key] = event
+            if self._asked_to_end:
+                self._training.close()
+                threading.Timer(IDLE_EXIT, self._end_if_idle).start()
+                break
+            if time.monotonic() >= deadline:
+                return _result(Report(self._newly_ended(), tuple(at.values())))
+        return _result(Report(self._newly_ended()), done=True)
 
-        Returns:
-            The report.
+    def _end(self, trial: Ended) -> None:
+        self._ended.append(trial)
+        self._pack = tuple(task for task in self._pack if task.key != trial.key)
+
+    def _newly_ended(self) -> tuple[Ended, ...]:
+        ended, self._ended = tuple(self._ended), []
+        return ended
+
+    def _refused(self, error: OSError | UserError) -> dict[str, Any]:
+        """Skip a trial whose record cannot be accessed, or stop if all trials would be affected.
 
         Raises:
             Exception: `error` itself, if it is a bug and not a user error or system error.
@@ -127,34 +169,22 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         if reason is None:
             raise error
         path = str(getattr(error, "filename", None))
-        trial = next((task.key for task in self._pack if task.key in path), None)
-        ended = []
-        if trial is None or disk_full(error):  # the next trial would fail in the same way
+        refused = next((task.key for task in self._pack if task.key in path), None)
+        if refused is None or disk_full(error):  # the next trial would fail in the same way
             self._broken = reason
         else:
-            ended = [Ended(trial, "io_error", reason=reason)]
-        ray.get(self._work.leave.remote(self.trial_id, [*self._settled, *ended]))
-        self._settled, self._pack, self._training = [], (), self._train(())
-        return _report(ended, broken=self._broken, done=bool(self._broken))
+            self._end(Ended(refused, "io_error", reason=reason))
+            self._training = self._train(self._pack)
+        return _result(Report(self._newly_ended(), broken=self._broken))
 
-    def _train_until(self, deadline: float) -> dict[str, Any]:
-        """Train until a deadline or until no pack is waiting, and return the report."""
-        ended: list[Ended] = []
-        while True:
-            at: dict[str, RunProgress] = {}
-            for event in self._training:
-                if isinstance(event, Ended):
-                    at.pop(event.key, None)
-                    ended.append(event)
-                    self._settled.append(event)
-                else:
-                    at[event.key] = event
-                if self._asked_to_end:
-                    self._leave()
-                if time.monotonic() >= deadline:
-                    return _report(ended, at.values())
-            if not self._take():
-                return _report(ended, done=True)
+    def get_auto_filled_metrics(self, *arguments: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Return Tune's own fields of a result, without the configuration.
+
+        Tune keeps the last result of every trial, with thousands of copies of the settings.
+        """
+        metrics = super().get_auto_filled_metrics(*arguments, **options)
+        metrics.pop("config", None)
+        return dict(metrics)
 
     def cleanup(self) -> None:
         """Save a checkpoint of the current trials that are not done."""
@@ -162,11 +192,18 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             self._training.close()
 
 
-def _report(
-    ended: Iterable[Ended] = (),
-    at: Iterable[RunProgress] = (),
-    *,
-    broken: str = "",
-    done: bool = False,
-) -> dict[str, Any]:
-    return {"ended": list(ended), "at": list(at), "broken": broken, "done": done}
+def _result(report: Report, *, done: bool = False) -> dict[str, Any]:
+    return {"report": report, "done": done}
+
+
+def _not_shared(orders: SweepOrders, who: str) -> str | None:
+    """Return why this machine cannot write records, or None if it shares the runs folder."""
+    deadline = time.monotonic() + VISIBLE_WITHIN
+    while not Path(orders.witness).exists():
+        if time.monotonic() > deadline:
+            return (
+                f"{who} does not see the runs folder {orders.runs} of this command; all machines "
+                "of the cluster need the same folder at the same path, such as a network disk"
+            )
+        time.sleep(0.5)
+    return None

@@ -159,7 +159,7 @@ def _slots(wanted: Resources, devices: int) -> int:
         devices: Number of CUDA devices.
     """
     cores = max(1, int(usable() / wanted.cpu))
-    return max(1, min(cores, int(devices / wanted.gpu))) if devices else cores
+    return max(1, min(cores, devices * int(1 / wanted.gpu))) if devices else cores
 
 
 @contextmanager

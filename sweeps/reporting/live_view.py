@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from factorlab.formatting import duration
-from sweeps.execution.work_queue import Outcome
+from sweeps.execution.outcomes import Outcome
 
 PLAIN_EVERY = 15.0
 """Minimum seconds between progress lines if the output is not a terminal."""
@@ -41,6 +43,7 @@ class SweepDisplay:
         seconds: Estimated seconds of each pending trial, by key.
         slots: Number of trials or packs that train in parallel.
         problem: Returns the current problem outside of training, or None.
+        log: File with Ray's own messages.
         console: Console to print to; standard error, since standard output is for results.
     """
 
@@ -53,10 +56,12 @@ class SweepDisplay:
         seconds: dict[str, float],
         slots: int,
         problem: Callable[[], str | None],
+        log: Path,
         console: Console,
     ) -> None:
         self.title, self.total, self.done, self.failed = title, total, done, 0
-        self._problem = problem
+        self._problem, self._log = problem, log
+        self._deaths: Counter[str] = Counter()
         self._before = done
         self.message = "starting workers"
         self.running: dict[str, Running] = {}
@@ -66,7 +71,13 @@ class SweepDisplay:
         self._start = time.monotonic()
         self._last_line = 0.0
         self._console = console
-        self._live = Live(self, console=console, refresh_per_second=4, transient=False)
+        self._live = Live(
+            self,
+            console=console,
+            refresh_per_second=4,
+            transient=False,
+            redirect_stdout=False,  # Ray's messages go there, and from there to a file
+        )
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -82,7 +93,10 @@ class SweepDisplay:
         if self._console.is_terminal:
             self._live.stop()
         else:
-            self._console.print(self._line(), highlight=False, soft_wrap=True)
+            self._say(self._line())
+        for reason, times in self._deaths.items():
+            if times > 1:
+                self._say(f"{times} workers died: {reason}")
 
     def started(self, key: str, name: str) -> None:
         """Record that a trial started training."""
@@ -101,6 +115,16 @@ class SweepDisplay:
         """Record that a trial stopped training and waits for another worker."""
         self.running.pop(key, None)
 
+    def worker_died(self, reason: str) -> None:
+        """Print the first death of a worker for each cause."""
+        reason = reason.removesuffix(".")
+        self._deaths[reason] += 1
+        if self._deaths[reason] == 1:
+            self._say(f"a worker died and is replaced: {reason}; details: {self._log}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
         """Record the outcome of a trial."""
         trial = self.running.pop(key, None)
@@ -109,7 +133,7 @@ class SweepDisplay:
             shown = outcome if accuracy is None else f"accuracy {accuracy:.0%}"
             self.message = f"last: {trial.name}: {shown}"
             if not self._console.is_terminal:
-                self._console.print(f"{trial.name}: {shown}", highlight=False, soft_wrap=True)
+                self._say(f"{trial.name}: {shown}")
         self.done += outcome == "done"
         self.failed += outcome == "failed"
         self._plain()
@@ -144,7 +168,7 @@ class SweepDisplay:
         if self._console.is_terminal or time.monotonic() - self._last_line < PLAIN_EVERY:
             return
         self._last_line = time.monotonic()
-        self._console.print(self._line(), highlight=False, soft_wrap=True)
+        self._say(self._line())
 
     def __rich__(self) -> RenderableType:
         """Return the live view."""

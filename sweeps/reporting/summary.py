@@ -13,8 +13,8 @@ from factorlab.formatting import duration, first_of, listed
 from factorlab.provenance.sources import TRAINING, at_start
 from factorlab.storage.record import State
 from sweeps.execution import watchdog
+from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.watchdog import REPORT
-from sweeps.execution.work_queue import Outcomes
 from sweeps.planning.estimate import Estimate
 from sweeps.planning.overrides import single_values
 from sweeps.planning.pack_limits import A100_SUSTAINED

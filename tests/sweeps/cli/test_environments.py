@@ -13,9 +13,9 @@ import ray
 
 from factorlab.errors import UserError
 from factorlab.provenance import sources
-from sweeps.execution import cluster
 from sweeps.planning import estimate
 from sweeps.planning.experiment import Resources
+from sweeps.ray_runtime import connection, ray_settings
 from tests.helpers.experiments import records_of, train_options, write_experiment
 from tests.helpers.processes import FACTORLAB
 
@@ -181,21 +181,21 @@ def test_temporary_folder_is_usable_by_ray(monkeypatch, environment, expected):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert cluster._temporary_folder() == expected
+    assert ray_settings.temporary_folder() == expected
 
 
 def test_temporary_folder_leaves_room_for_sockets(monkeypatch):
-    longest = cluster.SOCKET_PATH - cluster._SESSION - len("/ray")
+    longest = ray_settings.SOCKET_PATH - ray_settings._SESSION - len("/ray")
     fits = "/" + "x" * (longest - 1)
     monkeypatch.setattr(Path, "is_dir", lambda path: str(path).startswith("/x"))
     monkeypatch.setattr(os, "access", lambda _path, _mode: True)
     monkeypatch.setenv("RAY_TMPDIR", fits)
-    folder = cluster._temporary_folder()
+    folder = ray_settings.temporary_folder()
     assert folder == f"{fits}/ray"
-    assert len(folder) + cluster._SESSION == cluster.SOCKET_PATH
+    assert len(folder) + ray_settings._SESSION == ray_settings.SOCKET_PATH
     monkeypatch.setenv("RAY_TMPDIR", f"{fits}x")
     with pytest.raises(UserError, match=f"at most {longest} bytes"):
-        cluster._temporary_folder()
+        ray_settings.temporary_folder()
 
 
 TRACEBACK = """\
@@ -229,13 +229,14 @@ The actor is dead because its worker process has died."""
     ],
 )
 def test_reason_picks_decisive_line(error, expected):
-    assert cluster.reason(error) == expected
+    assert connection.reason(error) == expected
 
 
 def test_reason_of_real_task(tmp_path):
     script = """
-from sweeps.execution import cluster
-cluster.connect(None)
+from pathlib import Path
+from sweeps.ray_runtime import connection
+connection.connect(None, Path("runs"))
 import ray
 from ray.exceptions import RayError
 
@@ -250,8 +251,8 @@ for how in ("told", "die"):
     try:
         ray.get(fail.remote(how))
     except RayError as error:
-        print("reason:", cluster.reason(error))
-cluster.disconnect()
+        print("reason:", connection.reason(error))
+connection.disconnect()
 """
     command = [sys.executable, "-c", script]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -262,11 +263,12 @@ cluster.disconnect()
 
 def test_slots_and_connect_respect_cpu_quota(tmp_path, monkeypatch):
     """With a quota of one core one run trains at a time, however many cores there are."""
-    monkeypatch.setattr("sweeps.execution.cluster.usable", lambda: 1)
+    monkeypatch.setattr("sweeps.ray_runtime.connection.usable", lambda: 1)
     monkeypatch.setattr("sweeps.planning.estimate.usable", lambda: 1)
     assert estimate._slots(Resources(), 0) == 1
     started = {}
     monkeypatch.setattr(ray, "init", lambda **options: started.update(options))
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    cluster.connect(None)
+    connection.connect(None, tmp_path)
+    connection.disconnect()
     assert started["num_cpus"] == 1

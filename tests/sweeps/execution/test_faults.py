@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from factorlab.storage.record import Record
-from sweeps.execution import watchdog, work_queue
+from sweeps.execution import watchdog
+from sweeps.execution.outcomes import Outcomes
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
 from sweeps.reporting import summary
@@ -78,7 +79,7 @@ def test_conclude_names_trial_that_hangs(tmp_path):
     report.parent.mkdir(parents=True)
     report.write_text("Timeout (0:00:10)!")
     console = Console(file=io.StringIO())
-    outcomes = work_queue.Outcomes(errors={stuck.key: "The actor died unexpectedly"})
+    outcomes = Outcomes(errors={stuck.key: "The actor died unexpectedly"})
     assert summary.conclude(made.state(), outcomes, console) == 1
     said = console.file.getvalue()
     assert f"{stuck.name}: no progress for 10 s, see {report}" in said

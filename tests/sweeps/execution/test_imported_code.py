@@ -5,13 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from factorlab.provenance import sources
-from factorlab.provenance.sources import Sources, at_start
-from sweeps.execution.work_queue import Task, WorkQueue
+from factorlab.provenance.sources import Sources, at_start, refusal
 from tests.helpers.experiments import records_of, train_options, write_experiment
 from tests.helpers.processes import FACTORLAB, wait_for, worker_of
 
@@ -147,28 +145,24 @@ def test_sweep_records_code_change_per_run(tmp_path, project, no_server):
     assert restored.digest == after["sources_sha256"]
 
 
-def queue_of(ours):
-    return WorkQueue([(Task("a", {}, "runs"),), (Task("b", {}, "runs"),)], restarts=0, sources=ours)
-
-
-def test_admit_refuses_other_code():
-    ours = at_start()
-    begun = queue_of(ours)
+def test_refusal_of_other_code():
+    ours, who = at_start(), "a worker on a1"
     foreign = Sources("/elsewhere", {**ours.files, "factorlab/trial.py": "0" * 64})
-    assert begun.admit(Sources("/elsewhere", ours.files), "a worker on a1") is None
-    assert "factorlab/trial.py" in begun.admit(foreign, "a worker on a1")
-    begun.take("one", [])
-    assert "factorlab/trial.py" in begun.admit(foreign, "a worker on a1")
+    assert refusal(Sources("/elsewhere", ours.files), ours, who, begun=False) is None
+    for begun in (False, True):
+        reason = refusal(foreign, ours, who, begun=begun)
+        assert reason.startswith("a worker on a1 imported other code than this command")
+        assert "factorlab/trial.py" in reason
 
 
-def test_admit_accepts_code_on_disk_once_training(tmp_path):
+def test_refusal_accepts_code_on_disk_once_training(tmp_path):
     (tmp_path / "factorlab").mkdir()
-    (tmp_path / "factorlab" / "trial.py").write_text("a = 1\n")
+    trial = tmp_path / "factorlab" / "trial.py"
+    trial.write_text("a = 1\n")
     ours = sources.on_disk(tmp_path)
-    (tmp_path / "factorlab" / "trial.py").write_text("a = 2\n")
-    begun, theirs = queue_of(ours), sources.on_disk(tmp_path)
-    assert "factorlab/trial.py" in begun.admit(theirs, "a worker on a1")
-    begun.take("one", [])
-    assert begun.admit(theirs, "a worker on a1") is None
-    (Path(tmp_path) / "factorlab" / "trial.py").write_text("a = 3\n")
-    assert "factorlab/trial.py" in begun.admit(theirs, "a worker on a1")
+    trial.write_text("a = 2\n")
+    theirs = sources.on_disk(tmp_path)
+    assert "factorlab/trial.py" in refusal(theirs, ours, "a worker", begun=False)
+    assert refusal(theirs, ours, "a worker", begun=True) is None
+    trial.write_text("a = 3\n")
+    assert "factorlab/trial.py" in refusal(theirs, ours, "a worker", begun=True)

@@ -1,6 +1,7 @@
 """The display of a running sweep, on a terminal and in a log."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -19,6 +20,7 @@ def display(terminal, seconds, done=0, problem=None):
         seconds=seconds,
         slots=2,
         problem=lambda: problem,
+        log=Path("runs/logs/ray.log"),
         console=console,
     )
     return shown, text
@@ -71,6 +73,20 @@ def test_sweep_display_in_log():
     assert "trial c: locked" in lines
     assert lines[-1].startswith("tiny: 1 of 3 done, 0 running, 1 failed")
     assert "\x1b" not in text.getvalue()
+
+
+def test_sweep_display_reports_each_cause_of_death_once():
+    shown, text = display(False, {"a": 1.0})
+    with shown:
+        for _ in range(3):
+            shown.worker_died("Its node has died.")
+        shown.worker_died("Out of memory.")
+    lines = [line for line in text.getvalue().splitlines() if "died" in line or "memory" in line]
+    assert lines == [
+        "a worker died and is replaced: Its node has died; details: runs/logs/ray.log",
+        "a worker died and is replaced: Out of memory; details: runs/logs/ray.log",
+        "3 workers died: Its node has died",
+    ]
 
 
 def test_seconds_left_counts_half_done_trial_by_half():

@@ -1,0 +1,79 @@
+"""Messages of a worker about its trials, and how the trials of a sweep ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["done", "failed", "locked", "io_error"]
+"""How a trial ended in this sweep: `locked` if another process trains it, `io_error` if its record
+cannot be read or written."""
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """Progress of a trial."""
+
+    key: str
+    step: int
+    steps: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that will not be trained further in this sweep."""
+
+    key: str
+    outcome: Outcome
+
+    accuracy: float | None = None
+    reason: str | None = None
+    """Error message if the outcome is `io_error`."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker tells the driver about its pack."""
+
+    ended: tuple[Ended, ...] = ()
+    """Trials that ended since the last report."""
+
+    at: tuple[RunProgress, ...] = ()
+    """Progress of trials that train."""
+
+    broken: str = ""
+    """Why the worker cannot train any trial, or an empty string."""
+
+
+@dataclass
+class Outcomes:
+    """How the trials ended, by key."""
+
+    ended: dict[str, Outcome] = field(default_factory=dict)
+
+    io_errors: dict[str, str] = field(default_factory=dict)
+    """Error messages of trials whose record could not be read or written."""
+
+    errors: dict[str, str] = field(default_factory=dict)
+    """Causes of death of the workers of a trial that was given up. They are not in its record."""
+
+    broken: dict[str, str] = field(default_factory=dict)
+    """Why a worker could not train, by worker. Other workers, if any, took its trials."""
+
+    interrupted: bool = False
+    """Whether the user stopped the sweep before all trials had ended."""
+
+    lost: str | None = None
+    """Why Ray stopped working, or None. Its workers may still be training."""
+
+    def then(self, later: Outcomes) -> Outcomes:
+        """Return the outcomes merged with those of a later round, which take precedence."""
+        return Outcomes(
+            self.ended | later.ended,
+            self.io_errors | later.io_errors,
+            self.errors | later.errors,
+            self.broken | later.broken,
+            later.interrupted,
+            later.lost,
+        )

@@ -1,0 +1,1 @@
+"""Ray itself: start or join it, what it has room for, where its messages go."""

@@ -1,0 +1,174 @@
+"""Start Ray on this machine, or connect to a cluster.
+
+No module may import Ray before `connect`, because Ray reads its settings from the environment at
+import time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from factorlab.errors import UserError, user_message
+from factorlab.system.cores import usable
+from sweeps.ray_runtime import ray_log, ray_settings
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Size of Ray's shared memory on this machine. Trials exchange only a few numbers."""
+
+ANSWER_WITHIN = 25.0
+"""Seconds within which a cluster must answer."""
+
+_quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
+
+_TRY = f"""\
+import json, ray, sys
+try:
+    ray.init(address=sys.argv[1], **{_quiet!r})
+    ray.shutdown()
+except Exception as error:
+    print(json.dumps([type(error).__name__, str(error)]))
+"""
+"""Program that connects to a cluster and prints the name and text of an error, if any."""
+
+_open = ExitStack()
+"""What `disconnect` closes."""
+
+
+def connect(address: str | None, runs: Path) -> None:
+    """Start Ray with all cores this process may use, or connect to a cluster.
+
+    Does nothing if Ray is already running.
+
+    Args:
+        address: Address of a cluster; None to start Ray on this machine.
+        runs: Folder of all records. Ray's own messages go to a file in its subfolder `logs`.
+
+    Raises:
+        UserError: No cluster answers at the address, it requires a different token, or Ray fails
+            to start on this machine.
+    """
+    ray_settings.configure(address)
+    if "ray" in sys.modules:
+        import ray  # noqa: PLC0415 - Ray reads its settings at import time
+
+        if ray.is_initialized():
+            return
+    log = runs / "logs" / f"ray-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    _open.enter_context(ray_log.redirected(log))
+    try:
+        if address is None:
+            _start()
+        else:
+            _join(address)
+    except BaseException:
+        _open.close()
+        raise
+
+
+def _start() -> None:
+    """Start Ray on this machine."""
+    import ray  # noqa: PLC0415 - as above
+
+    try:
+        ray.init(
+            address="local",  # do not join another cluster on this machine
+            num_cpus=usable(),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=ray_settings.temporary_folder(),
+            job_config=ray_settings.job_config(local=True),
+            **_quiet,
+        )
+    except Exception as error:  # Ray raises bare exceptions if one of its processes fails to start
+        if user_message(error) is not None:
+            raise
+        raise UserError(f"Ray failed to start on this machine: {reason(error)}") from None
+
+
+def _join(address: str) -> None:
+    """Connect to a cluster.
+
+    Raises:
+        UserError: No cluster answers, or it requires a different token.
+    """
+    _check_answers(address)
+    import ray  # noqa: PLC0415 - as above
+
+    try:
+        ray.init(address=address, job_config=ray_settings.job_config(local=False), **_quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise _unreachable(address, type(error).__name__, str(error)) from None
+
+
+def _check_answers(address: str) -> None:
+    """Connect from another process, which can be ended. Ray may try for minutes.
+
+    Raises:
+        UserError: No cluster answers in time, or it refuses the connection.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        try:  # the usual case of a wrong address, without waiting for Ray
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER_WITHIN).close()
+        except (OSError, OverflowError) as error:
+            raise UserError(f"--address {address}: no Ray cluster answers: {error}") from None
+    command = [sys.executable, "-P", "-c", _TRY, address]
+    try:
+        ended = subprocess.run(  # noqa: S603 - this Python
+            command, capture_output=True, text=True, timeout=ANSWER_WITHIN, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"--address {address}: no Ray cluster answers within {ANSWER_WITHIN:.0f} s"
+        ) from None
+    lines = ended.stdout.splitlines()
+    if lines or ended.returncode:
+        name, text = json.loads(lines[-1]) if lines else ("", ended.stderr)
+        raise _unreachable(address, name, text)
+
+
+def _unreachable(address: str, name: str, text: str) -> UserError:
+    """Return the message for an error of Ray while it connects."""
+    if name == "AuthenticationError":
+        return UserError(
+            f"--address {address}: Ray needs the token of that cluster in RAY_AUTH_TOKEN or "
+            "~/.ray/auth_token ('ray get-auth-token --generate' creates one); for a cluster "
+            "without a token, set RAY_AUTH_MODE=disabled"
+        )
+    # Ray raises the same errors for a rejected token and for an unreachable cluster.
+    to = " to this token" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
+    return UserError(f"--address {address}: no Ray cluster answers{to}: {reason(text)}")
+
+
+def reason(error: BaseException | str) -> str:
+    """Return the cause of a failure on Ray in one line.
+
+    Args:
+        error: Exception raised by Ray, or its text. The text is either a traceback, which ends
+            with the relevant exception, or an explanation, which starts with a summary.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    lines = [line for line in text.splitlines() if line.strip()]
+    frames = [i for i, line in enumerate(lines) if re.match(r'\s+File "', line)]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    found = next((line.strip() for line in after if frames == [] or not line[0].isspace()), "")
+    return found or type(error).__name__
+
+
+def disconnect() -> None:
+    """Stop Ray on this machine or disconnect from the cluster. No-op if Ray was never started."""
+    if "ray" in sys.modules:
+        import ray  # noqa: PLC0415
+
+        ray.shutdown()
+    _open.close()

@@ -1,0 +1,322 @@
+"""The scheduler hears of every Tune trial, and decides what happens after a worker's death.
+
+Tune's controller calls it in the order that is played here; `test_workers.py` and `test_faults.py`
+let a real cluster do so.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from ray.exceptions import RayActorError
+from ray.train._internal.storage import StorageContext
+from ray.tune.experiment import Trial
+
+from sweeps.execution.assignments import Assignments, Task
+from sweeps.execution.outcomes import Ended, Outcomes, Report, RunProgress
+from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler, UntilStuck
+
+
+class Heard:
+    """A listener that keeps what it hears."""
+
+    def __init__(self):
+        self.calls = []
+
+    def started(self, key, _name):
+        self.calls.append(("started", key))
+
+    def progressed(self, key, step, _steps, _accuracy):
+        self.calls.append(("progressed", key, step))
+
+    def stopped(self, key):
+        self.calls.append(("stopped", key))
+
+    def worker_died(self, reason):
+        self.calls.append(("died", reason))
+
+    def ended(self, key, outcome, _accuracy=None):
+        self.calls.append(("ended", key, outcome))
+
+
+class Folder(StorageContext):
+    """Folder of a Tune trial that needs no running Ray."""
+
+    @property
+    def trial_driver_staging_path(self):
+        """Return the path of the folder."""
+        return str(Path(self.storage_fs_path) / self.trial_dir_name)
+
+
+class Room:
+    """A cluster with a GPU."""
+
+    def __init__(self, slots):
+        self._slots = slots
+
+    def needs(self, device):
+        return {"cpu": 1, "gpu": 0 if device == "cpu" else 0.5}
+
+    def slots(self):
+        return self._slots
+
+
+class Controller:
+    """The part of Tune's controller that calls the scheduler."""
+
+    def __init__(self, folder, *packs, slots=2, device="auto"):
+        self.folder = folder
+        tasks = [tuple(Task(key, "{}", device) for key in pack) for pack in packs]
+        self.assignments = Assignments(tasks)
+        self.heard, self.outcomes = Heard(), Outcomes()
+        names = {key: f"trial {key}" for pack in packs for key in pack}
+        self.scheduler = SweepScheduler(
+            self.assignments, self.heard, names, self.outcomes, Room(slots)
+        )
+        self.searcher = PackSearcher(self.assignments)
+        self.stopper = UntilStuck(self.scheduler)
+        self.count = 0
+
+    def add(self):
+        """Add a Tune trial; return None if the searcher has no configuration."""
+        self.count += 1
+        config = self.searcher.suggest(f"t{self.count}")
+        if config in (None, PackSearcher.FINISHED):
+            return None
+        trial = Trial(
+            "Worker",
+            stub=True,
+            trial_id=f"t{self.count}",
+            config=config,
+            max_failures=RESTARTS,
+            storage=Folder(str(self.folder), "sweep", trial_dir_name=f"t{self.count}"),
+        )
+        Path(trial.local_path).mkdir()
+        self.scheduler.on_trial_add(self, trial)
+        return trial
+
+    def start(self):
+        """Add a Tune trial whose worker takes its pack."""
+        trial = self.add()
+        trial.set_status(Trial.RUNNING)
+        self.report(trial)
+        return trial
+
+    def report(self, trial, **what):
+        return self.scheduler.on_trial_result(self, trial, {"report": Report(**what)})
+
+    def complete(self, trial, **what):
+        self.scheduler.on_trial_complete(self, trial, {"report": Report(**what), "done": True})
+        self.searcher.on_trial_complete(trial_id=trial.trial_id, result={})
+        trial.set_status(Trial.TERMINATED)
+
+    def die(self, trial, *, preempted=False):
+        """Let a worker die, as in `TuneController._process_trial_failure`."""
+        trial.handle_error(RayActorError(error_msg="The worker died.", preempted=preempted))
+        if trial.status == Trial.RUNNING and trial.should_recover():
+            trial.set_status(Trial.ERROR)
+            self.scheduler.on_trial_error(self, trial)
+            trial.set_status(Trial.PENDING)
+            self.scheduler.on_trial_add(self, trial)
+        else:
+            self.scheduler.on_trial_error(self, trial)
+            self.searcher.on_trial_complete(trial_id=trial.trial_id, error=True)
+            trial.set_status(Trial.ERROR)
+
+
+@pytest.fixture
+def tune_of(tmp_path):
+    """Return a function that starts Tune with some packs."""
+    return partial(Controller, tmp_path)
+
+
+def keys(trial):
+    return [task.key for task in trial.config["pack"]]
+
+
+def done(*names):
+    return tuple(Ended(name, "done") for name in names)
+
+
+def test_suggest_hands_out_packs_in_order_and_finishes(tune_of):
+    tune = tune_of(["a", "b"], ["c"])
+    first, second = tune.start(), tune.start()
+    assert (keys(first), keys(second)) == (["a", "b"], ["c"])
+    assert tune.searcher.suggest("t9") is None  # it may come back
+    tune.complete(first, ended=done("a", "b"))
+    tune.complete(second, ended=done("c"))
+    assert tune.searcher.suggest("t9") == PackSearcher.FINISHED
+    assert tune.stopper.stop_all()
+    assert tune.outcomes == Outcomes({"a": "done", "b": "done", "c": "done"})
+
+
+def test_pack_takes_what_its_device_needs(tune_of):
+    tune = tune_of(["a"], ["b"])
+    bundles = [tune.add().placement_group_factory.bundles for _ in range(2)]
+    assert bundles == [[{"CPU": 1, "GPU": 0.5}]] * 2
+    on_cpu = tune_of(["a"], device="cpu")
+    on_cpu.count = 2
+    assert on_cpu.add().placement_group_factory.bundles == [{"CPU": 1}]
+
+
+def test_choose_trial_skips_those_with_a_worker(tune_of):
+    tune = tune_of(["a"], ["b"], ["c"])
+    first, second, third = tune.add(), tune.add(), tune.add()
+    assert tune.scheduler.choose_trial_to_run(tune) is first
+    first.temporary_state.ray_actor = object()  # it is being reset for this trial
+    assert tune.scheduler.choose_trial_to_run(tune) is second
+    second.set_status(Trial.RUNNING)
+    first.set_status(Trial.RUNNING)
+    assert tune.scheduler.choose_trial_to_run(tune) is third
+    third.set_status(Trial.RUNNING)
+    assert tune.scheduler.choose_trial_to_run(tune) is None
+
+
+def test_run_alone_is_tried_four_times(tune_of):
+    tune = tune_of(["deadly"], ["b"])
+    trial, other = tune.start(), tune.start()
+    for _ in range(RESTARTS):
+        tune.die(trial)
+        assert trial.status == Trial.PENDING
+        trial.set_status(Trial.RUNNING)
+        tune.report(trial)
+    tune.die(trial)
+    assert trial.status == Trial.ERROR
+    assert tune.outcomes.errors == {"deadly": "The worker died."}
+    assert tune.heard.calls[-1] == ("ended", "deadly", "failed")
+    assert tune.searcher.suggest("t9") is None
+    tune.complete(other, ended=done("b"))
+    assert tune.assignments.over
+
+
+def test_preemptions_do_not_count(tune_of):
+    tune = tune_of(["a", "b"])
+    trial = tune.start()
+    for _ in range(10):
+        tune.die(trial, preempted=True)
+        assert trial.status == Trial.PENDING
+        trial.set_status(Trial.RUNNING)
+        tune.report(trial)
+    assert keys(trial) == ["a", "b"]
+
+
+def test_pack_whose_worker_died_is_trained_one_by_one(tune_of):
+    tune = tune_of(["a", "deadly", "c"], ["d"])
+    trial = tune.start()
+    tune.report(trial, ended=done("a"))
+    tune.die(trial)
+    assert trial.status == Trial.ERROR
+    assert [keys(tune.start()) for _ in range(3)] == [["deadly"], ["c"], ["d"]]
+    assert tune.outcomes.errors == {}
+
+
+def test_last_run_of_a_pack_is_tried_alone(tune_of):
+    tune = tune_of(["a", "b"])
+    trial = tune.start()
+    tune.report(trial, ended=done("a"))
+    tune.die(trial)
+    alone = tune.start()
+    assert keys(alone) == ["b"]
+    assert alone.max_failures == RESTARTS
+
+
+def test_replaced_worker_trains_what_is_left(tune_of):
+    tune = tune_of(["a", "b"])
+    trial = tune.start()
+    tune.report(trial, ended=done("a"))
+    tune.die(trial, preempted=True)
+    assert keys(trial) == ["b"]
+
+
+def test_worker_that_leaves_costs_nothing(tune_of):
+    tune = tune_of(["a", "b"], ["c"])
+    trial = tune.start()
+    tune.complete(trial, ended=done("a"))
+    assert keys(tune.start()) == ["b"]
+    assert ("stopped", "b") in tune.heard.calls
+    assert ("stopped", "a") not in tune.heard.calls
+
+
+def test_death_of_idle_worker_costs_nothing(tune_of):
+    tune = tune_of(["a", "b"], ["c"])
+    trial = tune.add()  # Tune resets an idle worker for it, which has died
+    tune.die(trial)
+    assert trial.status == Trial.ERROR
+    assert keys(tune.start()) == ["a", "b"]
+
+
+def test_broken_worker_keeps_its_slot_and_loses_its_pack(tune_of):
+    tune = tune_of(["a"], ["b"], ["c"], slots=2)
+    broken = tune.add()
+    broken.set_status(Trial.RUNNING)
+    assert tune.report(broken, broken="no torch") == SweepScheduler.NOOP
+    assert not tune.stopper.stop_all()
+    healthy = tune.start()
+    assert keys(healthy) == ["a"]
+    tune.die(broken)
+    assert broken.status == Trial.ERROR
+    tune.complete(healthy, ended=done("a"))
+    assert not tune.stopper.stop_all()
+    second = tune.start()
+    tune.report(second, broken="disk full")
+    assert tune.stopper.stop_all()
+    assert set(tune.outcomes.broken.values()) == {"no torch", "disk full"}
+    assert tune.outcomes.ended == {"a": "done"}
+
+
+def test_workers_that_die_at_every_start_end_the_sweep(tune_of):
+    tune = tune_of(["a", "b"], ["c"])
+    for _ in range(RESTARTS + 1):
+        assert not tune.stopper.stop_all()
+        trial = tune.add()
+        trial.set_status(Trial.RUNNING)  # so does Tune if the actor fails to start
+        tune.die(trial)
+    assert tune.stopper.stop_all()
+    assert set(tune.outcomes.broken.values()) == {"its process died at every start"}
+    assert tune.outcomes.errors == {}
+
+
+def test_failed_starts_must_be_consecutive(tune_of):
+    tune = tune_of(*[[str(number)] for number in range(20)])
+    for _ in range(RESTARTS + 1):
+        trial = tune.add()
+        trial.set_status(Trial.RUNNING)
+        tune.die(trial)
+        started = tune.start()
+        tune.complete(started, ended=done(*keys(started)))
+    assert not tune.stopper.stop_all()
+
+
+def test_workers_may_import_newer_code_once_the_sweep_has_begun(tune_of):
+    tune = tune_of(["a"], ["b"], ["c"])
+    first, second = tune.add(), tune.add()
+    assert not first.config["begun"]
+    assert not second.config["begun"]
+    first.set_status(Trial.RUNNING)
+    tune.report(first)
+    tune.die(first)
+    assert first.config["begun"]
+    assert tune.add().config["begun"]
+
+
+def test_reports_reach_the_listener(tune_of):
+    tune = tune_of(["a", "b"])
+    trial = tune.start()
+    tune.report(trial, at=(RunProgress("a", 3, 9, None), RunProgress("b", 3, 9, 0.5)))
+    tune.report(trial, ended=(Ended("a", "done", 0.7),), at=(RunProgress("b", 5, 9, 0.5),))
+    tune.complete(trial, ended=(Ended("b", "io_error", reason="b: no such folder"),))
+    assert tune.heard.calls == [
+        ("started", "a"),
+        ("started", "b"),
+        ("progressed", "a", 3),
+        ("progressed", "b", 3),
+        ("ended", "a", "done"),
+        ("progressed", "b", 5),
+        ("ended", "b", "io_error"),
+    ]
+    assert tune.outcomes.io_errors == {"b": "b: no such folder"}
+
+
+@pytest.mark.parametrize("part", ["scheduler", "searcher", "stopper"])
+def test_tune_pickles_no_state(tune_of, part):
+    assert getattr(tune_of(["a"]), part).__getstate__() == {}
