@@ -138,18 +138,21 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
         """Handle the death of a worker."""
         began = trial.trial_id in self._training
         self._failed_starts = 0 if began else self._failed_starts + 1
-        self._stop(trial)
         reason = _reason(trial)
         self._listener.worker_died(reason)
-        if trial.status == Trial.ERROR:
-            return  # Tune tries it again
-        if not began or len(trial.config["pack"]) > 1:
-            self._assignments.give_back(trial.trial_id, together=not began)
+        again = trial.status == Trial.ERROR  # Tune tries it again
+        if began and not again and len(trial.config["pack"]) == 1:
+            self._give_up(trial, reason)
             return
-        for task in self._assignments.left(trial.trial_id):
-            self._outcomes.errors[task.key] = reason
-            self._assignments.end(task.key)
-            self._listener.ended(task.key, "failed")
+        self._stop(trial)
+        if not again:
+            self._assignments.give_back(trial.trial_id, together=not began)
+
+    def _give_up(self, trial: Trial, reason: str) -> None:
+        for key in self._training.pop(trial.trial_id):
+            self._outcomes.errors[key] = reason
+            self._assignments.end(key)
+            self._listener.ended(key, "failed")
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """Do nothing; pending Tune trials are removed only when the sweep ends."""

@@ -120,7 +120,7 @@ class SweepDisplay:
         reason = reason.removesuffix(".")
         self._deaths[reason] += 1
         if self._deaths[reason] == 1:
-            self._say(f"a worker died and is replaced: {reason}; details: {self._log}")
+            self._say(f"a worker died: {reason}; details: {self._log}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)

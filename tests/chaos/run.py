@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from tests.chaos import disk, kills, stores, trials, whole_sweeps
-from tests.chaos.safeguards import SAFEGUARDS
+from tests.chaos.safeguards import OF_SWEEPS, SAFEGUARDS
 
 
 def arguments() -> argparse.Namespace:
@@ -25,7 +25,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--share", type=float, default=1.0, help="share of the faults to inject")
     parser.add_argument("--seed", type=int, default=0, help="seed of the faults")
-    parser.add_argument("--without", choices=SAFEGUARDS, help="turn a safeguard off")
+    parser.add_argument("--without", choices=[*SAFEGUARDS, *OF_SWEEPS], help="turn a safeguard off")
     return parser.parse_args()
 
 
@@ -59,19 +59,29 @@ def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Itera
     yield from stores.all_faults(some, seed, folder / "stores", may_mount=may_mount)
 
 
+def chosen(args: argparse.Namespace, folder: Path) -> Iterator[trials.Outcome]:
+    """Inject the faults that the command line asks for."""
+    if args.without in OF_SWEEPS:
+        found = whole_sweeps.disturbed(
+            folder, args.share, args.seed, may_mount=False, without=args.without
+        )
+        yield from (trials.Outcome(*one) for one in found)
+        return
+    # The other safeguards are turned off only in this process and its children.
+    yield from faults(args.share, args.seed, folder, only_trials=args.without is not None)
+
+
 def main() -> None:
     """Inject faults and print a table."""
     args = arguments()
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
     logging.getLogger("factorlab").setLevel(logging.ERROR)  # no warnings of damaged files
-    if args.without:
+    if args.without in SAFEGUARDS:
         SAFEGUARDS[args.without]()
     begin, counts = time.monotonic(), collections.Counter()
     lost: list[trials.Outcome] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        # A safeguard is turned off only in this process and its children.
-        only_trials = args.without is not None
-        for outcome in faults(args.share, args.seed, Path(folder), only_trials=only_trials):
+        for outcome in chosen(args, Path(folder)):
             counts[outcome.kind] += 1
             if outcome.problem:
                 lost.append(outcome)

@@ -1,6 +1,7 @@
 """Safeguards turned off one at a time, to show that the faults need them.
 
-`python -m tests.chaos.run --without NAME` has to end with faults that were not survived.
+`python -m tests.chaos.run --without NAME` has to end with faults that were not survived. Those of
+`SAFEGUARDS` are turned off in the process of a trial, those of `OF_SWEEPS` in the driver.
 """
 
 import contextlib
@@ -58,6 +59,19 @@ def _no_lease() -> None:
     record.Record.lease = lambda _record: contextlib.nullcontext()
 
 
+def _no_failure_config() -> None:
+    """Let Ray Tune fail a trial at the first death of its worker."""
+    # Ray reads its settings when it is imported.
+    from sweeps.ray_runtime import ray_settings  # noqa: PLC0415
+
+    ray_settings.configure(None)
+    from ray.tune import FailureConfig  # noqa: PLC0415
+
+    from sweeps.execution import tune_runner  # noqa: PLC0415
+
+    tune_runner.FailureConfig = lambda **_options: FailureConfig(max_failures=0)
+
+
 SAFEGUARDS: dict[str, Callable[[], None]] = {
     "checksum": _no_checksum,
     "lease": _no_lease,
@@ -67,3 +81,19 @@ SAFEGUARDS: dict[str, Callable[[], None]] = {
     "folder-sync": _no_folder_sync,
     "journal-sync": _no_journal_sync,
 }
+
+OF_SWEEPS: dict[str, Callable[[], None]] = {"failure-config": _no_failure_config}
+"""Safeguards of the driver of a sweep."""
+
+
+def main() -> None:
+    """Run the command `factorlab` without a safeguard: NAME ARGUMENTS..."""
+    from sweeps.cli import main as command  # noqa: PLC0415
+
+    name, *sys.argv[1:] = sys.argv[1:]
+    OF_SWEEPS[name]()
+    command.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from factorlab.provenance.sources import ROOT
 from tests.chaos import disk
 from tests.chaos.damage import DAMAGES, gone
 from tests.helpers.experiments import records_of, write_experiment
@@ -31,7 +33,6 @@ FAULTS = {
     "driver killed": 2,
     "driver asked to end": 2,
     "raylet killed": 2,
-    "queue of trials killed": 2,
     "all processes killed": 2,
 }
 """How many of each are injected at a share of 1."""
@@ -43,9 +44,11 @@ FULL_DISKS = 3
 class Sweep:
     """A sweep in a folder, and its drivers."""
 
-    def __init__(self, folder: Path, trials: int) -> None:
+    def __init__(self, folder: Path, trials: int, without: str | None = None) -> None:
         folder.mkdir(parents=True)
         self.folder, self.runs, self.drivers = folder, folder / "runs", 0
+        off = [sys.executable, "-m", "tests.chaos.safeguards", without]
+        self.command = [FACTORLAB] if without is None else off
         path = write_experiment(
             folder / "chaos.yaml",
             axes={"seed": list(range(trials))},
@@ -61,8 +64,9 @@ class Sweep:
         self.drivers += 1
         with (self.folder / f"driver-{self.drivers}.log").open("wb") as log:
             return subprocess.Popen(
-                [FACTORLAB, "sweep", "chaos.yaml"],
+                [*self.command, "sweep", "chaos.yaml"],
                 cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -73,7 +77,11 @@ class Sweep:
         return (self.folder / f"driver-{self.drivers}.log").read_text()[-600:]
 
     def refresh(self) -> str:
-        """Note the trials that are finished; return which one was trained again, if any was."""
+        """Return which trial was trained again or given up, if any was."""
+        for log in self.folder.glob("driver-*.log"):
+            for line in log.read_text().splitlines():
+                if line.startswith("seed=") and line.endswith(": failed"):
+                    return f"a trial was given up: {line}"
         for record in self.records:
             result = record.result()
             if result is not None:
@@ -155,9 +163,6 @@ def _inject(kind: str, driver: subprocess.Popen, rng: random.Random) -> None:
     elif kind.startswith("raylet"):
         targets = [process for process in everyone if process.name() == "raylet"]
         assert targets
-    elif kind.startswith("queue"):
-        targets = [process for process in everyone if process.name() == "ray::WorkQueue"]
-        assert targets
     elif kind.startswith("driver"):
         targets = [psutil.Process(driver.pid)]
     else:
@@ -215,15 +220,23 @@ def _on_a_full_disk(sweep: Sweep, kilobytes: int, expected: dict[str, tuple]) ->
 
 
 def disturbed(
-    folder: Path, share: float, seed: int, *, may_mount: bool
+    folder: Path, share: float, seed: int, *, may_mount: bool, without: str | None = None
 ) -> Iterator[tuple[str, str, str]]:
-    """Inject faults into sweeps; yield kind, fault and what is wrong."""
+    """Inject faults into sweeps; yield kind, fault and what is wrong.
+
+    Args:
+        folder: Folder of the sweeps.
+        share: Share of the faults.
+        seed: Seed of the faults.
+        may_mount: Whether disks can be filled.
+        without: Safeguard of the driver to turn off.
+    """
     rng = random.Random(seed)
     kinds = [kind for kind, n in FAULTS.items() for _ in range(max(1, round(share * n)))]
     rng.shuffle(kinds)
     trials = 4 + 2 * len(kinds)
     expected = reference(folder / "undisturbed", trials)
-    sweep = Sweep(folder / "disturbed", trials)
+    sweep = Sweep(folder / "disturbed", trials, without)
     driver = sweep.start()
     for kind in kinds:
         _until_it_trains(driver)

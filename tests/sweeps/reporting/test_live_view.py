@@ -83,8 +83,8 @@ def test_sweep_display_reports_each_cause_of_death_once():
         shown.worker_died("Out of memory.")
     lines = [line for line in text.getvalue().splitlines() if "died" in line or "memory" in line]
     assert lines == [
-        "a worker died and is replaced: Its node has died; details: runs/logs/ray.log",
-        "a worker died and is replaced: Out of memory; details: runs/logs/ray.log",
+        "a worker died: Its node has died; details: runs/logs/ray.log",
+        "a worker died: Out of memory; details: runs/logs/ray.log",
         "3 workers died: Its node has died",
     ]
 
