@@ -42,6 +42,11 @@ class Assignments:
         """Whether all trials have ended."""
         return not self._open
 
+    @property
+    def active(self) -> int:
+        """Number of Tune trials that have a pack."""
+        return len(self._assigned)
+
     def assign(self, tune_trial: str) -> Pack:
         """Assign the next pack to a Tune trial. Return an empty pack if none is waiting."""
         pack = self._waiting.popleft() if self._waiting else ()

@@ -86,7 +86,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         except Exception as error:  # a broken installation may raise anything
             self._broken = f"{type(error).__name__}: {error}"
         if not self._broken:
-            self._report_every = orders.report_every
+            self._pause, self._report_every = 0.0, orders.report_every
             self._train = partial(
                 pack_training.train, runs=Path(orders.runs), timeout=orders.timeout
             )
@@ -113,22 +113,21 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         self._pack = pack  # trials that have not ended
         self._training = self._train(pack)
         self._ended: list[Ended] = []  # not yet reported
-        self._is_new = True
 
     def step(self) -> dict[str, Any]:
         """Train until the next report is due.
 
-        The first report of each pack is empty and says that the worker has taken it.
+        The first report of a worker comes after its first training step.
 
         Returns:
             `report`, and `done`, whether this worker trains the pack no further.
         """
-        if self._broken or self._is_new:
-            self._is_new = False
+        if self._broken:
             return _result(Report(broken=self._broken))
+        deadline, self._pause = time.monotonic() + self._pause, self._report_every
         self._in_step = True
         try:
-            return self._train_until(time.monotonic() + self._report_every)
+            return self._train_until(deadline)
         except (OSError, UserError) as error:
             return self._refused(error)
         finally:

@@ -114,14 +114,14 @@ def run(
         outcomes,
         room,
     )
-    # Tune reads this when it starts. A pack must wait for each worker, or workers would idle.
-    waiting = max(room.slots(), GROWING) if may_grow else room.slots()
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(waiting)
+    slots = room.slots()
+    # Tune reads this when it starts.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(slots, GROWING) if may_grow else slots)
     trainable = tune.with_parameters(Worker, orders=orders)
     how = TuneConfig(
         num_samples=-1,
         reuse_actors=True,
-        search_alg=PackSearcher(assignments),
+        search_alg=PackSearcher(assignments, outcomes, None if may_grow else slots),
         scheduler=scheduler,
         trial_name_creator=_name,
         trial_dirname_creator=_name,

@@ -26,6 +26,10 @@ RESTARTS = 3
 worker."""
 
 
+_NEVER_RAN = ("The actor never ran", "an error raised in its creation task")
+"""How Ray's errors say that a worker died while it started, before it could train anything."""
+
+
 class _Stateless:
     """Has no state to pickle. Tune would restore from it; our sweeps resume from the records."""
 
@@ -46,16 +50,26 @@ class Room(Protocol):
 
 
 class PackSearcher(_Stateless, Searcher):  # type: ignore[misc]  # Ray has no types
-    """Suggests packs: the configuration of a Tune trial is the pack that it trains."""
+    """Suggests packs: the configuration of a Tune trial is the pack that it trains.
 
-    def __init__(self, assignments: Assignments) -> None:
+    Args:
+        assignments: Packs of the sweep.
+        outcomes: Tells which workers are broken. They keep their slots.
+        most: Maximum number of Tune trials at the same time, None if machines may join. On a fixed
+            number of slots, a Tune trial that waits would only cost a request for resources.
+    """
+
+    def __init__(self, assignments: Assignments, outcomes: Outcomes, most: int | None) -> None:
         super().__init__()
-        self._assignments = assignments
+        self._assignments, self._outcomes, self._most = assignments, outcomes, most
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's
-        """Return the configuration of the next Tune trial, None if no pack is waiting now."""
+        """Return the configuration of the next Tune trial, None if there is none for now."""
         if self._assignments.over:
             return self.FINISHED
+        active = self._assignments.active + len(self._outcomes.broken)
+        if self._most is not None and active >= self._most:
+            return None
         pack = self._assignments.assign(trial_id)
         return {"pack": pack, "begun": False} if pack else None
 
@@ -94,7 +108,7 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
         self._pending: deque[Trial] = deque()
         self._known: set[str] = set()
         self._training: dict[str, list[str]] = {}
-        """Keys of the trials that each Tune trial trains, once its worker has reported."""
+        """Keys of the trials that each Tune trial trains, if its worker has reported."""
 
         self._has_begun = False  # any worker
         self._failed_starts = 0  # consecutive
@@ -136,23 +150,25 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """Handle the death of a worker."""
-        began = trial.trial_id in self._training
-        self._failed_starts = 0 if began else self._failed_starts + 1
-        reason = _reason(trial)
+        error = _last_error(trial)
+        # Tune resets a worker for a pending trial; if the worker is dead, the trial never began.
+        never_ran = trial.status == Trial.PENDING or any(sign in error for sign in _NEVER_RAN)
+        self._failed_starts = self._failed_starts + 1 if never_ran else 0
+        reason = connection.reason(error)
         self._listener.worker_died(reason)
         again = trial.status == Trial.ERROR  # Tune tries it again
-        if began and not again and len(trial.config["pack"]) == 1:
+        if not (again or never_ran) and len(trial.config["pack"]) == 1:
             self._give_up(trial, reason)
-            return
         self._stop(trial)
         if not again:
-            self._assignments.give_back(trial.trial_id, together=not began)
+            self._assignments.give_back(trial.trial_id, together=never_ran)
 
     def _give_up(self, trial: Trial, reason: str) -> None:
-        for key in self._training.pop(trial.trial_id):
-            self._outcomes.errors[key] = reason
-            self._assignments.end(key)
-            self._listener.ended(key, "failed")
+        self._training.pop(trial.trial_id, None)
+        for task in self._assignments.left(trial.trial_id):
+            self._outcomes.errors[task.key] = reason
+            self._assignments.end(task.key)
+            self._listener.ended(task.key, "failed")
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """Do nothing; pending Tune trials are removed only when the sweep ends."""
@@ -218,10 +234,10 @@ class UntilStuck(_Stateless, Stopper):  # type: ignore[misc]  # as above
         return not self._scheduler.can_go_on()
 
 
-def _reason(trial: Trial) -> str:
-    """Return the cause of the latest failure of a Tune trial in one line."""
+def _last_error(trial: Trial) -> str:
+    """Return the text of the latest failure of a Tune trial."""
     path = trial.error_file
     if path is None:
         return "unknown"
     last = Path(path).read_text(encoding="utf-8").strip().rpartition("\nFailure # ")[2]
-    return connection.reason(last.partition("\n")[2])
+    return last.partition("\n")[2]

@@ -154,19 +154,38 @@ def log_parameters(
 
 
 def log_artifacts(
-    client: MlflowClient, child: RunSyncState, record: Record, ending: Path | None
+    client: MlflowClient, uri: str, child: RunSyncState, record: Record, ending: Path | None
 ) -> None:
-    """Upload the files of a record that are new or have changed since the last upload."""
+    """Upload the files of a record that are new or have changed since the last upload.
+
+    Args:
+        client: Client of the store.
+        uri: Artifact location of the run. The client would query the store for it.
+        child: Sync state of the run.
+        record: Record of the trial.
+        ending: Result or failure file of the trial, or None.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import (  # noqa: PLC0415 - seconds
+        get_artifact_repository,
+    )
+
     pictures = [*record.samples.glob("*.png"), *record.analysis.glob("*/*.png")]
     files = [record.path / "config.json", *sorted(pictures)]
     if ending is not None and ending.name == "result.json":
         files.append(ending)
-    for path in files:
-        name, changed = path.relative_to(record.path), path.stat().st_mtime_ns
-        if child.files.get(str(name)) != changed:
-            folder = str(name.parent) if name.parent.name else None
-            client.log_artifact(child.run, str(path), folder)
-            child.files[str(name)] = changed
+    changed = {path: path.stat().st_mtime_ns for path in files}
+    new = [path for path in files if child.files.get(_name(path, record)) != changed[path]]
+    if not new:
+        return
+    repository = get_artifact_repository(uri, tracking_uri=client.tracking_uri)
+    for path in new:
+        folder = str(path.parent.relative_to(record.path)) if path.parent != record.path else None
+        repository.log_artifact(str(path), folder)
+        child.files[_name(path, record)] = changed[path]
+
+
+def _name(path: Path, record: Record) -> str:
+    return str(path.relative_to(record.path))
 
 
 def log_analysis(

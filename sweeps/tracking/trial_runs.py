@@ -190,7 +190,8 @@ class ChildRuns:
             self._save(connection, found, record, child)
         before = asdict(child)
         if found.lost_artifacts is None:
-            log_artifacts(client, child, record, ending)
+            (run, *_) = found.children[record.key]
+            log_artifacts(client, run.info.artifact_uri, child, record, ending)
         if ending is not None:
             end(client, child, ending, code_record.tags(record.code()))
         else:

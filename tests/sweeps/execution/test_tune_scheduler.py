@@ -64,7 +64,7 @@ class Room:
 class Controller:
     """The part of Tune's controller that calls the scheduler."""
 
-    def __init__(self, folder, *packs, slots=2, device="auto"):
+    def __init__(self, folder, *packs, slots=2, device="auto", most=None):
         self.folder = folder
         tasks = [tuple(Task(key, "{}", device) for key in pack) for pack in packs]
         self.assignments = Assignments(tasks)
@@ -73,7 +73,7 @@ class Controller:
         self.scheduler = SweepScheduler(
             self.assignments, self.heard, names, self.outcomes, Room(slots)
         )
-        self.searcher = PackSearcher(self.assignments)
+        self.searcher = PackSearcher(self.assignments, self.outcomes, most)
         self.stopper = UntilStuck(self.scheduler)
         self.count = 0
 
@@ -110,9 +110,9 @@ class Controller:
         self.searcher.on_trial_complete(trial_id=trial.trial_id, result={})
         trial.set_status(Trial.TERMINATED)
 
-    def die(self, trial, *, preempted=False):
+    def die(self, trial, text="The worker died.", *, preempted=False):
         """Let a worker die, as in `TuneController._process_trial_failure`."""
-        trial.handle_error(RayActorError(error_msg="The worker died.", preempted=preempted))
+        trial.handle_error(RayActorError(error_msg=text, preempted=preempted))
         if trial.status == Trial.RUNNING and trial.should_recover():
             trial.set_status(Trial.ERROR)
             self.scheduler.on_trial_error(self, trial)
@@ -128,6 +128,9 @@ class Controller:
 def tune_of(tmp_path):
     """Return a function that starts Tune with some packs."""
     return partial(Controller, tmp_path)
+
+
+AT_START = "The actor died unexpectedly.\nThe actor never ran - it was cancelled."
 
 
 def keys(trial):
@@ -148,6 +151,20 @@ def test_suggest_hands_out_packs_in_order_and_finishes(tune_of):
     assert tune.searcher.suggest("t9") == PackSearcher.FINISHED
     assert tune.stopper.stop_all()
     assert tune.outcomes == Outcomes({"a": "done", "b": "done", "c": "done"})
+
+
+def test_suggest_waits_for_a_slot_where_no_machine_can_join(tune_of):
+    tune = tune_of(["a"], ["b"], ["c"], ["d"], most=2)
+    first, second = tune.start(), tune.start()
+    assert tune.add() is None
+    tune.complete(first, ended=done("a"))
+    third = tune.start()
+    assert keys(third) == ["c"]
+    tune.report(second, broken="disk full")  # keeps its slot
+    assert tune.add() is None
+    tune.complete(third, ended=done("c"))
+    assert keys(tune.start()) == ["b"]
+    assert tune.add() is None
 
 
 def test_pack_takes_what_its_device_needs(tune_of):
@@ -187,6 +204,16 @@ def test_run_alone_is_tried_four_times(tune_of):
     assert tune.searcher.suggest("t9") is None
     tune.complete(other, ended=done("b"))
     assert tune.assignments.over
+
+
+def test_run_that_dies_before_its_first_report_is_blamed(tune_of):
+    tune = tune_of(["deadly"])
+    trial = tune.add()
+    for _ in range(RESTARTS + 1):
+        trial.set_status(Trial.RUNNING)
+        tune.die(trial)
+    assert tune.outcomes.errors == {"deadly": "The worker died."}
+    assert tune.outcomes.broken == {}
 
 
 def test_preemptions_do_not_count(tune_of):
@@ -270,7 +297,7 @@ def test_workers_that_die_at_every_start_end_the_sweep(tune_of):
         assert not tune.stopper.stop_all()
         trial = tune.add()
         trial.set_status(Trial.RUNNING)  # so does Tune if the actor fails to start
-        tune.die(trial)
+        tune.die(trial, AT_START)
     assert tune.stopper.stop_all()
     assert set(tune.outcomes.broken.values()) == {"its process died at every start"}
     assert tune.outcomes.errors == {}
@@ -281,7 +308,7 @@ def test_failed_starts_must_be_consecutive(tune_of):
     for _ in range(RESTARTS + 1):
         trial = tune.add()
         trial.set_status(Trial.RUNNING)
-        tune.die(trial)
+        tune.die(trial, AT_START)
         started = tune.start()
         tune.complete(started, ended=done(*keys(started)))
     assert not tune.stopper.stop_all()
