@@ -46,6 +46,9 @@ class ProgressEvent:
     accuracy: float | None
     """Accuracy of the last evaluation, in [0, 1]; None before the first."""
 
+    metrics: Metrics | None = None
+    """Metrics of the evaluation at this step, None if there was none."""
+
 
 class TrialRunner:
     """A trial in memory: everything that is due between its training steps.
@@ -172,16 +175,18 @@ class TrialRunner:
             TrialFailed: A loss or a metric is not finite.
         """
         training, step = self.settings.training, self.state.step
+        evaluated = None
         if self.line_due:
             metrics: Metrics = self._average_loss()
             if self._evaluation_due():
-                metrics |= self._evaluate()
+                evaluated = self._evaluate()
+                metrics |= evaluated
             self.journal.append(step, metrics)
         if step == training.steps:
             self._finish()
         elif step % training.checkpoint_every == 0:
             self.save()
-        return ProgressEvent(self.trial, step, training.steps, self.accuracy)
+        return ProgressEvent(self.trial, step, training.steps, self.accuracy, evaluated)
 
     def _average_loss(self) -> Metrics:
         """Return the mean loss since the last line, and the last step's learning rate.

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.provenance import code_record
+from sweeps.planning import picked
 from sweeps.planning import plan as planning
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
@@ -90,7 +91,7 @@ def _plan(experiments: Sequence[Experiment], runs: Path, failed: Failed) -> list
     plans = []
     for experiment in experiments:
         try:
-            plans.append(planning.make(experiment, runs))
+            plans.append(picked.continued(planning.make(experiment, runs)))
         except Exception as error:
             if user_message(error) is not None:
                 raise

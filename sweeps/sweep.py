@@ -12,6 +12,7 @@ from factorlab.errors import UserError
 from factorlab.storage.files import check_writable
 from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.outcomes import Outcomes
+from sweeps.planning import picked, saved_plans
 from sweeps.planning import plan as planning
 from sweeps.planning.estimate import Estimate, begin, estimate
 from sweeps.planning.experiment import Experiment
@@ -24,7 +25,7 @@ from sweeps.reporting.live_view import SweepDisplay
 from sweeps.reporting.reports import draw
 from sweeps.reporting.summary import conclude, show_plan
 from sweeps.tracking.mlflow_sync import START_DELAY, MlflowSync
-from sweeps.tracking.plan_sync import mlflow_sync_of
+from sweeps.tracking.plan_sync import mlflow_sync_of, tracked
 
 
 def price_sweeps(
@@ -37,9 +38,9 @@ def price_sweeps(
     """
     for experiment in experiments:
         check_figures(experiment)
-    for plan in [planning.make(experiment, runs) for experiment in experiments]:
+    for plan in [picked.continued(planning.make(experiment, runs)) for experiment in experiments]:
         state = plan.state()
-        show_plan(state, estimate(state, state.pending(retry_failed=retry_failed)), console)
+        show_plan(state, estimate(state, _expected(state, retry_failed=retry_failed)), console)
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,15 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     show_plan(state, left, options.console, cluster_alike if options.address else "on this machine")
     if (notice := replaced(plan)) is not None:
         options.say(notice)
-    planning.save(plan)
-    if options.retry_failed:
-        for _, record in plan.records():
-            record.clear_failure()
+    saved_plans.save(plan)
+    for trial in state.pending(retry_failed=options.retry_failed):
+        if options.retry_failed:
+            plan.record(trial).clear_failure()
+        plan.record(trial).clear_stopped()
     sync = _start_sync(plan, failed)
     try:
         outcomes = _train(state, left, sync=sync, options=options)
+        plan = picked.continued(plan)
         state = plan.state()
         if not outcomes.interrupted and outcomes.lost is None:
             _measure(state, options, failed)
@@ -160,7 +163,7 @@ def _begin(state: SweepState, options: SweepOptions) -> Estimate:
     Raises:
         UserError: A sweep is invalid, a trial fits on no machine, or a folder is not writable.
     """
-    pending = state.pending(retry_failed=options.retry_failed)
+    pending = _expected(state, retry_failed=options.retry_failed)
     check_writable(state.plan.runs)
     check_writable(options.figures)
     # The probe and Ray's start each take seconds, so they run concurrently.
@@ -171,8 +174,19 @@ def _begin(state: SweepState, options: SweepOptions) -> Estimate:
         from sweeps.execution import tune_runner  # noqa: F401, PLC0415
 
         for other in options.sweeps:
-            _check_capacity(other.plan, other.pending(retry_failed=options.retry_failed))
+            _check_capacity(other.plan, _expected(other, retry_failed=options.retry_failed))
         return price(_check_capacity(state.plan, pending))
+
+
+def _expected(state: SweepState, *, retry_failed: bool) -> list[PlannedTrial]:
+    """Return the trials to train, and random points in the place of those yet to be picked."""
+    pending = state.pending(retry_failed=retry_failed)
+    return [*pending, *picked.guesses(state.plan, state.to_pick)]
+
+
+def _packs(state: SweepState, left: Estimate) -> list[tuple[PlannedTrial, ...]]:
+    """Return the packs to train, without the guesses of a search, which trains runs alone."""
+    return [pack for pack in left.packs if pack[0].key in state.states]
 
 
 def _check_capacity(plan: Plan, pending: Sequence[PlannedTrial]) -> int:
@@ -203,15 +217,15 @@ def _train(
     Otherwise it is skipped.
     """
     outcomes = Outcomes()
-    packs: Sequence[Sequence[PlannedTrial]] = left.packs
-    if not packs:
+    packs = _packs(state, left)
+    if not packs and not state.to_pick:
         return outcomes
     from sweeps.execution import tune_runner  # noqa: PLC0415 - after `connection.connect`
 
     plan = state.plan
     display = SweepDisplay(
         plan.sweep,
-        total=len(plan.trials),
+        total=len(plan.trials) + state.to_pick,
         done=state.counts()["done"],
         seconds=left.seconds,
         slots=left.slots,
@@ -219,16 +233,24 @@ def _train(
         log=ray_log.current(),
         console=options.console,
     )
+    may_grow = options.address is not None
+
+    def announce(trial: PlannedTrial) -> None:
+        display.picked(trial.key)
+        if sync is not None:
+            sync.add(tracked(trial))
+
     with display:
-        while packs:
-            latest = tune_runner.run(plan, packs, display, may_grow=options.address is not None)
+        while True:
+            latest = tune_runner.run(plan, packs, display, may_grow=may_grow, announce=announce)
             outcomes = outcomes.then(latest)
             if latest.lost:
                 connection.disconnect()  # also ends workers that are still training
                 break
             held = {key for key, end in latest.ended.items() if end == "locked"}
+            plan = picked.continued(plan)
             free = plan.state().select("new", "resumable", "damaged")
             packs = [(trial,) for trial in free if trial.key in held]
-            if latest.interrupted:
+            if latest.interrupted or not packs:
                 break
     return outcomes

@@ -3,7 +3,7 @@
 The record is the authoritative source about a trial. ``<runs>/trials/<key>/`` holds `config.json`,
 `code.json`, `metrics.jsonl`, `samples/`, `representations/`, and `checkpoints/` during training. A
 finished trial also has `weights.safetensors` and `result.json`, which is written last. A failed
-trial has `failure.json` instead.
+trial has `failure.json` instead, and one that a scheduler stopped early `stopped.json`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 NUMERICS = 2
 """Version of the numerical code. Raise it when a change alters any number in a result."""
 
-State = Literal["done", "failed", "running", "damaged", "resumable", "new"]
+State = Literal["done", "failed", "stopped", "running", "damaged", "resumable", "new"]
 
 _OF_JOURNAL = "journal_sha256"
 """Key in `result.json`: checksum of the journal of the run."""
@@ -184,6 +184,24 @@ class Record:
         """Delete the failure, so that the trial can be tried again."""
         (self.path / "failure.json").unlink(missing_ok=True)
 
+    def write_stopped(self, step: int, scheduler: str) -> None:
+        """Write that a scheduler stopped the trial early. It can be resumed from this step.
+
+        Args:
+            step: Optimizer steps done.
+            scheduler: Name of the scheduler.
+        """
+        document = {"key": self.key, "step": step, "scheduler": scheduler, "time": time.time()}
+        write_json(self.path / "stopped.json", document)
+
+    def stopped(self) -> dict[str, Any] | None:
+        """Return the document written by `write_stopped`, None if there is none."""
+        return read_json(self.path / "stopped.json")
+
+    def clear_stopped(self) -> None:
+        """Delete the mark of `write_stopped`, so that the trial is resumed."""
+        (self.path / "stopped.json").unlink(missing_ok=True)
+
     def points(self, offset: int = 0) -> tuple[list[Point], int]:
         """Return the journal's points from a byte offset on, and the offset after them."""
         return journal.read(self.journal, offset)
@@ -270,4 +288,6 @@ class Record:
             return "damaged"
         if (self.path / "failure.json").exists():
             return "failed"
+        if (self.path / "stopped.json").exists():
+            return "stopped"
         return "resumable" if (self.path / "config.json").exists() else "new"

@@ -28,10 +28,10 @@ def status(
     name: Name, profile: Profile = None, as_json: AsJson = False, runs: ExistingRuns = DEFAULT_RUNS
 ) -> None:
     """Show the progress of a sweep."""
-    from sweeps.planning import plan  # noqa: PLC0415
+    from sweeps.planning import saved_plans  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 
-    found = reports.status(plan.find(runs, name, profile))
+    found = reports.status(saved_plans.find(runs, name, profile))
     if as_json:
         typer.echo(json.dumps(found.plain(), indent=2))
         return
@@ -51,11 +51,11 @@ def figures(
     folder: Figures = DEFAULT_FIGURES,
 ) -> None:
     """Draw a sweep's figures from its records, as PNG, PDF and one CSV per panel."""
-    from sweeps.planning import plan  # noqa: PLC0415
+    from sweeps.planning import saved_plans  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
     from sweeps.reporting.failures import show  # noqa: PLC0415
 
-    found = plan.find(runs, name, profile)
+    found = saved_plans.find(runs, name, profile)
     check_writable(folder)
     written, failed = reports.draw(found, folder)
     for path in written:
@@ -116,8 +116,8 @@ def export(
     runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
     """Write a table of a sweep's trials, one row per trial."""
-    from sweeps.planning import plan  # noqa: PLC0415
+    from sweeps.planning import saved_plans  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 
-    count = reports.export(plan.find(runs, name, profile), path)
+    count = reports.export(saved_plans.find(runs, name, profile), path)
     console.print(f"{path}: {count} trials", highlight=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from sweeps.planning.plan import PlannedTrial
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ Pack = tuple[Task, ...]
 """Trials that one worker trains together. One Tune trial is one pack."""
 
 
+def tasks(trials: Sequence[PlannedTrial]) -> Pack:
+    """Return the pack of some planned trials."""
+    return tuple(Task(t.key, json.dumps(t.settings), t.run.device) for t in trials)
+
+
 class Assignments:
     """Assigns packs to Tune trials in order. A trial stays in one pack or another until it ends.
 
@@ -32,20 +40,31 @@ class Assignments:
         packs: Packs to train, in starting order.
     """
 
+    expects_more = False
+    """Whether further packs may be added."""
+
     def __init__(self, packs: Sequence[Pack]) -> None:
         self._waiting = deque(packs)
         self._assigned: dict[str, Pack] = {}
+        self.paused: set[str] = set()
+        """Ids of Tune trials that a scheduler paused."""
+
         self._open = {task.key for pack in packs for task in pack}
 
     @property
     def over(self) -> bool:
-        """Whether all trials have ended."""
-        return not self._open
+        """Whether all trials have ended and no further ones are expected."""
+        return not self._open and not self.expects_more
+
+    def add(self, pack: Pack) -> None:
+        """Add a pack behind all that are waiting."""
+        self._waiting.append(pack)
+        self._open |= {task.key for task in pack}
 
     @property
     def active(self) -> int:
-        """Number of Tune trials that have a pack."""
-        return len(self._assigned)
+        """Number of Tune trials that have a pack and are not paused."""
+        return len(self._assigned) - len(self.paused)
 
     def assign(self, tune_trial: str) -> Pack:
         """Assign the next pack to a Tune trial. Return an empty pack if none is waiting."""
@@ -75,6 +94,7 @@ class Assignments:
         """
         left = self.left(tune_trial)
         self._assigned.pop(tune_trial, None)
+        self.paused.discard(tune_trial)
         if left:
             packs = (left,) if together else tuple((task,) for task in left)
             self._waiting.extendleft(reversed(packs))

@@ -14,7 +14,7 @@ from factorlab.provenance.sources import Sources, at_start, explain
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record
-from sweeps.planning import plan
+from sweeps.planning import saved_plans
 from sweeps.ray_runtime import connection
 
 
@@ -40,7 +40,7 @@ def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialRef
         raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give a longer prefix")
     if found:
         return [TrialReference(found[0], found[0][:12])]
-    saved = plan.find(runs, name, profile)
+    saved = saved_plans.find(runs, name, profile)
     return [TrialReference(record.key, trial) for trial, record in saved.records()]
 
 

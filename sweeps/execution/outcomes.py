@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Outcome = Literal["done", "failed", "locked", "io_error"]
-"""How a trial ended in this sweep: `locked` if another process trains it, `io_error` if its record
-cannot be read or written."""
+Outcome = Literal["done", "failed", "stopped", "locked", "io_error"]
+"""How a trial ended in this sweep: `stopped` by a scheduler before its last step, `locked` if
+another process trains it, `io_error` if its record cannot be read or written."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class RunProgress:
     step: int
     steps: int
     accuracy: float | None
+    metrics: dict[str, float] | None = None
+    """Metrics of the evaluation at this step, None if there was none."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class Outcomes:
     broken: dict[str, str] = field(default_factory=dict)
     """Why a worker could not train, by worker. Other workers, if any, took its trials."""
 
+    search: str | None = None
+    """Why the search of the sweep picks no further trial; None without a search, or if it would."""
+
+    refused: str | None = None
+    """A mistake in the experiment file that showed only in a result, or None."""
+
     interrupted: bool = False
     """Whether the user stopped the sweep before all trials had ended."""
 
@@ -74,6 +82,8 @@ class Outcomes:
             self.io_errors | later.io_errors,
             self.errors | later.errors,
             self.broken | later.broken,
+            later.search,
+            later.refused,
             later.interrupted,
             later.lost,
         )

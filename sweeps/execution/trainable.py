@@ -47,6 +47,9 @@ class SweepOrders:
     report_every: float
     """Seconds between two reports to the driver."""
 
+    at_evaluations: bool
+    """Whether to report every evaluation at once, for a search or a scheduler."""
+
     sources: Sources
     """Source files that the driver imported."""
 
@@ -87,6 +90,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             self._broken = f"{type(error).__name__}: {error}"
         if not self._broken:
             self._pause, self._report_every = 0.0, orders.report_every
+            self._at_evaluations = orders.at_evaluations
             self._train = partial(
                 pack_training.train, runs=Path(orders.runs), timeout=orders.timeout
             )
@@ -137,16 +141,18 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         """Train until a deadline or until all trials of the pack have ended."""
         at: dict[str, RunProgress] = {}
         for event in self._training:
+            evaluated = False
             if isinstance(event, Ended):
                 at.pop(event.key, None)
                 self._end(event)
             else:
                 at[event.key] = event
+                evaluated = self._at_evaluations and event.metrics is not None
             if self._asked_to_end:
                 self._training.close()
                 threading.Timer(IDLE_EXIT, self._end_if_idle).start()
                 break
-            if time.monotonic() >= deadline:
+            if evaluated or time.monotonic() >= deadline:
                 return _result(Report(self._newly_ended(), tuple(at.values())))
         return _result(Report(self._newly_ended()), done=True)
 
@@ -184,6 +190,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         metrics = super().get_auto_filled_metrics(*arguments, **options)
         metrics.pop("config", None)
         return dict(metrics)
+
+    def save_checkpoint(self, _checkpoint_dir: str) -> dict[str, Any]:
+        """Save checkpoints in the records, since a scheduler pauses the trial."""
+        self._training.close()
+        return {}
+
+    def load_checkpoint(self, _checkpoint: dict[str, Any] | None) -> None:
+        """Do nothing: a paused trial resumes from its record."""
 
     def cleanup(self) -> None:
         """Save a checkpoint of the current trials that are not done."""

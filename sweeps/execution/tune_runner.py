@@ -5,24 +5,29 @@ Import this module after `connection.connect`, and use it before `connection.dis
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.experiment import Trial
 
+from factorlab.errors import UserError
 from factorlab.provenance import sources
-from sweeps.execution.assignments import Assignments, Pack, Task
+from sweeps.execution import tune_parts
+from sweeps.execution.assignments import Assignments, tasks
+from sweeps.execution.early_stopping import EarlyStopping
+from sweeps.execution.guided import GuidedScheduler, PickingSearcher
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.outcomes import Outcomes
+from sweeps.execution.run_search import RunSearch
 from sweeps.execution.trainable import SweepOrders, Worker
 from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler, UntilStuck
-from sweeps.planning.experiment import Resources
+from sweeps.planning.experiment import Resources, settings_at
 from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.search import AxisRange
 from sweeps.ray_runtime import capacity, connection, ray_log
 
 REPORT_EVERY = 2.0
@@ -31,10 +36,6 @@ REPORT_EVERY = 2.0
 GROWING = 200
 """Number of packs that wait for resources at the same time on a cluster. An autoscaler adds
 machines for them."""
-
-
-def _tasks(pack: Sequence[PlannedTrial]) -> Pack:
-    return tuple(Task(t.key, json.dumps(t.settings), t.run.device) for t in pack)
 
 
 def _stateless(name: str, folder: str, stopper: UntilStuck) -> RunConfig:
@@ -72,66 +73,118 @@ def _name(trial: Trial) -> str:
     return str(trial.trial_id)
 
 
+def _steps(plan: Plan) -> int:
+    """Return the largest number of steps of a run."""
+    axis = plan.values.get("training.steps")
+    if isinstance(axis, AxisRange):
+        return int(max(axis.ends))
+    if axis:
+        return int(max(axis))
+    return settings_at(plan.base, {}, plan.source).training.steps
+
+
+class _Parts:
+    """The parts of a sweep on the driver: what waits, what Tune calls, and how trials ended.
+
+    Args:
+        plan: Plan of the sweep.
+        packs: Packs to train.
+        listener: Receives progress.
+        announce: Called with each trial that a search picks.
+        may_grow: Whether machines may join the cluster.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        packs: Sequence[Sequence[PlannedTrial]],
+        listener: SweepListener,
+        announce: Callable[[PlannedTrial], None],
+        *,
+        may_grow: bool,
+    ) -> None:
+        self.outcomes = Outcomes()
+        self._announce = announce
+        self._names = {trial.key: trial.name for pack in packs for trial in pack}
+        devices = {trial.run.device for pack in packs for trial in pack}
+        room = _Room(plan.resources, devices or {settings_at(plan.base, {}, plan.source).device})
+        self.slots = room.slots()
+        assignments = Assignments([tasks(pack) for pack in packs])
+        common = (assignments, listener, self._names, self.outcomes, room)
+        search = stopping = None
+        self.searcher = PackSearcher(assignments, self.outcomes, None if may_grow else self.slots)
+        if plan.search is not None:
+            made = tune_parts.searcher(plan.search, plan.values, len(plan.trials), plan.source)
+            search = RunSearch(made, plan, self._picked)
+            most = plan.search.parallel or self.slots
+            self.searcher = PickingSearcher(assignments, self.outcomes, most, search)
+        if plan.scheduler is not None:
+            part = tune_parts.scheduler(plan.scheduler, _steps(plan), plan.source)
+            stopping = EarlyStopping(part, plan)
+        self.scheduler = SweepScheduler(*common)
+        if search is not None or stopping is not None:
+            self.scheduler = GuidedScheduler(*common, search=search, stopping=stopping)
+
+    def _picked(self, trial: PlannedTrial) -> None:
+        self._names[trial.key] = trial.name
+        self._announce(trial)
+
+
 def run(
     plan: Plan,
     packs: Sequence[Sequence[PlannedTrial]],
     listener: SweepListener,
     *,
     may_grow: bool = False,
+    announce: Callable[[PlannedTrial], None] = lambda _: None,
 ) -> Outcomes:
     """Train packs of trials until all have ended or the user interrupts.
 
-    A worker that dies is replaced, and its trials resume from their last checkpoints. Ray must be
-    connected.
+    If the plan has a search, train what it picks, too. A worker that dies is replaced, and its
+    trials resume from their last checkpoints. Ray must be connected.
 
     Args:
         plan: Plan of the sweep.
         packs: Packs to train, in starting order. The trials of a pack train together.
         listener: Receives progress.
         may_grow: Whether machines may join the cluster.
+        announce: Called with each trial that the search picks, before it is trained.
 
     Returns:
         How the trials ended.
 
     Raises:
-        UserError: A trial fits on no machine.
+        UserError: The search or the scheduler cannot be made, or their metric does not exist.
     """
-    room = _Room(plan.resources, (trial.run.device for pack in packs for trial in pack))
+    parts = _Parts(plan, packs, listener, announce, may_grow=may_grow)
     orders = SweepOrders(
         runs=str(plan.runs.resolve()),
         witness=str(ray_log.current().resolve()),
         timeout=plan.resources.timeout,
         report_every=REPORT_EVERY,
+        at_evaluations=plan.search is not None or plan.scheduler is not None,
         sources=sources.at_start(),
     )
-    outcomes = Outcomes()
-    assignments = Assignments([_tasks(pack) for pack in packs])
-    names = {trial.key: trial.name for pack in packs for trial in pack}
-    scheduler = SweepScheduler(
-        assignments,
-        listener,
-        names,
-        outcomes,
-        room,
-    )
-    slots = room.slots()
     # Tune reads this when it starts.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(slots, GROWING) if may_grow else slots)
-    trainable = tune.with_parameters(Worker, orders=orders)
+    waiting = max(parts.slots, GROWING) if may_grow else parts.slots
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(waiting)
     how = TuneConfig(
         num_samples=-1,
         reuse_actors=True,
-        search_alg=PackSearcher(assignments, outcomes, None if may_grow else slots),
-        scheduler=scheduler,
+        search_alg=parts.searcher,
+        scheduler=parts.scheduler,
         trial_name_creator=_name,
         trial_dirname_creator=_name,
     )
+    trainable = tune.with_parameters(Worker, orders=orders)
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
-        where = _stateless(plan.sweep, scratch, UntilStuck(scheduler))
+        where = _stateless(plan.sweep, scratch, UntilStuck(parts.scheduler))
         try:
             Tuner(trainable, tune_config=how, run_config=where).fit()
         except (RayError, TuneError) as error:  # a part of Ray died
-            outcomes.lost = connection.reason(error)
-            return outcomes
-    outcomes.interrupted = scheduler.can_go_on()
-    return outcomes
+            parts.outcomes.lost = connection.reason(error)
+            return parts.outcomes
+    if parts.outcomes.refused:
+        raise UserError(parts.outcomes.refused)
+    parts.outcomes.interrupted = parts.scheduler.can_go_on()
+    return parts.outcomes

@@ -16,7 +16,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from sweeps.execution.assignments import Assignments
+from sweeps.execution.assignments import Assignments, Pack
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.outcomes import Ended, Outcomes, Report
 from sweeps.ray_runtime import connection
@@ -70,8 +70,13 @@ class PackSearcher(_Stateless, Searcher):  # type: ignore[misc]  # Ray has no ty
         active = self._assignments.active + len(self._outcomes.broken)
         if self._most is not None and active >= self._most:
             return None
-        pack = self._assignments.assign(trial_id)
-        return {"pack": pack, "begun": False} if pack else None
+        pack = self._next(trial_id)
+        if pack:
+            return {"pack": pack, "begun": False}
+        return self.FINISHED if self._assignments.over else None
+
+    def _next(self, tune_trial: str) -> Pack:
+        return self._assignments.assign(tune_trial)
 
     def on_trial_complete(self, trial_id: str, **_: Any) -> None:  # noqa: ANN401
         """Do nothing; the scheduler hears of it first."""
@@ -164,11 +169,9 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
             self._assignments.give_back(trial.trial_id, together=never_ran)
 
     def _give_up(self, trial: Trial, reason: str) -> None:
-        self._training.pop(trial.trial_id, None)
         for task in self._assignments.left(trial.trial_id):
             self._outcomes.errors[task.key] = reason
-            self._assignments.end(task.key)
-            self._listener.ended(task.key, "failed")
+            self._settle(trial, Ended(task.key, "failed"))
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """Do nothing; pending Tune trials are removed only when the sweep ends."""
@@ -179,7 +182,7 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
 
     def can_go_on(self) -> bool:
         """Return whether a trial is left and any worker can train it."""
-        if self._assignments.over:
+        if self._assignments.over or self._outcomes.refused:
             return False
         if self._training:
             return True
@@ -198,17 +201,22 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
             for key in keys:
                 self._listener.started(key, self._names[key])
         for ended in report.ended:
-            self._end(trial, ended)
+            self._settle(trial, ended)
         for at in report.at:
             self._listener.progressed(at.key, at.step, at.steps, at.accuracy)
 
-    def _end(self, trial: Trial, ended: Ended) -> None:
-        if self._assignments.end(ended.key):
-            self._training[trial.trial_id].remove(ended.key)
+    def _settle(self, trial: Trial, ended: Ended) -> None:
+        """Record how a trial ended, once."""
+        if not self._assignments.end(ended.key):
+            return
+        training = self._training.get(trial.trial_id, [])
+        if ended.key in training:
+            training.remove(ended.key)
+        if ended.key not in self._outcomes.errors:
             self._outcomes.ended[ended.key] = ended.outcome
-            if ended.reason is not None:
-                self._outcomes.io_errors[ended.key] = ended.reason
-            self._listener.ended(ended.key, ended.outcome, ended.accuracy)
+        if ended.reason is not None:
+            self._outcomes.io_errors[ended.key] = ended.reason
+        self._listener.ended(ended.key, ended.outcome, ended.accuracy)
 
     def _release(self, trial: Trial) -> None:
         self._stop(trial)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +20,7 @@ from factorlab.errors import UserError, describe, suggestion
 from factorlab.formatting import listed
 from factorlab.parsing import parse
 from sweeps.planning.overrides import apply, assign
+from sweeps.planning.search import Axes, AxisRange, SchedulerSpec, SearchSpec
 from sweeps.planning.yaml_file import read_yaml
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -29,7 +30,6 @@ NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
 """Pattern for names of experiments, profiles and figures, which become file names."""
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
-Axes = dict[str, Annotated[list[Any], Field(min_length=1)]]
 
 
 class Resources(Settings):
@@ -62,13 +62,20 @@ class Profile(Settings):
     """Nested run settings, merged over those of the file."""
 
     axes: Axes = Field(default_factory=dict)
-    """Values by dotted key of a run setting. Replaces the file's axis of the same key."""
+    """Values by dotted key of a run setting: a list, or a range for a search. Replaces the file's
+    axis of the same key."""
 
     also: list[Axes] | None = None
     """Additional grids. Each replaces some of the axes or adds axes. Replaces the file's `also`."""
 
     resources: Resources | None = None
     """Resources per trial or pack."""
+
+    search: SearchSpec | None = None
+    """Algorithm that picks points of the axes; without one, all points of the grid are trained."""
+
+    scheduler: SchedulerSpec | None = None
+    """Scheduler that stops runs early; without one, every run is trained to its end."""
 
 
 class FigureEntry(Settings):
@@ -112,13 +119,15 @@ class Experiment:
     profile: str
     source: str
     base: dict[str, Any]
-    axes: dict[str, list[Any]]
+    axes: Axes
     """Values by dotted key; the grid is their product."""
     resources: Resources
-    also: tuple[dict[str, list[Any]], ...] = ()
+    also: tuple[Axes, ...] = ()
     """Axes that each additional grid replaces or adds."""
     figures: tuple[FigureEntry, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
+    search: SearchSpec | None = None
+    scheduler: SchedulerSpec | None = None
 
     @property
     def sweep(self) -> str:
@@ -138,22 +147,47 @@ class Experiment:
             UserError: A value is not allowed.
         """
         for grid in (self.axes, *({**self.axes, **other} for other in self.also)):
-            for values in itertools.product(*grid.values()):
-                point = dict(zip(grid, values, strict=True))
-                nested = json.loads(json.dumps(self.base))
-                for key, value in point.items():
-                    assign(nested, key, value, self.source)
-                yield point, parse(nested, self.source)
+            values = [axis for axis in grid.values() if not isinstance(axis, AxisRange)]
+            assert len(values) == len(grid)  # ranges are for searches
+            for point in itertools.product(*values):
+                named = dict(zip(grid, point, strict=True))
+                yield named, self.at(named)
+
+    def at(self, point: Mapping[str, Any]) -> RunSettings:
+        """Return the run settings at a point, given by its values by axis.
+
+        Raises:
+            UserError: A value is not allowed.
+        """
+        return settings_at(self.base, point, self.source)
 
     @property
-    def swept(self) -> dict[str, list[Any]]:
+    def swept(self) -> Axes:
         """Values of each axis, collected over all grids."""
-        found: dict[str, list[Any]] = {}
+        found: Axes = {}
         for grid in (self.axes, *self.also):
             for key, values in grid.items():
-                there = found.setdefault(key, [])
-                there += [value for value in values if value not in there]
+                there = found.setdefault(key, values if isinstance(values, AxisRange) else [])
+                if not isinstance(values, AxisRange) and not isinstance(there, AxisRange):
+                    there += [value for value in values if value not in there]
         return found
+
+
+def settings_at(base: Mapping[str, Any], point: Mapping[str, Any], source: str) -> RunSettings:
+    """Return run settings with the values of a point.
+
+    Args:
+        base: Nested settings of every run.
+        point: Values by dotted key.
+        source: Name or file of the experiment, for error messages.
+
+    Raises:
+        UserError: A value is not allowed.
+    """
+    nested = json.loads(json.dumps(base))
+    for key, value in point.items():
+        assign(nested, key, value, source)
+    return parse(nested, source)
 
 
 def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
@@ -218,6 +252,17 @@ def load(
     apply(overrides or {}, base, (axes, *also), source)
     for key in {key for grid in (axes, *also) for key in grid}:
         _check_axis(key, "--set" if f"axes.{key}" in (overrides or {}) else source)
+    search = chosen.search or file.search
+    resources = chosen.resources or file.resources or Resources()
+    scheduler = chosen.scheduler or file.scheduler
+    _check_search(axes, also, search, source)
+    if search or scheduler:
+        if resources.pack not in ("auto", 1):
+            raise UserError(
+                f"{source}: resources.pack = {resources.pack}: runs of a search or with a "
+                "scheduler train alone; allowed: 1, auto"
+            )
+        resources = resources.model_copy(update={"pack": 1})
     return Experiment(
         name=file.name,
         profile=profile,
@@ -225,10 +270,29 @@ def load(
         base=base,
         axes=axes,
         also=tuple(also),
-        resources=chosen.resources or file.resources or Resources(),
+        resources=resources,
         figures=tuple(file.figures),
         overrides=overrides or {},
+        search=search,
+        scheduler=scheduler,
     )
+
+
+def _check_search(axes: Axes, also: Sequence[Axes], search: SearchSpec | None, source: str) -> None:
+    """Reject ranges without a search, and a search of several grids."""
+    if search is not None:
+        if also:
+            raise UserError(f"{source}: also: a search has one set of axes; remove 'also'")
+        if not axes:
+            raise UserError(f"{source}: search: a search needs at least one axis")
+        return
+    for grid in (axes, *also):
+        for key, values in grid.items():
+            if isinstance(values, AxisRange):
+                raise UserError(
+                    f"{source}: axes.{key}: a range needs a search that picks values from it, such "
+                    "as search: {algorithm: random, metric: accuracy, mode: max, runs: 20}"
+                )
 
 
 def _check_axis(key: str, source: str) -> None:

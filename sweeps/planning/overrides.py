@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from factorlab.config import RunSettings
 from factorlab.errors import UserError
 from factorlab.formatting import shortened
+from sweeps.planning.search import AxisRange, Kind, axis_values
 from sweeps.planning.yaml_file import parse_yaml
 
 AXES = "axes."
 """Prefix of a key whose value is a list of values to sweep over."""
 
-Grid = dict[str, list[Any]]
+Grid = dict[str, list[Any] | AxisRange]
 
 _NEXT_PAIR = re.compile(r"\s+[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*=")
 
@@ -131,8 +132,20 @@ def apply(
             assign(base, key, value, f"--set {key}")
         for grid in grids:
             if key in grid:
-                grid[key] = value if isinstance(value, list) else [value]
+                grid[key] = _axis(value, option)
     _check_lists(base, grids, source)
+
+
+def _axis(value: object, option: str) -> list[Any] | AxisRange:
+    """Return the values of an axis from the value of an option."""
+    if not isinstance(value, list | dict):
+        return [value]
+    try:
+        return axis_values(value)
+    except ValueError as error:
+        if isinstance(value, dict) and not value.keys() & set(get_args(Kind)):
+            return [value]  # one value that is itself a group of settings
+        raise UserError(f"--set {option}: {error}") from None
 
 
 def _keys(grids: Sequence[Grid]) -> set[str]:

@@ -2,32 +2,36 @@
 
 A plan is plain data. It is made from an experiment once all trials are validated, and saved as
 ``<runs>/sweeps/<sweep>/plan.json``. Status, figures and export read it to find the trials of a
-sweep. The progress of the trials is read from their records; see `SweepState`.
+sweep. The progress of the trials is read from their records; see `SweepState`. Saved plans are read
+and written by `sweeps.planning.saved_plans`.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from factorlab.config import RunSettings
 from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError
-from factorlab.formatting import listed, named
+from factorlab.formatting import named
 from factorlab.parsing import parse
-from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.record import Record, State, identify
-from sweeps.planning.experiment import Axes, Experiment, FigureEntry, Name, Resources
-
-log = logging.getLogger(__name__)
+from sweeps.planning.experiment import (
+    Experiment,
+    FigureEntry,
+    Name,
+    Resources,
+    settings_at,
+)
+from sweeps.planning.search import Axes, SchedulerSpec, SearchSpec
 
 LONGEST_NAME, LONGEST_VALUE = 200, 40
 """Maximum characters of a trial's name and of a value in it. MLflow keeps 250 of a name."""
@@ -92,6 +96,16 @@ class Plan(_Saved):
     resources: Resources = Resources()
     """Resources per trial or pack."""
 
+    base: dict[str, Any] = Field(default_factory=dict)
+    """Nested settings of every run."""
+
+    search: SearchSpec | None = None
+    """Algorithm that picks the trials. Those that it has picked are saved as they come; see
+    `sweeps.planning.picked`."""
+
+    scheduler: SchedulerSpec | None = None
+    """Scheduler that stops trials early."""
+
     duplicates: int = 0
     """Number of grid points with the same key as an earlier point."""
 
@@ -113,9 +127,25 @@ class Plan(_Saved):
         """Keys of all trials."""
         return [trial.key for trial in self.trials]
 
+    def at(self, point: Mapping[str, Any]) -> PlannedTrial:
+        """Return the trial at a point, given by its values by axis.
+
+        Raises:
+            UserError: A value is not allowed.
+        """
+        return planned(point, settings_at(self.base, point, self.source), self.experiment)
+
+    def with_trials(self, trials: Sequence[PlannedTrial]) -> Plan:
+        """Return the plan with other trials."""
+        return self.model_copy(update={"trials": tuple(trials)})
+
     def record(self, trial: PlannedTrial) -> Record:
         """Return the record of a trial."""
-        return Record(self.runs, trial.key)
+        return self.record_of(trial.key)
+
+    def record_of(self, key: str) -> Record:
+        """Return the record with a key."""
+        return Record(self.runs, key)
 
     def records(self) -> Iterator[tuple[str, Record]]:
         """Yield the name and the record of every trial."""
@@ -143,9 +173,20 @@ class SweepState:
         """Return the trials in the given states, in the order of the grid."""
         return [trial for trial in self.plan.trials if self.states[trial.key] in states]
 
+    @property
+    def to_pick(self) -> int:
+        """Number of trials that the search can still pick; 0 without a search."""
+        return max(0, self.plan.search.runs - len(self.plan.trials)) if self.plan.search else 0
+
     def pending(self, *, retry_failed: bool = False) -> list[PlannedTrial]:
-        """Return the trials to train: all that are not done, and failed ones only on request."""
-        leave = {"done"} if retry_failed else {"done", "failed"}
+        """Return the trials to train.
+
+        These are all that are not done. Failed trials are left out unless they are to be retried,
+        and trials that a scheduler stopped unless the sweep has no scheduler.
+        """
+        leave: set[State] = {"done"} if retry_failed else {"done", "failed"}
+        if self.plan.scheduler is not None:
+            leave.add("stopped")
         return [trial for trial in self.plan.trials if self.states[trial.key] not in leave]
 
 
@@ -163,6 +204,26 @@ def _shorten(key: str, value: object) -> str:
     return f"{key.rpartition('.')[2]}={named(text, LONGEST_VALUE)}"
 
 
+def planned(point: Mapping[str, Any], settings: RunSettings, experiment: str) -> PlannedTrial:
+    """Return the trial at a point.
+
+    Args:
+        point: Values by axis.
+        settings: Settings of the run.
+        experiment: Name of the experiment, which names a trial without axes.
+
+    Raises:
+        UserError: The settings are not allowed.
+    """
+    dataset = build(settings.data, settings.seed)
+    evaluation_label_count(settings.data, settings.evaluation)
+    return PlannedTrial(
+        key=identify(settings, dataset).key,
+        name=_trial_name(point) or experiment,
+        settings=settings.model_dump(mode="json"),
+    )
+
+
 def make(experiment: Experiment, runs: Path) -> Plan:
     """Expand an experiment's grid and validate every trial.
 
@@ -171,21 +232,14 @@ def make(experiment: Experiment, runs: Path) -> Plan:
     """
     trials: dict[str, PlannedTrial] = {}
     points = 0
-    for point, settings in experiment.points():
+    for point, settings in experiment.points() if experiment.search is None else ():
         points += 1
         try:
-            dataset = build(settings.data, settings.seed)
-            evaluation_label_count(settings.data, settings.evaluation)
+            trial = planned(point, settings, experiment.name)
         except UserError as error:
             text = str(error).removeprefix("settings: ")
             raise UserError(f"{experiment.source}: {text}") from None
-        key = identify(settings, dataset).key
-        if key not in trials:
-            trials[key] = PlannedTrial(
-                key=key,
-                name=_trial_name(point) or experiment.name,
-                settings=settings.model_dump(mode="json"),
-            )
+        trials.setdefault(trial.key, trial)
     return Plan(
         experiment=experiment.name,
         profile=experiment.profile,
@@ -196,6 +250,9 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         axes=list(experiment.swept),
         values=experiment.swept,
         resources=experiment.resources,
+        base=experiment.base,
+        search=experiment.search,
+        scheduler=experiment.scheduler,
         duplicates=points - len(trials),
         planned=time.time(),
         trials=tuple(trials.values()),
@@ -206,67 +263,3 @@ def make(experiment: Experiment, runs: Path) -> Plan:
 def path_of(runs: Path, sweep: str) -> Path:
     """Return the path of a sweep's plan file."""
     return runs / "sweeps" / sweep / "plan.json"
-
-
-def save(plan: Plan) -> None:
-    """Write the plan to its runs folder.
-
-    Raises:
-        UserError: The runs folder is not writable.
-    """
-    path = path_of(plan.runs, plan.sweep)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, plan.model_dump(mode="json"))
-    except OSError as error:
-        raise UserError(f"{plan.runs}: cannot be written: {error.strerror}") from None
-
-
-def load(path: Path) -> Plan | None:
-    """Return the plan in a file, or None if the file does not exist.
-
-    Raises:
-        DamagedFile: The file does not hold a plan written by `save`.
-    """
-    document = read_json(path)
-    if document is None:
-        return None
-    try:
-        plan = Plan.model_validate({**document, "runs": path.parents[2]})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DamagedFile(f"{path}: not a valid plan: unexpected value of '{where}'") from None
-    if plan.sweep != path.parent.name:
-        raise DamagedFile(f"{path}: this is the plan of another sweep")
-    return plan
-
-
-def saved(runs: Path) -> list[Plan]:
-    """Return all saved plans, the newest first. A damaged plan is reported and skipped."""
-    plans = []
-    for path in (runs / "sweeps").glob("*/plan.json"):
-        try:
-            plan = load(path)
-        except DamagedFile as error:
-            log.warning("%s; running the sweep again rewrites the plan", error)
-            continue
-        if plan is not None:
-            plans.append(plan)
-    return sorted(plans, key=lambda plan: -plan.planned)
-
-
-def find(runs: Path, name: str, profile: str | None = None) -> Plan:
-    """Return the newest plan of an experiment, or the plan of a sweep by its full name.
-
-    Raises:
-        UserError: There is no such plan.
-    """
-    plans = saved(runs)
-    for plan in plans:
-        same = plan.experiment == name and profile in (None, plan.profile)
-        if same or plan.sweep == name:
-            return plan
-    known = listed(sorted({plan.sweep for plan in plans})) or "none"
-    with_profile = f" with profile '{profile}'" if profile else ""
-    raise UserError(f"{runs}: no sweep of '{name}'{with_profile}; known sweeps: {known}")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from factorlab.storage.files import DamagedFile
 from sweeps.planning.experiment import FOLDER, available
-from sweeps.planning.plan import Plan, load, path_of
+from sweeps.planning.plan import Plan, path_of
+from sweeps.planning.saved_plans import load
 
 
 def replaced(plan: Plan) -> str | None:

@@ -116,6 +116,8 @@ def _check_answers(address: str) -> None:
     Raises:
         UserError: No cluster answers in time, or it refuses the connection.
     """
+    if os.environ.get("RAY_AUTH_MODE") == "token" and not ray_settings.has_token():
+        raise _unreachable(address, "AuthenticationError", "")
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         try:  # the usual case of a wrong address, without waiting for Ray

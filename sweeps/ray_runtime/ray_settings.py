@@ -48,7 +48,7 @@ def configure(address: str | None) -> None:
         # Despite its name, this variable decides on every system whether Ray's processes bind to
         # the loopback address or to all interfaces.
         settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        if not _has_token() and not can_write(Path.home() / ".ray"):
+        if not has_token() and not can_write(Path.home() / ".ray"):
             # Ray would write the token of the local cluster to ~/.ray.
             settings["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     elif address.rpartition(":")[0].strip("[]") not in _LOOPBACK:
@@ -57,7 +57,7 @@ def configure(address: str | None) -> None:
         os.environ.setdefault(key, value)
 
 
-def _has_token() -> bool:
+def has_token() -> bool:
     """Return whether this user has a token for Ray clusters."""
     given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     return bool(given) or (Path.home() / ".ray" / "auth_token").exists()

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from factorlab.errors import UserError, describe
 from sweeps.planning.experiment import Experiment, FigureEntry
+from sweeps.planning.search import AxisRange
 from sweeps.reporting.failures import failure
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ def check_figures(experiment: Experiment) -> None:
 def _check_axes(experiment: Experiment, entry: FigureEntry, module: FigureModule) -> None:
     """Reject a figure that cannot compare the values of an axis or cannot show a value."""
     for key, values in experiment.swept.items():
-        if len(values) > 1 and module.AXES is not None and key not in module.AXES:
+        several = isinstance(values, AxisRange) or len(values) > 1
+        if several and module.AXES is not None and key not in module.AXES:
             raise UserError(
                 f"{experiment.source}: axes.{key}: figure '{entry.name}' compares trials over "
                 f"{', '.join(module.AXES)} only; remove the figure or sweep only these"
@@ -70,7 +72,8 @@ def _check_axes(experiment: Experiment, entry: FigureEntry, module: FigureModule
 def _values(experiment: Experiment, key: str) -> Sequence[Any]:
     """Return the values of a setting in a sweep; [None] if it keeps its default."""
     if key in experiment.swept:
-        return experiment.swept[key]
+        values = experiment.swept[key]
+        return values.ends if isinstance(values, AxisRange) else values
     value: Any = experiment.base
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None

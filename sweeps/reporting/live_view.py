@@ -23,6 +23,15 @@ PLAIN_EVERY = 15.0
 """Minimum seconds between progress lines if the output is not a terminal."""
 
 
+_OUTCOMES: dict[Outcome, str] = {
+    "done": "done",
+    "failed": "failed",
+    "stopped": "stopped early",
+    "locked": "locked",
+    "io_error": "io_error",
+}
+
+
 @dataclass
 class Running:
     """A trial in training."""
@@ -60,6 +69,7 @@ class SweepDisplay:
         console: Console,
     ) -> None:
         self.title, self.total, self.done, self.failed = title, total, done, 0
+        self.stopped_early = 0
         self._problem, self._log = problem, log
         self._deaths: Counter[str] = Counter()
         self._before = done
@@ -104,6 +114,12 @@ class SweepDisplay:
             self.message = ""  # the workers have started
         self.running[key] = Running(name)
 
+    def picked(self, key: str) -> None:
+        """Record that a search picked a trial, in the place of one of its guesses."""
+        guess = next((one for one in self._seconds if one.startswith("pick-")), None)
+        if guess is not None:
+            self._seconds[key] = self._seconds.pop(guess)
+
     def progressed(self, key: str, step: int, steps: int, accuracy: float | None) -> None:
         """Record the progress of a trial."""
         trial = self.running.get(key)
@@ -130,12 +146,15 @@ class SweepDisplay:
         trial = self.running.pop(key, None)
         self._seconds.pop(key, None)
         if trial is not None:
-            shown = outcome if accuracy is None else f"accuracy {accuracy:.0%}"
+            parts = [] if outcome == "done" and accuracy is not None else [_OUTCOMES[outcome]]
+            parts += [] if accuracy is None else [f"accuracy {accuracy:.0%}"]
+            shown = ", ".join(parts)
             self.message = f"last: {trial.name}: {shown}"
             if not self._console.is_terminal:
                 self._say(f"{trial.name}: {shown}")
         self.done += outcome == "done"
         self.failed += outcome == "failed"
+        self.stopped_early += outcome == "stopped"
         self._plain()
 
     def seconds_left(self) -> float:
@@ -159,7 +178,9 @@ class SweepDisplay:
             f"{len(self.running)} running",
             f"{self.failed} failed",
         ]
-        if self.done + self.failed < self.total:
+        if self.stopped_early:
+            parts.append(f"{self.stopped_early} stopped early")
+        if self.done + self.failed + self.stopped_early < self.total:
             parts.append(f"about {duration(self.seconds_left())} left")
         return ", ".join(parts)
 

@@ -14,7 +14,8 @@ from factorlab.errors import UserError
 from factorlab.formatting import listed
 from factorlab.storage.files import DamagedFile, write_atomically
 from sweeps.planning.experiment import Experiment
-from sweeps.planning.plan import Plan, saved
+from sweeps.planning.plan import Plan
+from sweeps.planning.saved_plans import saved
 from sweeps.reporting import reports
 from sweeps.reporting.failures import Failure, caught, failure
 

@@ -18,7 +18,15 @@ from sweeps.reporting.failures import Failure, caught
 if TYPE_CHECKING:
     import pandas as pd
 
-STATES: tuple[State, ...] = ("done", "running", "resumable", "damaged", "failed", "new")
+STATES: tuple[State, ...] = (
+    "done",
+    "running",
+    "resumable",
+    "damaged",
+    "stopped",
+    "failed",
+    "new",
+)
 """States in display order."""
 
 

@@ -19,12 +19,14 @@ from sweeps.planning.estimate import Estimate
 from sweeps.planning.overrides import single_values
 from sweeps.planning.pack_limits import A100_SUSTAINED
 from sweeps.planning.plan import Plan, SweepState
+from sweeps.planning.search import AxisRange
 
 STATES: dict[State, str] = {
     "done": "already done",
     "running": "running in another process",
     "resumable": "resumable",
     "damaged": "damaged (will be trained again)",
+    "stopped": "stopped early",
     "failed": "already failed",
     "new": "new",
 }
@@ -44,15 +46,16 @@ def show_plan(
     plan, counts = state.plan, state.counts()
     table = Table.grid(padding=(0, 2))
     for key, values in plan.values.items():
-        table.add_row(key, listed(values))
-    console.print(Text.assemble((plan.sweep, "bold"), f": {len(plan.trials)} trials from"))
+        table.add_row(key, str(values) if isinstance(values, AxisRange) else listed(values))
+    console.print(Text.assemble((plan.sweep, "bold"), f": {_trials_of(plan)} from"))
     console.print(table)
     for sentence in single_values(plan.overrides, plan.values):
         console.print(sentence, highlight=False, soft_wrap=True)
     parts = [f"{counts[one]} {text}" for one, text in STATES.items() if counts[one]]
     if plan.duplicates:
         parts.append(f"{plan.duplicates} duplicates dropped")
-    console.print("trials: " + ", ".join(parts), highlight=False)
+    if parts:
+        console.print("trials: " + ", ".join(parts), highlight=False)
     damaged = [
         f"damaged: {trial.name}: {plan.record(trial).damage()}" for trial in state.select("damaged")
     ]
@@ -71,6 +74,14 @@ def show_plan(
         )
     else:
         console.print("nothing left to train", highlight=False)
+
+
+def _trials_of(plan: Plan) -> str:
+    """Return a phrase with the number of trials of a sweep."""
+    if plan.search is None:
+        return f"{len(plan.trials)} trials"
+    name = plan.search.algorithm.rpartition(".")[2]
+    return f"{plan.search.runs} trials that {name} picks ({len(plan.trials)} so far)"
 
 
 def _together(left: Estimate) -> str:
@@ -131,9 +142,13 @@ def conclude(state: SweepState, outcomes: Outcomes, console: Console) -> int:
     if outcomes.broken:
         first, *_ = outcomes.broken.values()
         say(f"{len(outcomes.broken)} workers could not train: {first}")
-    if counts["done"] == len(plan.trials):
+    if outcomes.search is not None and state.to_pick:
+        say(f"the search ended with {len(plan.trials)} trials: {outcomes.search}")
+    to_pick = 0 if outcomes.search is not None else state.to_pick
+    ended = counts["done"] + (counts["stopped"] if plan.scheduler is not None else 0)
+    if ended == len(plan.trials) and not to_pick:
         return 0
-    unfinished = len(plan.trials) - counts["done"] - counts["failed"]
+    unfinished = len(plan.trials) - ended - counts["failed"] + to_pick
     if counts["running"]:
         say(f"{counts['running']} trials are running in another process")
     if unfinished:

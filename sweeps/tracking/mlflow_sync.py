@@ -156,6 +156,10 @@ class MlflowSync:
         self._thread = threading.Thread(target=self._follow, name="mlflow-sync", daemon=True)
         self._thread.start()
 
+    def add(self, trial: TrackedTrial) -> None:
+        """Add a trial that a search picked."""
+        self._sweep_runs.add(trial)
+
     def stop(self) -> None:
         """Send the remaining data, end the runs and stop the thread within `PATIENCE` seconds.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from factorlab.parsing import flatten
-from sweeps.planning.plan import Plan
+from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.tracking.mlflow_sync import MlflowSync
 from sweeps.tracking.run_logging import TrackedTrial
 
@@ -15,12 +15,14 @@ def mlflow_sync_of(plan: Plan) -> MlflowSync:
         sweep=plan.sweep,
         experiment=plan.experiment,
         profile=plan.profile,
-        trials=[
-            TrackedTrial(
-                key=trial.key,
-                name=trial.name,
-                parameters={k: str(v) for k, v in flatten(trial.settings).items()},
-            )
-            for trial in plan.trials
-        ],
+        trials=[tracked(trial) for trial in plan.trials],
+    )
+
+
+def tracked(trial: PlannedTrial) -> TrackedTrial:
+    """Return a trial as it is shown in MLflow."""
+    return TrackedTrial(
+        key=trial.key,
+        name=trial.name,
+        parameters={k: str(v) for k, v in flatten(trial.settings).items()},
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from factorlab.errors import UserError
-from sweeps.planning import plan
+from sweeps.planning import saved_plans
 from sweeps.tracking import stored_runs
 from sweeps.tracking.mlflow_sync import MlflowSync, connect, sentence
 from sweeps.tracking.plan_sync import mlflow_sync_of
@@ -51,7 +51,7 @@ def synchronise(
         The number of metric points that were sent, and the number of sweeps that failed.
     """
     total, problems = 0, 0
-    plans = plan.saved(runs)
+    plans = saved_plans.saved(runs)
     chosen = [p for p in reversed(plans) if keys is None or set(keys) & set(p.keys)]
     for found in chosen:
         sent = _bring(found.sweep, partial(mlflow_sync_of, found), console)

@@ -47,7 +47,8 @@ class SweepRuns:
         connect: Callable[[], Connection],
     ) -> None:
         self._runs, self._sweep, self._experiment = runs, sweep, experiment
-        self._trials, self._connect = trials, connect
+        self._trials = None if trials is None else list(trials)
+        self._connect = connect
         self._tags = {
             "factorlab.sweep": sweep,
             "factorlab.experiment": experiment,
@@ -59,6 +60,11 @@ class SweepRuns:
         self._parent_status: RunStatus | None = None
         self._described = ""  # id of the parent run whose tags describe the current code
         self._children = ChildRuns(runs, sweep, self._tags)
+
+    def add(self, trial: TrackedTrial) -> None:
+        """Add a trial that a search picked. Another thread may be in `send`."""
+        assert self._trials is not None
+        self._trials.append(trial)
 
     def send(self, phase: SweepPhase, out_of_time: Callable[[], bool] = lambda: False) -> int:
         """Bring all runs up to date, and return the number of metric points sent.

@@ -196,7 +196,7 @@ class ChildRuns:
             end(client, child, ending, code_record.tags(record.code()))
         else:
             if phase == "live":
-                trains = bool(points) or child.status == "RUNNING"
+                trains = record.stopped() is None and (bool(points) or child.status == "RUNNING")
             else:
                 trains = phase == "unknown" and record.state() == "running"
             if trains != (child.status == "RUNNING"):

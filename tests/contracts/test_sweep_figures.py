@@ -7,7 +7,7 @@ import pytest
 from analysis.errors import NotDrawableError
 from analysis.figures.sweep import available, load, options_of
 from analysis.plotting.figure_io import save
-from sweeps.planning import plan
+from sweeps.planning import saved_plans
 from sweeps.reporting import reports
 from tests.helpers.earlier_records import unpack
 from tests.helpers.synthetic_trials import trials
@@ -23,7 +23,7 @@ OPTIONS = {
 def recorded(tmp_path_factory):
     """Evaluations of a run that kept samples and representations."""
     runs = unpack(tmp_path_factory.mktemp("records"))
-    return reports.evaluations(plan.find(runs, "kinds", "representations"))
+    return reports.evaluations(saved_plans.find(runs, "kinds", "representations"))
 
 
 @pytest.fixture(params=["recorded", "synthetic"])

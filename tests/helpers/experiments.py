@@ -28,18 +28,19 @@ def train_options(**groups):
     return [word for pair in pairs for word in ("--set", pair)]
 
 
-def write_experiment(path, *, axes=None, figures=None, resources=None, name=None, **groups):
+OPTIONAL = ("axes", "figures", "resources", "search", "scheduler")
+
+
+def write_experiment(path, *, name=None, **groups):
     """Write an experiment file of small trials and return its path.
 
     Args:
         path: of the file, named after the experiment unless `name` says otherwise.
-        axes: values by setting; one trial without.
-        figures: entries; the default figure without.
-        resources: of each trial.
         name: of the experiment.
-        groups: settings that differ from `SMALL`.
+        groups: groups of settings that differ from `SMALL`, and the keys of a file in `OPTIONAL`.
+            Without axes there is one trial, without figures the default figure.
     """
-    optional = {"axes": axes, "figures": figures, "resources": resources}
+    optional = {key: groups.pop(key, None) for key in OPTIONAL}
     content = {"name": name or path.stem, "base": small_settings(**groups)}
     content |= {key: value for key, value in optional.items() if value is not None}
     path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -15,7 +15,7 @@ from factorlab.storage import checkpoint
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps.planning import plan
+from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 from tests.helpers.experiments import small_settings, write_experiment
 from tests.helpers.processes import FACTORLAB, PATIENCE
@@ -91,7 +91,7 @@ def test_load_refuses_names_outside_the_folder(tmp_path, name):
 
 def test_saved_and_layers_refuse_names_outside_the_folder(tmp_path, caplog):
     made = plan.make(load(str(write_experiment(tmp_path / "mine.yaml"))), tmp_path / "runs")
-    plan.save(made)
+    saved_plans.save(made)
     path = next((tmp_path / "runs").glob("sweeps/*/plan.json"))
     whole = read_json(path)
     entry = {**whole["trials"][0], "key": "../../out"}
@@ -103,11 +103,11 @@ def test_saved_and_layers_refuse_names_outside_the_folder(tmp_path, caplog):
         {"figures": [{"name": "../out", "draw": "curves"}]},
     ):
         write_json(path, whole | change)
-        assert plan.saved(tmp_path / "runs") == []
+        assert saved_plans.saved(tmp_path / "runs") == []
         assert f"{path}: " in caplog.text
         caplog.clear()
     write_json(path, whole)
-    assert len(plan.saved(tmp_path / "runs")) == 1
+    assert len(saved_plans.saved(tmp_path / "runs")) == 1
     record = Record(tmp_path / "runs", made.trials[0].key)
     index = record.representations / "step-0000000001" / "index.json"
     index.parent.mkdir(parents=True)

@@ -14,7 +14,7 @@ import torch
 from analysis.tables.loading import trials_table
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps.planning import plan
+from sweeps.planning import saved_plans
 from tests.helpers.experiments import records_of, write_experiment
 from tests.helpers.processes import PATIENCE, factorlab, running, wait_for
 
@@ -111,7 +111,7 @@ def test_sweep_finished_trains_nothing(swept):
 
 def test_sweep_bit_identical_to_single_trial(swept, tmp_path):
     torch.set_num_threads(1)
-    planned = plan.find(swept["folder"] / "runs", "tiny")
+    planned = saved_plans.find(swept["folder"] / "runs", "tiny")
     trial = planned.trials[0]
     alone = Trial(trial.run, tmp_path)
     for _ in alone.run():
@@ -162,7 +162,7 @@ def test_sweep_and_status_name_damaged_files(swept, tmp_path):
         return ended.returncode, ended.stdout, ended.stderr
 
     plan_file = next(folder.glob("runs/sweeps/*/plan.json"))
-    name, record = next(plan.find(folder / "runs", "tiny").records())
+    name, record = next(saved_plans.find(folder / "runs", "tiny").records())
     lines = record.journal.read_bytes().splitlines(keepends=True)
     record.journal.write_bytes(b"".join([*lines[:2], lines[2][:-9], *lines[3:]]))
     _, shown, _ = said("sweep", "tiny.yaml", "--dry-run")
@@ -177,7 +177,7 @@ def test_sweep_and_status_name_damaged_files(swept, tmp_path):
 
 def test_trials_table_and_export_hold_every_trial(swept):
     folder = swept["folder"]
-    keys = plan.find(folder / "runs", "tiny").keys
+    keys = saved_plans.find(folder / "runs", "tiny").keys
     table = trials_table(folder / "runs", keys)
     assert list(table["key"]) == keys
     assert (table["state"] == "done").all()

@@ -234,6 +234,7 @@ def test_reason_picks_decisive_line(error, expected):
 
 def test_reason_of_real_task(tmp_path):
     script = """
+import sys
 from pathlib import Path
 from sweeps.ray_runtime import connection
 connection.connect(None, Path("runs"))
@@ -251,12 +252,12 @@ for how in ("told", "die"):
     try:
         ray.get(fail.remote(how))
     except RayError as error:
-        print("reason:", connection.reason(error))
+        print("reason:", connection.reason(error), file=sys.stderr)
 connection.disconnect()
 """
     command = [sys.executable, "-c", script]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    told, died = [line for line in ended.stdout.splitlines() if line.startswith("reason: ")]
+    told, died = [line for line in ended.stderr.splitlines() if line.startswith("reason: ")]
     assert told == "reason: ValueError: told"
     assert died.startswith("reason: The worker died unexpectedly")
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from sweeps.execution import measuring
-from sweeps.planning import plan
+from sweeps.planning import saved_plans
 from tests.helpers.experiments import write_experiment
 from tests.helpers.processes import factorlab
 
@@ -24,7 +24,7 @@ def analysed(tmp_path_factory):
         representations={"layers": ["layer4"], "grid": 6},
     )
     swept = factorlab("sweep", "kept.yaml", cwd=folder)
-    records = [record for _, record in plan.find(folder / "runs", "kept").records()]
+    records = [record for _, record in saved_plans.find(folder / "runs", "kept").records()]
     shutil.rmtree(records[1].representations)
     return folder, records, swept, factorlab("analyse", "kept", cwd=folder)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from factorlab.errors import UserError
-from sweeps.planning import plan
+from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 
 FILE = """
@@ -21,27 +21,27 @@ def runs(tmp_path):
     sweeps = (("laptop", {}), ("smoke", {}), ("laptop", {"seed": 5}))
     for number, (profile, overrides) in enumerate(sweeps):
         made = plan.make(load(str(path), profile, overrides), tmp_path / "runs")
-        plan.save(made.model_copy(update={"planned": float(number)}))
+        saved_plans.save(made.model_copy(update={"planned": float(number)}))
     return tmp_path / "runs"
 
 
 def test_find_returns_the_newest_of_an_experiment(runs):
-    assert plan.find(runs, "mine").overrides == {"seed": 5}
-    assert plan.find(runs, "mine", "smoke").sweep == "mine_smoke"
-    assert plan.find(runs, "mine_laptop").overrides == {}
+    assert saved_plans.find(runs, "mine").overrides == {"seed": 5}
+    assert saved_plans.find(runs, "mine", "smoke").sweep == "mine_smoke"
+    assert saved_plans.find(runs, "mine_laptop").overrides == {}
 
 
 @pytest.mark.parametrize("asked", [("other",), ("mine", "a100"), ("mine_a100",)])
 def test_find_names_the_sweeps_that_exist(runs, asked):
     with pytest.raises(UserError, match=r"mine_laptop, mine_laptop_\w{8}, mine_smoke$"):
-        plan.find(runs, *asked)
+        saved_plans.find(runs, *asked)
 
 
 def test_saved_reports_and_skips_a_damaged_plan(runs, caplog):
     path = plan.path_of(runs, "mine_smoke")
     path.write_text(path.read_text().replace("seed=1", "seed=2"))
-    assert [found.sweep for found in plan.saved(runs)][-1:] == ["mine_laptop"]
-    assert len(plan.saved(runs)) == 2
+    assert [found.sweep for found in saved_plans.saved(runs)][-1:] == ["mine_laptop"]
+    assert len(saved_plans.saved(runs)) == 2
     assert f"{path}: its checksum does not match" in caplog.text
 
 

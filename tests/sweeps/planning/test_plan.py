@@ -7,7 +7,7 @@ import pytest
 from factorlab.errors import UserError
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.journal import Journal
-from sweeps.planning import estimate, plan
+from sweeps.planning import estimate, plan, saved_plans
 from sweeps.planning.experiment import load
 from sweeps.reporting import reports
 
@@ -48,10 +48,10 @@ def begin(made, number, step):
 
 
 def test_load_returns_what_save_wrote(made, tmp_path):
-    plan.save(made)
-    assert plan.load(plan.path_of(made.runs, made.sweep)) == made
+    saved_plans.save(made)
+    assert saved_plans.load(plan.path_of(made.runs, made.sweep)) == made
     made.runs.rename(tmp_path / "moved")
-    moved = plan.find(tmp_path / "moved", "planned")
+    moved = saved_plans.find(tmp_path / "moved", "planned")
     assert moved.model_dump() == made.model_dump()
     assert moved.runs == tmp_path / "moved"
     assert moved.resources.pack == 3
@@ -59,7 +59,7 @@ def test_load_returns_what_save_wrote(made, tmp_path):
 
 
 def test_save_keeps_the_fields_of_version_0_1(made):
-    plan.save(made)
+    saved_plans.save(made)
     document = read_json(plan.path_of(made.runs, made.sweep))
     assert {
         "experiment",
@@ -79,27 +79,27 @@ def test_save_keeps_the_fields_of_version_0_1(made):
 
 
 def test_load_refuses_what_is_no_plan(made):
-    plan.save(made)
+    saved_plans.save(made)
     path = plan.path_of(made.runs, made.sweep)
     document = read_json(path)
     for change in ({"trials": 1}, {"experiment": "../x"}, {"sweep": "another"}, {"figures": [1]}):
         write_json(path, document | change)
         with pytest.raises(DamagedFile, match=f"^{path}: "):
-            plan.load(path)
-        assert plan.saved(made.runs) == []
+            saved_plans.load(path)
+        assert saved_plans.saved(made.runs) == []
     path.unlink()
-    assert plan.load(path) is None
+    assert saved_plans.load(path) is None
 
 
 def test_plan_with_a_family_that_is_gone_can_be_read(made):
-    plan.save(made)
+    saved_plans.save(made)
     path = plan.path_of(made.runs, made.sweep)
     document = read_json(path)
     for trial in document["trials"]:
         trial["settings"]["data"]["family"] = "gone"
     write_json(path, document)
     finish(made, 0, train=50.0)
-    found = plan.find(made.runs, "planned")
+    found = saved_plans.find(made.runs, "planned")
     status = reports.status(found)
     assert status.counts["done"] == 1
     assert status.counts["new"] == 2

@@ -42,7 +42,7 @@ def test_redirected_keeps_terminal_for_the_command(tmp_path):
 
 def test_redirected_restores_after_an_error(tmp_path):
     program = (
-        "import sys\nfrom pathlib import Path\nfrom sweeps.execution import ray_log\n"
+        "import sys\nfrom pathlib import Path\nfrom sweeps.ray_runtime import ray_log\n"
         "with ray_log.redirected(Path('ray.log')):\n    raise ValueError('our mistake')\n"
     )
     command = [sys.executable, "-c", program]

@@ -7,7 +7,7 @@ import pytest
 from analysis import findings as known
 from factorlab.errors import UserError
 from factorlab.trial import Trial
-from sweeps.planning import plan
+from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 from sweeps.reporting import replication_report, reports
 
@@ -29,7 +29,7 @@ def runs(tmp_path_factory):
         # Without overrides the sweep is named after the profile.
         tiny = dataclasses.replace(load(name, "smoke", TINY), overrides={})
         made = plan.make(tiny, runs)
-        plan.save(made)
+        saved_plans.save(made)
         if name == "interpolation":
             list(Trial(made.trials[0].run, runs).run())
     return runs
@@ -52,7 +52,7 @@ def test_write_lists_every_claim_with_its_rule(runs, tmp_path):
 
 
 def test_write_links_drawn_figures(runs, tmp_path):
-    reports.draw(plan.find(runs, "interpolation"), tmp_path)
+    reports.draw(saved_plans.find(runs, "interpolation"), tmp_path)
     page = replication_report.write(runs, tmp_path, "smoke", []).read_text()
     links = [line.split("(")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]
     assert links

@@ -6,7 +6,7 @@ import pytest
 
 from factorlab.storage.files import write_json
 from factorlab.storage.record import Record
-from sweeps.planning import plan
+from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 from sweeps.planning.replaced import replaced
 from tests.helpers.experiments import write_experiment
@@ -99,7 +99,7 @@ def test_replaced_names_file_of_same_experiment_name(tmp_path):
 
     first = planned(one, 0, 1)
     assert replaced(first) is None
-    plan.save(first)
+    saved_plans.save(first)
     assert replaced(first) is None
     said = replaced(planned(other, 1, 2))
     assert said.startswith(f"{other}: the name 'squares' is also used by {one}")

@@ -1,0 +1,61 @@
+"""Early stopping: a scheduler of Ray Tune that hears of evaluations and may stop or pause a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
+from ray.tune.schedulers import TrialScheduler
+
+from sweeps.execution.outcomes import RunProgress
+from sweeps.execution.run_search import check_metric
+from sweeps.planning.plan import Plan
+
+
+class EarlyStopping:
+    """Passes evaluations to a scheduler, with the optimizer step as the unit of time.
+
+    Args:
+        scheduler: The scheduler. It also picks which pending Tune trial starts next.
+        plan: Plan of the sweep.
+    """
+
+    def __init__(self, scheduler: TrialScheduler, plan: Plan) -> None:
+        assert plan.scheduler is not None
+        self.scheduler, self._plan, self._spec = scheduler, plan, plan.scheduler
+        self._last: dict[str, dict[str, Any]] = {}
+
+    def decide(self, controller: Any, trial: Trial, at: RunProgress, elapsed: float) -> str:  # noqa: ANN401
+        """Return what to do with a run after an evaluation.
+
+        A run at its last step is done, whatever the scheduler says.
+
+        Args:
+            controller: Tune's controller.
+            trial: Tune trial of the run.
+            at: Progress of the run, with metrics.
+            elapsed: Seconds since the Tune trial started.
+
+        Raises:
+            UserError: The evaluation lacks the scheduler's metric.
+        """
+        metrics = at.metrics or {}
+        check_metric(self._spec.metric, metrics, f"{self._plan.source}: scheduler")
+        self._last[trial.trial_id] = _result(at.step, metrics, elapsed)
+        decision = self.scheduler.on_trial_result(controller, trial, self._last[trial.trial_id])
+        return str(decision if at.step < at.steps else TrialScheduler.CONTINUE)
+
+    def complete(self, controller: Any, trial: Trial) -> None:  # noqa: ANN401
+        """Tell the scheduler that a run ended."""
+        self.scheduler.on_trial_complete(controller, trial, self._last.pop(trial.trial_id, {}))
+
+    def stop(self, at: RunProgress) -> None:
+        """Note in the record of a run that it was stopped."""
+        name = self._spec.algorithm.rpartition(".")[2]
+        self._plan.record_of(at.key).write_stopped(at.step, name)
+
+
+def _result(step: int, metrics: Mapping[str, float], elapsed: float) -> dict[str, Any]:
+    return {**metrics, TRAINING_ITERATION: step, TIME_TOTAL_S: elapsed}

@@ -1,0 +1,143 @@
+"""The searcher and the scheduler of sweeps with a search or with early stopping."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ray.tune.experiment import Trial
+
+from factorlab.errors import UserError
+from sweeps.execution.assignments import Assignments, Pack, tasks
+from sweeps.execution.early_stopping import EarlyStopping
+from sweeps.execution.outcomes import Ended, Outcomes, RunProgress
+from sweeps.execution.run_search import RunSearch
+from sweeps.execution.tune_scheduler import PackSearcher, SweepScheduler
+
+
+class PickingSearcher(PackSearcher):
+    """Suggests what is waiting, then what a search picks.
+
+    Args:
+        assignments: Packs of the sweep.
+        outcomes: Tells which workers are broken, and is told why the search is over.
+        most: Maximum number of Tune trials at the same time.
+        search: The search.
+    """
+
+    def __init__(
+        self, assignments: Assignments, outcomes: Outcomes, most: int, search: RunSearch
+    ) -> None:
+        super().__init__(assignments, outcomes, most)
+        self._search = search
+        assignments.expects_more = search.why_over is None
+        outcomes.search = search.why_over
+
+    def _next(self, tune_trial: str) -> Pack:
+        pack = super()._next(tune_trial)
+        if pack or not self._assignments.expects_more:
+            return pack
+        try:
+            trial = self._search.pick()
+            self._outcomes.search = self._search.why_over
+        except UserError as error:  # an exception would end Tune
+            trial, self._outcomes.refused = None, str(error)
+        self._assignments.expects_more = not (self._outcomes.search or self._outcomes.refused)
+        if trial is None:
+            return ()
+        self._assignments.add(tasks((trial,)))
+        return super()._next(tune_trial)
+
+
+class GuidedScheduler(SweepScheduler):
+    """Tells a search and a scheduler of Ray Tune about evaluations, and does what the latter says.
+
+    Each Tune trial is one run.
+
+    Args:
+        arguments: Those of `SweepScheduler`.
+        search: The search, or None.
+        stopping: Early stopping, or None.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401 - checked by the base class
+        search: RunSearch | None,
+        stopping: EarlyStopping | None,
+    ) -> None:
+        super().__init__(*arguments)
+        self._search, self._stopping = search, stopping
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401 - Tune's
+        """Queue a Tune trial."""
+        super().on_trial_add(tune_controller, trial)
+        if self._stopping is not None:
+            self._stopping.scheduler.on_trial_add(tune_controller, trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ANN401
+        """Return the Tune trial to start, which may be a paused one."""
+        if self._stopping is None:
+            return super().choose_trial_to_run(tune_controller)
+        return self._stopping.scheduler.choose_trial_to_run(tune_controller)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401
+        """Forward a report, and stop or pause the run if the scheduler says so."""
+        decision = super().on_trial_result(tune_controller, trial, result)
+        if decision != self.CONTINUE:
+            return decision
+        self._assignments.paused.discard(trial.trial_id)
+        try:
+            for at in result["report"].at:
+                if at.metrics is not None:
+                    decision = self._evaluated(tune_controller, trial, at)
+        except UserError as error:  # an exception would fail the run
+            self._refuse(error)
+        return decision
+
+    def _evaluated(self, controller: Any, trial: Trial, at: RunProgress) -> str:  # noqa: ANN401
+        """Handle an evaluation of a run; return what to do with the run."""
+        if self._search is not None:
+            self._search.report(at.key, at.step, at.metrics or {})
+        if self._stopping is None:
+            return str(self.CONTINUE)
+        elapsed = time.time() - (trial.run_metadata.start_time or time.time())
+        decision = self._stopping.decide(controller, trial, at, elapsed)
+        if decision == self.STOP:
+            self._stopping.stop(at)
+            if self._search is not None:
+                self._search.end(at.key, "stopped", at.step, at.metrics)
+            self._settle(trial, Ended(at.key, "stopped", at.accuracy))
+        elif decision == self.PAUSE:
+            self._assignments.paused.add(trial.trial_id)
+            self._stop(trial)
+        return decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401
+        """Forward a run's last report."""
+        super().on_trial_complete(tune_controller, trial, result)
+        if self._stopping is not None:
+            self._stopping.complete(tune_controller, trial)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
+        """Handle the death of a worker."""
+        super().on_trial_error(tune_controller, trial)
+        if self._stopping is not None:
+            self._stopping.scheduler.on_trial_error(tune_controller, trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
+        """Handle the end of a pending or paused run."""
+        if self._stopping is not None:
+            self._stopping.scheduler.on_trial_remove(tune_controller, trial)
+
+    def _settle(self, trial: Trial, ended: Ended) -> None:
+        super()._settle(trial, ended)
+        if self._search is None:
+            return
+        try:
+            self._search.end(ended.key, ended.outcome)
+        except UserError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: UserError) -> None:
+        self._outcomes.refused = str(error)

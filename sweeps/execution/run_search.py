@@ -1,0 +1,173 @@
+"""A search that picks runs: the searcher of Ray Tune, the records, and what it has picked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray.tune.result import TRAINING_ITERATION
+from ray.tune.search import Searcher
+
+from factorlab.errors import UserError
+from sweeps.execution.outcomes import Outcome
+from sweeps.planning import picked
+from sweeps.planning.picked import Point
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.search import SearchSpec
+
+REPEATS = 100
+"""Picks in a row without a new trial, after which a search ends: it has converged or its axes are
+used up."""
+
+
+class RunSearch:
+    """Asks a searcher for points and tells it their results.
+
+    A point whose trial is done is told its result at once, so that a search that was stopped costs
+    nothing again.
+
+    Args:
+        searcher: The searcher.
+        plan: Plan of the search, with all trials that were picked before.
+        announce: Called with each new trial before it is trained.
+    """
+
+    def __init__(
+        self, searcher: Searcher, plan: Plan, announce: Callable[[PlannedTrial], None]
+    ) -> None:
+        assert plan.search is not None
+        self._searcher, self._plan, self._announce = searcher, plan, announce
+        self._spec: SearchSpec = plan.search
+        self._ids: dict[str, list[str]] = defaultdict(list)  # of the searcher, by key of a trial
+        self._count = 0
+        self.why_over: str | None = None
+        """Why the search picks no further trial, or None."""
+
+        self._points = {key: point for key, (point, _) in picked.on_axes(plan).items()}
+        for key in self._points:
+            self._teach(key)
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        if len(self._points) >= self._spec.runs:
+            self.why_over = f"{self._spec.runs} runs were picked"
+
+    def pick(self) -> PlannedTrial | None:
+        """Return a new trial; None if the searcher waits for results or the search is over."""
+        for _ in range(REPEATS):
+            if self.why_over is not None:
+                return None
+            self._count += 1
+            name = f"pick-{self._count}"
+            point = self._searcher.suggest(name)
+            if point is None:
+                return None
+            if point == Searcher.FINISHED:
+                self.why_over = "the algorithm is finished"
+                return None
+            trial = self._new(name, _plain(point))
+            if trial is not None:
+                return trial
+        self.why_over = f"the last {REPEATS} picks were trials that it had picked before"
+        return None
+
+    def _new(self, name: str, point: Point) -> PlannedTrial | None:
+        """Return the trial of a picked point, None if it is known or not allowed."""
+        try:
+            trial = self._plan.at(point)
+        except UserError:
+            self._searcher.on_trial_complete(trial_id=name, error=True)
+            return None
+        if trial.key in self._points:
+            result = self._result(trial.key)
+            if result is None:  # it is being trained
+                self._ids[trial.key].append(name)
+            else:
+                self._searcher.on_trial_complete(trial_id=name, result=result)
+            return None
+        self._ids[trial.key].append(name)
+        self._points[trial.key] = point
+        self._check_budget()
+        picked.append(self._plan, point, trial)
+        self._announce(trial)
+        return trial
+
+    def report(self, key: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Tell the searcher of an evaluation while a trial trains.
+
+        Raises:
+            UserError: The evaluation lacks the metric of the search.
+        """
+        check_metric(self._spec.metric, metrics, f"{self._plan.source}: search")
+        for name in self._ids[key]:
+            self._searcher.on_trial_result(name, _result(step, metrics))
+
+    def end(
+        self, key: str, outcome: Outcome, step: int = 0, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Tell the searcher how a trial ended.
+
+        Args:
+            key: Key of the trial.
+            outcome: How it ended.
+            step: Optimizer steps done, of a trial that was stopped early.
+            metrics: Metrics of its last evaluation, of a trial that was stopped early.
+        """
+        if outcome == "stopped" and metrics is not None:
+            result: dict[str, Any] | None = _result(step, metrics)
+        else:
+            result = self._result(key) if outcome == "done" else None
+        names = self._ids.pop(key, [])
+        if outcome == "done" and not names:  # it was picked by an earlier command
+            self._teach(key)
+        for name in names:
+            if result is None:
+                self._searcher.on_trial_complete(trial_id=name, error=True)
+            else:
+                self._searcher.on_trial_complete(trial_id=name, result=result)
+
+    def _result(self, key: str) -> dict[str, Any] | None:
+        """Return the result of a finished trial, None if it has none.
+
+        Raises:
+            UserError: It lacks the metric of the search.
+        """
+        record = self._plan.record_of(key)
+        result = record.result() if record.state() == "done" else None
+        if result is None:
+            return None
+        check_metric(self._spec.metric, result["metrics"], f"{self._plan.source}: search")
+        return _result(result["steps"], result["metrics"])
+
+    def _teach(self, key: str) -> None:
+        """Tell the searcher of a trial of an earlier command."""
+        result = self._result(key)
+        if result is None:
+            return
+        try:
+            self._searcher.add_evaluated_point(self._points[key], result[self._spec.metric])
+        except NotImplementedError:
+            return  # this searcher cannot learn from them; it meets them again by chance
+
+
+def _result(step: int, metrics: Mapping[str, float]) -> dict[str, Any]:
+    return {**metrics, TRAINING_ITERATION: step}
+
+
+def check_metric(metric: str, metrics: Mapping[str, float], where: str) -> None:
+    """Check that an evaluation has a metric.
+
+    Raises:
+        UserError: It does not.
+    """
+    if metric not in metrics:
+        raise UserError(
+            f"{where}.metric = {metric}: runs have no such metric; allowed: "
+            f"{', '.join(sorted(metrics))}"
+        )
+
+
+def _plain(point: Mapping[str, Any]) -> Point:
+    """Return a point of plain Python values; searchers may return numpy's."""
+    return {key: value.item() if hasattr(value, "item") else value for key, value in point.items()}

@@ -1,0 +1,145 @@
+"""Make the searcher and the scheduler of Ray Tune that an experiment names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import (
+    PopulationBasedTraining,
+    PopulationBasedTrainingReplay,
+    ResourceChangingScheduler,
+    TrialScheduler,
+)
+from ray.tune.search import Searcher
+
+from factorlab.errors import UserError
+from factorlab.formatting import listed
+from sweeps.planning import picked
+from sweeps.planning.search import RANDOM, Axes, AxisRange, SchedulerSpec, SearchSpec
+
+_REFUSED = (PopulationBasedTraining, PopulationBasedTrainingReplay, ResourceChangingScheduler)
+"""Schedulers that change a run's settings or resources while it trains. A record has one key."""
+
+
+class RandomSearch(Searcher):  # type: ignore[misc]  # Ray has no types
+    """Draws independent points.
+
+    Args:
+        axes: Values by axis.
+        seed: Random seed.
+        first: Number of the first point that it draws.
+    """
+
+    def __init__(self, axes: Axes, seed: int, first: int) -> None:
+        super().__init__()
+        self._axes, self._seed, self._number = axes, seed, first
+
+    def suggest(self, trial_id: str) -> dict[str, Any]:
+        """Return the next point."""
+        self._number += 1
+        return picked.draw(self._axes, self._seed, self._number - 1)
+
+    def on_trial_complete(self, trial_id: str, **_: Any) -> None:  # noqa: ANN401
+        """Learn nothing."""
+
+    def add_evaluated_point(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        """Learn nothing."""
+
+
+def searcher(spec: SearchSpec, axes: Axes, known: int, source: str) -> Searcher:
+    """Return the searcher that an experiment names.
+
+    Args:
+        spec: The experiment's `search`.
+        axes: Values by axis.
+        known: Number of points that the search has picked before.
+        source: Name or file of the experiment, for error messages.
+
+    Raises:
+        UserError: The class does not exist, lacks a library, or does not take these options.
+    """
+    where = f"{source}: search"
+    if spec.algorithm == RANDOM:
+        seed = spec.options.get("seed", 0)
+        unknown = spec.options.keys() - {"seed"}
+        if unknown or not isinstance(seed, int) or seed < 0:
+            raise UserError(
+                f"{where}.options: allowed for random: seed, a whole number of at least 0"
+            )
+        return RandomSearch(axes, seed, known)
+    made = _make(spec.algorithm, Searcher, {**spec.options}, where)
+    logging.getLogger("optuna").setLevel(logging.WARNING)  # it announces every study
+    space = {key: _domain(values) for key, values in axes.items()}
+    if not made.set_search_properties(spec.metric, spec.mode, space):
+        raise UserError(f"{where}.algorithm = {spec.algorithm}: it does not take these axes")
+    return made
+
+
+def scheduler(spec: SchedulerSpec, steps: int, source: str) -> TrialScheduler:
+    """Return the scheduler that an experiment names.
+
+    Args:
+        spec: The experiment's `scheduler`.
+        steps: Largest number of steps of a run, the scheduler's `max_t` unless it is given.
+        source: Name or file of the experiment, for error messages.
+
+    Raises:
+        UserError: The class does not exist, changes settings, or does not take these options.
+    """
+    where = f"{source}: scheduler"
+    options = {**spec.options}
+    cls = _class(spec.algorithm, TrialScheduler, where)
+    if issubclass(cls, _REFUSED):
+        raise UserError(
+            f"{where}.algorithm = {spec.algorithm}: it changes settings while a run trains, and a "
+            "record has one configuration; use a scheduler that only stops runs, such as "
+            "ray.tune.schedulers.ASHAScheduler"
+        )
+    if "max_t" in inspect.signature(cls).parameters:
+        options.setdefault("max_t", steps)
+    made = _make(spec.algorithm, TrialScheduler, options, where)
+    if not made.set_search_properties(spec.metric, spec.mode):
+        raise UserError(f"{where}.algorithm = {spec.algorithm}: it takes no metric")
+    return made
+
+
+def _domain(values: list[Any] | AxisRange) -> Any:  # noqa: ANN401 - Ray has no types
+    if not isinstance(values, AxisRange):
+        return tune.choice(values)
+    if values.kind == "randint":
+        return tune.randint(int(values.low), int(values.high))
+    return getattr(tune, values.kind)(values.low, values.high)
+
+
+def _class(name: str, base: type, where: str) -> type:
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        found = None
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise UserError(f"{where}.algorithm = {name}: Ray Tune has no such {base.__name__.lower()}")
+    return found
+
+
+def _make(name: str, base: type, options: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
+    cls = _class(name, base, where)
+    known = inspect.signature(cls).parameters
+    options = {**({"seed": 0} if "seed" in known else {}), **options}
+    given = {"metric", "mode", "space"} & options.keys()
+    if given:
+        raise UserError(f"{where}.options: {min(given)} is given by the experiment; remove it")
+    unknown = sorted(options.keys() - known.keys())
+    if unknown:
+        raise UserError(f"{where}.options: unknown key '{unknown[0]}'; allowed: {listed(known)}")
+    try:
+        return cls(**options)
+    except AssertionError as error:  # how Ray says that a library is missing
+        raise UserError(f"{where}.algorithm = {name}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}.options: {error}") from None

@@ -1,0 +1,162 @@
+"""The trials that a search has picked, saved as they come: ``picked.jsonl`` beside the plan.
+
+Each line has the point, as values by axis, and the trial. A search that continues is told of all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from factorlab.errors import UserError
+from sweeps.planning.plan import Plan, PlannedTrial, path_of
+from sweeps.planning.search import Axes, AxisRange
+
+Point = dict[str, Any]
+"""Values by axis."""
+
+
+def _path(plan: Plan) -> Path:
+    return path_of(plan.runs, plan.sweep).with_name("picked.jsonl")
+
+
+def append(plan: Plan, point: Point, trial: PlannedTrial) -> None:
+    """Save a trial that the search picked, before it is trained."""
+    path = _path(plan)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps({"point": point, "trial": trial.model_dump(mode="json")})
+    with path.open("ab+") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # of a line that was torn when a machine died
+                line = f"\n{line}"
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:
+    """Return the points that were picked and their trials, by key.
+
+    A line that was torn when a machine died is skipped: its trial was not begun.
+    """
+    found: dict[str, tuple[Point, PlannedTrial]] = {}
+    try:
+        lines = _path(plan).read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
+        return found
+    for line in lines:
+        try:
+            document = json.loads(line)
+            trial = PlannedTrial.model_validate(document["trial"])
+            found.setdefault(trial.key, (document["point"], trial))
+        except (ValueError, TypeError, KeyError):
+            continue
+    return found
+
+
+def restore(plan: Plan) -> Plan:
+    """Return the plan of a search with all trials that were picked; other plans unchanged."""
+    if plan.search is None:
+        return plan
+    return plan.with_trials([trial for _, trial in read(plan).values()])
+
+
+def on_axes(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:
+    """Return the picked points that are on the axes of a plan and have the same key as then."""
+    return {
+        key: (point, trial)
+        for key, (point, trial) in read(plan).items()
+        if _is_on(point, plan.values) and _key(plan, point) == key
+    }
+
+
+def _key(plan: Plan, point: Point) -> str | None:
+    """Return the key of a point in this version, None if its settings are not allowed."""
+    try:
+        return plan.at(point).key
+    except UserError:
+        return None
+
+
+def _is_on(point: Point, axes: Axes) -> bool:
+    """Return whether a point has a value on each axis and on no other."""
+    if not isinstance(point, dict) or point.keys() != axes.keys():
+        return False
+    for key, values in axes.items():
+        if isinstance(values, AxisRange):
+            low, high = values.ends
+            if not isinstance(point[key], int | float) or not low <= point[key] <= high:
+                return False
+        elif point[key] not in values:
+            return False
+    return True
+
+
+def continued(plan: Plan) -> Plan:
+    """Return the plan of a search with what it has picked so far; other plans unchanged.
+
+    Raises:
+        UserError: A value at the end of an axis is not allowed.
+    """
+    if plan.search is None:
+        return plan
+    check_ends(plan)
+    return plan.with_trials([trial for _, trial in on_axes(plan).values()])
+
+
+def check_ends(plan: Plan) -> None:
+    """Check that the values at the ends of each axis are allowed, with the others at their first.
+
+    Raises:
+        UserError: A value is not allowed.
+    """
+    ends = {k: v.ends if isinstance(v, AxisRange) else v for k, v in plan.values.items()}
+    first = {key: values[0] for key, values in ends.items()}
+    for key, values in ends.items():
+        for value in values:
+            plan.at({**first, key: _of_kind(plan.values[key], value)})
+
+
+def _of_kind(axis: list[Any] | AxisRange, value: Any) -> Any:  # noqa: ANN401 - any setting
+    return int(value) if isinstance(axis, AxisRange) and axis.kind == "randint" else value
+
+
+def guesses(plan: Plan, count: int) -> list[PlannedTrial]:
+    """Return trials like those that a search will pick, to estimate how long they take.
+
+    They are random points. Their keys, ``pick-0`` and so on, are not those of records.
+    """
+    found = []
+    for number in range(count):
+        with suppress(UserError):  # not every point of the axes is allowed
+            trial = plan.at(draw(plan.values, 0, number))
+            found.append(trial.model_copy(update={"key": f"pick-{number}"}))
+    return found
+
+
+def draw(axes: Axes, seed: int, number: int) -> Point:
+    """Return a random point, the same for the same seed and number.
+
+    Args:
+        axes: Values by axis; one of a list is drawn uniformly.
+        seed: Random seed.
+        number: Number of the point.
+    """
+    rng = np.random.default_rng([seed, number])
+    point: Point = {}
+    for key, values in axes.items():
+        if not isinstance(values, AxisRange):
+            point[key] = values[int(rng.integers(len(values)))]
+        elif values.kind == "randint":
+            point[key] = int(rng.integers(int(values.low), int(values.high)))
+        elif values.kind == "loguniform":
+            point[key] = float(np.exp(rng.uniform(np.log(values.low), np.log(values.high))))
+        else:
+            point[key] = float(rng.uniform(values.low, values.high))
+    return point

@@ -1,0 +1,83 @@
+"""Plans on disk: ``<runs>/sweeps/<sweep>/plan.json``, and what a search has picked beside it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from factorlab.errors import UserError
+from factorlab.formatting import listed
+from factorlab.storage.files import DamagedFile, read_json, write_json
+from sweeps.planning import picked
+from sweeps.planning.plan import Plan, path_of
+
+log = logging.getLogger(__name__)
+
+
+def save(plan: Plan) -> None:
+    """Write the plan to its runs folder.
+
+    Raises:
+        UserError: The runs folder is not writable.
+    """
+    path = path_of(plan.runs, plan.sweep)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = (
+            plan.with_trials(()) if plan.search else plan
+        )  # picked trials are saved as they come
+        write_json(path, whole.model_dump(mode="json"))
+    except OSError as error:
+        raise UserError(f"{plan.runs}: cannot be written: {error.strerror}") from None
+
+
+def load(path: Path) -> Plan | None:
+    """Return the plan in a file, or None if the file does not exist.
+
+    Raises:
+        DamagedFile: The file does not hold a plan written by `save`.
+    """
+    document = read_json(path)
+    if document is None:
+        return None
+    try:
+        plan = Plan.model_validate({**document, "runs": path.parents[2]})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DamagedFile(f"{path}: not a valid plan: unexpected value of '{where}'") from None
+    if plan.sweep != path.parent.name:
+        raise DamagedFile(f"{path}: this is the plan of another sweep")
+    return picked.restore(plan)
+
+
+def saved(runs: Path) -> list[Plan]:
+    """Return all saved plans, the newest first. A damaged plan is reported and skipped."""
+    plans = []
+    for path in (runs / "sweeps").glob("*/plan.json"):
+        try:
+            plan = load(path)
+        except DamagedFile as error:
+            log.warning("%s; running the sweep again rewrites the plan", error)
+            continue
+        if plan is not None:
+            plans.append(plan)
+    return sorted(plans, key=lambda plan: -plan.planned)
+
+
+def find(runs: Path, name: str, profile: str | None = None) -> Plan:
+    """Return the newest plan of an experiment, or the plan of a sweep by its full name.
+
+    Raises:
+        UserError: There is no such plan.
+    """
+    plans = saved(runs)
+    for plan in plans:
+        same = plan.experiment == name and profile in (None, plan.profile)
+        if same or plan.sweep == name:
+            return plan
+    known = listed(sorted({plan.sweep for plan in plans})) or "none"
+    with_profile = f" with profile '{profile}'" if profile else ""
+    raise UserError(f"{runs}: no sweep of '{name}'{with_profile}; known sweeps: {known}")

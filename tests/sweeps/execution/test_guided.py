@@ -1,0 +1,206 @@
+"""Searches and early stopping, in real sweeps of real runs."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from factorlab.storage.record import Record
+from sweeps.planning import saved_plans
+from tests.helpers.experiments import write_experiment
+from tests.helpers.mlflow_runs import all_runs
+from tests.helpers.processes import PATIENCE, factorlab, running, wait_for
+
+TPE = {
+    "algorithm": "ray.tune.search.optuna.OptunaSearch",
+    "metric": "validation_loss",
+    "mode": "min",
+    "runs": 6,
+}
+ASHA = {
+    "algorithm": "ray.tune.schedulers.ASHAScheduler",
+    "metric": "validation_loss",
+    "mode": "min",
+    "options": {"grace_period": 10, "reduction_factor": 2},
+}
+RATES = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 3e-3]
+
+
+def write_search(folder, **changes):
+    axes = {"training.learning_rate": {"loguniform": [1e-5, 1e-1]}, "data.spacing": [0.5, 1.0]}
+    return write_experiment(
+        folder / "tpe.yaml", axes=axes, search=TPE | changes, figures=[], training={"steps": 20}
+    )
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search by Optuna's TPE whose driver was killed, and that was then run to its end."""
+    folder = tmp_path_factory.mktemp("search")
+    write_search(folder)
+    with running("sweep", "tpe.yaml", cwd=folder, start_new_session=True) as driver:
+        wait_for(lambda: len(list(folder.glob("runs/trials/*/result.json"))) >= 2)
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.communicate(timeout=PATIENCE)
+    before = saved_plans.find(folder / "runs", "tpe")
+    second = factorlab("sweep", "tpe.yaml", cwd=folder)
+    return folder, before, second
+
+
+def trial_runs(runs, experiment):
+    found = all_runs(runs, experiment)
+    return [run for run in found if run.data.tags["factorlab.role"] == "trial"]
+
+
+def plan_of(folder, name="tpe"):
+    return saved_plans.find(folder / "runs", name)
+
+
+def test_search_continues_after_its_driver_was_killed(searched):
+    folder, before, second = searched
+    assert second.returncode == 0, second.stderr
+    after = plan_of(folder)
+    assert after.state().counts() == {"done": 6}
+    assert after.trials[: len(before.trials)] == before.trials
+    assert "Traceback" not in second.stderr
+    assert f"6 trials that OptunaSearch picks ({len(before.trials)} so far)" in second.stderr
+
+
+def test_search_trains_alone_and_on_its_axes(searched):
+    folder, *_ = searched
+    for _, record in plan_of(folder).records():
+        assert record.result()["trained_together"] == 1
+        config = record.config()["config"]
+        assert 1e-5 <= config["training"]["learning_rate"] <= 1e-1
+        assert config["data"]["spacing"] in (0.5, 1.0)
+
+
+def test_search_is_in_mlflow(searched):
+    folder, *_ = searched
+    runs = trial_runs(folder / "runs", "tpe")
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.tags["factorlab.key"] for run in runs} == set(plan_of(folder).keys)
+
+
+def test_search_that_is_over_trains_nothing(searched):
+    folder, *_ = searched
+    again = factorlab("sweep", "tpe.yaml", cwd=folder)
+    assert again.returncode == 0
+    assert "nothing left to train" in again.stderr
+
+
+def test_search_can_be_extended(searched):
+    folder, *_ = searched
+    before = plan_of(folder).keys
+    write_search(folder, runs=7)
+    longer = factorlab("sweep", "tpe.yaml", cwd=folder)
+    assert longer.returncode == 0, longer.stderr
+    after = plan_of(folder)
+    assert after.keys[:6] == before
+    assert after.state().counts() == {"done": 7}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"metric": "acuracy"}, "search.metric = acuracy: runs have no such metric; allowed: acc"),
+        ({"algorithm": "ray.tune.search.optuna.Optuna"}, "Ray Tune has no such searcher"),
+        ({"options": {"seeds": 3}}, "search.options: unknown key 'seeds'; allowed: "),
+        ({"options": {"metric": "loss"}}, "search.options: metric is given by the experiment"),
+    ],
+)
+def test_search_refuses(tmp_path, changes, problem):
+    write_search(tmp_path, **changes)
+    ended = factorlab("sweep", "tpe.yaml", cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert problem in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A sweep in which ASHA stopped runs, the same sweep again, and then one without ASHA."""
+    folder = tmp_path_factory.mktemp("stopped")
+    grid = {
+        "axes": {"training.learning_rate": RATES},
+        "figures": [],
+        "training": {"steps": 80},
+        "evaluation": {"every": 10},
+    }
+    write_experiment(folder / "asha.yaml", scheduler=ASHA, **grid)
+    first = factorlab("sweep", "asha.yaml", cwd=folder)
+    runs = folder / "runs"
+    state = plan_of(folder, "asha").state()
+    marks = {trial.key: Record(runs, trial.key).stopped() for trial in state.select("stopped")}
+    journals = {key: Record(runs, key).journal.read_bytes() for key in marks}
+    again = factorlab("sweep", "asha.yaml", cwd=folder)
+    shown = factorlab("status", "asha", "--json", cwd=folder)
+    statuses = {run.info.status for run in trial_runs(runs, "asha")}
+    write_experiment(folder / "full.yaml", **grid)
+    full = factorlab("sweep", "full.yaml", cwd=folder)
+    return locals()
+
+
+def test_asha_stops_runs_that_keep_their_records(stopped):
+    assert stopped["first"].returncode == 0, stopped["first"].stderr
+    assert len(stopped["marks"]) >= 2
+    for mark in stopped["marks"].values():
+        assert mark["scheduler"] == "ASHAScheduler"
+        assert mark["step"] in (10, 20, 40)  # rungs: grace period times powers of the factor
+    assert f"{len(stopped['marks'])} stopped early" in stopped["first"].stderr
+
+
+def test_stopped_runs_are_an_outcome_of_their_own(stopped):
+    counts = json.loads(stopped["shown"].stdout)
+    assert counts["stopped"] == len(stopped["marks"])
+    assert counts["done"] == len(RATES) - counts["stopped"]
+    assert stopped["statuses"] == {"FINISHED", "KILLED"}
+
+
+def test_same_sweep_again_leaves_stopped_runs(stopped):
+    assert stopped["again"].returncode == 0
+    assert "nothing left to train" in stopped["again"].stderr
+
+
+def test_sweep_without_scheduler_resumes_stopped_runs(stopped):
+    assert stopped["full"].returncode == 0, stopped["full"].stderr
+    runs = stopped["folder"] / "runs"
+    assert plan_of(stopped["folder"], "full").state().counts() == {"done": len(RATES)}
+    for key, mark in stopped["marks"].items():
+        record = Record(runs, key)
+        assert record.stopped() is None
+        assert record.result()["steps"] == 80
+        before = stopped["journals"][key]
+        assert record.journal.read_bytes().startswith(before)  # resumed, not trained again
+        assert mark["step"] in [point.step for point in record.points()[0]]
+
+
+def test_pausing_scheduler_resumes_runs(tmp_path):
+    halving = {
+        "algorithm": "ray.tune.schedulers.HyperBandScheduler",
+        "metric": "validation_loss",
+        "mode": "min",
+        "options": {"reduction_factor": 3},
+    }
+    write_experiment(
+        tmp_path / "band.yaml",
+        axes={"training.learning_rate": RATES},
+        scheduler=halving,
+        figures=[],
+        training={"steps": 27},
+        evaluation={"every": 3},
+    )
+    ended = factorlab("sweep", "band.yaml", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    counts = plan_of(tmp_path, "band").state().counts()
+    assert counts["done"] + counts["stopped"] == len(RATES)
+    assert counts["done"] >= 1
+
+
+def test_scheduler_that_changes_settings_is_refused(tmp_path):
+    pbt = ASHA | {"algorithm": "ray.tune.schedulers.PopulationBasedTraining", "options": {}}
+    write_experiment(tmp_path / "pbt.yaml", axes={"seed": [0, 1]}, scheduler=pbt, figures=[])
+    ended = factorlab("sweep", "pbt.yaml", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "it changes settings while a run trains" in ended.stderr
