@@ -14,10 +14,10 @@ from rich.console import Console
 
 from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.provenance import code_record
-from sweeps.planning import picked
 from sweeps.planning import plan as planning
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
+from sweeps.planning.search import picked
 from sweeps.ray_runtime import connection
 from sweeps.reporting.failures import Failure, failure, show
 from sweeps.reporting.figure_checks import check_figures

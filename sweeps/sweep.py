@@ -12,12 +12,13 @@ from factorlab.errors import UserError
 from factorlab.storage.files import check_writable
 from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.outcomes import Outcomes
-from sweeps.planning import picked, saved_plans
 from sweeps.planning import plan as planning
+from sweeps.planning import saved_plans
 from sweeps.planning.estimate import Estimate, begin, estimate
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
+from sweeps.planning.search import picked
 from sweeps.ray_runtime import capacity, connection, ray_log
 from sweeps.reporting.failures import Failure, caught
 from sweeps.reporting.figure_checks import check_figures

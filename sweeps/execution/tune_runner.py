@@ -16,18 +16,18 @@ from ray.tune.experiment import Trial
 
 from factorlab.errors import UserError
 from factorlab.provenance import sources
-from sweeps.execution import tune_parts
 from sweeps.execution.assignments import Assignments, tasks
-from sweeps.execution.early_stopping import EarlyStopping
-from sweeps.execution.guided import GuidedScheduler, PickingSearcher
+from sweeps.execution.guided import tune_parts
+from sweeps.execution.guided.early_stopping import EarlyStopping
+from sweeps.execution.guided.run_search import RunSearch
+from sweeps.execution.guided.scheduler import GuidedScheduler, PickingSearcher
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.outcomes import Outcomes
-from sweeps.execution.run_search import RunSearch
 from sweeps.execution.trainable import SweepOrders, Worker
 from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler, UntilStuck
 from sweeps.planning.experiment import Resources, settings_at
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.planning.search import AxisRange
+from sweeps.planning.search.spec import AxisRange
 from sweeps.ray_runtime import capacity, connection, ray_log
 
 REPORT_EVERY = 2.0

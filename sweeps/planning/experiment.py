@@ -20,7 +20,7 @@ from factorlab.errors import UserError, describe, suggestion
 from factorlab.formatting import listed
 from factorlab.parsing import parse
 from sweeps.planning.overrides import apply, assign
-from sweeps.planning.search import Axes, AxisRange, SchedulerSpec, SearchSpec
+from sweeps.planning.search.spec import Axes, AxisRange, SchedulerSpec, SearchSpec
 from sweeps.planning.yaml_file import read_yaml
 
 FOLDER = Path(__file__).parents[1] / "experiments"

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from factorlab.config import RunSettings
 from factorlab.errors import UserError
 from factorlab.formatting import shortened
-from sweeps.planning.search import AxisRange, Kind, axis_values
+from sweeps.planning.search.spec import AxisRange, Kind, axis_values
 from sweeps.planning.yaml_file import parse_yaml
 
 AXES = "axes."

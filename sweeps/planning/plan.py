@@ -31,7 +31,7 @@ from sweeps.planning.experiment import (
     Resources,
     settings_at,
 )
-from sweeps.planning.search import Axes, SchedulerSpec, SearchSpec
+from sweeps.planning.search.spec import Axes, SchedulerSpec, SearchSpec
 
 LONGEST_NAME, LONGEST_VALUE = 200, 40
 """Maximum characters of a trial's name and of a value in it. MLflow keeps 250 of a name."""
@@ -101,7 +101,7 @@ class Plan(_Saved):
 
     search: SearchSpec | None = None
     """Algorithm that picks the trials. Those that it has picked are saved as they come; see
-    `sweeps.planning.picked`."""
+    `sweeps.planning.search.picked`."""
 
     scheduler: SchedulerSpec | None = None
     """Scheduler that stops trials early."""

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from factorlab.errors import UserError
 from factorlab.formatting import listed
 from factorlab.storage.files import DamagedFile, read_json, write_json
-from sweeps.planning import picked
 from sweeps.planning.plan import Plan, path_of
+from sweeps.planning.search import picked
 
 log = logging.getLogger(__name__)
 

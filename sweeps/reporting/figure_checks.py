@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from factorlab.errors import UserError, describe
 from sweeps.planning.experiment import Experiment, FigureEntry
-from sweeps.planning.search import AxisRange
+from sweeps.planning.search.spec import AxisRange
 from sweeps.reporting.failures import failure
 
 log = logging.getLogger(__name__)

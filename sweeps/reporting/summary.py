@@ -19,7 +19,7 @@ from sweeps.planning.estimate import Estimate
 from sweeps.planning.overrides import single_values
 from sweeps.planning.pack_limits import A100_SUSTAINED
 from sweeps.planning.plan import Plan, SweepState
-from sweeps.planning.search import AxisRange
+from sweeps.planning.search.spec import AxisRange
 
 STATES: dict[State, str] = {
     "done": "already done",

@@ -155,4 +155,4 @@ def test_status_prints_plain_values(made):
     finish(made, 0, train=50.0)
     shown = json.loads(json.dumps(reports.status(made).plain()))
     assert shown["sweep"] == "planned_default"
-    assert [shown[name] for name in reports.STATES] == [1, 0, 0, 0, 0, 2]
+    assert [shown[name] for name in reports.STATES] == [1, 0, 0, 0, 0, 0, 2]

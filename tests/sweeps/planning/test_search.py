@@ -2,16 +2,18 @@
 
 import json
 import math
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab.errors import UserError
-from sweeps.planning import picked, plan, saved_plans
+from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 from sweeps.planning.overrides import parse_overrides
-from sweeps.planning.search import AxisRange, axis_values
+from sweeps.planning.search import picked
+from sweeps.planning.search.spec import AxisRange, axis_values
 from tests.helpers.experiments import write_experiment
 
 RANDOM = {"algorithm": "random", "metric": "accuracy", "mode": "max", "runs": 5}
@@ -55,6 +57,28 @@ def pick(made, count):
 def test_axis_values_refuses(content, problem):
     with pytest.raises(ValueError, match=problem):
         axis_values(content)
+
+
+def test_draw_is_uniform():
+    axes = {
+        "flat": axis_values({"uniform": [2.0, 4.0]}),
+        "log": axis_values({"loguniform": [1e-4, 1.0]}),
+        "whole": axis_values({"randint": [0, 4]}),
+        "listed": ["a", "b"],
+    }
+    points = [picked.draw(axes, 0, number) for number in range(4000)]
+    # The largest gap between the empirical and the true distribution of 4000 draws is above
+    # 1.95 / sqrt(4000) = 0.031 in one of a thousand samples (Kolmogorov).
+    for share in (
+        sorted((point["flat"] - 2) / 2 for point in points),
+        sorted(math.log10(point["log"]) / 4 + 1 for point in points),
+    ):
+        assert max(abs(value - rank / 4000) for rank, value in enumerate(share)) < 0.031
+    # Counts are binomial, with a standard deviation of at most sqrt(4000 / 4) = 32.
+    for key, count in (("whole", 4), ("listed", 2)):
+        found = Counter(point[key] for point in points)
+        assert len(found) == count
+        assert all(abs(times - 4000 / count) < 5 * 32 for times in found.values())
 
 
 @given(

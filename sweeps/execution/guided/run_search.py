@@ -11,10 +11,10 @@ from ray.tune.search import Searcher
 
 from factorlab.errors import UserError
 from sweeps.execution.outcomes import Outcome
-from sweeps.planning import picked
-from sweeps.planning.picked import Point
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.planning.search import SearchSpec
+from sweeps.planning.search import picked
+from sweeps.planning.search.picked import Point
+from sweeps.planning.search.spec import SearchSpec
 
 REPEATS = 100
 """Picks in a row without a new trial, after which a search ends: it has converged or its axes are

@@ -9,8 +9,8 @@ from ray.tune.experiment import Trial
 from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
 from ray.tune.schedulers import TrialScheduler
 
+from sweeps.execution.guided.run_search import check_metric
 from sweeps.execution.outcomes import RunProgress
-from sweeps.execution.run_search import check_metric
 from sweeps.planning.plan import Plan
 
 

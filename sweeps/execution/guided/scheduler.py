@@ -9,9 +9,9 @@ from ray.tune.experiment import Trial
 
 from factorlab.errors import UserError
 from sweeps.execution.assignments import Assignments, Pack, tasks
-from sweeps.execution.early_stopping import EarlyStopping
+from sweeps.execution.guided.early_stopping import EarlyStopping
+from sweeps.execution.guided.run_search import RunSearch
 from sweeps.execution.outcomes import Ended, Outcomes, RunProgress
-from sweeps.execution.run_search import RunSearch
 from sweeps.execution.tune_scheduler import PackSearcher, SweepScheduler
 
 

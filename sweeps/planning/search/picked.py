@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from factorlab.errors import UserError
 from sweeps.planning.plan import Plan, PlannedTrial, path_of
-from sweeps.planning.search import Axes, AxisRange
+from sweeps.planning.search.spec import Axes, AxisRange
 
 Point = dict[str, Any]
 """Values by axis."""
@@ -148,15 +147,18 @@ def draw(axes: Axes, seed: int, number: int) -> Point:
         seed: Random seed.
         number: Number of the point.
     """
-    rng = np.random.default_rng([seed, number])
+    rng = random.Random(f"{seed} {number}")  # noqa: S311 - not for security
     point: Point = {}
     for key, values in axes.items():
+        share = rng.random()  # one draw for each axis, in [0, 1)
         if not isinstance(values, AxisRange):
-            point[key] = values[int(rng.integers(len(values)))]
-        elif values.kind == "randint":
-            point[key] = int(rng.integers(int(values.low), int(values.high)))
+            point[key] = values[int(share * len(values))]
+            continue
+        low, high = values.low, values.high
+        if values.kind == "randint":
+            point[key] = int(low + int(share * (high - low)))
         elif values.kind == "loguniform":
-            point[key] = float(np.exp(rng.uniform(np.log(values.low), np.log(values.high))))
+            point[key] = min(max(low * (high / low) ** share, low), high)
         else:
-            point[key] = float(rng.uniform(values.low, values.high))
+            point[key] = low + share * (high - low)
     return point

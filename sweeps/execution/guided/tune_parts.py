@@ -19,8 +19,8 @@ from ray.tune.search import Searcher
 
 from factorlab.errors import UserError
 from factorlab.formatting import listed
-from sweeps.planning import picked
-from sweeps.planning.search import RANDOM, Axes, AxisRange, SchedulerSpec, SearchSpec
+from sweeps.planning.search import picked
+from sweeps.planning.search.spec import RANDOM, Axes, AxisRange, SchedulerSpec, SearchSpec
 
 _REFUSED = (PopulationBasedTraining, PopulationBasedTrainingReplay, ResourceChangingScheduler)
 """Schedulers that change a run's settings or resources while it trains. A record has one key."""

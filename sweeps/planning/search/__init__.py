@@ -1,0 +1,1 @@
+"""Searches: axes with ranges, and the trials that a search has picked."""
