@@ -91,6 +91,10 @@ ui: $(READY)  ## serve the MLflow UI on http://127.0.0.1:5000
 test: $(READY)  ## run all tests, several files in parallel: TESTS= to select files
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TESTS)
 
+.PHONY: test-cluster
+test-cluster: $(READY)  ## run the tests of several Ray nodes, in a network of their own
+	$(BIN)/python -m tests.cluster.namespace $(BIN)/python -m pytest tests/cluster
+
 .PHONY: test-portable
 test-portable: export ATEN_CPU_CAPABILITY := default
 test-portable: export ONEDNN_MAX_CPU_ISA := SSE41

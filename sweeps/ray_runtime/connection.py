@@ -160,6 +160,7 @@ def reason(error: BaseException | str) -> str:
             with the relevant exception, or an explanation, which starts with a summary.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    text = re.sub(r" [0-9a-f]{24,}\b", "", text)  # ids of actors and nodes
     lines = [line for line in text.splitlines() if line.strip()]
     frames = [i for i, line in enumerate(lines) if re.match(r'\s+File "', line)]
     after = lines[frames[-1] + 1 :] if frames else lines

@@ -1,0 +1,48 @@
+"""Addresses where no cluster answers."""
+
+import socket
+import time
+
+import pytest
+
+from factorlab.errors import UserError
+from sweeps.ray_runtime import connection
+
+
+@pytest.fixture(autouse=True)
+def _without_token(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+
+
+def refusal(address):
+    """Return the message for an address, and the seconds until it came."""
+    begin = time.monotonic()
+    with pytest.raises(UserError) as refused:
+        connection._check_answers(address)
+    return str(refused.value), time.monotonic() - begin
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_closed_port_is_refused_at_once(scheme):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+        message, seconds = refusal(address)
+    assert message.startswith(f"--address {address}: no Ray cluster answers: ")
+    assert seconds < connection.ANSWER_WITHIN
+
+
+def test_server_that_is_silent_is_refused_in_time(monkeypatch):
+    monkeypatch.setattr(connection, "ANSWER_WITHIN", 3.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        message, seconds = refusal(address)
+    assert message == f"--address {address}: no Ray cluster answers within 3 s"
+    assert seconds < 10
+
+
+@pytest.mark.parametrize("address", ["nonsense", "a:b:c", "127.0.0.1:999999", "[::1:6379"])
+def test_malformed_address_is_refused(address):
+    message, _ = refusal(address)
+    assert message.startswith(f"--address {address}: no Ray cluster answers")
+    assert len(message.splitlines()) == 1
