@@ -93,9 +93,10 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         options.say(notice)
     saved_plans.save(plan)
     for trial in state.pending(retry_failed=options.retry_failed):
-        if options.retry_failed:
+        if state.states[trial.key] == "failed":
             plan.record(trial).clear_failure()
-        plan.record(trial).clear_stopped()
+        if state.states[trial.key] == "stopped":
+            plan.record(trial).clear_stopped()
     sync = _start_sync(plan, failed)
     try:
         outcomes = _train(state, left, sync=sync, options=options)

@@ -46,9 +46,6 @@ class Assignments:
     def __init__(self, packs: Sequence[Pack]) -> None:
         self._waiting = deque(packs)
         self._assigned: dict[str, Pack] = {}
-        self.paused: set[str] = set()
-        """Ids of Tune trials that a scheduler paused."""
-
         self._open = {task.key for pack in packs for task in pack}
 
     @property
@@ -63,8 +60,8 @@ class Assignments:
 
     @property
     def active(self) -> int:
-        """Number of Tune trials that have a pack and are not paused."""
-        return len(self._assigned) - len(self.paused)
+        """Number of Tune trials that have a pack."""
+        return len(self._assigned)
 
     def assign(self, tune_trial: str) -> Pack:
         """Assign the next pack to a Tune trial. Return an empty pack if none is waiting."""
@@ -94,7 +91,6 @@ class Assignments:
         """
         left = self.left(tune_trial)
         self._assigned.pop(tune_trial, None)
-        self.paused.discard(tune_trial)
         if left:
             packs = (left,) if together else tuple((task,) for task in left)
             self._waiting.extendleft(reversed(packs))

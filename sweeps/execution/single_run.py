@@ -46,6 +46,7 @@ def train_one(options: Sequence[str], runs: Path, console: Console) -> dict[str,
     trial = Trial(parse(nested, "--set"), runs)
     console.print(f"record: {trial.record.path}", highlight=False, soft_wrap=True)
     trial.record.clear_failure()
+    trial.record.clear_stopped()
     stop: list[int] = []
 
     def request(number: int, _frame: FrameType | None) -> None:

@@ -191,14 +191,6 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         metrics.pop("config", None)
         return dict(metrics)
 
-    def save_checkpoint(self, _checkpoint_dir: str) -> dict[str, Any]:
-        """Save checkpoints in the records, since a scheduler pauses the trial."""
-        self._training.close()
-        return {}
-
-    def load_checkpoint(self, _checkpoint: dict[str, Any] | None) -> None:
-        """Do nothing: a paused trial resumes from its record."""
-
     def cleanup(self) -> None:
         """Save a checkpoint of the current trials that are not done."""
         if not self._broken:

@@ -5,8 +5,10 @@ Import this module after `connection.connect`, and use it before `connection.dis
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ray import tune
@@ -51,17 +53,35 @@ def _stateless(name: str, folder: str, stopper: UntilStuck) -> RunConfig:
     )
 
 
+LIMIT_EVERY = 5.0
+"""Seconds between two questions about how many runs of a search fit on a cluster."""
+
+AHEAD = 8
+"""Runs that a search picks ahead where an autoscaler adds machines for them."""
+
+
 class _Room:
     """What one pack of a sweep needs, and how many fit on the cluster."""
 
     def __init__(self, wanted: Resources, devices: Iterable[str]) -> None:
         self._wanted, self._devices = wanted, set(devices)
         self._at_start = capacity.of_cluster()
+        self._asked, self._limit = -math.inf, 1
 
     def needs(self, device: str) -> dict[str, float]:
         """Return the resources of one pack by Tune's names."""
         needs = self._at_start.needs(self._wanted, device)
         return {name.lower(): amount for name, amount in needs.items()}
+
+    def limit(self) -> int:
+        """Return how many runs of a search may be picked: more than fit if machines may be added.
+
+        The cluster is asked at most every few seconds.
+        """
+        if time.monotonic() - self._asked > LIMIT_EVERY:
+            self._asked = time.monotonic()
+            self._limit = self.slots() + (AHEAD if self._at_start.later else 0)
+        return self._limit
 
     def slots(self) -> int:
         """Return how many packs fit on the cluster now, at least one."""
@@ -112,12 +132,16 @@ class _Parts:
         assignments = Assignments([tasks(pack) for pack in packs])
         common = (assignments, listener, self._names, self.outcomes, room)
         search = stopping = None
-        self.searcher = PackSearcher(assignments, self.outcomes, None if may_grow else self.slots)
+        self.searcher = PackSearcher(
+            assignments, self.outcomes, None if may_grow else lambda: self.slots
+        )
         if plan.search is not None:
             made = tune_parts.searcher(plan.search, plan.values, len(plan.trials), plan.source)
             search = RunSearch(made, plan, self._picked)
-            most = plan.search.parallel or self.slots
-            self.searcher = PickingSearcher(assignments, self.outcomes, most, search)
+            limit = room.limit if may_grow else lambda: self.slots
+            self.searcher = PickingSearcher(
+                assignments, self.outcomes, limit, plan.search.parallel, search
+            )
         if plan.scheduler is not None:
             part = tune_parts.scheduler(plan.scheduler, _steps(plan), plan.source)
             stopping = EarlyStopping(part, plan)

@@ -8,6 +8,7 @@ takes seconds.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,20 +56,26 @@ class PackSearcher(_Stateless, Searcher):  # type: ignore[misc]  # Ray has no ty
     Args:
         assignments: Packs of the sweep.
         outcomes: Tells which workers are broken. They keep their slots.
-        most: Maximum number of Tune trials at the same time, None if machines may join. On a fixed
-            number of slots, a Tune trial that waits would only cost a request for resources.
+        limit: Returns the maximum number of Tune trials at the same time, None if machines may
+            join. On a fixed number of slots, a Tune trial that waits would only cost a request for
+            resources.
     """
 
-    def __init__(self, assignments: Assignments, outcomes: Outcomes, most: int | None) -> None:
+    def __init__(
+        self,
+        assignments: Assignments,
+        outcomes: Outcomes,
+        limit: Callable[[], int] | None,
+    ) -> None:
         super().__init__()
-        self._assignments, self._outcomes, self._most = assignments, outcomes, most
+        self._assignments, self._outcomes, self._limit = assignments, outcomes, limit
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's
         """Return the configuration of the next Tune trial, None if there is none for now."""
         if self._assignments.over:
             return self.FINISHED
         active = self._assignments.active + len(self._outcomes.broken)
-        if self._most is not None and active >= self._most:
+        if self._limit is not None and active >= self._limit():
             return None
         pack = self._next(trial_id)
         if pack:
@@ -121,7 +128,8 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401 - Tune's
         """Queue a new Tune trial, or one whose worker died, which comes before all others."""
         if trial.trial_id in self._known:
-            trial.config["pack"] = self._assignments.left(trial.trial_id)
+            # Its trials may all have ended, if the worker died right after; the next one says so.
+            trial.config["pack"] = self._assignments.left(trial.trial_id) or trial.config["pack"]
             self._pending.appendleft(trial)
         else:
             self._known.add(trial.trial_id)
@@ -156,12 +164,15 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """Handle the death of a worker."""
         error = _last_error(trial)
-        # Tune resets a worker for a pending trial; if the worker is dead, the trial never began.
-        never_ran = trial.status == Trial.PENDING or any(sign in error for sign in _NEVER_RAN)
+        # Tune resets an idle worker for the next trial; if it is dead, the trial never began.
+        reset = trial.status == Trial.PENDING or trial in tune_controller._resetting_trials
+        never_ran = reset or any(sign in error for sign in _NEVER_RAN)
         self._failed_starts = self._failed_starts + 1 if never_ran else 0
         reason = connection.reason(error)
         self._listener.worker_died(reason)
         again = trial.status == Trial.ERROR  # Tune tries it again
+        if again and never_ran:
+            trial.run_metadata.num_failures -= 1  # it is not the trial's fault
         if not (again or never_ran) and len(trial.config["pack"]) == 1:
             self._give_up(trial, reason)
         self._stop(trial)

@@ -1,4 +1,4 @@
-"""Early stopping: a scheduler of Ray Tune that hears of evaluations and may stop or pause a run."""
+"""Early stopping: a scheduler of Ray Tune that hears of evaluations and may stop a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from ray.tune.experiment import Trial
 from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
 from ray.tune.schedulers import TrialScheduler
 
-from sweeps.execution.guided.run_search import check_metric
+from factorlab.errors import UserError
+from sweeps.execution.guided.run_search import ask, check_metric
+from sweeps.execution.guided.tune_parts import ASHA
 from sweeps.execution.outcomes import RunProgress
 from sweeps.planning.plan import Plan
 
@@ -39,12 +41,17 @@ class EarlyStopping:
             elapsed: Seconds since the Tune trial started.
 
         Raises:
-            UserError: The evaluation lacks the scheduler's metric.
+            UserError: The evaluation lacks the scheduler's metric, or the scheduler fails or wants
+                to pause the run.
         """
         metrics = at.metrics or {}
         check_metric(self._spec.metric, metrics, f"{self._plan.source}: scheduler")
         self._last[trial.trial_id] = _result(at.step, metrics, elapsed)
-        decision = self.scheduler.on_trial_result(controller, trial, self._last[trial.trial_id])
+        where = f"{self._plan.source}: scheduler.algorithm = {self._spec.algorithm}"
+        result = self._last[trial.trial_id]
+        decision = ask(where, self.scheduler.on_trial_result, controller, trial, result)
+        if decision == TrialScheduler.PAUSE:
+            raise UserError(f"{where}: it pauses runs; use one that stops them, such as {ASHA}")
         return str(decision if at.step < at.steps else TrialScheduler.CONTINUE)
 
     def complete(self, controller: Any, trial: Trial) -> None:  # noqa: ANN401

@@ -39,6 +39,7 @@ class RunSearch:
         assert plan.search is not None
         self._searcher, self._plan, self._announce = searcher, plan, announce
         self._spec: SearchSpec = plan.search
+        self._where = f"{plan.source}: search.algorithm = {plan.search.algorithm}"
         self._ids: dict[str, list[str]] = defaultdict(list)  # of the searcher, by key of a trial
         self._count = 0
         self.why_over: str | None = None
@@ -55,36 +56,50 @@ class RunSearch:
 
     def pick(self) -> PlannedTrial | None:
         """Return a new trial; None if the searcher waits for results or the search is over."""
+        refused = 0
         for _ in range(REPEATS):
             if self.why_over is not None:
                 return None
             self._count += 1
             name = f"pick-{self._count}"
-            point = self._searcher.suggest(name)
+            point = ask(self._where, self._searcher.suggest, name)
             if point is None:
                 return None
             if point == Searcher.FINISHED:
                 self.why_over = "the algorithm is finished"
                 return None
-            trial = self._new(name, _plain(point))
+            try:
+                trial = self._new(name, _plain(point))
+            except UserError:  # the point is not allowed
+                refused += 1
+                self._complete(name, None)
+                continue
             if trial is not None:
                 return trial
-        self.why_over = f"the last {REPEATS} picks were trials that it had picked before"
+        self.why_over = (
+            f"of the last {REPEATS} picks, {REPEATS - refused} were trials that it had picked "
+            f"before, and {refused} are not allowed"
+        )
         return None
 
+    def _complete(self, name: str, result: dict[str, Any] | None) -> None:
+        """Tell the searcher how one of its points ended; without a result, it failed."""
+        told = {"error": True} if result is None else {"result": result}
+        ask(self._where, self._searcher.on_trial_complete, trial_id=name, **told)
+
     def _new(self, name: str, point: Point) -> PlannedTrial | None:
-        """Return the trial of a picked point, None if it is known or not allowed."""
-        try:
-            trial = self._plan.at(point)
-        except UserError:
-            self._searcher.on_trial_complete(trial_id=name, error=True)
-            return None
+        """Return the trial of a picked point, None if it is known.
+
+        Raises:
+            UserError: The point is not allowed.
+        """
+        trial = self._plan.at(point)
         if trial.key in self._points:
             result = self._result(trial.key)
             if result is None:  # it is being trained
                 self._ids[trial.key].append(name)
             else:
-                self._searcher.on_trial_complete(trial_id=name, result=result)
+                self._complete(name, result)
             return None
         self._ids[trial.key].append(name)
         self._points[trial.key] = point
@@ -101,7 +116,7 @@ class RunSearch:
         """
         check_metric(self._spec.metric, metrics, f"{self._plan.source}: search")
         for name in self._ids[key]:
-            self._searcher.on_trial_result(name, _result(step, metrics))
+            ask(self._where, self._searcher.on_trial_result, name, _result(step, metrics))
 
     def end(
         self, key: str, outcome: Outcome, step: int = 0, metrics: Mapping[str, float] | None = None
@@ -122,10 +137,7 @@ class RunSearch:
         if outcome == "done" and not names:  # it was picked by an earlier command
             self._teach(key)
         for name in names:
-            if result is None:
-                self._searcher.on_trial_complete(trial_id=name, error=True)
-            else:
-                self._searcher.on_trial_complete(trial_id=name, result=result)
+            self._complete(name, result)
 
     def _result(self, key: str) -> dict[str, Any] | None:
         """Return the result of a finished trial, None if it has none.
@@ -146,13 +158,35 @@ class RunSearch:
         if result is None:
             return
         try:
-            self._searcher.add_evaluated_point(self._points[key], result[self._spec.metric])
+            value = result[self._spec.metric]
+            ask(self._where, self._searcher.add_evaluated_point, self._points[key], value)
         except NotImplementedError:
             return  # this searcher cannot learn from them; it meets them again by chance
 
 
 def _result(step: int, metrics: Mapping[str, float]) -> dict[str, Any]:
     return {**metrics, TRAINING_ITERATION: step}
+
+
+def ask(where: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+    """Return what a part of Ray Tune answers.
+
+    Args:
+        where: File and key that name the part, for the message.
+        method: Method of the part.
+        arguments: Its arguments.
+        options: Its arguments by name.
+
+    Raises:
+        UserError: The part raises an exception. An exception in one of Tune's hooks would end the
+            sweep with an error of Ray.
+    """
+    try:
+        return method(*arguments, **options)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        raise UserError(f"{where}: {type(error).__name__}: {error}") from None
 
 
 def check_metric(metric: str, metrics: Mapping[str, float], where: str) -> None:

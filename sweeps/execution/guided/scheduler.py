@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
 
-from factorlab.errors import UserError
+from factorlab.errors import UserError, user_message
 from sweeps.execution.assignments import Assignments, Pack, tasks
 from sweeps.execution.guided.early_stopping import EarlyStopping
 from sweeps.execution.guided.run_search import RunSearch
@@ -21,19 +22,27 @@ class PickingSearcher(PackSearcher):
     Args:
         assignments: Packs of the sweep.
         outcomes: Tells which workers are broken, and is told why the search is over.
-        most: Maximum number of Tune trials at the same time.
+        limit: Returns the maximum number of Tune trials at the same time.
+        parallel: Maximum number of runs at the same time, None for as many as the limit allows.
         search: The search.
     """
 
     def __init__(
-        self, assignments: Assignments, outcomes: Outcomes, most: int, search: RunSearch
+        self,
+        assignments: Assignments,
+        outcomes: Outcomes,
+        limit: Callable[[], int],
+        parallel: int | None,
+        search: RunSearch,
     ) -> None:
-        super().__init__(assignments, outcomes, most)
-        self._search = search
+        super().__init__(assignments, outcomes, limit)
+        self._search, self._parallel = search, parallel
         assignments.expects_more = search.why_over is None
         outcomes.search = search.why_over
 
     def _next(self, tune_trial: str) -> Pack:
+        if self._parallel is not None and self._assignments.active >= self._parallel:
+            return ()
         pack = super()._next(tune_trial)
         if pack or not self._assignments.expects_more:
             return pack
@@ -76,22 +85,21 @@ class GuidedScheduler(SweepScheduler):
             self._stopping.scheduler.on_trial_add(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ANN401
-        """Return the Tune trial to start, which may be a paused one."""
+        """Return the Tune trial to start."""
         if self._stopping is None:
             return super().choose_trial_to_run(tune_controller)
         return self._stopping.scheduler.choose_trial_to_run(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401
-        """Forward a report, and stop or pause the run if the scheduler says so."""
+        """Forward a report, and stop the run if the scheduler says so."""
         decision = super().on_trial_result(tune_controller, trial, result)
         if decision != self.CONTINUE:
             return decision
-        self._assignments.paused.discard(trial.trial_id)
         try:
             for at in result["report"].at:
                 if at.metrics is not None:
                     decision = self._evaluated(tune_controller, trial, at)
-        except UserError as error:  # an exception would fail the run
+        except (UserError, OSError) as error:  # an exception would fail the run
             self._refuse(error)
         return decision
 
@@ -108,9 +116,6 @@ class GuidedScheduler(SweepScheduler):
             if self._search is not None:
                 self._search.end(at.key, "stopped", at.step, at.metrics)
             self._settle(trial, Ended(at.key, "stopped", at.accuracy))
-        elif decision == self.PAUSE:
-            self._assignments.paused.add(trial.trial_id)
-            self._stop(trial)
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401
@@ -126,7 +131,7 @@ class GuidedScheduler(SweepScheduler):
             self._stopping.scheduler.on_trial_error(tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
-        """Handle the end of a pending or paused run."""
+        """Handle the end of a pending run."""
         if self._stopping is not None:
             self._stopping.scheduler.on_trial_remove(tune_controller, trial)
 
@@ -139,5 +144,5 @@ class GuidedScheduler(SweepScheduler):
         except UserError as error:
             self._refuse(error)
 
-    def _refuse(self, error: UserError) -> None:
-        self._outcomes.refused = str(error)
+    def _refuse(self, error: UserError | OSError) -> None:
+        self._outcomes.refused = user_message(error) or str(error)

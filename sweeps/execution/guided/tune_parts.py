@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
+from ray.tune.result import TRAINING_ITERATION
 from ray.tune.schedulers import (
+    HyperBandScheduler,
     PopulationBasedTraining,
     PopulationBasedTrainingReplay,
     ResourceChangingScheduler,
@@ -19,11 +21,18 @@ from ray.tune.search import Searcher
 
 from factorlab.errors import UserError
 from factorlab.formatting import listed
+from sweeps.execution.guided.run_search import ask
 from sweeps.planning.search import picked
 from sweeps.planning.search.spec import RANDOM, Axes, AxisRange, SchedulerSpec, SearchSpec
 
-_REFUSED = (PopulationBasedTraining, PopulationBasedTrainingReplay, ResourceChangingScheduler)
+ASHA = "ray.tune.schedulers.ASHAScheduler"
+
+_CHANGING = (PopulationBasedTraining, PopulationBasedTrainingReplay, ResourceChangingScheduler)
 """Schedulers that change a run's settings or resources while it trains. A record has one key."""
+
+_PAUSING = (HyperBandScheduler,)
+"""Schedulers that pause runs until others have come as far. Paused runs would wait in memory of
+the driver, and for workers that no longer exist."""
 
 
 class RandomSearch(Searcher):  # type: ignore[misc]  # Ray has no types
@@ -75,7 +84,7 @@ def searcher(spec: SearchSpec, axes: Axes, known: int, source: str) -> Searcher:
     made = _make(spec.algorithm, Searcher, {**spec.options}, where)
     logging.getLogger("optuna").setLevel(logging.WARNING)  # it announces every study
     space = {key: _domain(values) for key, values in axes.items()}
-    if not made.set_search_properties(spec.metric, spec.mode, space):
+    if not ask(f"{where}.options", made.set_search_properties, spec.metric, spec.mode, space):
         raise UserError(f"{where}.algorithm = {spec.algorithm}: it does not take these axes")
     return made
 
@@ -94,12 +103,14 @@ def scheduler(spec: SchedulerSpec, steps: int, source: str) -> TrialScheduler:
     where = f"{source}: scheduler"
     options = {**spec.options}
     cls = _class(spec.algorithm, TrialScheduler, where)
-    if issubclass(cls, _REFUSED):
+    if issubclass(cls, (*_CHANGING, *_PAUSING)):
+        what = "pauses runs" if issubclass(cls, _PAUSING) else "changes settings while a run trains"
         raise UserError(
-            f"{where}.algorithm = {spec.algorithm}: it changes settings while a run trains, and a "
-            "record has one configuration; use a scheduler that only stops runs, such as "
-            "ray.tune.schedulers.ASHAScheduler"
+            f"{where}.algorithm = {spec.algorithm}: it {what}; use a scheduler that only stops "
+            f"runs, such as {ASHA}"
         )
+    if options.get("time_attr", TRAINING_ITERATION) != TRAINING_ITERATION:
+        raise UserError(f"{where}.options.time_attr: the unit of time is the step; remove it")
     if "max_t" in inspect.signature(cls).parameters:
         options.setdefault("max_t", steps)
     made = _make(spec.algorithm, TrialScheduler, options, where)
@@ -141,5 +152,5 @@ def _make(name: str, base: type, options: Mapping[str, Any], where: str) -> Any:
         return cls(**options)
     except AssertionError as error:  # how Ray says that a library is missing
         raise UserError(f"{where}.algorithm = {name}: {error}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"{where}.options: {error}") from None

@@ -59,13 +59,6 @@ def read(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:
     return found
 
 
-def restore(plan: Plan) -> Plan:
-    """Return the plan of a search with all trials that were picked; other plans unchanged."""
-    if plan.search is None:
-        return plan
-    return plan.with_trials([trial for _, trial in read(plan).values()])
-
-
 def on_axes(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:
     """Return the picked points that are on the axes of a plan and have the same key as then."""
     return {
@@ -98,7 +91,7 @@ def _is_on(point: Point, axes: Axes) -> bool:
 
 
 def continued(plan: Plan) -> Plan:
-    """Return the plan of a search with what it has picked so far; other plans unchanged.
+    """Return the plan of a search with what it has picked, after a check of its axes.
 
     Raises:
         UserError: A value at the end of an axis is not allowed.
@@ -106,6 +99,13 @@ def continued(plan: Plan) -> Plan:
     if plan.search is None:
         return plan
     check_ends(plan)
+    return restore(plan)
+
+
+def restore(plan: Plan) -> Plan:
+    """Return the plan of a search with what it has picked so far; other plans unchanged."""
+    if plan.search is None:
+        return plan
     return plan.with_trials([trial for _, trial in on_axes(plan).values()])
 
 

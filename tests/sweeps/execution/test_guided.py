@@ -24,7 +24,8 @@ ASHA = {
     "mode": "min",
     "options": {"grace_period": 10, "reduction_factor": 2},
 }
-RATES = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 3e-3]
+RATES = [3e-3, 1e-3, 1e-2, 1e-5, 1e-4, 1e-6]
+"""Learning rates. The last ones learn next to nothing, so ASHA stops some of them."""
 
 
 def write_search(folder, **changes):
@@ -108,6 +109,8 @@ def test_search_can_be_extended(searched):
         ({"algorithm": "ray.tune.search.optuna.Optuna"}, "Ray Tune has no such searcher"),
         ({"options": {"seeds": 3}}, "search.options: unknown key 'seeds'; allowed: "),
         ({"options": {"metric": "loss"}}, "search.options: metric is given by the experiment"),
+        ({"options": {"seed": "x"}}, "search.options: "),
+        ({"options": {"points_to_evaluate": [{"data.spacing": "x"}]}}, "OptunaSearch: "),
     ],
 )
 def test_search_refuses(tmp_path, changes, problem):
@@ -137,6 +140,7 @@ def stopped(tmp_path_factory):
     again = factorlab("sweep", "asha.yaml", cwd=folder)
     shown = factorlab("status", "asha", "--json", cwd=folder)
     statuses = {run.info.status for run in trial_runs(runs, "asha")}
+    parents = [r for r in all_runs(runs, "asha") if r.data.tags["factorlab.role"] == "sweep"]
     write_experiment(folder / "full.yaml", **grid)
     full = factorlab("sweep", "full.yaml", cwd=folder)
     return locals()
@@ -156,6 +160,7 @@ def test_stopped_runs_are_an_outcome_of_their_own(stopped):
     assert counts["stopped"] == len(stopped["marks"])
     assert counts["done"] == len(RATES) - counts["stopped"]
     assert stopped["statuses"] == {"FINISHED", "KILLED"}
+    assert [run.info.status for run in stopped["parents"]] == ["FINISHED"]
 
 
 def test_same_sweep_again_leaves_stopped_runs(stopped):
@@ -176,31 +181,21 @@ def test_sweep_without_scheduler_resumes_stopped_runs(stopped):
         assert mark["step"] in [point.step for point in record.points()[0]]
 
 
-def test_pausing_scheduler_resumes_runs(tmp_path):
-    halving = {
-        "algorithm": "ray.tune.schedulers.HyperBandScheduler",
-        "metric": "validation_loss",
-        "mode": "min",
-        "options": {"reduction_factor": 3},
-    }
-    write_experiment(
-        tmp_path / "band.yaml",
-        axes={"training.learning_rate": RATES},
-        scheduler=halving,
-        figures=[],
-        training={"steps": 27},
-        evaluation={"every": 3},
-    )
-    ended = factorlab("sweep", "band.yaml", cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    counts = plan_of(tmp_path, "band").state().counts()
-    assert counts["done"] + counts["stopped"] == len(RATES)
-    assert counts["done"] >= 1
-
-
-def test_scheduler_that_changes_settings_is_refused(tmp_path):
-    pbt = ASHA | {"algorithm": "ray.tune.schedulers.PopulationBasedTraining", "options": {}}
-    write_experiment(tmp_path / "pbt.yaml", axes={"seed": [0, 1]}, scheduler=pbt, figures=[])
-    ended = factorlab("sweep", "pbt.yaml", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert "it changes settings while a run trains" in ended.stderr
+@pytest.mark.parametrize(
+    ("algorithm", "options", "problem"),
+    [
+        ("PopulationBasedTraining", {}, "it changes settings while a run trains"),
+        ("HyperBandScheduler", {}, "it pauses runs; use a scheduler that only stops runs"),
+        ("HyperBandForBOHB", {}, "it pauses runs"),
+        ("ASHAScheduler", {"time_attr": "time_total_s"}, "options.time_attr: the unit of time"),
+        ("ASHAScheduler", {"reduction_factor": 1}, "scheduler.options: "),
+        ("ASHA", {}, "Ray Tune has no such trialscheduler"),
+    ],
+)
+def test_scheduler_refuses(tmp_path, algorithm, options, problem):
+    spec = ASHA | {"algorithm": f"ray.tune.schedulers.{algorithm}", "options": options}
+    write_experiment(tmp_path / "bad.yaml", axes={"seed": [0, 1]}, scheduler=spec, figures=[])
+    ended = factorlab("sweep", "bad.yaml", cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert problem in ended.stderr
+    assert "Traceback" not in ended.stderr

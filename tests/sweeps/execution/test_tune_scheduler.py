@@ -5,123 +5,13 @@ let a real cluster do so.
 """
 
 from functools import partial
-from pathlib import Path
 
 import pytest
-from ray.exceptions import RayActorError
-from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
-from sweeps.execution.assignments import Assignments, Task
-from sweeps.execution.outcomes import Ended, Outcomes, Report, RunProgress
-from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler, UntilStuck
-
-
-class Heard:
-    """A listener that keeps what it hears."""
-
-    def __init__(self):
-        self.calls = []
-
-    def started(self, key, _name):
-        self.calls.append(("started", key))
-
-    def progressed(self, key, step, _steps, _accuracy):
-        self.calls.append(("progressed", key, step))
-
-    def stopped(self, key):
-        self.calls.append(("stopped", key))
-
-    def worker_died(self, reason):
-        self.calls.append(("died", reason))
-
-    def ended(self, key, outcome, _accuracy=None):
-        self.calls.append(("ended", key, outcome))
-
-
-class Folder(StorageContext):
-    """Folder of a Tune trial that needs no running Ray."""
-
-    @property
-    def trial_driver_staging_path(self):
-        """Return the path of the folder."""
-        return str(Path(self.storage_fs_path) / self.trial_dir_name)
-
-
-class Room:
-    """A cluster with a GPU."""
-
-    def __init__(self, slots):
-        self._slots = slots
-
-    def needs(self, device):
-        return {"cpu": 1, "gpu": 0 if device == "cpu" else 0.5}
-
-    def slots(self):
-        return self._slots
-
-
-class Controller:
-    """The part of Tune's controller that calls the scheduler."""
-
-    def __init__(self, folder, *packs, slots=2, device="auto", most=None):
-        self.folder = folder
-        tasks = [tuple(Task(key, "{}", device) for key in pack) for pack in packs]
-        self.assignments = Assignments(tasks)
-        self.heard, self.outcomes = Heard(), Outcomes()
-        names = {key: f"trial {key}" for pack in packs for key in pack}
-        self.scheduler = SweepScheduler(
-            self.assignments, self.heard, names, self.outcomes, Room(slots)
-        )
-        self.searcher = PackSearcher(self.assignments, self.outcomes, most)
-        self.stopper = UntilStuck(self.scheduler)
-        self.count = 0
-
-    def add(self):
-        """Add a Tune trial; return None if the searcher has no configuration."""
-        self.count += 1
-        config = self.searcher.suggest(f"t{self.count}")
-        if config in (None, PackSearcher.FINISHED):
-            return None
-        trial = Trial(
-            "Worker",
-            stub=True,
-            trial_id=f"t{self.count}",
-            config=config,
-            max_failures=RESTARTS,
-            storage=Folder(str(self.folder), "sweep", trial_dir_name=f"t{self.count}"),
-        )
-        Path(trial.local_path).mkdir()
-        self.scheduler.on_trial_add(self, trial)
-        return trial
-
-    def start(self):
-        """Add a Tune trial whose worker takes its pack."""
-        trial = self.add()
-        trial.set_status(Trial.RUNNING)
-        self.report(trial)
-        return trial
-
-    def report(self, trial, **what):
-        return self.scheduler.on_trial_result(self, trial, {"report": Report(**what)})
-
-    def complete(self, trial, **what):
-        self.scheduler.on_trial_complete(self, trial, {"report": Report(**what), "done": True})
-        self.searcher.on_trial_complete(trial_id=trial.trial_id, result={})
-        trial.set_status(Trial.TERMINATED)
-
-    def die(self, trial, text="The worker died.", *, preempted=False):
-        """Let a worker die, as in `TuneController._process_trial_failure`."""
-        trial.handle_error(RayActorError(error_msg=text, preempted=preempted))
-        if trial.status == Trial.RUNNING and trial.should_recover():
-            trial.set_status(Trial.ERROR)
-            self.scheduler.on_trial_error(self, trial)
-            trial.set_status(Trial.PENDING)
-            self.scheduler.on_trial_add(self, trial)
-        else:
-            self.scheduler.on_trial_error(self, trial)
-            self.searcher.on_trial_complete(trial_id=trial.trial_id, error=True)
-            trial.set_status(Trial.ERROR)
+from sweeps.execution.outcomes import Ended, Outcomes, RunProgress
+from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler
+from tests.sweeps.execution.tune_controller import Controller
 
 
 @pytest.fixture
@@ -270,6 +160,49 @@ def test_death_of_idle_worker_costs_nothing(tune_of):
     tune.die(trial)
     assert trial.status == Trial.ERROR
     assert keys(tune.start()) == ["a", "b"]
+
+
+def test_death_of_a_worker_that_was_asked_to_end_costs_nothing(tune_of):
+    tune = tune_of(["a", "b"], ["c"])
+    trial = tune.add()
+    tune._resetting_trials.add(trial)  # its process ends itself in the reset
+    trial.set_status(Trial.RUNNING)  # so does Tune if an actor fails
+    tune.die(trial)
+    assert trial.status == Trial.ERROR
+    assert keys(tune.start()) == ["a", "b"]
+
+
+def test_failed_starts_do_not_count_against_a_run(tune_of):
+    tune = tune_of(["a"], ["b"])
+    other = tune.start()
+    trial = tune.add()
+    for _ in range(10):
+        trial.set_status(Trial.RUNNING)
+        tune.die(trial, AT_START)
+        assert trial.status == Trial.PENDING
+    assert not tune.stopper.stop_all()
+    tune.complete(other, ended=done("a"))
+    for _ in range(RESTARTS):
+        trial.set_status(Trial.RUNNING)
+        tune.die(trial)
+        assert trial.status == Trial.PENDING
+    trial.set_status(Trial.RUNNING)
+    tune.die(trial)
+    assert trial.status == Trial.ERROR
+    assert list(tune.outcomes.errors) == ["b"]
+
+
+def test_worker_that_dies_after_its_last_run_changes_nothing(tune_of):
+    tune = tune_of(["a"], ["b"])
+    trial, other = tune.start(), tune.start()
+    tune.report(trial, ended=done("a"))
+    tune.die(trial)
+    assert trial.status == Trial.PENDING
+    trial.set_status(Trial.RUNNING)
+    tune.complete(trial, ended=done("a"))
+    tune.complete(other, ended=done("b"))
+    assert tune.outcomes == Outcomes({"a": "done", "b": "done"})
+    assert tune.heard.calls.count(("ended", "a", "done")) == 1
 
 
 def test_broken_worker_keeps_its_slot_and_loses_its_pack(tune_of):
