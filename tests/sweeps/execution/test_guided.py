@@ -105,7 +105,7 @@ def test_search_can_be_extended(searched):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"metric": "acuracy"}, "search.metric = acuracy: runs have no such metric; allowed: acc"),
+        ({"metric": "speed"}, "search.metric = speed: runs have no such metric; allowed: acc"),
         ({"algorithm": "ray.tune.search.optuna.Optuna"}, "Ray Tune has no such searcher"),
         ({"options": {"seeds": 3}}, "search.options: unknown key 'seeds'; allowed: "),
         ({"options": {"metric": "loss"}}, "search.options: metric is given by the experiment"),
