@@ -34,9 +34,9 @@ def unshare(flags: int) -> None:
 def enter() -> None:
     """Enter new namespaces for the network and for mounts, with the loopback interface up."""
     user, group = os.getuid(), os.getgid()
-    if user == 0:
+    try:
         unshare(CLONE_NEWNET | CLONE_NEWNS)
-    else:
+    except PermissionError:  # not an administrator, who it becomes in a user namespace
         unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS)
         for name, line in (
             ("setgroups", "deny"),
