@@ -247,16 +247,16 @@ class SweepRuns:
         done, failed = statuses.count("FINISHED"), statuses.count("FAILED")
         if done == len(self._trials):
             return "FINISHED"
-        if done + self._stopped_early() == len(self._trials):
-            return "FINISHED"
         if phase == "live" or (phase == "unknown" and "RUNNING" in statuses):
             return "RUNNING"
+        if done + self._stopped_early() == len(self._trials):
+            return "FINISHED"
         return "FAILED" if done + failed == len(self._trials) else "KILLED"
 
     def _stopped_early(self) -> int:
         """Return how many trials a scheduler stopped, which no process has resumed since."""
-        records = (Record(self._runs, trial.key) for trial in self._trials or ())
-        return sum(record.state() == "stopped" for record in records if record.stopped())
+        killed = (key for key, child in self._children.known.items() if child.status == "KILLED")
+        return sum(Record(self._runs, key).state() == "stopped" for key in killed)
 
 
 def _concerns_one_run(error: Exception) -> bool:
