@@ -60,12 +60,8 @@ def read(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:
 
 
 def on_axes(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:
-    """Return the picked points that are on the axes of a plan and have the same key as then."""
-    return {
-        key: (point, trial)
-        for key, (point, trial) in read(plan).items()
-        if _is_on(point, plan.values) and _key(plan, point) == key
-    }
+    """Return the picked points that are on the axes of a plan, with their trials, by key."""
+    return {key: found for key, found in read(plan).items() if _is_on(found[0], plan.values)}
 
 
 def _key(plan: Plan, point: Point) -> str | None:
@@ -91,7 +87,9 @@ def _is_on(point: Point, axes: Axes) -> bool:
 
 
 def continued(plan: Plan) -> Plan:
-    """Return the plan of a search with what it has picked, after a check of its axes.
+    """Return a new plan of a search with what it has picked; other plans unchanged.
+
+    Trials whose key has changed since are left out, for example after the numerics were raised.
 
     Raises:
         UserError: A value at the end of an axis is not allowed.
@@ -99,11 +97,12 @@ def continued(plan: Plan) -> Plan:
     if plan.search is None:
         return plan
     check_ends(plan)
-    return restore(plan)
+    found = on_axes(plan).items()
+    return plan.with_trials([trial for key, (at, trial) in found if _key(plan, at) == key])
 
 
 def restore(plan: Plan) -> Plan:
-    """Return the plan of a search with what it has picked so far; other plans unchanged."""
+    """Return a saved plan of a search with what it has picked; other plans unchanged."""
     if plan.search is None:
         return plan
     return plan.with_trials([trial for _, trial in on_axes(plan).values()])
@@ -119,11 +118,7 @@ def check_ends(plan: Plan) -> None:
     first = {key: values[0] for key, values in ends.items()}
     for key, values in ends.items():
         for value in values:
-            plan.at({**first, key: _of_kind(plan.values[key], value)})
-
-
-def _of_kind(axis: list[Any] | AxisRange, value: Any) -> Any:  # noqa: ANN401 - any setting
-    return int(value) if isinstance(axis, AxisRange) and axis.kind == "randint" else value
+            plan.at({**first, key: value})
 
 
 def guesses(plan: Plan, count: int) -> list[PlannedTrial]:

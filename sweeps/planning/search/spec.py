@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast, get_args
@@ -95,10 +94,10 @@ def _plain(values: list[Any] | AxisRange) -> object:
 AxisValues = Annotated[list[Any] | AxisRange, PlainValidator(axis_values), PlainSerializer(_plain)]
 Axes = dict[str, AxisValues]
 
-RAY_SEARCH, RAY_SCHEDULERS = "ray.tune.search.", "ray.tune.schedulers."
-
-_PATH = r"(?:\.[A-Za-z_]\w*)*\.[A-Z]\w*"
 RANDOM = "random"
+
+_CLASS = r"(?:\.[A-Za-z_]\w*)*\.[A-Z]\w*"
+"""Pattern of a class below a package."""
 
 
 class _Part(Settings):
@@ -117,10 +116,7 @@ class _Part(Settings):
 class SearchSpec(_Part):
     """How points of the axes are picked."""
 
-    algorithm: Annotated[
-        str,
-        StringConstraints(pattern=rf"^({RANDOM}|{re.escape(RAY_SEARCH.rstrip('.'))}{_PATH})$"),
-    ]
+    algorithm: Annotated[str, StringConstraints(pattern=rf"^({RANDOM}|ray\.tune\.search{_CLASS})$")]
     """`random`, or a searcher of Ray Tune by its full name, such as
     `ray.tune.search.optuna.OptunaSearch`."""
 
@@ -135,8 +131,6 @@ class SearchSpec(_Part):
 class SchedulerSpec(_Part):
     """How runs are stopped early."""
 
-    algorithm: Annotated[
-        str, StringConstraints(pattern=rf"^{re.escape(RAY_SCHEDULERS.rstrip('.'))}{_PATH}$")
-    ]
+    algorithm: Annotated[str, StringConstraints(pattern=rf"^ray\.tune\.schedulers{_CLASS}$")]
     """A scheduler of Ray Tune by its full name, such as `ray.tune.schedulers.ASHAScheduler`. Its
     unit of time is the optimizer step, and it decides at every evaluation."""
