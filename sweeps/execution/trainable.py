@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 IDLE_EXIT = 1.0
 """Seconds after SIGTERM until a process ends that trains nothing."""
 
-
 VISIBLE_WITHIN = 10.0
 """Seconds within which a new file must be visible on all machines. Network disks may take some."""
 

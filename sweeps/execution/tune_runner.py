@@ -39,6 +39,12 @@ GROWING = 200
 """Number of packs that wait for resources at the same time on a cluster. An autoscaler adds
 machines for them."""
 
+LIMIT_EVERY = 5.0
+"""Seconds between two questions about how many runs of a search fit on a cluster."""
+
+AHEAD = 8
+"""Runs that a search picks ahead where an autoscaler adds machines for them."""
+
 
 def _stateless(name: str, folder: str, stopper: UntilStuck) -> RunConfig:
     """Return a configuration in which Tune stores no state, since the records hold it."""
@@ -51,13 +57,6 @@ def _stateless(name: str, folder: str, stopper: UntilStuck) -> RunConfig:
         # Trials write their own checkpoints; by default, Tune requests one at the end.
         checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
     )
-
-
-LIMIT_EVERY = 5.0
-"""Seconds between two questions about how many runs of a search fit on a cluster."""
-
-AHEAD = 8
-"""Runs that a search picks ahead where an autoscaler adds machines for them."""
 
 
 class _Room:
@@ -132,21 +131,23 @@ class _Parts:
         assignments = Assignments([tasks(pack) for pack in packs])
         common = (assignments, listener, self._names, self.outcomes, room)
         search = stopping = None
-        self.searcher = PackSearcher(
-            assignments, self.outcomes, None if may_grow else lambda: self.slots
-        )
-        if plan.search is not None:
+        fixed = None if may_grow else lambda: self.slots
+        self.searcher: PackSearcher
+        if plan.search is None:
+            self.searcher = PackSearcher(assignments, self.outcomes, fixed)
+        else:
             made = tune_parts.searcher(plan.search, plan.values, len(plan.trials), plan.source)
             search = RunSearch(made, plan, self._picked)
-            limit = room.limit if may_grow else lambda: self.slots
             self.searcher = PickingSearcher(
-                assignments, self.outcomes, limit, plan.search.parallel, search
+                assignments, self.outcomes, fixed or room.limit, plan.search.parallel, search
             )
         if plan.scheduler is not None:
             part = tune_parts.scheduler(plan.scheduler, _steps(plan), plan.source)
             stopping = EarlyStopping(part, plan)
-        self.scheduler = SweepScheduler(*common)
-        if search is not None or stopping is not None:
+        self.scheduler: SweepScheduler
+        if search is None and stopping is None:
+            self.scheduler = SweepScheduler(*common)
+        else:
             self.scheduler = GuidedScheduler(*common, search=search, stopping=stopping)
 
     def _picked(self, trial: PlannedTrial) -> None:

@@ -172,7 +172,8 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
         self._listener.worker_died(reason)
         again = trial.status == Trial.ERROR  # Tune tries it again
         if again and never_ran:
-            trial.run_metadata.num_failures -= 1  # it is not the trial's fault
+            failures = trial.run_metadata.num_failures  # Tune counted none if it was preempted
+            trial.run_metadata.num_failures = max(0, failures - 1)  # it is not the trial's fault
         if not (again or never_ran) and len(trial.config["pack"]) == 1:
             self._give_up(trial, reason)
         self._stop(trial)

@@ -28,12 +28,12 @@ OBJECT_STORE_BYTES = 100 * 2**20
 ANSWER_WITHIN = 25.0
 """Seconds within which a cluster must answer."""
 
-_quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
+_QUIET: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
 
 _TRY = f"""\
 import json, ray, sys
 try:
-    ray.init(address=sys.argv[1], **{_quiet!r})
+    ray.init(address=sys.argv[1], **{_QUIET!r})
     ray.shutdown()
 except Exception as error:
     print(json.dumps([type(error).__name__, str(error)]))
@@ -87,7 +87,7 @@ def _start() -> None:
             object_store_memory=OBJECT_STORE_BYTES,
             _temp_dir=ray_settings.temporary_folder(),
             job_config=ray_settings.job_config(local=True),
-            **_quiet,
+            **_QUIET,
         )
     except Exception as error:  # Ray raises bare exceptions if one of its processes fails to start
         if user_message(error) is not None:
@@ -105,7 +105,7 @@ def _join(address: str) -> None:
     import ray  # noqa: PLC0415 - as above
 
     try:
-        ray.init(address=address, job_config=ray_settings.job_config(local=False), **_quiet)
+        ray.init(address=address, job_config=ray_settings.job_config(local=False), **_QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise _unreachable(address, type(error).__name__, str(error)) from None
 

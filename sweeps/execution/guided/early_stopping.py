@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
 from ray.tune.schedulers import TrialScheduler
 
 from factorlab.errors import UserError
-from sweeps.execution.guided.run_search import ask, check_metric
+from sweeps.execution.guided.run_search import ask, check_metric, result_of
 from sweeps.execution.guided.tune_parts import ASHA
 from sweeps.execution.outcomes import RunProgress
 from sweeps.planning.plan import Plan
@@ -29,7 +27,7 @@ class EarlyStopping:
         self.scheduler, self._plan, self._spec = scheduler, plan, plan.scheduler
         self._last: dict[str, dict[str, Any]] = {}
 
-    def decide(self, controller: Any, trial: Trial, at: RunProgress, elapsed: float) -> str:  # noqa: ANN401
+    def decide(self, controller: Any, trial: Trial, at: RunProgress) -> str:  # noqa: ANN401
         """Return what to do with a run after an evaluation.
 
         A run at its last step is done, whatever the scheduler says.
@@ -38,7 +36,6 @@ class EarlyStopping:
             controller: Tune's controller.
             trial: Tune trial of the run.
             at: Progress of the run, with metrics.
-            elapsed: Seconds since the Tune trial started.
 
         Raises:
             UserError: The evaluation lacks the scheduler's metric, or the scheduler fails or wants
@@ -46,9 +43,8 @@ class EarlyStopping:
         """
         metrics = at.metrics or {}
         check_metric(self._spec.metric, metrics, f"{self._plan.source}: scheduler")
-        self._last[trial.trial_id] = _result(at.step, metrics, elapsed)
+        result = self._last[trial.trial_id] = result_of(at.step, metrics)
         where = f"{self._plan.source}: scheduler.algorithm = {self._spec.algorithm}"
-        result = self._last[trial.trial_id]
         decision = ask(where, self.scheduler.on_trial_result, controller, trial, result)
         if decision == TrialScheduler.PAUSE:
             raise UserError(f"{where}: it pauses runs; use one that stops them, such as {ASHA}")
@@ -62,7 +58,3 @@ class EarlyStopping:
         """Note in the record of a run that it was stopped."""
         name = self._spec.algorithm.rpartition(".")[2]
         self._plan.record_of(at.key).write_stopped(at.step, name)
-
-
-def _result(step: int, metrics: Mapping[str, float], elapsed: float) -> dict[str, Any]:
-    return {**metrics, TRAINING_ITERATION: step, TIME_TOTAL_S: elapsed}

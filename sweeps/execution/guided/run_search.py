@@ -45,7 +45,8 @@ class RunSearch:
         self.why_over: str | None = None
         """Why the search picks no further trial, or None."""
 
-        self._points = {key: point for key, (point, _) in picked.on_axes(plan).items()}
+        known = set(plan.keys)
+        self._points = {k: point for k, (point, _) in picked.on_axes(plan).items() if k in known}
         for key in self._points:
             self._teach(key)
         self._check_budget()
@@ -116,7 +117,7 @@ class RunSearch:
         """
         check_metric(self._spec.metric, metrics, f"{self._plan.source}: search")
         for name in self._ids[key]:
-            ask(self._where, self._searcher.on_trial_result, name, _result(step, metrics))
+            ask(self._where, self._searcher.on_trial_result, name, result_of(step, metrics))
 
     def end(
         self, key: str, outcome: Outcome, step: int = 0, metrics: Mapping[str, float] | None = None
@@ -130,7 +131,7 @@ class RunSearch:
             metrics: Metrics of its last evaluation, of a trial that was stopped early.
         """
         if outcome == "stopped" and metrics is not None:
-            result: dict[str, Any] | None = _result(step, metrics)
+            result: dict[str, Any] | None = result_of(step, metrics)
         else:
             result = self._result(key) if outcome == "done" else None
         names = self._ids.pop(key, [])
@@ -150,21 +151,20 @@ class RunSearch:
         if result is None:
             return None
         check_metric(self._spec.metric, result["metrics"], f"{self._plan.source}: search")
-        return _result(result["steps"], result["metrics"])
+        return result_of(result["steps"], result["metrics"])
 
     def _teach(self, key: str) -> None:
         """Tell the searcher of a trial of an earlier command."""
+        if type(self._searcher).add_evaluated_point is Searcher.add_evaluated_point:
+            return  # this searcher cannot learn from them
         result = self._result(key)
-        if result is None:
-            return
-        try:
+        if result is not None:
             value = result[self._spec.metric]
             ask(self._where, self._searcher.add_evaluated_point, self._points[key], value)
-        except NotImplementedError:
-            return  # this searcher cannot learn from them; it meets them again by chance
 
 
-def _result(step: int, metrics: Mapping[str, float]) -> dict[str, Any]:
+def result_of(step: int, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Return an evaluation as a result of Ray Tune, with the optimizer step as the iteration."""
     return {**metrics, TRAINING_ITERATION: step}
 
 
@@ -183,8 +183,6 @@ def ask(where: str, method: Callable[..., Any], *arguments: Any, **options: Any)
     """
     try:
         return method(*arguments, **options)
-    except NotImplementedError:
-        raise
     except Exception as error:
         raise UserError(f"{where}: {type(error).__name__}: {error}") from None
 

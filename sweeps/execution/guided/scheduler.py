@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -109,8 +108,7 @@ class GuidedScheduler(SweepScheduler):
             self._search.report(at.key, at.step, at.metrics or {})
         if self._stopping is None:
             return str(self.CONTINUE)
-        elapsed = time.time() - (trial.run_metadata.start_time or time.time())
-        decision = self._stopping.decide(controller, trial, at, elapsed)
+        decision = self._stopping.decide(controller, trial, at)
         if decision == self.STOP:
             self._stopping.stop(at)
             if self._search is not None:

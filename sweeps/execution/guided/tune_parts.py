@@ -81,7 +81,7 @@ def searcher(spec: SearchSpec, axes: Axes, known: int, source: str) -> Searcher:
                 f"{where}.options: allowed for random: seed, a whole number of at least 0"
             )
         return RandomSearch(axes, seed, known)
-    made = _make(spec.algorithm, Searcher, {**spec.options}, where)
+    made = _make(_class(spec.algorithm, Searcher, where), spec, spec.options, where)
     logging.getLogger("optuna").setLevel(logging.WARNING)  # it announces every study
     space = {key: _domain(values) for key, values in axes.items()}
     if not ask(f"{where}.options", made.set_search_properties, spec.metric, spec.mode, space):
@@ -101,7 +101,6 @@ def scheduler(spec: SchedulerSpec, steps: int, source: str) -> TrialScheduler:
         UserError: The class does not exist, changes settings, or does not take these options.
     """
     where = f"{source}: scheduler"
-    options = {**spec.options}
     cls = _class(spec.algorithm, TrialScheduler, where)
     if issubclass(cls, (*_CHANGING, *_PAUSING)):
         what = "pauses runs" if issubclass(cls, _PAUSING) else "changes settings while a run trains"
@@ -109,11 +108,11 @@ def scheduler(spec: SchedulerSpec, steps: int, source: str) -> TrialScheduler:
             f"{where}.algorithm = {spec.algorithm}: it {what}; use a scheduler that only stops "
             f"runs, such as {ASHA}"
         )
-    if options.get("time_attr", TRAINING_ITERATION) != TRAINING_ITERATION:
+    if spec.options.get("time_attr", TRAINING_ITERATION) != TRAINING_ITERATION:
         raise UserError(f"{where}.options.time_attr: the unit of time is the step; remove it")
-    if "max_t" in inspect.signature(cls).parameters:
-        options.setdefault("max_t", steps)
-    made = _make(spec.algorithm, TrialScheduler, options, where)
+    own = {"time_attr": TRAINING_ITERATION, "max_t": steps}
+    taken = {name: own[name] for name in own.keys() & inspect.signature(cls).parameters.keys()}
+    made = _make(cls, spec, {**taken, **spec.options}, where)
     if not made.set_search_properties(spec.metric, spec.mode):
         raise UserError(f"{where}.algorithm = {spec.algorithm}: it takes no metric")
     return made
@@ -138,8 +137,9 @@ def _class(name: str, base: type, where: str) -> type:
     return found
 
 
-def _make(name: str, base: type, options: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
-    cls = _class(name, base, where)
+def _make(
+    cls: type, spec: SearchSpec | SchedulerSpec, options: Mapping[str, Any], where: str
+) -> Any:  # noqa: ANN401 - Ray has no types
     known = inspect.signature(cls).parameters
     options = {**({"seed": 0} if "seed" in known else {}), **options}
     given = {"metric", "mode", "space"} & options.keys()
@@ -151,6 +151,6 @@ def _make(name: str, base: type, options: Mapping[str, Any], where: str) -> Any:
     try:
         return cls(**options)
     except AssertionError as error:  # how Ray says that a library is missing
-        raise UserError(f"{where}.algorithm = {name}: {error}") from None
+        raise UserError(f"{where}.algorithm = {spec.algorithm}: {error}") from None
     except (TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"{where}.options: {error}") from None
