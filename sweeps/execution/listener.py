@@ -42,6 +42,14 @@ class SweepListener(Protocol):
         """
         ...
 
+    def worker_refused(self, reason: str) -> None:
+        """Handle a worker that cannot train any trial and gets no further one.
+
+        Args:
+            reason: Why, in one line.
+        """
+        ...
+
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
         """Handle a trial that will not be trained further in this sweep.
 

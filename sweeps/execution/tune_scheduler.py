@@ -150,7 +150,7 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
         self._hear(trial, result["report"])
         if not result["report"].broken:
             return str(self.CONTINUE)
-        self._outcomes.broken[trial.trial_id] = result["report"].broken
+        self._refuse_worker(trial.trial_id, result["report"].broken)
         self._release(trial)
         trial.max_failures = 0  # its pack is no longer its own
         return str(self.NOOP)
@@ -199,10 +199,16 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
         if self._training:
             return True
         if self._failed_starts > RESTARTS:
-            self._outcomes.broken["start"] = "its process died at every start"
+            self._refuse_worker("start", "its process died at every start")
             return False
         broken = len(self._outcomes.broken)
         return broken == 0 or broken < self._room.slots()
+
+    def _refuse_worker(self, worker: str, reason: str) -> None:
+        """Record that a worker cannot train, once."""
+        if worker not in self._outcomes.broken:
+            self._outcomes.broken[worker] = reason
+            self._listener.worker_refused(reason)
 
     def _hear(self, trial: Trial, report: Report) -> None:
         self._failed_starts = 0

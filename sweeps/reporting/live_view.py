@@ -72,6 +72,7 @@ class SweepDisplay:
         self.stopped_early = 0
         self._problem, self._log = problem, log
         self._deaths: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
         self._before = done
         self.message = "starting workers"
         self.running: dict[str, Running] = {}
@@ -104,9 +105,10 @@ class SweepDisplay:
             self._live.stop()
         else:
             self._say(self._line())
-        for reason, times in self._deaths.items():
-            if times > 1:
-                self._say(f"{times} workers died: {reason}")
+        for what, reasons in (("died", self._deaths), ("could not train", self._refusals)):
+            for reason, times in reasons.items():
+                if times > 1:
+                    self._say(f"{times} workers {what}: {reason}")
 
     def started(self, key: str, name: str) -> None:
         """Record that a trial started training."""
@@ -137,6 +139,12 @@ class SweepDisplay:
         self._deaths[reason] += 1
         if self._deaths[reason] == 1:
             self._say(f"a worker died: {reason}; details: {self._log}")
+
+    def worker_refused(self, reason: str) -> None:
+        """Print the first refusal of a worker for each cause."""
+        self._refusals[reason] += 1
+        if self._refusals[reason] == 1:
+            self._say(f"a worker cannot train: {reason}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)

@@ -139,9 +139,6 @@ def conclude(state: SweepState, outcomes: Outcomes, console: Console) -> int:
         )
     if outcomes.lost:
         say(f"Ray stopped working: {outcomes.lost}")
-    if outcomes.broken:
-        first, *_ = outcomes.broken.values()
-        say(f"{len(outcomes.broken)} workers could not train: {first}")
     if outcomes.search is not None and state.to_pick:
         say(f"the search ended with {len(plan.trials)} trials: {outcomes.search}")
     to_pick = 0 if outcomes.search is not None else state.to_pick

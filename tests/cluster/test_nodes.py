@@ -7,21 +7,42 @@ import time
 from sweeps.planning import saved_plans
 from tests.cluster.nodes import ADDRESS
 from tests.helpers.experiments import records_of, write_experiment
-from tests.helpers.processes import FACTORLAB, PATIENCE, wait_for
+from tests.helpers.processes import (
+    FACTORLAB,
+    PATIENCE,
+    first_worker_paused,
+    wait_for,
+    workers_of,
+)
 
 NOISE = ("Traceback", "raylet", "StatusCode", "heartbeat", "W 1", "E 1")
 
 
-def start(nodes, folder):
-    """Start a sweep on the cluster."""
-    return subprocess.Popen(
-        [FACTORLAB, "sweep", "small.yaml", "--address", ADDRESS],
-        cwd=folder,
-        env=nodes.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Sweep:
+    """A sweep on the cluster, as a process of its own."""
+
+    def __init__(self, nodes, folder):
+        self.messages_at = folder / "messages.txt"
+        with self.messages_at.open("wb") as messages:
+            self.process = subprocess.Popen(
+                [FACTORLAB, "sweep", "small.yaml", "--address", ADDRESS],
+                cwd=folder,
+                env=nodes.environment,
+                stdout=subprocess.PIPE,
+                stderr=messages,
+                text=True,
+            )
+
+    @property
+    def messages(self):
+        """What the sweep has printed to the screen."""
+        return self.messages_at.read_text()
+
+    def finish(self):
+        """Wait for the end and return the exit status."""
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        assert out == ""
+        return self.process.returncode
 
 
 def write(folder, seeds=5, steps=400):
@@ -35,69 +56,63 @@ def write(folder, seeds=5, steps=400):
     return records_of(path, folder / "runs")
 
 
-def training(records):
-    return sum(record.state() == "running" for record in records)
-
-
-def check(driver, records, messages):
-    """Check that a sweep trained everything, with nothing of Ray's on the screen."""
-    assert driver.returncode == 0, messages
+def check(sweep, records):
+    """Check that a sweep trains everything, with nothing of Ray's on the screen."""
+    assert sweep.finish() == 0, sweep.messages
     assert all(record.state() == "done" for record in records)
-    assert not [word for word in NOISE if word in messages], messages
+    assert not [word for word in NOISE if word in sweep.messages], sweep.messages
 
 
 def test_sweep_survives_a_node_that_is_killed(nodes, tmp_path):
     records = write(tmp_path)
-    nodes.head(cpus=1)
+    first = nodes.head(cpus=1)
     nodes.wait_for_nodes(1)
     second = nodes.node(cpus=1)
     nodes.wait_for_nodes(2)
-    driver = start(nodes, tmp_path)
-    wait_for(lambda: training(records) == 2)
-    nodes.kill(second)
-    out, messages = driver.communicate(timeout=PATIENCE)
-    check(driver, records, messages)
-    assert out == ""
-    (log,) = re.findall(r"a worker died: .*; details: (\S+)", messages)
+    sweep = Sweep(nodes, tmp_path)
+    with first_worker_paused([first, second], records):  # leaves trials to the other one
+        wait_for(lambda: all(workers_of(node, records) for node in (first, second)))
+        nodes.kill(second)
+    check(sweep, records)
+    (log,) = re.findall(r"a worker died: .*; details: (\S+)", sweep.messages)
     assert "marked dead" in (tmp_path / log).read_text()
 
 
 def test_sweep_uses_a_node_that_joins(nodes, tmp_path):
-    records = write(tmp_path, seeds=6, steps=600)
-    nodes.head(cpus=1)
+    records = write(tmp_path)
+    first = nodes.head(cpus=1)
     nodes.wait_for_nodes(1)
-    driver = start(nodes, tmp_path)
-    wait_for(lambda: training(records) == 1)
-    nodes.node(cpus=1)
-    wait_for(lambda: training(records) == 2)
-    _, messages = driver.communicate(timeout=PATIENCE)
-    check(driver, records, messages)
+    sweep = Sweep(nodes, tmp_path)
+    with first_worker_paused([first], records):
+        second = nodes.node(cpus=1)
+        wait_for(lambda: workers_of(second, records))
+    check(sweep, records)
 
 
 def test_sweep_names_a_machine_that_does_not_share_the_folder(nodes, tmp_path):
     records = write(tmp_path)
     (tmp_path / "runs").mkdir()
-    nodes.head(cpus=1)
+    first = nodes.head(cpus=1)
     nodes.wait_for_nodes(1)
     hidden = f'mount -t tmpfs none {tmp_path / "runs"} && exec "$@"'
     nodes.node(cpus=1, prefix=("unshare", "--mount", "sh", "-c", hidden, "sh"))
     nodes.wait_for_nodes(2)
-    driver = start(nodes, tmp_path)
-    _, messages = driver.communicate(timeout=PATIENCE)
-    check(driver, records, messages)
-    expected = f"does not see the runs folder {tmp_path / 'runs'} of this command"
-    assert "1 workers could not train: a worker on" in messages
-    assert expected in messages
+    sweep = Sweep(nodes, tmp_path)
+    with first_worker_paused([first], records):
+        wait_for(lambda: "a worker cannot train: a worker on" in sweep.messages)
+    check(sweep, records)
+    folder = tmp_path / "runs"
+    assert f"does not see the runs folder {folder} of this command" in sweep.messages
 
 
 def test_address_without_a_cluster_is_refused_soon(tmp_path, nodes):
     write(tmp_path)
     begin = time.monotonic()
-    driver = start(nodes, tmp_path)
-    _, messages = driver.communicate(timeout=PATIENCE)
+    sweep = Sweep(nodes, tmp_path)
+    status = sweep.finish()
     assert time.monotonic() - begin < 30
-    assert driver.returncode == 2
-    assert messages.splitlines() == [
+    assert status == 2
+    assert sweep.messages.splitlines() == [
         f"factorlab: --address {ADDRESS}: no Ray cluster answers: [Errno 111] Connection refused"
     ]
     assert not (tmp_path / "runs" / "trials").exists()
@@ -108,10 +123,10 @@ def test_wrong_token_is_refused(nodes, tmp_path):
     nodes.head(cpus=1)
     nodes.wait_for_nodes(1)
     nodes.environment["RAY_AUTH_TOKEN"] = 64 * "6"
-    driver = start(nodes, tmp_path)
-    _, messages = driver.communicate(timeout=PATIENCE)
-    assert driver.returncode == 2
-    (sentence,) = messages.splitlines()
+    sweep = Sweep(nodes, tmp_path)
+    status = sweep.finish()
+    assert status == 2
+    (sentence,) = sweep.messages.splitlines()
     assert sentence.startswith(f"factorlab: --address {ADDRESS}: ")
     assert "token" in sentence
 
@@ -125,7 +140,7 @@ def test_search_runs_on_a_cluster(nodes, tmp_path):
     )
     nodes.head(cpus=2)
     nodes.wait_for_nodes(1)
-    driver = start(nodes, tmp_path)
-    _, messages = driver.communicate(timeout=PATIENCE)
-    assert driver.returncode == 0, messages
+    sweep = Sweep(nodes, tmp_path)
+    status = sweep.finish()
+    assert status == 0, sweep.messages
     assert saved_plans.find(tmp_path / "runs", "small").state().counts() == {"done": 4}

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -47,15 +47,44 @@ def wait_for(condition, seconds=PATIENCE):
         time.sleep(0.05)
 
 
-def worker_of(driver, record):
-    """Return the worker process of a driver that trains a trial."""
-    lease = str(record.path / "lease")
+def workers_of(parent, records):
+    """Return the worker processes below a driver or a node that train one of some trials."""
+    leases = {str(record.path / "lease") for record in records}
 
     def holds(process):
         try:
-            return lease in {file.path for file in process.open_files()}
+            return not leases.isdisjoint(file.path for file in process.open_files())
         except psutil.Error:
             return False
 
-    (found,) = [p for p in psutil.Process(driver.pid).children(recursive=True) if holds(p)]
+    return [p for p in psutil.Process(parent.pid).children(recursive=True) if holds(p)]
+
+
+def worker_of(driver, record):
+    """Return the worker process of a driver that trains a trial."""
+    (found,) = workers_of(driver, [record])
     return found
+
+
+@contextmanager
+def first_worker_paused(parents, records):
+    """Pause the first worker below drivers or nodes that trains, while the block runs."""
+
+    def training():
+        return [worker for parent in parents for worker in workers_of(parent, records)]
+
+    def pause():
+        for worker in training():
+            worker.suspend()
+            if worker in training():  # it has not ended its trial meanwhile
+                return worker
+            worker.resume()
+        return None
+
+    paused = []
+    wait_for(lambda: paused.append(pause()) or paused[-1])
+    try:
+        yield
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            paused[-1].resume()

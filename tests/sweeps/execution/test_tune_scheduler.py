@@ -221,6 +221,8 @@ def test_broken_worker_keeps_its_slot_and_loses_its_pack(tune_of):
     tune.report(second, broken="disk full")
     assert tune.stopper.stop_all()
     assert set(tune.outcomes.broken.values()) == {"no torch", "disk full"}
+    refused = [call for call in tune.heard.calls if call[0] == "refused"]
+    assert refused == [("refused", "no torch"), ("refused", "disk full")]
     assert tune.outcomes.ended == {"a": "done"}
 
 
@@ -233,6 +235,8 @@ def test_workers_that_die_at_every_start_end_the_sweep(tune_of):
         tune.die(trial, AT_START)
     assert tune.stopper.stop_all()
     assert set(tune.outcomes.broken.values()) == {"its process died at every start"}
+    assert tune.stopper.stop_all()  # is asked again, and tells it once
+    assert tune.heard.calls.count(("refused", "its process died at every start")) == 1
     assert tune.outcomes.errors == {}
 
 

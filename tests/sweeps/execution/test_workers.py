@@ -115,5 +115,5 @@ def test_sweep_reports_workers_that_never_start(tmp_path):
     )
     driver = factorlab("sweep", "many.yaml", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert driver.returncode == 1
-    assert "workers could not train: its process died at every start" in driver.stderr
+    assert "a worker cannot train: its process died at every start" in driver.stderr
     assert "10 trials are not finished" in driver.stderr

@@ -34,6 +34,9 @@ class Heard:
     def worker_died(self, reason):
         self.calls.append(("died", reason))
 
+    def worker_refused(self, reason):
+        self.calls.append(("refused", reason))
+
     def ended(self, key, outcome, _accuracy=None):
         self.calls.append(("ended", key, outcome))
 

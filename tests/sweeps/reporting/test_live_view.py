@@ -89,6 +89,19 @@ def test_sweep_display_reports_each_cause_of_death_once():
     ]
 
 
+def test_sweep_display_reports_each_refusal_of_workers_once():
+    shown, text = display(False, {"a": 1.0})
+    with shown:
+        for reason in ("no torch", "no torch", "disk full"):
+            shown.worker_refused(reason)
+    lines = [line for line in text.getvalue().splitlines() if "train" in line]
+    assert lines == [
+        "a worker cannot train: no torch",
+        "a worker cannot train: disk full",
+        "2 workers could not train: no torch",
+    ]
+
+
 def test_seconds_left_counts_half_done_trial_by_half():
     shown, _ = display(False, {"a": 100.0, "b": 900.0})
     shown.started("a", "a")
