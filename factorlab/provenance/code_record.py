@@ -187,6 +187,30 @@ def versions() -> dict[str, str]:
     }
 
 
+def other_versions(theirs: Mapping[str, str], ours: Mapping[str, str], who: str) -> str | None:
+    """Return a sentence on how another process's versions differ, None if they do not.
+
+    The build of a library (`+cpu`, `+cu126`) and the last number of Python's version may differ.
+
+    Args:
+        theirs: Versions of the other process.
+        ours: Versions of the process that started it.
+        who: The other process, for example "a worker on host a1".
+    """
+    for name, own in ours.items():
+        other = theirs.get(name, "none")
+        if _compared(name, other) != _compared(name, own):
+            return (
+                f"{who} has {name} {other}, and this command has {own}; install the same "
+                "requirements.lock on every machine"
+            )
+    return None
+
+
+def _compared(name: str, version: str) -> str:
+    return version.rpartition(".")[0] if name == "python" else version.partition("+")[0]
+
+
 def note(record: Record, step: int) -> None:
     """Record that this process trains a run from a step on.
 

@@ -66,9 +66,12 @@ def options(
     """Sweeps of small diffusion models: how they learn to factorize and compose."""
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """Handle SIGTERM like Ctrl-C."""
-    raise KeyboardInterrupt
+def _terminated(_signal: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM like Ctrl-C, for which Ray Tune may have a handler, even if it is ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
 
 
 def _check_working_folder() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,25 @@ Overrides = Annotated[
     ),
 ]
 Figures = Annotated[Path, typer.Option("--figures", file_okay=False, help="Folder of all figures.")]
-Address = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster.")]
+
+
+def _on_cluster(address: str | None) -> str | None:
+    """Run the whole command on the head node if the address is one of Ray Client."""
+    if address is None or not address.startswith("ray://"):
+        return address
+    from sweeps.ray_runtime import on_head  # noqa: PLC0415 - as other commands do not need it
+
+    sys.exit(on_head.run(address, sys.argv[1:]))
+
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Address of a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.",
+        callback=_on_cluster,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -7,6 +7,7 @@ import platform
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from factorlab.errors import UserError, disk_full, user_message
+from factorlab.provenance.code_record import other_versions, versions
 from factorlab.provenance.sources import Sources, SourcesChangedError, refusal
 from sweeps.execution.assignments import Pack
 from sweeps.execution.outcomes import Ended, Report, RunProgress
@@ -52,6 +54,9 @@ class SweepOrders:
     sources: Sources
     """Source files that the driver imported."""
 
+    versions: Mapping[str, str]
+    """Versions of the driver's libraries."""
+
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     """Trains the pack of one Tune trial after another.
@@ -79,6 +84,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             who = f"a worker on {platform.node()}"
             self._broken = (
                 refusal(theirs, orders.sources, who, begun=config["begun"])
+                or other_versions(versions(), orders.versions, who)
                 or _not_shared(orders, who)
                 or ""
             )

@@ -17,7 +17,7 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tun
 from ray.tune.experiment import Trial
 
 from factorlab.errors import UserError
-from factorlab.provenance import sources
+from factorlab.provenance import code_record, sources
 from sweeps.execution.assignments import Assignments, tasks
 from sweeps.execution.guided import tune_parts
 from sweeps.execution.guided.early_stopping import EarlyStopping
@@ -189,6 +189,7 @@ def run(
         report_every=REPORT_EVERY,
         at_evaluations=plan.search is not None or plan.scheduler is not None,
         sources=sources.at_start(),
+        versions=code_record.versions(),
     )
     # Tune reads this when it starts.
     waiting = max(parts.slots, GROWING) if may_grow else parts.slots

@@ -10,9 +10,11 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,13 +34,15 @@ _QUIET: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": Fal
 
 _TRY = f"""\
 import json, ray, sys
+print("imported", flush=True)
 try:
     ray.init(address=sys.argv[1], **{_QUIET!r})
     ray.shutdown()
 except Exception as error:
     print(json.dumps([type(error).__name__, str(error)]))
 """
-"""Program that connects to a cluster and prints the name and text of an error, if any."""
+"""Program that imports Ray, says so, connects to a cluster, and prints the name and text of an
+error, if any."""
 
 _open = ExitStack()
 """What `disconnect` closes."""
@@ -65,6 +69,7 @@ def connect(address: str | None, runs: Path) -> None:
             return
     log = runs / "logs" / f"ray-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     _open.enter_context(ray_log.redirected(log))
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             _start()
@@ -73,6 +78,8 @@ def connect(address: str | None, runs: Path) -> None:
     except BaseException:
         _open.close()
         raise
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray has installed one that exits at once
 
 
 def _start() -> None:
@@ -105,7 +112,10 @@ def _join(address: str) -> None:
     import ray  # noqa: PLC0415 - as above
 
     try:
-        ray.init(address=address, job_config=ray_settings.job_config(local=False), **_QUIET)
+        # Ray Client takes no job configuration of our own, and starts no worker that trains.
+        client = address.startswith("ray://")
+        job = {} if client else {"job_config": ray_settings.job_config(local=False)}
+        ray.init(address=address, **job, **_QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise _unreachable(address, type(error).__name__, str(error)) from None
 
@@ -125,17 +135,20 @@ def _check_answers(address: str) -> None:
         except (OSError, OverflowError) as error:
             raise UserError(f"--address {address}: no Ray cluster answers: {error}") from None
     command = [sys.executable, "-P", "-c", _TRY, address]
-    try:
-        ended = subprocess.run(  # noqa: S603 - this Python
-            command, capture_output=True, text=True, timeout=ANSWER_WITHIN, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(
-            f"--address {address}: no Ray cluster answers within {ANSWER_WITHIN:.0f} s"
-        ) from None
-    lines = ended.stdout.splitlines()
-    if lines or ended.returncode:
-        name, text = json.loads(lines[-1]) if lines else ("", ended.stderr)
+    with subprocess.Popen(  # noqa: S603 - this Python
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()  # type: ignore[union-attr]  # the import takes seconds
+        try:
+            printed, messages = process.communicate(timeout=ANSWER_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise UserError(
+                f"--address {address}: no Ray cluster answers within {ANSWER_WITHIN:.0f} s"
+            ) from None
+    lines = printed.splitlines()
+    if lines or process.returncode:
+        name, text = json.loads(lines[-1]) if lines else ("", messages)
         raise _unreachable(address, name, text)
 
 

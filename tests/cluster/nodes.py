@@ -1,15 +1,17 @@
 """A Ray cluster of several nodes on this machine, started by `ray start`."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-RAY = str(Path(sys.executable).parent / "ray")
+import psutil
+
 PORT = 6399
 ADDRESS = f"127.0.0.1:{PORT}"
+CLIENT_ADDRESS = "ray://127.0.0.1:10001"
 START_WITHIN = 120
 
 
@@ -23,6 +25,10 @@ class Cluster:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        # A link, since Ray starts no workers if the path of its Python has a space.
+        environment_of_python = folder / "venv"
+        environment_of_python.symlink_to(sys.prefix)
+        self.python = str(environment_of_python / "bin" / "python")
         self.environment = {
             **os.environ,
             "RAY_AUTH_MODE": "token",
@@ -32,10 +38,11 @@ class Cluster:
         self.nodes: list[subprocess.Popen] = []
 
     def _start(self, *options: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
+        ray = (self.python, "-m", "ray.scripts.scripts")
         log = self.folder / f"node-{len(self.nodes)}.log"
         with log.open("wb") as output:
             node = subprocess.Popen(
-                [*prefix, RAY, "start", *options, "--block", "--disable-usage-stats"],
+                [*prefix, *ray, "start", *options, "--block", "--disable-usage-stats"],
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -44,7 +51,9 @@ class Cluster:
         self.nodes.append(node)
         return node
 
-    def head(self, cpus: int = 1, **options: object) -> subprocess.Popen:
+    def head(
+        self, cpus: int = 1, *, prefix: tuple[str, ...] = (), **options: object
+    ) -> subprocess.Popen:
         """Start the head node."""
         return self._start(
             "--head",
@@ -54,6 +63,7 @@ class Cluster:
             "--object-store-memory=100000000",
             f"--temp-dir={self.folder / 'ray'}",
             *(f"--{name.replace('_', '-')}={value}" for name, value in options.items()),
+            prefix=prefix,
         )
 
     def node(self, cpus: int = 1, *, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
@@ -83,7 +93,11 @@ class Cluster:
 
     def kill(self, node: subprocess.Popen) -> None:
         """Kill a node with its workers at once, as if its machine lost power."""
-        os.killpg(node.pid, signal.SIGKILL)
+        processes = psutil.Process(node.pid).children(recursive=True)
+        node.kill()
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         node.wait()
         self.nodes.remove(node)
 

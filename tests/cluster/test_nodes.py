@@ -1,77 +1,24 @@
 """A sweep on a real Ray cluster of several nodes: they join, die, and may not share the disk."""
 
 import re
-import subprocess
 import time
 
 from sweeps.planning import saved_plans
 from tests.cluster.nodes import ADDRESS
-from tests.helpers.experiments import records_of, write_experiment
-from tests.helpers.processes import (
-    FACTORLAB,
-    PATIENCE,
-    first_worker_paused,
-    wait_for,
-    workers_of,
-)
-
-NOISE = ("Traceback", "raylet", "StatusCode", "heartbeat", "W 1", "E 1")
-
-
-class Sweep:
-    """A sweep on the cluster, as a process of its own."""
-
-    def __init__(self, nodes, folder):
-        self.messages_at = folder / "messages.txt"
-        with self.messages_at.open("wb") as messages:
-            self.process = subprocess.Popen(
-                [FACTORLAB, "sweep", "small.yaml", "--address", ADDRESS],
-                cwd=folder,
-                env=nodes.environment,
-                stdout=subprocess.PIPE,
-                stderr=messages,
-                text=True,
-            )
-
-    @property
-    def messages(self):
-        """What the sweep has printed to the screen."""
-        return self.messages_at.read_text()
-
-    def finish(self):
-        """Wait for the end and return the exit status."""
-        out, _ = self.process.communicate(timeout=PATIENCE)
-        assert out == ""
-        return self.process.returncode
-
-
-def write(folder, seeds=5, steps=400):
-    path = write_experiment(
-        folder / "small.yaml",
-        axes={"seed": list(range(seeds))},
-        resources={"pack": 1},
-        figures=[],
-        training={"steps": steps, "checkpoint_every": 40},
-    )
-    return records_of(path, folder / "runs")
-
-
-def check(sweep, records):
-    """Check that a sweep trains everything, with nothing of Ray's on the screen."""
-    assert sweep.finish() == 0, sweep.messages
-    assert all(record.state() == "done" for record in records)
-    assert not [word for word in NOISE if word in sweep.messages], sweep.messages
+from tests.cluster.sweeps import Sweep, check, write
+from tests.helpers.experiments import write_experiment
+from tests.helpers.processes import first_worker_paused, workers_of
 
 
 def test_sweep_survives_a_node_that_is_killed(nodes, tmp_path):
-    records = write(tmp_path)
+    records = write(tmp_path, seeds=3, steps=1500)
     first = nodes.head(cpus=1)
     nodes.wait_for_nodes(1)
     second = nodes.node(cpus=1)
     nodes.wait_for_nodes(2)
     sweep = Sweep(nodes, tmp_path)
     with first_worker_paused([first, second], records):  # leaves trials to the other one
-        wait_for(lambda: all(workers_of(node, records) for node in (first, second)))
+        sweep.wait_for(lambda: all(workers_of(node, records) for node in (first, second)))
         nodes.kill(second)
     check(sweep, records)
     (log,) = re.findall(r"a worker died: .*; details: (\S+)", sweep.messages)
@@ -85,7 +32,7 @@ def test_sweep_uses_a_node_that_joins(nodes, tmp_path):
     sweep = Sweep(nodes, tmp_path)
     with first_worker_paused([first], records):
         second = nodes.node(cpus=1)
-        wait_for(lambda: workers_of(second, records))
+        sweep.wait_for(lambda: workers_of(second, records))
     check(sweep, records)
 
 
@@ -99,7 +46,7 @@ def test_sweep_names_a_machine_that_does_not_share_the_folder(nodes, tmp_path):
     nodes.wait_for_nodes(2)
     sweep = Sweep(nodes, tmp_path)
     with first_worker_paused([first], records):
-        wait_for(lambda: "a worker cannot train: a worker on" in sweep.messages)
+        sweep.wait_for(lambda: "a worker cannot train: a worker on" in sweep.messages)
     check(sweep, records)
     folder = tmp_path / "runs"
     assert f"does not see the runs folder {folder} of this command" in sweep.messages

@@ -65,42 +65,69 @@ def server(folder):
         yield f"http://127.0.0.1:{port}"
 
 
+class PostgreSQL:
+    """A PostgreSQL server on the loopback address, which can crash and start again."""
+
+    def __init__(self, folder, user):
+        self.folder, self.user, self.port = folder, user, free_port()
+        self.uri = f"postgresql+psycopg://factorlab@127.0.0.1:{self.port}/postgres"
+        self._run("initdb", "--auth=trust", "--username=factorlab", str(folder / "data"))
+
+    def _run(self, *command):
+        subprocess.run(
+            command, user=self.user, cwd=self.folder, check=True, stdout=subprocess.DEVNULL
+        )
+
+    def start(self):
+        """Start the server and wait until it answers."""
+        command = ["postgres", "-D", str(self.folder / "data"), "-h", "127.0.0.1"]
+        command += ["-p", str(self.port), "-k", str(self.folder)]
+        with (self.folder / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                command, user=self.user, cwd=self.folder, stdout=log, stderr=log
+            )
+        _wait_for(lambda: self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)))
+
+    def stop(self, kind=signal.SIGINT):
+        """Stop the server: SIGINT ends its sessions, SIGQUIT is like a crash."""
+        self._process.send_signal(kind)
+        self._process.wait()
+
+
 @contextmanager
-def postgresql(_folder):
-    """A PostgreSQL server, where it is installed."""
+def postgresql_server():
+    """A PostgreSQL server that runs, where it is installed."""
     if shutil.which("initdb") is None or shutil.which("postgres") is None:
         pytest.skip("PostgreSQL is not installed")
     # The server refuses to run as root, and its user has to reach the folder.
     user = "postgres" if os.geteuid() == 0 else None
     if user and user not in {entry.pw_name for entry in pwd.getpwall()}:
         pytest.skip("PostgreSQL runs as no root, and there is no user postgres")
-    port = free_port()
     with tempfile.TemporaryDirectory(prefix="factorlab-postgres-") as name:
-        folder = Path(name)
         if user:
-            shutil.chown(folder, user)
-        data = folder / "data"
-        initdb = ["initdb", "--auth=trust", "--username=factorlab", "--no-sync", str(data)]
-        subprocess.run(initdb, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        command = ["postgres", "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
-        command += ["-k", str(folder)]
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
+            shutil.chown(name, user)
+        server = PostgreSQL(Path(name), user)
+        server.start()
         try:
-            _wait_for(lambda: socket.create_connection(("127.0.0.1", port)).close())
-            yield f"postgresql+psycopg://factorlab@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            process.send_signal(signal.SIGINT)  # a fast shutdown
-            process.wait()
+            server.stop()
+
+
+@contextmanager
+def postgresql(_folder):
+    """A PostgreSQL database, where it is installed."""
+    with postgresql_server() as server:
+        yield server.uri
 
 
 def _wait_for(attempt, seconds=90):
-    """Try until it raises no OSError any more."""
+    """Try until it raises no error of the system or of a command any more."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             attempt()
-        except OSError:
+        except (OSError, subprocess.CalledProcessError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)

@@ -10,7 +10,7 @@ import pytest
 from factorlab.storage.record import Record
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
-from tests.helpers.experiments import write_experiment
+from tests.helpers.experiments import records_of, write_experiment
 from tests.helpers.processes import PATIENCE, factorlab, running, wait_for, worker_of
 
 
@@ -117,3 +117,18 @@ def test_sweep_reports_workers_that_never_start(tmp_path):
     assert driver.returncode == 1
     assert "a worker cannot train: its process died at every start" in driver.stderr
     assert "10 trials are not finished" in driver.stderr
+
+
+def test_sigterm_to_the_driver_interrupts_the_sweep(tmp_path):
+    path = write_experiment(
+        tmp_path / "long.yaml", axes={"seed": [0, 1, 2]}, training={"steps": 100_000}
+    )
+    records = records_of(path, tmp_path / "runs")
+    with running("sweep", "long.yaml", cwd=tmp_path) as driver:
+        wait_for(lambda: any(record.state() == "running" for record in records))
+        driver.terminate()  # as batch systems do, and `kill`
+        _, messages = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == 130, messages
+    assert messages.splitlines()[-1] == "factorlab: interrupted"
+    assert "run the same command again to resume" in messages
+    assert "running" not in {record.state() for record in records}

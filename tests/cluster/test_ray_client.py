@@ -1,0 +1,77 @@
+"""A sweep whose command is typed outside of the cluster: `--address ray://HOST:PORT`."""
+
+import signal
+
+import psutil
+import pytest
+
+from tests.cluster.nodes import CLIENT_ADDRESS
+from tests.cluster.sweeps import Sweep, check, write
+from tests.helpers.processes import wait_for, workers_of
+
+
+@pytest.fixture
+def head(nodes):
+    """A head node that answers Ray Client."""
+    node = nodes.head(cpus=2, ray_client_server_port=CLIENT_ADDRESS.rpartition(":")[2])
+    nodes.wait_for_nodes(1)
+    return node
+
+
+def drivers(head):
+    """Return the commands of factorlab that run on the head node."""
+
+    def runs_factorlab(process):
+        try:
+            return "sweeps.cli" in process.cmdline()
+        except psutil.Error:  # it has ended
+            return False
+
+    return [p for p in psutil.Process(head.pid).children(recursive=True) if runs_factorlab(p)]
+
+
+def test_command_runs_on_the_head_node(nodes, head, tmp_path):
+    records = write(tmp_path)
+    sweep = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    sweep.wait_for(lambda: drivers(head))
+    check(sweep, records)
+    assert "5 of 5 done" in sweep.messages
+    again = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    assert again.finish() == 0
+    assert "nothing left to train" in again.messages
+
+
+def test_interrupt_reaches_the_head_node(nodes, head, tmp_path):
+    records = write(tmp_path, steps=40_000)
+    sweep = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    sweep.wait_for(lambda: workers_of(head, records))
+    sweep.process.send_signal(signal.SIGINT)
+    assert sweep.finish() == 130, sweep.messages
+    assert sweep.messages.count("factorlab: interrupted") == 1
+    assert not drivers(head)
+    assert {record.state() for record in records} <= {"resumable", "new"}
+
+
+def test_sweep_continues_after_the_client_died(nodes, head, tmp_path):
+    records = write(tmp_path, steps=2000)
+    sweep = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    sweep.wait_for(lambda: workers_of(head, records))
+    sweep.process.kill()
+    sweep.process.communicate()
+    wait_for(lambda: not drivers(head) and not workers_of(head, records))
+    check(Sweep(nodes, tmp_path, CLIENT_ADDRESS), records)
+
+
+def test_working_folder_has_to_exist_on_the_head_node(nodes, tmp_path):
+    write(tmp_path)
+    hidden = f'mount -t tmpfs none {tmp_path.parent} && exec "$@"'
+    nodes.head(
+        prefix=("unshare", "--mount", "sh", "-c", hidden, "sh"),
+        ray_client_server_port=CLIENT_ADDRESS.rpartition(":")[2],
+    )
+    nodes.wait_for_nodes(1)
+    sweep = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    assert sweep.finish() == 2
+    (sentence,) = sweep.messages.splitlines()
+    assert sentence.startswith(f"factorlab: --address {CLIENT_ADDRESS}: the head node ")
+    assert f"does not see the working folder {tmp_path}; " in sentence
