@@ -79,7 +79,7 @@ class _Room:
         """
         if time.monotonic() - self._asked > LIMIT_EVERY:
             self._asked = time.monotonic()
-            self._limit = self.slots() + (AHEAD if self._at_start.later else 0)
+            self._limit = self.slots() + (AHEAD if self._at_start.grows else 0)
         return self._limit
 
     def slots(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -38,7 +39,10 @@ class Capacity:
 
     present: tuple[Machines, ...]
     later: tuple[Machines, ...] = ()
-    """Machines that an autoscaler can have in all, by kind; empty without an autoscaler."""
+    """Machines that an autoscaler can have in all, by kind, as far as it tells them."""
+
+    grows: bool = False
+    """Whether there is an autoscaler, which may have machines of kinds that are not in `later`."""
 
     def needs(self, wanted: Resources, device: str) -> Needs:
         """Return the resources of one run or pack.
@@ -59,7 +63,8 @@ class Capacity:
     def check(self, wanted: Resources, devices: Iterable[str]) -> int:
         """Return how many runs or packs fit at the same time.
 
-        Where not one fits now but machines can be added, all of these are counted.
+        Where not one fits now but machines can be added, all of these are counted, and one if the
+        autoscaler does not tell which it has.
 
         Args:
             wanted: Resources that the experiment names.
@@ -72,6 +77,8 @@ class Capacity:
 
     def _check(self, needs: Needs) -> int:
         slots = self.slots(needs) or sum(kind.room(needs) for kind in self.later)
+        if slots == 0 and self.grows and not self.later:
+            return 1
         if slots == 0:
             asked = ", ".join(f"resources.{k.lower()} = {v:g}" for k, v in needs.items())
             has = "; ".join(
@@ -89,7 +96,7 @@ def of_cluster() -> Capacity:
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     config = state.get_cluster_config()
-    kinds = config.node_group_configs if config is not None else ()
+    kinds = config.node_group_configs if config is not None else ()  # autoscaler version 2
     return Capacity(
         tuple(Machines(resources) for resources in nodes),
         # -1 is an unlimited number; a thousand machines are more than any sweep fills.
@@ -97,4 +104,15 @@ def of_cluster() -> Capacity:
             Machines(dict(kind.resources), kind.max_count if kind.max_count >= 0 else 1000)
             for kind in kinds
         ),
+        grows=bool(kinds) or _has_autoscaler(),
     )
+
+
+def _has_autoscaler() -> bool:
+    """Return whether version 1 of the autoscaler runs, which does not tell its machines."""
+    from ray.experimental.internal_kv import _internal_kv_get  # noqa: PLC0415 - as above
+
+    status = json.loads(_internal_kv_get(b"__autoscaling_status") or "{}")
+    names = (status.get("autoscaler_report") or {}).get("active_nodes") or {}
+    # Without an autoscaler, the same process reports the nodes by their ids.
+    return any(not name.startswith("node_") for name in names)

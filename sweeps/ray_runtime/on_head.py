@@ -132,7 +132,7 @@ def run(address: str, arguments: Sequence[str]) -> int:
     """
     if find_spec("grpc") is None:
         raise UserError(
-            f"--address {address}: Ray Client needs grpcio; install it with: "
+            f"--address {address}: the library grpcio is missing; install it by: "
             "pip install 'factorlab[client]'"
         )
     # Once connected, standard output and error of this process take messages of Ray.

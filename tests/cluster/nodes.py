@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-PORT = 6399
+PORT = 6379  # Ray's simulated cloud knows no other
 ADDRESS = f"127.0.0.1:{PORT}"
 CLIENT_ADDRESS = "ray://127.0.0.1:10001"
 START_WITHIN = 120
@@ -75,21 +75,54 @@ class Cluster:
             prefix=prefix,
         )
 
-    def wait_for_nodes(self, count: int) -> None:
-        """Wait until a number of nodes is alive."""
+    def _ask(self, expression: str) -> str:
+        """Return the value of an expression in a process that is connected to the cluster."""
         code = (
             f"import ray; ray.init(address='{ADDRESS}', log_to_driver=False, logging_level=40); "
-            "print(sum(node['Alive'] for node in ray.nodes()))"
+            f"print({expression})"
         )
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return ended.stdout.strip()
+
+    def alive(self) -> int:
+        """Return the number of nodes that are alive; 0 if none answers yet."""
+        return int(self._ask("sum(node['Alive'] for node in ray.nodes())") or 0)
+
+    def wait_for_nodes(self, count: int) -> None:
+        """Wait until a number of nodes is alive."""
         deadline = time.monotonic() + START_WITHIN
-        found = ""
-        while found != str(count):
-            assert time.monotonic() < deadline, f"{found or 'no'} nodes are alive, not {count}"
-            command = [sys.executable, "-c", code]
-            ended = subprocess.run(
-                command, env=self.environment, capture_output=True, text=True, check=False
-            )
-            found = ended.stdout.strip()
+        while (found := self.alive()) != count:
+            assert time.monotonic() < deadline, f"{found} nodes are alive, not {count}"
+
+    def preempt(self, node: subprocess.Popen, seconds: int = 3) -> None:
+        """Announce the end of a node, as a cloud does for a spot machine, and kill it then."""
+        raylet = next(
+            process
+            for process in psutil.Process(node.pid).children(recursive=True)
+            if process.name() == "raylet"
+        )
+        (own,) = [word for word in raylet.cmdline() if word.startswith("--node_id=")]
+        subprocess.run(
+            [
+                *(self.python, "-m", "ray.scripts.scripts", "drain-node"),
+                f"--address={ADDRESS}",
+                f"--node-id={own.partition('=')[2]}",
+                "--reason=DRAIN_NODE_REASON_PREEMPTION",
+                "--reason-message=the spot machine is taken away",
+                f"--deadline-remaining-seconds={seconds}",
+            ],
+            env=self.environment,
+            check=True,
+            capture_output=True,
+        )
+        time.sleep(seconds)
+        self.kill(node)
 
     def kill(self, node: subprocess.Popen) -> None:
         """Kill a node with its workers at once, as if its machine lost power."""

@@ -33,7 +33,9 @@ class Sweep:
         """Wait until a condition holds, while the sweep goes on."""
 
         def holds():
-            assert self.process.poll() is None, self.messages
+            if self.process.poll() is not None:
+                self.process.communicate()
+                raise AssertionError(self.messages)
             return condition()
 
         wait_for(holds)

@@ -52,6 +52,35 @@ def test_sweep_names_a_machine_that_does_not_share_the_folder(nodes, tmp_path):
     assert f"does not see the runs folder {folder} of this command" in sweep.messages
 
 
+def test_sweep_names_a_machine_with_other_libraries(nodes, tmp_path):
+    records = write(tmp_path)
+    other = tmp_path / "other" / "torch-99.0.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 99.0\n")
+    first = nodes.head(cpus=1)
+    nodes.wait_for_nodes(1)
+    nodes.node(cpus=1, prefix=("env", f"PYTHONPATH={other.parent}"))
+    nodes.wait_for_nodes(2)
+    sweep = Sweep(nodes, tmp_path)
+    with first_worker_paused([first], records):
+        sweep.wait_for(lambda: "has torch 99.0, and this command has" in sweep.messages)
+    check(sweep, records)
+
+
+def test_preempted_machine_gives_its_trials_back(nodes, tmp_path):
+    records = write(tmp_path, seeds=3, steps=4000)
+    first = nodes.head(cpus=1)
+    nodes.wait_for_nodes(1)
+    second = nodes.node(cpus=1)
+    nodes.wait_for_nodes(2)
+    sweep = Sweep(nodes, tmp_path)
+    with first_worker_paused([first, second], records):
+        sweep.wait_for(lambda: all(workers_of(node, records) for node in (first, second)))
+    nodes.preempt(second)
+    check(sweep, records)
+    assert sweep.messages.count("a worker died: ") == 1
+
+
 def test_address_without_a_cluster_is_refused_soon(tmp_path, nodes):
     write(tmp_path)
     begin = time.monotonic()

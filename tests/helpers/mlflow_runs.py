@@ -66,13 +66,13 @@ def all_runs(runs, experiment=EXPERIMENT):
     return client.search_runs([found.experiment_id]) if found else []
 
 
-def child_runs(runs, sweep=SWEEP):
+def child_runs(runs, sweep=SWEEP, experiment=EXPERIMENT):
     """Return the child runs of a sweep by key."""
-    tagged = [run.data.tags for run in all_runs(runs)]
+    tagged = [run.data.tags for run in all_runs(runs, experiment)]
     assert all(tags["factorlab.role"] in ("sweep", "trial") for tags in tagged)
     found = [
         run
-        for run in all_runs(runs)
+        for run in all_runs(runs, experiment)
         if run.data.tags["factorlab.role"] == "trial" and run.data.tags["factorlab.sweep"] == sweep
     ]
     by_key = {run.data.tags["factorlab.key"]: run for run in found}
@@ -86,23 +86,27 @@ def parent_runs(runs):
 
 def assert_same_points(runs, numbers, sweep=SWEEP):
     """Check that MLflow has the points of the journals, each once, and no others; count them."""
-    client, by_key, total = client_of(runs), child_runs(runs, sweep), 0
-    for number in numbers:
-        points, _ = Record(runs, key_of(number)).points()
-        expected = sorted(
-            (name, p.step, int(p.time * 1000), v) for p in points for name, v in p.metrics.items()
-        )
-        run = by_key[key_of(number)].info.run_id
-        names = {name for point in points for name in point.metrics}
-        history = [m for name in names for m in client.get_metric_history(run, name)]
-        assert sorted((m.key, m.step, m.timestamp, m.value) for m in history) == expected
-        total += len(expected)
+    client, by_key = client_of(runs), child_runs(runs, sweep)
+    found = {key_of(number): by_key[key_of(number)] for number in numbers}
+    total = sum(points_in_mlflow(Record(runs, key), run, client) for key, run in found.items())
     with closing(sqlite3.connect(runs / "mlflow.db")) as database:
-        ids = [by_key[key_of(number)].info.run_id for number in numbers]
+        ids = [run.info.run_id for run in found.values()]
         marks = ",".join("?" * len(ids))
         query = f"SELECT COUNT(*) FROM metrics WHERE run_uuid IN ({marks})"
         assert database.execute(query, ids).fetchone() == (total,)
     return total
+
+
+def points_in_mlflow(record, run, client):
+    """Check that a run has the points of its journal, each once, and no others; count them."""
+    points, _ = record.points()
+    expected = sorted(
+        (name, p.step, int(p.time * 1000), v) for p in points for name, v in p.metrics.items()
+    )
+    names = {name for point in points for name in point.metrics}
+    history = [m for name in names for m in client.get_metric_history(run.info.run_id, name)]
+    assert sorted((m.key, m.step, m.timestamp, m.value) for m in history) == expected
+    return len(expected)
 
 
 def state_file(record, sweep=SWEEP):

@@ -9,16 +9,22 @@ import os
 import re
 import shlex
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from factorlab.errors import UserError, suggestion
 
 VARIABLE = "MLFLOW_TRACKING_URI"
+ARTIFACTS = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https")
-_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
+_PACKAGES = {
+    "MySQLdb": "mysqlclient",
+    "psycopg": "'factorlab[postgres]'",
+    "psycopg2": "psycopg2-binary",
+}
 """Package name of a database driver, by module name, where the two differ."""
 
 _SECRET_OPTION = re.compile(
@@ -72,12 +78,16 @@ def artifact_root(uri: str, runs: Path) -> str | None:
     """Return the artifact location of new MLflow experiments as a URI.
 
     For a SQLite file, artifacts are stored next to the file, so that both can be moved and shared
-    together. For other databases, they are stored in the runs folder; MLflow would use the working
-    folder. For servers, the result is None and the server decides.
+    together. For other databases, they are stored in MLFLOW_DEFAULT_ARTIFACT_ROOT, such as
+    `s3://BUCKET/PATH`, or else in the runs folder; MLflow would use the working folder. For
+    servers, the result is None and the server decides.
     """
     if _kind(uri) not in _DATABASES:
         return None
     file = sqlite_file(uri)
+    chosen = os.environ.get(ARTIFACTS, "").strip()
+    if file is None and chosen:
+        return chosen
     folder = file.resolve().parent if file is not None else runs.resolve()
     return (folder / "artifacts").as_uri()
 
@@ -131,6 +141,12 @@ def check_tracking_uri(runs: Path) -> None:
     uri = tracking_uri(runs)
     if own_database(uri, runs) is not None:
         return
+    root = artifact_root(uri, runs) or ""
+    if root.startswith("s3://") and find_spec("boto3") is None:
+        raise UserError(
+            f"{ARTIFACTS} = {root}: the library boto3 is missing; install it by: "
+            "pip install 'factorlab[s3]'"
+        )
     problem = _problem(uri)
     if problem is not None:
         raise UserError(
@@ -188,7 +204,7 @@ def _database_problem(uri: str) -> str | None:
         url.get_dialect().import_dbapi()
     except ImportError as error:
         package = _PACKAGES.get(error.name or "", error.name)
-        return f"the database driver is missing ({error}); 'pip install {package}' installs it"
+        return f"the database driver is missing ({error}); install it by: pip install {package}"
     except ArgumentError as error:
         return f"not the URI of a database: {redact(str(error), uri).splitlines()[0]}"
     except ValueError:  # as above

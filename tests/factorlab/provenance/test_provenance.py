@@ -10,6 +10,7 @@ import zipfile
 import pytest
 
 from factorlab.provenance import code_record, sources
+from factorlab.provenance.code_record import other_versions
 from factorlab.provenance.sources import Sources, explain, sources_of
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
@@ -291,3 +292,16 @@ def test_code_record_replaces_damaged_file(tmp_path):
     (trial.record.path / "code.json").write_text("{")
     list(Trial(tiny_run(), tmp_path).run())
     assert [entry["from_step"] for entry in Record(tmp_path, trial.record.key).code()] == [1]
+
+
+def test_other_versions_are_named_and_builds_may_differ():
+    ours = {"python": "3.11.7", "torch": "2.9.1+cpu", "numpy": "2.3.0"}
+    alike = {"python": "3.11.9", "torch": "2.9.1+cu128", "numpy": "2.3.0"}
+    assert other_versions(alike, ours, "a worker on b") is None
+    for name, version in {"python": "3.12.7", "torch": "2.9.0+cpu", "numpy": "2.3.1"}.items():
+        found = other_versions(alike | {name: version}, ours, "a worker on b")
+        assert found == (
+            f"a worker on b has {name} {version}, and this command has {ours[name]}; install the "
+            "same requirements.lock on every machine"
+        )
+    assert "has numpy none" in other_versions({k: ours[k] for k in ("python", "torch")}, ours, "it")

@@ -41,6 +41,11 @@ def test_check_counts_machines_that_can_be_added():
     assert growing.check(Resources(gpu=1), {"auto", "cpu"}) == 4
 
 
+def test_check_trusts_an_autoscaler_that_tells_no_machines():
+    assert Capacity((HEAD,), grows=True).check(Resources(cpu=32), {"auto"}) == 1
+    assert Capacity((HEAD,), grows=True).check(Resources(cpu=2), {"auto"}) == 2
+
+
 def test_check_refuses_what_fits_nowhere():
     with pytest.raises(UserError) as refused:
         Capacity((HEAD, SERVER)).check(Resources(cpu=32), {"auto"})

@@ -1,12 +1,13 @@
 """Addresses where no cluster answers."""
 
 import socket
+import sys
 import time
 
 import pytest
 
 from factorlab.errors import UserError
-from sweeps.ray_runtime import connection
+from sweeps.ray_runtime import connection, on_head
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +47,9 @@ def test_malformed_address_is_refused(address):
     message, _ = refusal(address)
     assert message.startswith(f"--address {address}: no Ray cluster answers")
     assert len(message.splitlines()) == 1
+
+
+def test_ray_client_without_its_library_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(UserError, match=r"pip install 'factorlab\[client\]'"):
+        on_head.run("ray://127.0.0.1:1", [])

@@ -85,7 +85,7 @@ def test_check_tracking_uri_accepts_usable_uri(tmp_path, monkeypatch, uri):
 @pytest.mark.parametrize(
     ("scheme", "driver", "package"),
     [
-        ("postgresql", "psycopg", "psycopg[binary]"),
+        ("postgresql", "psycopg", "'factorlab[postgres]'"),
         ("postgresql+psycopg2", "psycopg2", "psycopg2-binary"),
         ("mysql", "MySQLdb", "mysqlclient"),
         ("mysql+pymysql", "pymysql", "pymysql"),
@@ -97,8 +97,18 @@ def test_check_tracking_uri_names_missing_driver(tmp_path, monkeypatch, scheme, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:s3cret@host/db")
     with pytest.raises(UserError) as told:
         check_tracking_uri(tmp_path)
-    assert f"'pip install {package}' installs it" in str(told.value)
+    assert f"install it by: pip install {package};" in str(told.value)
     assert "s3cret" not in str(told.value)
+
+
+def test_check_tracking_uri_names_the_missing_library_of_s3(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", "s3://bucket/path")
+    check_tracking_uri(tmp_path)  # a SQLite file has its artifacts beside it
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://host/db")
+    with pytest.raises(UserError, match=r"pip install 'factorlab\[s3\]'"):
+        check_tracking_uri(tmp_path)
 
 
 @pytest.mark.parametrize(
