@@ -92,8 +92,8 @@ test: $(READY)  ## run all tests, several files in parallel: TESTS= to select fi
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TESTS)
 
 .PHONY: test-cluster
-test-cluster: $(READY)  ## run the tests of several Ray nodes, in a network of their own
-	$(BIN)/python -m tests.cluster.namespace $(BIN)/python -m pytest tests/cluster
+test-cluster: $(READY)  ## run the tests of several Ray nodes, in a network of their own: TESTS= to select
+	$(BIN)/python -m tests.cluster.namespace $(BIN)/python -m pytest tests/cluster $(TESTS)
 
 .PHONY: test-portable
 test-portable: export ATEN_CPU_CAPABILITY := default

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.provenance import code_record
+from sweeps.execution.spool import Spool
 from sweeps.planning import plan as planning
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
@@ -34,6 +35,7 @@ def run_sweeps(
     *,
     retry_failed: bool,
     address: str | None,
+    spool: str | None = None,
     console: Console,
 ) -> int:
     """Run sweeps one after the other in one Ray session. An interrupt stops the series.
@@ -44,6 +46,7 @@ def run_sweeps(
         figures: Folder of all figures.
         retry_failed: Train failed trials again.
         address: Address of a Ray cluster; None to train on this machine.
+        spool: URI of the records in a bucket; None if all machines share the runs folder.
         console: Console for messages and progress.
 
     Returns:
@@ -62,7 +65,12 @@ def run_sweeps(
     for sweep, found in failed.items():
         show(found, sweep, console)
     options = SweepOptions(
-        figures, console, retry_failed, address, [plan.state() for plan in plans]
+        figures,
+        console,
+        retry_failed,
+        address,
+        None if spool is None else Spool(spool),
+        [plan.state() for plan in plans],
     )
     codes: dict[str, int] = {}
     try:

@@ -10,8 +10,10 @@ from rich.console import Console
 
 from factorlab.errors import UserError
 from factorlab.storage.files import check_writable
+from sweeps.execution.listener import SweepListener
 from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.outcomes import Outcomes
+from sweeps.execution.spool import FetchingListener, Spool
 from sweeps.planning import plan as planning
 from sweeps.planning import saved_plans
 from sweeps.planning.estimate import Estimate, begin, estimate
@@ -60,6 +62,9 @@ class SweepOptions:
     address: str | None = None
     """Address of a Ray cluster; None to train on this machine."""
 
+    spool: Spool | None = None
+    """The records in a bucket; None if all machines share the runs folder."""
+
     sweeps: Sequence[SweepState] = ()
     """All sweeps of the command. None starts if the trials of any of them fit on no machine."""
 
@@ -85,6 +90,9 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     Raises:
         UserError: A trial fits on no machine, or a folder is not writable.
     """
+    if options.spool is not None:
+        _check_no_representations(plan)
+        options.spool.fetch_all([plan.record(trial) for trial in plan.trials])
     state = plan.state()
     left = _begin(state, options)
     cluster_alike = "on the cluster if its machines are like this one"
@@ -92,11 +100,7 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     if (notice := replaced(plan)) is not None:
         options.say(notice)
     saved_plans.save(plan)
-    for trial in state.pending(retry_failed=options.retry_failed):
-        if state.states[trial.key] == "failed":
-            plan.record(trial).clear_failure()
-        if state.states[trial.key] == "stopped":
-            plan.record(trial).clear_stopped()
+    _clear_endings(state, options)
     sync = _start_sync(plan, failed)
     try:
         outcomes = _train(state, left, sync=sync, options=options)
@@ -117,6 +121,31 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         for text in filter(None, (sync.problem, *sync.notes())):
             options.say(text)
     return conclude(state, outcomes, options.console)
+
+
+def _clear_endings(state: SweepState, options: SweepOptions) -> None:
+    """Make trials that failed or were stopped trainable again, if the command asks for them."""
+    for trial in state.pending(retry_failed=options.retry_failed):
+        record = state.plan.record(trial)
+        if state.states[trial.key] not in ("failed", "stopped"):
+            continue
+        record.clear_failure()
+        record.clear_stopped()
+        if options.spool is not None:
+            options.spool.forget(record)
+
+
+def _check_no_representations(plan: Plan) -> None:
+    """Check that no trial keeps representations, which are measured where the records are.
+
+    Raises:
+        UserError: A trial keeps them.
+    """
+    if any(trial.run.representations.layers for trial in plan.trials):
+        raise UserError(
+            f"{plan.source}: representations.layers: representations need a runs folder that all "
+            "machines share; run this experiment without --spool"
+        )
 
 
 def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
@@ -236,6 +265,9 @@ def _train(
         console=options.console,
     )
     may_grow = options.address is not None
+    listener: SweepListener = display
+    if options.spool is not None:
+        listener = FetchingListener(display, options.spool, plan.runs)
 
     def announce(trial: PlannedTrial) -> None:
         display.picked(trial.key)
@@ -244,7 +276,16 @@ def _train(
 
     with display:
         while True:
-            latest = tune_runner.run(plan, packs, display, may_grow=may_grow, announce=announce)
+            latest = tune_runner.run(
+                plan,
+                packs,
+                listener,
+                may_grow=may_grow,
+                spool=None if options.spool is None else options.spool.uri,
+                announce=announce,
+            )
+            if isinstance(listener, FetchingListener):
+                listener.finish()
             outcomes = outcomes.then(latest)
             if latest.lost:
                 connection.disconnect()  # also ends workers that are still training

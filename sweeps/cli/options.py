@@ -68,6 +68,16 @@ Address = Annotated[
         callback=_on_cluster,
     ),
 ]
+SpoolUri = Annotated[
+    str | None,
+    typer.Option(
+        "--spool",
+        metavar="URI",
+        envvar="FACTORLAB_SPOOL",
+        help="Bucket for the records, such as s3://BUCKET/PATH, where the machines of a cluster "
+        "share no disk.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -17,6 +17,7 @@ from sweeps.cli.options import (
     Overrides,
     Profile,
     Runs,
+    SpoolUri,
     console,
     open_store,
 )
@@ -30,6 +31,7 @@ def sweep(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")] = False,
     address: Address = None,
+    spool: SpoolUri = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train failed trials again.")
     ] = False,
@@ -49,7 +51,13 @@ def sweep(
         return
     open_store(runs)
     code = run_sweeps(
-        chosen, runs, figures, retry_failed=retry_failed, address=address, console=console
+        chosen,
+        runs,
+        figures,
+        retry_failed=retry_failed,
+        address=address,
+        spool=spool,
+        console=console,
     )
     raise typer.Exit(code)
 
@@ -60,6 +68,7 @@ def reproduce(
     ] = None,
     profile: Profile = None,
     address: Address = None,
+    spool: SpoolUri = None,
     runs: Runs = DEFAULT_RUNS,
     figures: Figures = DEFAULT_FIGURES,
 ) -> None:
@@ -73,7 +82,9 @@ def reproduce(
     chosen = [experiments.load(name, profile, {}) for name in names or known]
     replication_report.check(chosen)
     open_store(runs)
-    code = run_sweeps(chosen, runs, figures, retry_failed=False, address=address, console=console)
+    code = run_sweeps(
+        chosen, runs, figures, retry_failed=False, address=address, spool=spool, console=console
+    )
     failed: list[Failure] = []
     profile = profile or experiments.DEFAULT_PROFILE
     typer.echo(str(replication_report.write(runs, figures, profile, failed)))

@@ -50,6 +50,14 @@ class SweepListener(Protocol):
         """
         ...
 
+    def no_worker_yet(self, seconds: float) -> None:
+        """Handle that no worker has started for a long time. It may still start.
+
+        Args:
+            seconds: Since when the sweep waits.
+        """
+        ...
+
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
         """Handle a trial that will not be trained further in this sweep.
 

@@ -18,8 +18,10 @@ from ray import tune
 from factorlab.errors import UserError, disk_full, user_message
 from factorlab.provenance.code_record import other_versions, versions
 from factorlab.provenance.sources import Sources, SourcesChangedError, refusal
+from factorlab.storage.record import Record
 from sweeps.execution.assignments import Pack
 from sweeps.execution.outcomes import Ended, Report, RunProgress
+from sweeps.execution.spool import Spool
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -50,6 +52,9 @@ class SweepOrders:
 
     at_evaluations: bool
     """Whether to report every evaluation at once, for a search or a scheduler."""
+
+    spool: str | None
+    """URI of the records in a bucket, None if all machines share the runs folder."""
 
     sources: Sources
     """Source files that the driver imported."""
@@ -85,9 +90,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             self._broken = (
                 refusal(theirs, orders.sources, who, begun=config["begun"])
                 or other_versions(versions(), orders.versions, who)
-                or _not_shared(orders, who)
+                or (_not_shared(orders, who) if orders.spool is None else "")
                 or ""
             )
+            self._runs = Path(orders.runs)
+            self._spool = None if orders.spool is None else Spool(orders.spool)
             signal.signal(signal.SIGTERM, self._request)
         except SourcesChangedError:  # the process that replaces this one imports the new files
             raise
@@ -96,9 +103,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         if not self._broken:
             self._pause, self._report_every = 0.0, orders.report_every
             self._at_evaluations = orders.at_evaluations
-            self._train = partial(
-                pack_training.train, runs=Path(orders.runs), timeout=orders.timeout
-            )
+            self._train = partial(pack_training.train, runs=self._runs, timeout=orders.timeout)
             self._begin(config["pack"])
 
     def _request(self, _number: int, _frame: FrameType | None) -> None:
@@ -120,6 +125,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
 
     def _begin(self, pack: Pack) -> None:
         self._pack = pack  # trials that have not ended
+        if self._spool is not None:
+            try:
+                for task in pack:
+                    self._spool.fetch(Record(self._runs, task.key))
+            except (OSError, UserError) as error:  # reported by the next step
+                self._broken = user_message(error) or str(error)
         self._training = self._train(pack)
         self._ended: list[Ended] = []  # not yet reported
 
@@ -149,17 +160,32 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             evaluated = False
             if isinstance(event, Ended):
                 at.pop(event.key, None)
+                self._send(event.key)
                 self._end(event)
             else:
                 at[event.key] = event
                 evaluated = self._at_evaluations and event.metrics is not None
             if self._asked_to_end:
-                self._training.close()
+                self._leave()
                 threading.Timer(IDLE_EXIT, self._end_if_idle).start()
                 break
             if evaluated or time.monotonic() >= deadline:
+                for key in at:
+                    self._send(key, with_news=True)
                 return _result(Report(self._newly_ended(), tuple(at.values())))
         return _result(Report(self._newly_ended()), done=True)
+
+    def _send(self, key: str, *, with_news: bool = False) -> None:
+        """Upload the record of a trial, or only if it has a new checkpoint."""
+        record = Record(self._runs, key)
+        if self._spool is not None and (not with_news or self._spool.has_news(record)):
+            self._spool.send(record)
+
+    def _leave(self) -> None:
+        """Save checkpoints of the trials that have not ended."""
+        self._training.close()
+        for task in self._pack:
+            self._send(task.key)
 
     def _end(self, trial: Ended) -> None:
         self._ended.append(trial)
@@ -199,7 +225,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     def cleanup(self) -> None:
         """Save a checkpoint of the current trials that are not done."""
         if not self._broken:
-            self._training.close()
+            self._leave()
 
 
 def _result(report: Report, *, done: bool = False) -> dict[str, Any]:

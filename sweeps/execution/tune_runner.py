@@ -161,6 +161,7 @@ def run(
     listener: SweepListener,
     *,
     may_grow: bool = False,
+    spool: str | None = None,
     announce: Callable[[PlannedTrial], None] = lambda _: None,
 ) -> Outcomes:
     """Train packs of trials until all have ended or the user interrupts.
@@ -173,6 +174,7 @@ def run(
         packs: Packs to train, in starting order. The trials of a pack train together.
         listener: Receives progress.
         may_grow: Whether machines may join the cluster.
+        spool: URI of the records in a bucket, None if all machines share the runs folder.
         announce: Called with each trial that the search picks, before it is trained.
 
     Returns:
@@ -185,6 +187,7 @@ def run(
     orders = SweepOrders(
         runs=str(plan.runs.resolve()),
         witness=str(ray_log.current().resolve()),
+        spool=spool,
         timeout=plan.resources.timeout,
         report_every=REPORT_EVERY,
         at_evaluations=plan.search is not None or plan.scheduler is not None,

@@ -7,6 +7,7 @@ takes seconds.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,9 @@ RESTARTS = 3
 """Maximum number of restarts of a trial whose worker died, and of consecutive failed starts of a
 worker."""
 
+
+PATIENCE = 180.0
+"""Seconds without any worker after which the sweep says so. New machines of a cluster take some."""
 
 _NEVER_RAN = ("The actor never ran", "an error raised in its creation task")
 """How Ray's errors say that a worker died while it started, before it could train anything."""
@@ -124,6 +128,7 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
 
         self._has_begun = False  # any worker
         self._failed_starts = 0  # consecutive
+        self._waits_since: float | None = time.monotonic()  # None once it was told
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401 - Tune's
         """Queue a new Tune trial, or one whose worker died, which comes before all others."""
@@ -198,11 +203,20 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
             return False
         if self._training:
             return True
+        self._tell_if_none_starts()
         if self._failed_starts > RESTARTS:
             self._refuse_worker("start", "its process died at every start")
             return False
         broken = len(self._outcomes.broken)
         return broken == 0 or broken < self._room.slots()
+
+    def _tell_if_none_starts(self) -> None:
+        if self._has_begun or self._waits_since is None:
+            return
+        waited = time.monotonic() - self._waits_since
+        if waited > PATIENCE:
+            self._waits_since = None
+            self._listener.no_worker_yet(waited)
 
     def _refuse_worker(self, worker: str, reason: str) -> None:
         """Record that a worker cannot train, once."""

@@ -146,6 +146,14 @@ class SweepDisplay:
         if self._refusals[reason] == 1:
             self._say(f"a worker cannot train: {reason}")
 
+    def no_worker_yet(self, seconds: float) -> None:
+        """Print that no worker has started."""
+        self._say(
+            f"no worker has started for {duration(seconds)}; on a cluster, machines may still "
+            "start, or Ray cannot start Python on them (the path of the environment must have no "
+            "space); raylet.out and raylet.err in the logs of Ray on the machines say why"
+        )
+
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
 

@@ -66,11 +66,14 @@ class Cluster:
             prefix=prefix,
         )
 
-    def node(self, cpus: int = 1, *, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
+    def node(
+        self, cpus: int = 1, *, gpus: int = 0, prefix: tuple[str, ...] = ()
+    ) -> subprocess.Popen:
         """Start a further node."""
         return self._start(
             f"--address={ADDRESS}",
             f"--num-cpus={cpus}",
+            f"--num-gpus={gpus}",
             "--object-store-memory=100000000",
             prefix=prefix,
         )

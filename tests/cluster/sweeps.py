@@ -12,11 +12,11 @@ NOISE = ("Traceback", "raylet", "StatusCode", "heartbeat", "W 1", "E 1")
 class Sweep:
     """A sweep on the cluster, as a process of its own."""
 
-    def __init__(self, nodes, folder, address=ADDRESS):
+    def __init__(self, nodes, folder, *options, address=ADDRESS):
         self.messages_at = folder / "messages.txt"
         with self.messages_at.open("wb") as messages:
             self.process = subprocess.Popen(
-                [FACTORLAB, "sweep", "small.yaml", "--address", address],
+                [FACTORLAB, "sweep", "small.yaml", "--address", address, *options],
                 cwd=folder,
                 env=nodes.environment,
                 stdout=subprocess.PIPE,

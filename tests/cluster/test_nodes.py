@@ -3,6 +3,8 @@
 import re
 import time
 
+import pytest
+
 from sweeps.planning import saved_plans
 from tests.cluster.nodes import ADDRESS
 from tests.cluster.sweeps import Sweep, check, write
@@ -52,6 +54,7 @@ def test_sweep_names_a_machine_that_does_not_share_the_folder(nodes, tmp_path):
     assert f"does not see the runs folder {folder} of this command" in sweep.messages
 
 
+@pytest.mark.slow
 def test_sweep_names_a_machine_with_other_libraries(nodes, tmp_path):
     records = write(tmp_path)
     other = tmp_path / "other" / "torch-99.0.dist-info"
@@ -67,6 +70,7 @@ def test_sweep_names_a_machine_with_other_libraries(nodes, tmp_path):
     check(sweep, records)
 
 
+@pytest.mark.slow
 def test_preempted_machine_gives_its_trials_back(nodes, tmp_path):
     records = write(tmp_path, seeds=3, steps=4000)
     first = nodes.head(cpus=1)

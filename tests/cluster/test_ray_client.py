@@ -32,18 +32,19 @@ def drivers(head):
 
 def test_command_runs_on_the_head_node(nodes, head, tmp_path):
     records = write(tmp_path)
-    sweep = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    sweep = Sweep(nodes, tmp_path, address=CLIENT_ADDRESS)
     sweep.wait_for(lambda: drivers(head))
     check(sweep, records)
     assert "5 of 5 done" in sweep.messages
-    again = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    again = Sweep(nodes, tmp_path, address=CLIENT_ADDRESS)
     assert again.finish() == 0
     assert "nothing left to train" in again.messages
 
 
+@pytest.mark.slow
 def test_interrupt_reaches_the_head_node(nodes, head, tmp_path):
     records = write(tmp_path, steps=40_000)
-    sweep = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    sweep = Sweep(nodes, tmp_path, address=CLIENT_ADDRESS)
     sweep.wait_for(lambda: workers_of(head, records))
     sweep.process.send_signal(signal.SIGINT)
     assert sweep.finish() == 130, sweep.messages
@@ -52,16 +53,18 @@ def test_interrupt_reaches_the_head_node(nodes, head, tmp_path):
     assert {record.state() for record in records} <= {"resumable", "new"}
 
 
+@pytest.mark.slow
 def test_sweep_continues_after_the_client_died(nodes, head, tmp_path):
     records = write(tmp_path, steps=2000)
-    sweep = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    sweep = Sweep(nodes, tmp_path, address=CLIENT_ADDRESS)
     sweep.wait_for(lambda: workers_of(head, records))
     sweep.process.kill()
     sweep.process.communicate()
     wait_for(lambda: not drivers(head) and not workers_of(head, records))
-    check(Sweep(nodes, tmp_path, CLIENT_ADDRESS), records)
+    check(Sweep(nodes, tmp_path, address=CLIENT_ADDRESS), records)
 
 
+@pytest.mark.slow
 def test_working_folder_has_to_exist_on_the_head_node(nodes, tmp_path):
     write(tmp_path)
     hidden = f'mount -t tmpfs none {tmp_path.parent} && exec "$@"'
@@ -70,7 +73,7 @@ def test_working_folder_has_to_exist_on_the_head_node(nodes, tmp_path):
         ray_client_server_port=CLIENT_ADDRESS.rpartition(":")[2],
     )
     nodes.wait_for_nodes(1)
-    sweep = Sweep(nodes, tmp_path, CLIENT_ADDRESS)
+    sweep = Sweep(nodes, tmp_path, address=CLIENT_ADDRESS)
     assert sweep.finish() == 2
     (sentence,) = sweep.messages.splitlines()
     assert sentence.startswith(f"factorlab: --address {CLIENT_ADDRESS}: the head node ")

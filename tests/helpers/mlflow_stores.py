@@ -1,4 +1,4 @@
-"""Every kind of MLflow store, as a context that yields its tracking URI."""
+"""Every kind of MLflow store, as a context that yields its tracking URI, and object storage."""
 
 import os
 import pwd
@@ -13,7 +13,9 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 
 def free_port():
@@ -119,6 +121,29 @@ def postgresql(_folder):
     """A PostgreSQL database, where it is installed."""
     with postgresql_server() as server:
         yield server.uri
+
+
+@contextmanager
+def bucket_of(name, setenv):
+    """A new bucket of a server that speaks S3; sets the environment of its clients."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    for variable in ("AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL"):
+        setenv(variable, endpoint)
+    setenv("AWS_ACCESS_KEY_ID", "any")
+    setenv("AWS_SECRET_ACCESS_KEY", "any")
+    setenv("AWS_DEFAULT_REGION", "us-east-1")
+    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
+    s3 = boto3.resource("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+    bucket = s3.create_bucket(Bucket=name)
+    try:
+        yield bucket
+    finally:
+        bucket.objects.all().delete()  # a later server in this process would have them
+        bucket.delete()
+        s3.meta.client.close()
+        server.stop()
 
 
 def _wait_for(attempt, seconds=90):

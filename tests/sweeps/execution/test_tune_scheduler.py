@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from ray.tune.experiment import Trial
 
+from sweeps.execution import tune_scheduler
 from sweeps.execution.outcomes import Ended, Outcomes, RunProgress
 from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler
 from tests.sweeps.execution.tune_controller import Controller
@@ -238,6 +239,24 @@ def test_workers_that_die_at_every_start_end_the_sweep(tune_of):
     assert tune.stopper.stop_all()  # is asked again, and tells it once
     assert tune.heard.calls.count(("refused", "its process died at every start")) == 1
     assert tune.outcomes.errors == {}
+
+
+def test_sweep_without_any_worker_says_so_once(tune_of, monkeypatch):
+    tune = tune_of(["a"], ["b"])
+    assert not tune.stopper.stop_all()
+    assert tune.heard.calls == []
+    monkeypatch.setattr(tune_scheduler, "PATIENCE", 0.0)
+    for _ in range(3):
+        assert not tune.stopper.stop_all()
+    assert tune.heard.calls == [("no worker",)]
+
+
+def test_sweep_with_a_worker_does_not_wait_for_one(tune_of, monkeypatch):
+    tune = tune_of(["a"])
+    tune.report(tune.start(), at=())
+    monkeypatch.setattr(tune_scheduler, "PATIENCE", 0.0)
+    assert not tune.stopper.stop_all()
+    assert ("no worker",) not in tune.heard.calls
 
 
 def test_failed_starts_must_be_consecutive(tune_of):

@@ -37,6 +37,9 @@ class Heard:
     def worker_refused(self, reason):
         self.calls.append(("refused", reason))
 
+    def no_worker_yet(self, _seconds):
+        self.calls.append(("no worker",))
+
     def ended(self, key, outcome, _accuracy=None):
         self.calls.append(("ended", key, outcome))
 

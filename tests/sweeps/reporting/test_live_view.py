@@ -102,6 +102,13 @@ def test_sweep_display_reports_each_refusal_of_workers_once():
     ]
 
 
+def test_sweep_display_says_that_no_worker_has_started():
+    shown, text = display(False, {"a": 1.0})
+    with shown:
+        shown.no_worker_yet(200.0)
+    assert "no worker has started for 3 min" in text.getvalue()
+
+
 def test_seconds_left_counts_half_done_trial_by_half():
     shown, _ = display(False, {"a": 100.0, "b": 900.0})
     shown.started("a", "a")

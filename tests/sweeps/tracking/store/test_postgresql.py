@@ -1,32 +1,20 @@
-"""A sweep with its MLflow runs in PostgreSQL and their artifacts on S3, through a crash of both."""
+"""A sweep with its MLflow runs in PostgreSQL and their artifacts on S3: the database crashes."""
 
 import signal
 
-import boto3
 import pytest
 from mlflow import MlflowClient
-from moto.server import ThreadedMotoServer
 
 from tests.helpers.experiments import records_of, write_experiment
 from tests.helpers.mlflow_runs import child_runs, points_in_mlflow
-from tests.helpers.mlflow_stores import postgresql_server
+from tests.helpers.mlflow_stores import bucket_of, postgresql_server
 from tests.helpers.processes import PATIENCE, running, wait_for
 
 
 @pytest.fixture
 def bucket(monkeypatch):
-    """A bucket of a server that speaks S3."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3 = boto3.resource("s3", endpoint_url=f"http://127.0.0.1:{port}")
-    yield s3.create_bucket(Bucket="artifacts")
-    s3.meta.client.close()
-    server.stop()
+    with bucket_of("artifacts", monkeypatch.setenv) as made:
+        yield made
 
 
 def test_no_point_is_lost_or_doubled_when_the_database_crashes(tmp_path, monkeypatch, bucket):
