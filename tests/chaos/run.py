@@ -8,6 +8,7 @@ one was not.
 import argparse
 import collections
 import logging
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from tests.chaos import disk, kills, stores, trials, whole_sweeps
+from tests.chaos import disk, kills, nodes, stores, trials, whole_sweeps
 from tests.chaos.safeguards import OF_SWEEPS, SAFEGUARDS
 
 
@@ -56,7 +57,18 @@ def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Itera
         folder / "sweeps", share, seed, may_mount=may_mount
     ):
         yield trials.Outcome(kind, fault, problem)
+    if _may_have_a_network():
+        for outcome in nodes.disturbed(folder / "nodes", share, seed):
+            yield trials.Outcome(*outcome)
+    else:
+        print("no lost nodes: this user may not have a network of its own", file=sys.stderr)
     yield from stores.all_faults(some, seed, folder / "stores", may_mount=may_mount)
+
+
+def _may_have_a_network() -> bool:
+    """Return whether this user may start processes in a network of their own."""
+    command = [sys.executable, "-m", "tests.cluster.namespace", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def chosen(args: argparse.Namespace, folder: Path) -> Iterator[trials.Outcome]:

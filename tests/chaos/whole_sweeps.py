@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -37,15 +37,28 @@ FAULTS = {
 }
 """How many of each are injected at a share of 1."""
 
+SEARCHES = 2
+"""How many searches have their driver killed, at a share of 1."""
+
 FULL_DISKS = 3
 """How many sweeps hit one, at a share of 1."""
 
 
 class Sweep:
-    """A sweep in a folder, and its drivers."""
+    """A sweep in a folder, and its drivers.
 
-    def __init__(self, folder: Path, trials: int, without: str | None = None) -> None:
+    Args:
+        folder: Its folder, which is created.
+        trials: Number of trials.
+        without: Safeguard of the driver to turn off.
+        options: Further options of the command.
+    """
+
+    def __init__(
+        self, folder: Path, trials: int, without: str | None = None, options: Sequence[str] = ()
+    ) -> None:
         folder.mkdir(parents=True)
+        self.options, self.environment = options, dict(os.environ)
         self.folder, self.runs, self.drivers = folder, folder / "runs", 0
         off = [sys.executable, "-m", "tests.chaos.safeguards", without]
         self.command = [FACTORLAB] if without is None else off
@@ -64,9 +77,9 @@ class Sweep:
         self.drivers += 1
         with (self.folder / f"driver-{self.drivers}.log").open("wb") as log:
             return subprocess.Popen(
-                [*self.command, "sweep", "chaos.yaml"],
+                [*self.command, "sweep", "chaos.yaml", *self.options],
                 cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**self.environment, "PYTHONPATH": str(ROOT)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -219,6 +232,49 @@ def _on_a_full_disk(sweep: Sweep, kilobytes: int, expected: dict[str, tuple]) ->
         return problem or sweep.stored()
 
 
+def _search_without_driver(folder: Path, rng: random.Random) -> str:
+    """Kill the driver of a search and run the search to its end; return what is wrong."""
+    folder.mkdir(parents=True)
+    write_experiment(
+        folder / "chaos.yaml",
+        axes={"training.learning_rate": {"loguniform": [1e-4, 1e-1]}},
+        search={
+            "algorithm": "ray.tune.search.optuna.OptunaSearch",
+            "metric": "accuracy",
+            "mode": "max",
+            "runs": 6,
+        },
+        figures=[],
+    )
+    command, picks = [FACTORLAB, "sweep", "chaos.yaml"], folder / "runs/sweeps/chaos_default"
+    with (folder / "first.log").open("wb") as log:
+        first = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+    _until_it_trains(first)
+    time.sleep(rng.uniform(0, 3))
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    picked = (picks / "picked.jsonl").read_bytes()
+    before = _finished(folder)
+    second = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    after = _finished(folder)
+    if second.returncode != 0:
+        return f"it ended with {second.returncode} and said: {second.stderr[-600:]}"
+    if not (picks / "picked.jsonl").read_bytes().startswith(picked[: picked.rfind(b"\n") + 1]):
+        return "it forgot what it had picked"
+    if len(after) != 6 or not before.items() <= after.items():
+        return f"it trained {len(after)} runs, or one of {len(before)} finished ones again"
+    return ""
+
+
+def _finished(folder: Path) -> dict[str, bytes]:
+    """Return the results of all finished runs, by key."""
+    return {p.parent.name: p.read_bytes() for p in folder.glob("runs/trials/*/result.json")}
+
+
 def disturbed(
     folder: Path, share: float, seed: int, *, may_mount: bool, without: str | None = None
 ) -> Iterator[tuple[str, str, str]]:
@@ -266,3 +322,6 @@ def disturbed(
         kilobytes = rng.randrange(16, 1200, 4)
         small = Sweep(folder / f"full-{i}", 4)
         yield "sweep on a full disk", f"{kilobytes} kB", _on_a_full_disk(small, kilobytes, expected)
+    for i in range(max(1, round(share * SEARCHES)) if without is None else 0):
+        problem = _search_without_driver(folder / f"search-{i}", rng)
+        yield "driver of a search killed", "and run again", problem
