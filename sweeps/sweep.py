@@ -91,7 +91,7 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         UserError: A trial fits on no machine, or a folder is not writable.
     """
     if options.spool is not None:
-        _check_no_representations(plan)
+        _check_spool(plan)
         options.spool.fetch_all([plan.record(trial) for trial in plan.trials])
     state = plan.state()
     left = _begin(state, options)
@@ -135,17 +135,17 @@ def _clear_endings(state: SweepState, options: SweepOptions) -> None:
             options.spool.forget(record)
 
 
-def _check_no_representations(plan: Plan) -> None:
-    """Check that no trial keeps representations, which are measured where the records are.
+def _check_spool(plan: Plan) -> None:
+    """Check that a sweep needs no record on two machines at the same time.
 
     Raises:
-        UserError: A trial keeps them.
+        UserError: Its trials keep representations, or it stops trials early.
     """
+    needs = "a runs folder that all machines share; run this experiment without --spool"
     if any(trial.run.representations.layers for trial in plan.trials):
-        raise UserError(
-            f"{plan.source}: representations.layers: representations need a runs folder that all "
-            "machines share; run this experiment without --spool"
-        )
+        raise UserError(f"{plan.source}: representations.layers: representations need {needs}")
+    if plan.scheduler is not None:
+        raise UserError(f"{plan.source}: scheduler: early stopping needs {needs}")
 
 
 def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:

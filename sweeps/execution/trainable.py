@@ -208,6 +208,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         refused = next((task.key for task in self._pack if task.key in path), None)
         if refused is None or disk_full(error):  # the next trial would fail in the same way
             self._broken = reason
+            self._training.close()  # frees the leases if the error did not come from it
         else:
             self._end(Ended(refused, "io_error", reason=reason))
             self._training = self._train(self._pack)

@@ -158,3 +158,21 @@ def test_sweep_finds_in_the_bucket_what_another_machine_trained(bucket, tmp_path
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.result() == other.result()
         assert mine.points() == other.points()
+
+
+ASHA = {"algorithm": "ray.tune.schedulers.ASHAScheduler", "metric": "accuracy", "mode": "max"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"representations": {"layers": ["layer4"]}}, "representations.layers: representations"),
+        ({"scheduler": ASHA}, "scheduler: early stopping"),
+    ],
+)
+def test_sweep_that_needs_a_shared_folder_is_refused(bucket, tmp_path, changes, said):
+    write_experiment(tmp_path / "small.yaml", axes={"seed": [0]}, figures=[], **changes)
+    ended = factorlab("sweep", "small.yaml", "--spool", "s3://records/lab", cwd=tmp_path)
+    assert ended.returncode == 2
+    message = f"factorlab: small.yaml: {said} needs a runs folder that all machines share"
+    assert ended.stderr.splitlines()[-1].replace(" need ", " needs ").startswith(message)
