@@ -96,7 +96,7 @@ def of_cluster() -> Capacity:
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     config = state.get_cluster_config()
-    kinds = config.node_group_configs if config is not None else ()  # autoscaler version 2
+    kinds = config.node_group_configs if config is not None else ()
     return Capacity(
         tuple(Machines(resources) for resources in nodes),
         # -1 is an unlimited number; a thousand machines are more than any sweep fills.
@@ -109,9 +109,12 @@ def of_cluster() -> Capacity:
 
 
 def _has_autoscaler() -> bool:
-    """Return whether version 1 of the autoscaler runs, which does not tell its machines."""
+    """Return whether an autoscaler runs. Neither of its versions has to tell its machines."""
+    from ray.autoscaler.v2.utils import is_autoscaler_v2  # noqa: PLC0415 - as above
     from ray.experimental.internal_kv import _internal_kv_get  # noqa: PLC0415 - as above
 
+    if is_autoscaler_v2(fetch_from_server=True):
+        return True
     status = json.loads(_internal_kv_get(b"__autoscaling_status") or "{}")
     names = (status.get("autoscaler_report") or {}).get("active_nodes") or {}
     # Without an autoscaler, the same process reports the nodes by their ids.
