@@ -74,8 +74,8 @@ SpoolUri = Annotated[
         "--spool",
         metavar="URI",
         envvar="FACTORLAB_SPOOL",
-        help="Bucket for the records, such as s3://BUCKET/PATH, where the machines of a cluster "
-        "share no disk.",
+        help="Experimental: bucket for the records, such as s3://BUCKET/PATH, where the machines "
+        "of a cluster share no disk.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -3,11 +3,8 @@
 Workers train in a runs folder of their own machine, the spool, and upload records. A worker that
 begins a trial downloads its record first. The driver downloads the records of trials that ended.
 
-The promise: the record of a trial is in the bucket, whole, before the sweep counts it as ended, and
-its `result.json` is uploaded last. A trial that has not ended loses at most the steps since its
-last uploaded checkpoint if its machine dies. Leases do not reach beyond a machine. So two sweeps
-that share a bucket may both train a trial; each of them writes a whole record, and the same key
-means the same result.
+Experimental. The record of a trial is uploaded before the sweep counts it as ended, `result.json`
+last. What does not hold yet is listed in docs/experiments.md, "Without a shared disk".
 """
 
 from __future__ import annotations
