@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from factorlab.errors import UserError
+from factorlab.provenance import code_record
 from factorlab.storage.files import check_writable
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.measuring import TrialReference, analyse_all
@@ -92,7 +93,8 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     """
     if options.spool is not None:
         _check_spool(plan)
-        options.spool.fetch_all([plan.record(trial) for trial in plan.trials])
+        code_record.save(code_record.code(), plan.runs)  # workers keep it on their machines
+        options.spool.exchange([record for _, record in plan.records()])
     state = plan.state()
     left = _begin(state, options)
     cluster_alike = "on the cluster if its machines are like this one"
@@ -105,6 +107,9 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     try:
         outcomes = _train(state, left, sync=sync, options=options)
         plan = picked.continued(plan)
+        with caught("bucket", failed):
+            if options.spool is not None:
+                options.spool.exchange([record for _, record in plan.records()])
         state = plan.state()
         if not outcomes.interrupted and outcomes.lost is None:
             _measure(state, options, failed)
@@ -142,7 +147,8 @@ def _check_spool(plan: Plan) -> None:
         UserError: Its trials keep representations, or it stops trials early.
     """
     needs = "a runs folder that all machines share; run this experiment without --spool"
-    if any(trial.run.representations.layers for trial in plan.trials):
+    trials = plan.trials or picked.guesses(plan, 1)  # a search may not have picked any
+    if any(trial.run.representations.layers for trial in trials):
         raise UserError(f"{plan.source}: representations.layers: representations need {needs}")
     if plan.scheduler is not None:
         raise UserError(f"{plan.source}: scheduler: early stopping needs {needs}")
@@ -235,6 +241,22 @@ def _check_capacity(plan: Plan, pending: Sequence[PlannedTrial]) -> int:
         raise UserError(f"{plan.source}: {error}") from None
 
 
+def _display(
+    state: SweepState, left: Estimate, sync: MlflowSync | None, options: SweepOptions
+) -> SweepDisplay:
+    """Return the progress display of a sweep."""
+    return SweepDisplay(
+        state.plan.sweep,
+        total=len(state.plan.trials) + state.to_pick,
+        done=state.counts()["done"],
+        seconds=left.seconds,
+        slots=left.slots,
+        problem=lambda: sync.problem if sync is not None else None,
+        log=ray_log.current(),
+        console=options.console,
+    )
+
+
 def _train(
     state: SweepState,
     left: Estimate,
@@ -254,20 +276,11 @@ def _train(
     from sweeps.execution import tune_runner  # noqa: PLC0415 - after `connection.connect`
 
     plan = state.plan
-    display = SweepDisplay(
-        plan.sweep,
-        total=len(plan.trials) + state.to_pick,
-        done=state.counts()["done"],
-        seconds=left.seconds,
-        slots=left.slots,
-        problem=lambda: sync.problem if sync is not None else None,
-        log=ray_log.current(),
-        console=options.console,
-    )
-    may_grow = options.address is not None
+    display = _display(state, left, sync, options)
     listener: SweepListener = display
     if options.spool is not None:
-        listener = FetchingListener(display, options.spool, plan.runs)
+        waits = plan.search is not None
+        listener = FetchingListener(display, options.spool, plan.runs, wait=waits)
 
     def announce(trial: PlannedTrial) -> None:
         display.picked(trial.key)
@@ -280,7 +293,7 @@ def _train(
                 plan,
                 packs,
                 listener,
-                may_grow=may_grow,
+                may_grow=options.address is not None,
                 spool=None if options.spool is None else options.spool.uri,
                 announce=announce,
             )

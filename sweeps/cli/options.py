@@ -53,10 +53,10 @@ Figures = Annotated[Path, typer.Option("--figures", file_okay=False, help="Folde
 
 def _on_cluster(address: str | None) -> str | None:
     """Run the whole command on the head node if the address is one of Ray Client."""
-    if address is None or not address.startswith("ray://"):
-        return address
-    from sweeps.ray_runtime import on_head  # noqa: PLC0415 - as other commands do not need it
+    from sweeps.ray_runtime import on_head, ray_settings  # noqa: PLC0415 - few commands need it
 
+    if address is None or not address.startswith(ray_settings.CLIENT):
+        return address
     sys.exit(on_head.run(address, sys.argv[1:]))
 
 
@@ -74,8 +74,8 @@ SpoolUri = Annotated[
         "--spool",
         metavar="URI",
         envvar="FACTORLAB_SPOOL",
-        help="Experimental: bucket for the records, such as s3://BUCKET/PATH, where the machines "
-        "of a cluster share no disk.",
+        help="Bucket for the records, such as s3://BUCKET/PATH, where the machines of a cluster "
+        "share no disk.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

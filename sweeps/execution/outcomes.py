@@ -61,7 +61,7 @@ class Outcomes:
     """Causes of death of the workers of a trial that was given up. They are not in its record."""
 
     broken: dict[str, str] = field(default_factory=dict)
-    """Why a worker could not train, by worker. Other workers, if any, took its trials."""
+    """Why a worker cannot train, by its Tune trial. It keeps its slot for as long as it lives."""
 
     search: str | None = None
     """Why the search of the sweep picks no further trial; None without a search, or if it would."""

@@ -3,17 +3,21 @@
 Workers train in a runs folder of their own machine, the spool, and upload records. A worker that
 begins a trial downloads its record first. The driver downloads the records of trials that ended.
 
-Experimental. The record of a trial is uploaded before the sweep counts it as ended, `result.json`
-last. What does not hold yet is listed in docs/experiments.md, "Without a shared disk".
+Each object is a whole record at one moment, as a ZIP archive: ``trials/<key>/step-<step>.zip`` with
+the newest checkpoint of a trial that trains, and ``ended.zip`` of one that ended. So objects of two
+machines never mix, and an older record never takes the place of a newer one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import io
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 from factorlab.errors import UserError
 from factorlab.storage.files import write_atomically
@@ -22,13 +26,15 @@ from sweeps.execution.listener import SweepListener
 from sweeps.execution.outcomes import Outcome
 
 ENDINGS = ("failure.json", "stopped.json", "result.json")
-"""Files that say how a trial ended. They are transferred last."""
+"""Files that say how a trial ended. They are written last."""
+
+ENDED = "ended.zip"
 
 _OWN = ("lease", "mlflow", "analysis")
 """Files and folders of a record that belong to one machine."""
 
 AT_ONCE = 16
-"""Records that the driver downloads at the same time."""
+"""Records that the driver transfers at the same time."""
 
 
 class Spool:
@@ -49,12 +55,15 @@ class Spool:
         try:
             self._store, path = fs.FileSystem.from_uri(uri)
             self._root = PurePosixPath(path)
+            if isinstance(self._store, fs.LocalFileSystem) or not path:
+                raise UserError(f"--spool {uri}: not a bucket; allowed: s3://BUCKET/PATH and gs://")
             bucket = self._store.get_file_info(self._root.parts[0])
         except (OSError, ArrowException) as error:
             raise UserError(f"--spool {uri}: {error}") from None
         if bucket.type == fs.FileType.NotFound:
             raise UserError(f"--spool {uri}: bucket {self._root.parts[0]} does not exist")
-        self._sent: dict[Path, tuple[int, int]] = {}
+        self._sent: dict[str, str] = {}
+        """Name of the newest object of each key that this process knows to be in the bucket."""
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -64,51 +73,42 @@ class Spool:
         except OSError as error:
             raise UserError(f"--spool {self.uri}: {error}") from error
 
-    def _at(self, record: Record) -> PurePosixPath:
-        return self._root / "trials" / record.key
+    def _at(self, key: str) -> PurePosixPath:
+        return self._root / "trials" / key
 
-    def keys(self) -> set[str]:
-        """Return the keys of all trials that have a record in the bucket."""
-        return {PurePosixPath(found.path).name for found in self._list(self._root / "trials")}
-
-    def _list(self, folder: PurePosixPath, *, recursive: bool = False) -> list[Any]:
-        selector = self._fs.FileSelector(str(folder), allow_not_found=True, recursive=recursive)
-        return cast(list[Any], self._store.get_file_info(selector))
+    def _names(self, folder: PurePosixPath) -> dict[str, set[str]]:
+        """Return the names of all objects below a folder, by the folder that holds them."""
+        selector = self._fs.FileSelector(str(folder), allow_not_found=True, recursive=True)
+        names = defaultdict(set)
+        for found in self._store.get_file_info(selector):
+            if found.is_file:
+                names[PurePosixPath(found.path).parent.name].add(found.base_name)
+        return names
 
     def send(self, record: Record) -> None:
-        """Upload what is new in a record. Checkpoints come after the journal, the ending last.
+        """Upload a record if it has ended or has a checkpoint that is newer than the bucket's.
 
         Raises:
             UserError: The storage cannot be written.
         """
-        checkpoints = sorted(record.checkpoints.glob("*.pt"))  # before the journal is read
-        others = [path for path in _files(record) if path.parent != record.checkpoints]
+        name = _name(record)
+        if name is None or self._sent.get(record.key) == name:
+            return
+        content = _packed(record)
+        folder = self._at(record.key)
         with self._telling():
-            self._upload(record, [path for path in others if path.name not in ENDINGS])
-            self._upload(record, checkpoints)
-            self._upload(record, [path for path in others if path.name in ENDINGS])
-            kept = {path.name for path in checkpoints}
-            for found in self._list(self._at(record) / "checkpoints"):
-                if found.base_name not in kept:
-                    self._store.delete_file(found.path)
-
-    def has_news(self, record: Record) -> bool:
-        """Return whether a record has a checkpoint that was not uploaded."""
-        return any(path not in self._sent for path in record.checkpoints.glob("*.pt"))
-
-    def _upload(self, record: Record, paths: Iterable[Path]) -> None:
-        for path in paths:
-            status = path.stat()
-            version = (status.st_mtime_ns, status.st_size)
-            if self._sent.get(path) == version:
-                continue
-            target = self._at(record) / path.relative_to(record.path)
-            with self._store.open_output_stream(str(target)) as stream:
-                stream.write(path.read_bytes())
-            self._sent[path] = version
+            there = self._names(folder)[record.key]
+            if name == ENDED or (name > max(there, default="") and ENDED not in there):
+                with self._store.open_output_stream(str(folder / name)) as stream:
+                    stream.write(content)
+            for old in there - {ENDED}:
+                if name == ENDED or old < name:
+                    with suppress(FileNotFoundError):  # another machine was faster
+                        self._store.delete_file(str(folder / old))
+        self._sent[record.key] = name
 
     def fetch(self, record: Record, *, ended: bool = False) -> None:
-        """Download a record unless this machine has it or has begun to train it.
+        """Download a record if the bucket has a newer one than this machine.
 
         Args:
             record: The record on this machine.
@@ -117,57 +117,91 @@ class Spool:
         Raises:
             UserError: The storage cannot be read.
         """
+        if record.state() in ("done", "running"):
+            return
         with self._telling():
-            self._fetch(record, ended=ended)
+            there = self._names(self._at(record.key))[record.key]
+            if ENDED in there:
+                self._write(record, ENDED)
+            elif not ended:
+                record.clear_failure()  # the trial has not ended, or is to be trained again
+                record.clear_stopped()
+                newest = max(there, default="")
+                if newest > (_name(record) or ""):
+                    self._write(record, newest)
 
-    def _fetch(self, record: Record, *, ended: bool) -> None:
-        state = record.state()
-        if state in ("done", "running"):
-            return
-        found = [one for one in self._list(self._at(record), recursive=True) if one.is_file]
-        endings = [one for one in found if one.base_name in ENDINGS]
-        if not endings and (ended or state != "new"):
-            return
-        for one in sorted(found, key=lambda one: one.base_name in ENDINGS):
-            path = record.path / PurePosixPath(one.path).relative_to(self._at(record))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with self._store.open_input_stream(one.path) as stream:
-                write_atomically(path, stream.read())
+    def _write(self, record: Record, name: str) -> None:
+        """Write the content of an object into a record."""
+        path = self._at(record.key) / name
+        with self._store.open_input_stream(str(path)) as stream:
+            content = stream.read()
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                for member in archive.namelist():
+                    target = record.path / member
+                    if not target.resolve().is_relative_to(record.path.resolve()):
+                        raise UserError(f"--spool {self.uri}: {path}: {member} leaves the record")
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(target, archive.read(member))
+        except zipfile.BadZipFile as error:
+            raise UserError(f"--spool {self.uri}: {path}: {error}") from None
+        self._sent[record.key] = name
 
-    def fetch_all(self, records: Sequence[Record]) -> None:
-        """Download the records of all trials that have ended.
+    def exchange(self, records: Sequence[Record]) -> None:
+        """Download the records of all trials that ended, and upload those that only are here.
 
         Raises:
-            UserError: The storage cannot be read.
+            UserError: The storage cannot be read or written.
         """
         with self._telling():
-            there = self.keys()
-        wanted = [record for record in records if record.key in there]
+            there = self._names(self._root / "trials")
+
+        def one(record: Record) -> None:
+            if ENDED in there.get(record.key, ()):
+                self.fetch(record, ended=True)
+            elif record.state() in ("done", "failed"):
+                self.send(record)
+
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for fetched in [pool.submit(self.fetch, one, ended=True) for one in wanted]:
-                fetched.result()
+            for moved in [pool.submit(one, record) for record in records]:
+                moved.result()
 
     def forget(self, record: Record) -> None:
-        """Delete from a record in the bucket how its trial ended, so that it is trained again.
+        """Delete the end of a trial from the bucket, so that it is trained again.
 
         Raises:
             UserError: The storage cannot be written.
         """
-        with self._telling():
-            for name in ENDINGS:
-                with suppress(FileNotFoundError):
-                    self._store.delete_file(str(self._at(record) / name))
+        with self._telling(), suppress(FileNotFoundError):
+            self._store.delete_file(str(self._at(record.key) / ENDED))
+        self._sent.pop(record.key, None)
 
 
-def _files(record: Record) -> list[Path]:
-    """Return the files of a record that are the same on every machine, in a fixed order."""
-    return [
+def _name(record: Record) -> str | None:
+    """Return the name of the object of a record, None if there is nothing to continue from."""
+    if any((record.path / name).exists() for name in ENDINGS):
+        return ENDED
+    newest = max((path.name for path in record.checkpoints.glob("step-*.pt")), default=None)
+    return newest and f"{newest.rpartition('-')[0]}.zip"  # without the checksum
+
+
+def _packed(record: Record) -> bytes:
+    """Return the files of a record that are the same on every machine.
+
+    They are written in this order: a checkpoint after the journal that it needs, the ending last.
+    """
+    files = [
         path
-        for path in sorted(record.path.rglob("*"))
+        for path in record.path.rglob("*")
         if path.is_file()
         and path.relative_to(record.path).parts[0] not in _OWN
-        and not path.name.endswith(".tmp")
+        and path.suffix != ".tmp"
     ]
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in sorted(files, key=lambda p: (p.name in ENDINGS, p.suffix == ".pt", p)):
+            archive.writestr(str(path.relative_to(record.path)), path.read_bytes())
+    return content.getvalue()
 
 
 class FetchingListener:
@@ -177,12 +211,13 @@ class FetchingListener:
         listener: The other listener.
         spool: Where the records are.
         runs: The driver's folder of all records.
+        wait: Whether to wait for each download, for a search that learns from the result.
     """
 
-    def __init__(self, listener: SweepListener, spool: Spool, runs: Path) -> None:
-        self._listener, self._spool, self._runs = listener, spool, runs
+    def __init__(self, listener: SweepListener, spool: Spool, runs: Path, *, wait: bool) -> None:
+        self._listener, self._spool, self._runs, self._wait = listener, spool, runs, wait
         self._pool = ThreadPoolExecutor(AT_ONCE)  # starts threads when they are needed
-        self._fetched: list[Future[None]] = []
+        self._fetching: list[Future[None]] = []
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the listener's method
         return getattr(self._listener, name)
@@ -190,15 +225,13 @@ class FetchingListener:
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
         """Download the record of a trial that ended."""
         record = Record(self._runs, key)
-        self._fetched.append(self._pool.submit(self._spool.fetch, record, ended=True))
+        self._fetching.append(self._pool.submit(self._spool.fetch, record, ended=True))
+        if self._wait:
+            self._fetching[-1].exception()
         self._listener.ended(key, outcome, accuracy)
 
     def finish(self) -> None:
-        """Wait for the downloads.
-
-        Raises:
-            UserError: One of them failed.
-        """
-        fetched, self._fetched = self._fetched, []
-        for one in fetched:
-            one.result()
+        """Wait for the downloads. `Spool.exchange` repeats those that failed."""
+        for one in self._fetching:
+            one.exception()
+        self._fetching.clear()

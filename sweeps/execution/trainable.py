@@ -160,26 +160,26 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
             evaluated = False
             if isinstance(event, Ended):
                 at.pop(event.key, None)
-                self._send(event.key)
+                if event.outcome != "locked":  # its record belongs to another process
+                    self._send(event.key)
                 self._end(event)
             else:
                 at[event.key] = event
                 evaluated = self._at_evaluations and event.metrics is not None
             if self._asked_to_end:
-                self._leave()
                 threading.Timer(IDLE_EXIT, self._end_if_idle).start()
+                self._leave()
                 break
             if evaluated or time.monotonic() >= deadline:
                 for key in at:
-                    self._send(key, with_news=True)
+                    self._send(key)
                 return _result(Report(self._newly_ended(), tuple(at.values())))
         return _result(Report(self._newly_ended()), done=True)
 
-    def _send(self, key: str, *, with_news: bool = False) -> None:
-        """Upload the record of a trial, or only if it has a new checkpoint."""
-        record = Record(self._runs, key)
-        if self._spool is not None and (not with_news or self._spool.has_news(record)):
-            self._spool.send(record)
+    def _send(self, key: str) -> None:
+        """Upload the record of a trial if it has ended or has a new checkpoint."""
+        if self._spool is not None:
+            self._spool.send(Record(self._runs, key))
 
     def _leave(self) -> None:
         """Save checkpoints of the trials that have not ended."""

@@ -155,6 +155,20 @@ class _Parts:
         self._announce(trial)
 
 
+def _orders(plan: Plan, spool: str | None) -> SweepOrders:
+    """Return what all workers of a sweep are told."""
+    return SweepOrders(
+        runs=str(plan.runs.resolve()),
+        witness=str(ray_log.current().resolve()),
+        spool=spool,
+        timeout=plan.resources.timeout,
+        report_every=REPORT_EVERY,
+        at_evaluations=plan.search is not None or plan.scheduler is not None,
+        sources=sources.at_start(),
+        versions=code_record.versions(),
+    )
+
+
 def run(
     plan: Plan,
     packs: Sequence[Sequence[PlannedTrial]],
@@ -184,16 +198,6 @@ def run(
         UserError: The search or the scheduler cannot be made, or their metric does not exist.
     """
     parts = _Parts(plan, packs, listener, announce, may_grow=may_grow)
-    orders = SweepOrders(
-        runs=str(plan.runs.resolve()),
-        witness=str(ray_log.current().resolve()),
-        spool=spool,
-        timeout=plan.resources.timeout,
-        report_every=REPORT_EVERY,
-        at_evaluations=plan.search is not None or plan.scheduler is not None,
-        sources=sources.at_start(),
-        versions=code_record.versions(),
-    )
     # Tune reads this when it starts.
     waiting = max(parts.slots, GROWING) if may_grow else parts.slots
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(waiting)
@@ -205,7 +209,7 @@ def run(
         trial_name_creator=_name,
         trial_dirname_creator=_name,
     )
-    trainable = tune.with_parameters(Worker, orders=orders)
+    trainable = tune.with_parameters(Worker, orders=_orders(plan, spool))
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         where = _stateless(plan.sweep, scratch, UntilStuck(parts.scheduler))
         try:

@@ -175,6 +175,7 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
         self._failed_starts = self._failed_starts + 1 if never_ran else 0
         reason = connection.reason(error)
         self._listener.worker_died(reason)
+        self._outcomes.broken.pop(trial.trial_id, None)  # its slot is free, or gone
         again = trial.status == Trial.ERROR  # Tune tries it again
         if again and never_ran:
             failures = trial.run_metadata.num_failures  # Tune counted none if it was preempted

@@ -113,7 +113,7 @@ def _join(address: str) -> None:
 
     try:
         # Ray Client takes no job configuration of our own, and starts no worker that trains.
-        client = address.startswith("ray://")
+        client = address.startswith(ray_settings.CLIENT)
         job = {} if client else {"job_config": ray_settings.job_config(local=False)}
         ray.init(address=address, **job, **_QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -128,7 +128,7 @@ def _check_answers(address: str) -> None:
     """
     if os.environ.get("RAY_AUTH_MODE") == "token" and not ray_settings.has_token():
         raise _unreachable(address, "AuthenticationError", "")
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.removeprefix(ray_settings.CLIENT).rpartition(":")
     if port.isdigit():
         try:  # the usual case of a wrong address, without waiting for Ray
             socket.create_connection((host.strip("[]"), int(port)), ANSWER_WITHIN).close()

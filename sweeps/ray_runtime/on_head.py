@@ -23,8 +23,6 @@ from factorlab.errors import UserError
 from factorlab.provenance import code_record, sources
 from sweeps.ray_runtime import connection
 
-SCHEME = "ray://"
-
 READ_EVERY = 0.5
 """Seconds between two requests for new output."""
 
@@ -149,6 +147,8 @@ def run(address: str, arguments: Sequence[str]) -> int:
         try:
             command = _start(address, arguments)
             return _relay(command, {1: out, 2: err})
+        except BrokenPipeError:  # nobody reads the output, as in `factorlab ... | head`
+            return 128 + signal.SIGPIPE
         except (RayError, ConnectionError) as error:
             raise UserError(f"--address {address}: {_lost(error)}") from None
         finally:

@@ -24,6 +24,9 @@ _SESSION = len("/session_2026-11-25_23-08-44_917801_1234567/sockets/plasma_store
 _SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - Ray creates its own subfolders there
 """Fallback locations of Ray's folder if the path set in the environment is too long."""
 
+CLIENT = "ray://"
+"""Beginning of the addresses of Ray Client."""
+
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _SETTINGS = {
@@ -51,7 +54,7 @@ def configure(address: str | None) -> None:
         if not has_token() and not can_write(Path.home() / ".ray"):
             # Ray would write the token of the local cluster to ~/.ray.
             settings["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    elif address.rpartition(":")[0].strip("[]") not in _LOOPBACK:
+    elif address.removeprefix(CLIENT).rpartition(":")[0].strip("[]") not in _LOOPBACK:
         settings["RAY_AUTH_MODE"] = "token"  # anyone who can reach a cluster can run code on it
     for key, value in settings.items():
         os.environ.setdefault(key, value)

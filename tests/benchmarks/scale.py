@@ -99,10 +99,8 @@ def measure(runs: int, pack: int, seconds: float, report_every: float) -> list[M
         )
         try:
             cluster.head(cpus=0)
-            cluster.wait_for_nodes(1)
-            for number in range(NODES):  # one by one, since they choose ports when they start
+            for _ in range(NODES):
                 cluster.node(cpus=GPUS, gpus=GPUS)
-                cluster.wait_for_nodes(2 + number)
             command = [sys.executable, "-m", "tests.benchmarks.scale", "--drive"]
             command += ["sweep", "scale.yaml", "--address", ADDRESS]
             first = Watched(command, folder, cluster.environment)

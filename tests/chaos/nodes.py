@@ -60,11 +60,7 @@ def _lose_nodes(
     sweep = Sweep(folder / "disturbed", len(expected), options=("--address", ADDRESS))
     sweep.environment = cluster.environment
     cluster.head(cpus=0)
-    cluster.wait_for_nodes(1)
-    nodes = []
-    for _ in range(2):
-        nodes.append(cluster.node(cpus=1))
-        cluster.wait_for_nodes(1 + len(nodes))
+    nodes = [cluster.node(cpus=1) for _ in range(2)]
     driver = sweep.start()
     for kind in kinds:
         wait_for(lambda: driver.poll() is not None or workers_of(nodes[0], sweep.records))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Cluster:
             **environment,
         }
         self.nodes: list[subprocess.Popen] = []
+        self.at_the_end: list[Callable[[], None]] = []
 
     def _start(self, *options: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
         ray = (self.python, "-m", "ray.scripts.scripts")
@@ -49,12 +51,13 @@ class Cluster:
                 start_new_session=True,
             )
         self.nodes.append(node)
+        self._wait_until_alive()
         return node
 
     def head(
         self, cpus: int = 1, *, prefix: tuple[str, ...] = (), **options: object
     ) -> subprocess.Popen:
-        """Start the head node."""
+        """Start the head node and wait until it is alive."""
         return self._start(
             "--head",
             f"--port={PORT}",
@@ -69,7 +72,7 @@ class Cluster:
     def node(
         self, cpus: int = 1, *, gpus: int = 0, prefix: tuple[str, ...] = ()
     ) -> subprocess.Popen:
-        """Start a further node."""
+        """Start a further node and wait until it is alive."""
         return self._start(
             f"--address={ADDRESS}",
             f"--num-cpus={cpus}",
@@ -97,11 +100,11 @@ class Cluster:
         """Return the number of nodes that are alive; 0 if none answers yet."""
         return int(self._ask("sum(node['Alive'] for node in ray.nodes())") or 0)
 
-    def wait_for_nodes(self, count: int) -> None:
-        """Wait until a number of nodes is alive."""
+    def _wait_until_alive(self) -> None:
+        """Wait until all nodes are. Those that start at the same time may choose the same ports."""
         deadline = time.monotonic() + START_WITHIN
-        while (found := self.alive()) != count:
-            assert time.monotonic() < deadline, f"{found} nodes are alive, not {count}"
+        while (found := self.alive()) != len(self.nodes):
+            assert time.monotonic() < deadline, f"{found} nodes are alive, not {len(self.nodes)}"
 
     def preempt(self, node: subprocess.Popen, seconds: int = 3) -> None:
         """Announce the end of a node, as a cloud does for a spot machine, and kill it then."""
@@ -138,6 +141,8 @@ class Cluster:
         self.nodes.remove(node)
 
     def stop(self) -> None:
-        """Kill all nodes, the head last."""
+        """Kill all nodes, the head last, after the processes that use them."""
+        for end in self.at_the_end:
+            end()
         for node in reversed(self.nodes[:]):
             self.kill(node)

@@ -14,6 +14,7 @@ class Sweep:
 
     def __init__(self, nodes, folder, *options, address=ADDRESS):
         self.messages_at = folder / "messages.txt"
+        nodes.at_the_end.append(self.kill)
         with self.messages_at.open("wb") as messages:
             self.process = subprocess.Popen(
                 [FACTORLAB, "sweep", "small.yaml", "--address", address, *options],
@@ -29,13 +30,17 @@ class Sweep:
         """What the sweep has printed to the screen."""
         return self.messages_at.read_text()
 
+    def kill(self):
+        """Kill the process, if it still runs, and close its output."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
     def wait_for(self, condition):
         """Wait until a condition holds, while the sweep goes on."""
 
         def holds():
-            if self.process.poll() is not None:
-                self.process.communicate()
-                raise AssertionError(self.messages)
+            assert self.process.poll() is None, self.messages
             return condition()
 
         wait_for(holds)

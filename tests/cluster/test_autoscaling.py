@@ -15,7 +15,6 @@ def test_cluster_grows_for_a_sweep_and_shrinks_after_it(nodes, tmp_path):
     config.write_text(json.dumps(cloud()))
     nodes.environment |= {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
     nodes.head(cpus=0, autoscaling_config=config)
-    nodes.wait_for_nodes(1)
     sweep = Sweep(nodes, tmp_path)
     most = 0
 

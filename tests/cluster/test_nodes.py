@@ -15,9 +15,7 @@ from tests.helpers.processes import first_worker_paused, workers_of
 def test_sweep_survives_a_node_that_is_killed(nodes, tmp_path):
     records = write(tmp_path, seeds=3, steps=1500)
     first = nodes.head(cpus=1)
-    nodes.wait_for_nodes(1)
     second = nodes.node(cpus=1)
-    nodes.wait_for_nodes(2)
     sweep = Sweep(nodes, tmp_path)
     with first_worker_paused([first, second], records):  # leaves trials to the other one
         sweep.wait_for(lambda: all(workers_of(node, records) for node in (first, second)))
@@ -30,7 +28,6 @@ def test_sweep_survives_a_node_that_is_killed(nodes, tmp_path):
 def test_sweep_uses_a_node_that_joins(nodes, tmp_path):
     records = write(tmp_path)
     first = nodes.head(cpus=1)
-    nodes.wait_for_nodes(1)
     sweep = Sweep(nodes, tmp_path)
     with first_worker_paused([first], records):
         second = nodes.node(cpus=1)
@@ -42,10 +39,8 @@ def test_sweep_names_a_machine_that_does_not_share_the_folder(nodes, tmp_path):
     records = write(tmp_path)
     (tmp_path / "runs").mkdir()
     first = nodes.head(cpus=1)
-    nodes.wait_for_nodes(1)
     hidden = f'mount -t tmpfs none {tmp_path / "runs"} && exec "$@"'
     nodes.node(cpus=1, prefix=("unshare", "--mount", "sh", "-c", hidden, "sh"))
-    nodes.wait_for_nodes(2)
     sweep = Sweep(nodes, tmp_path)
     with first_worker_paused([first], records):
         sweep.wait_for(lambda: "a worker cannot train: a worker on" in sweep.messages)
@@ -61,9 +56,7 @@ def test_sweep_names_a_machine_with_other_libraries(nodes, tmp_path):
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 99.0\n")
     first = nodes.head(cpus=1)
-    nodes.wait_for_nodes(1)
     nodes.node(cpus=1, prefix=("env", f"PYTHONPATH={other.parent}"))
-    nodes.wait_for_nodes(2)
     sweep = Sweep(nodes, tmp_path)
     with first_worker_paused([first], records):
         sweep.wait_for(lambda: "has torch 99.0, and this command has" in sweep.messages)
@@ -74,9 +67,7 @@ def test_sweep_names_a_machine_with_other_libraries(nodes, tmp_path):
 def test_preempted_machine_gives_its_trials_back(nodes, tmp_path):
     records = write(tmp_path, seeds=3, steps=4000)
     first = nodes.head(cpus=1)
-    nodes.wait_for_nodes(1)
     second = nodes.node(cpus=1)
-    nodes.wait_for_nodes(2)
     sweep = Sweep(nodes, tmp_path)
     with first_worker_paused([first, second], records):
         sweep.wait_for(lambda: all(workers_of(node, records) for node in (first, second)))
@@ -101,7 +92,6 @@ def test_address_without_a_cluster_is_refused_soon(tmp_path, nodes):
 def test_wrong_token_is_refused(nodes, tmp_path):
     write(tmp_path)
     nodes.head(cpus=1)
-    nodes.wait_for_nodes(1)
     nodes.environment["RAY_AUTH_TOKEN"] = 64 * "6"
     sweep = Sweep(nodes, tmp_path)
     status = sweep.finish()
@@ -119,7 +109,6 @@ def test_search_runs_on_a_cluster(nodes, tmp_path):
         figures=[],
     )
     nodes.head(cpus=2)
-    nodes.wait_for_nodes(1)
     sweep = Sweep(nodes, tmp_path)
     status = sweep.finish()
     assert status == 0, sweep.messages

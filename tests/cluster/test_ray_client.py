@@ -13,9 +13,7 @@ from tests.helpers.processes import wait_for, workers_of
 @pytest.fixture
 def head(nodes):
     """A head node that answers Ray Client."""
-    node = nodes.head(cpus=2, ray_client_server_port=CLIENT_ADDRESS.rpartition(":")[2])
-    nodes.wait_for_nodes(1)
-    return node
+    return nodes.head(cpus=2, ray_client_server_port=CLIENT_ADDRESS.rpartition(":")[2])
 
 
 def drivers(head):
@@ -58,8 +56,7 @@ def test_sweep_continues_after_the_client_died(nodes, head, tmp_path):
     records = write(tmp_path, steps=2000)
     sweep = Sweep(nodes, tmp_path, address=CLIENT_ADDRESS)
     sweep.wait_for(lambda: workers_of(head, records))
-    sweep.process.kill()
-    sweep.process.communicate()
+    sweep.kill()
     wait_for(lambda: not drivers(head) and not workers_of(head, records))
     check(Sweep(nodes, tmp_path, address=CLIENT_ADDRESS), records)
 
@@ -72,7 +69,6 @@ def test_working_folder_has_to_exist_on_the_head_node(nodes, tmp_path):
         prefix=("unshare", "--mount", "sh", "-c", hidden, "sh"),
         ray_client_server_port=CLIENT_ADDRESS.rpartition(":")[2],
     )
-    nodes.wait_for_nodes(1)
     sweep = Sweep(nodes, tmp_path, address=CLIENT_ADDRESS)
     assert sweep.finish() == 2
     (sentence,) = sweep.messages.splitlines()

@@ -1,5 +1,7 @@
 """A sweep on machines that share no disk: their records go through object storage."""
 
+import time
+
 import pytest
 
 from tests.cluster.sweeps import Sweep, check, write
@@ -19,19 +21,18 @@ def test_machine_that_dies_loses_what_it_had_not_uploaded(nodes, bucket, tmp_pat
     own = f'mount -t tmpfs none {tmp_path / "runs"} && exec "$@"'
     alone = ("unshare", "--mount", "sh", "-c", own, "sh")
     nodes.head(cpus=0)
-    nodes.wait_for_nodes(1)
     nodes.node(cpus=1, prefix=alone)
-    nodes.wait_for_nodes(2)
     second = nodes.node(cpus=1, prefix=alone)
-    nodes.wait_for_nodes(3)
     sweep = Sweep(nodes, tmp_path, "--spool", "s3://records/lab")
 
-    def uploaded(ending):
-        return {o.key.split("/")[2] for o in bucket.objects.all() if o.key.endswith(ending)}
+    def uploaded(name):
+        return {o.key.split("/")[2] for o in bucket.objects.all() if name in o.key}
 
-    sweep.wait_for(lambda: len(uploaded(".pt")) >= 2)
+    sweep.wait_for(lambda: len(uploaded("step-")) >= 2)
+    begun, killed = uploaded("step-"), time.time()
     nodes.kill(second)
     check(sweep, records)
-    keys = {record.key for record in records}
-    assert uploaded("result.json") == keys
-    assert uploaded(".pt") == set()  # as in a runs folder, checkpoints go at the end
+    assert uploaded("ended.zip") == {record.key for record in records}
+    assert uploaded("step-") == set()
+    for record in records:  # those that had begun were continued, not begun again
+        assert (record.points()[0][0].time < killed) == (record.key in begun)

@@ -220,11 +220,28 @@ def test_broken_worker_keeps_its_slot_and_loses_its_pack(tune_of):
     assert not tune.stopper.stop_all()
     second = tune.start()
     tune.report(second, broken="disk full")
+    assert not tune.stopper.stop_all()  # the first one is gone, and its slot may be free
+    tune.report(tune.start(), broken="no torch")
     assert tune.stopper.stop_all()
     assert set(tune.outcomes.broken.values()) == {"no torch", "disk full"}
-    refused = [call for call in tune.heard.calls if call[0] == "refused"]
-    assert refused == [("refused", "no torch"), ("refused", "disk full")]
+    refused = [reason for kind, reason, *_ in tune.heard.calls if kind == "refused"]
+    assert refused == ["no torch", "disk full", "no torch"]
     assert tune.outcomes.ended == {"a": "done"}
+
+
+def test_broken_workers_of_a_machine_that_left_do_not_end_the_sweep(tune_of):
+    tune = tune_of(["a"], ["b"], ["c"], ["d"], slots=3)
+    left = [tune.add(), tune.add()]
+    for worker in left:
+        worker.set_status(Trial.RUNNING)
+        tune.report(worker, broken="no torch")
+    healthy = tune.start()
+    for worker in left:
+        tune.die(worker)
+    tune.room.count = 1
+    tune.complete(healthy, ended=done(*keys(healthy)))
+    assert not tune.stopper.stop_all()
+    assert tune.start() is not None
 
 
 def test_workers_that_die_at_every_start_end_the_sweep(tune_of):

@@ -57,13 +57,13 @@ class Room:
     """A cluster with a GPU."""
 
     def __init__(self, slots):
-        self._slots = slots
+        self.count = slots
 
     def needs(self, device):
         return {"cpu": 1, "gpu": 0 if device == "cpu" else 0.5}
 
     def slots(self):
-        return self._slots
+        return self.count
 
 
 class Controller:
@@ -75,8 +75,9 @@ class Controller:
         self.assignments = Assignments(tasks)
         self.heard, self.outcomes = Heard(), Outcomes()
         names = {key: f"trial {key}" for pack in packs for key in pack}
+        self.room = Room(slots)
         self.scheduler = SweepScheduler(
-            self.assignments, self.heard, names, self.outcomes, Room(slots)
+            self.assignments, self.heard, names, self.outcomes, self.room
         )
         limit = None if most is None else lambda: most
         self.searcher = PackSearcher(self.assignments, self.outcomes, limit)

@@ -75,31 +75,31 @@ def test_sweep_display_in_log():
     assert "\x1b" not in text.getvalue()
 
 
-def test_sweep_display_reports_each_cause_of_death_once():
+@pytest.mark.parametrize(
+    ("method", "first", "all_of_them"),
+    [
+        ("worker_died", "a worker died: {}; details: runs/logs/ray.log", "3 workers died: {}"),
+        ("worker_refused", "a worker cannot train: {}", "3 workers could not train: {}"),
+    ],
+)
+def test_sweep_display_reports_each_reason_once(method, first, all_of_them):
     shown, text = display(False, {"a": 1.0})
     with shown:
-        for _ in range(3):
-            shown.worker_died("Its node has died.")
-        shown.worker_died("Out of memory.")
-    lines = [line for line in text.getvalue().splitlines() if "died" in line or "memory" in line]
+        for reason in ("Its node has died", "No torch", "Its node has died", "Its node has died"):
+            getattr(shown, method)(reason)
+    lines = [line for line in text.getvalue().splitlines() if "worker" in line]
     assert lines == [
-        "a worker died: Its node has died; details: runs/logs/ray.log",
-        "a worker died: Out of memory; details: runs/logs/ray.log",
-        "3 workers died: Its node has died",
+        first.format("Its node has died"),
+        first.format("No torch"),
+        all_of_them.format("Its node has died"),
     ]
 
 
-def test_sweep_display_reports_each_refusal_of_workers_once():
+def test_sweep_display_drops_the_full_stop_of_ray():
     shown, text = display(False, {"a": 1.0})
     with shown:
-        for reason in ("no torch", "no torch", "disk full"):
-            shown.worker_refused(reason)
-    lines = [line for line in text.getvalue().splitlines() if "train" in line]
-    assert lines == [
-        "a worker cannot train: no torch",
-        "a worker cannot train: disk full",
-        "2 workers could not train: no torch",
-    ]
+        shown.worker_died("Its node has died.")
+    assert "a worker died: Its node has died; details" in text.getvalue()
 
 
 def test_sweep_display_says_that_no_worker_has_started():
