@@ -53,8 +53,7 @@ def embed(points: NDArray[np.floating] | Principal, dimensions: int = 3, seed: i
     """
     components = decompose(points, least=dimensions + 2)
     cache_folder.provide()  # numba compiles UMAP and caches the result
-    # Normalised to a total variance of 1, so the unit of the representations has no effect.
-    scores = components.scores[:, :LEADING] / np.sqrt(components.variances.sum())
+    scores = normalised(components)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # an optional part of UMAP needs TensorFlow
         warnings.simplefilter("ignore", UserWarning)  # UMAP warns that a seed implies one thread
@@ -68,6 +67,15 @@ def embed(points: NDArray[np.floating] | Principal, dimensions: int = 3, seed: i
         )
         embedded: Floats = reducer.fit_transform(scores).astype(np.float64)
     return embedded
+
+
+def normalised(components: Principal) -> Floats:
+    """Return the leading scores that `embed` passes to UMAP, shape (samples, at most LEADING).
+
+    They are scaled to a total variance of 1, so the unit of the representations has no effect.
+    """
+    scaled: Floats = components.scores[:, :LEADING] / np.sqrt(components.variances.sum())
+    return scaled
 
 
 def fitted(

@@ -6,13 +6,10 @@ import time.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -23,26 +20,15 @@ from typing import Any
 from factorlab.errors import UserError, user_message
 from factorlab.system.cores import usable
 from sweeps.ray_runtime import ray_log, ray_settings
+from sweeps.ray_runtime.answers import first_answer
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Size of Ray's shared memory on this machine. Trials exchange only a few numbers."""
 
-ANSWER_WITHIN = 25.0
-"""Seconds within which a cluster must answer."""
-
 _QUIET: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
 
-_TRY = f"""\
-import json, ray, sys
-print("imported", flush=True)
-try:
-    ray.init(address=sys.argv[1], **{_QUIET!r})
-    ray.shutdown()
-except Exception as error:
-    print(json.dumps([type(error).__name__, str(error)]))
-"""
-"""Program that imports Ray, says so, connects to a cluster, and prints the name and text of an
-error, if any."""
+_CLIENT_TRIES = 3
+"""Times that a connection through Ray Client is tried."""
 
 _open = ExitStack()
 """What `disconnect` closes."""
@@ -108,48 +94,30 @@ def _join(address: str) -> None:
     Raises:
         UserError: No cluster answers, or it requires a different token.
     """
-    _check_answers(address)
-    import ray  # noqa: PLC0415 - as above
-
-    try:
-        # Ray Client takes no job configuration of our own, and starts no worker that trains.
-        client = address.startswith(ray_settings.CLIENT)
-        job = {} if client else {"job_config": ray_settings.job_config(local=False)}
-        ray.init(address=address, **job, **_QUIET)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise _unreachable(address, type(error).__name__, str(error)) from None
-
-
-def _check_answers(address: str) -> None:
-    """Connect from another process, which can be ended. Ray may try for minutes.
-
-    Raises:
-        UserError: No cluster answers in time, or it refuses the connection.
-    """
+    client = address.startswith(ray_settings.CLIENT)
     if os.environ.get("RAY_AUTH_MODE") == "token" and not ray_settings.has_token():
         raise _unreachable(address, "AuthenticationError", "")
-    host, _, port = address.removeprefix(ray_settings.CLIENT).rpartition(":")
-    if port.isdigit():
-        try:  # the usual case of a wrong address, without waiting for Ray
-            socket.create_connection((host.strip("[]"), int(port)), ANSWER_WITHIN).close()
-        except (OSError, OverflowError) as error:
-            raise UserError(f"--address {address}: no Ray cluster answers: {error}") from None
-    command = [sys.executable, "-P", "-c", _TRY, address]
-    with subprocess.Popen(  # noqa: S603 - this Python
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        process.stdout.readline()  # type: ignore[union-attr]  # the import takes seconds
+    try:
+        failure = first_answer(address, _QUIET, starts_a_process=client)
+    except TimeoutError as error:
+        raise UserError(f"--address {address}: no Ray cluster answers {error}") from None
+    except (OSError, OverflowError) as error:  # OverflowError if there is no such port
+        raise UserError(f"--address {address}: no Ray cluster answers: {error}") from None
+    if failure is not None:
+        raise _unreachable(address, *failure)
+    import ray  # noqa: PLC0415 - as above
+
+    # Ray Client takes no job configuration of our own, and starts no worker that trains.
+    job = {} if client else {"job_config": ray_settings.job_config(local=False)}
+    for again in reversed(range(_CLIENT_TRIES if client else 1)):
         try:
-            printed, messages = process.communicate(timeout=ANSWER_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise UserError(
-                f"--address {address}: no Ray cluster answers within {ANSWER_WITHIN:.0f} s"
-            ) from None
-    lines = printed.splitlines()
-    if lines or process.returncode:
-        name, text = json.loads(lines[-1]) if lines else ("", messages)
-        raise _unreachable(address, name, text)
+            ray.init(address=address, **job, **_QUIET)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            # The process of this client on the head node may have crashed; see `first_answer`.
+            if not (again and isinstance(error, ConnectionAbortedError)):
+                raise _unreachable(address, type(error).__name__, str(error)) from None
+        else:
+            return
 
 
 def _unreachable(address: str, name: str, text: str) -> UserError:

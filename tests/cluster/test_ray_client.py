@@ -39,6 +39,32 @@ def test_command_runs_on_the_head_node(nodes, head, tmp_path):
     assert "nothing left to train" in again.messages
 
 
+CRASHES = """\
+import os, pathlib, sys
+if "--mode=specific-server" in sys.orig_argv:
+    folder = pathlib.Path(__file__).parent
+    started = len(list(folder.glob("started-*")))
+    (folder / f"started-{started}").touch()
+    if started in (0, 2):
+        os._exit(1)
+"""
+"""Module that ends the first and the third process which the head starts for a client."""
+
+
+@pytest.mark.slow
+def test_crashed_process_of_a_client_is_started_again(nodes, tmp_path):
+    records = write(tmp_path)
+    (tmp_path / "crashes").mkdir()
+    (tmp_path / "crashes" / "sitecustomize.py").write_text(CRASHES)
+    nodes.head(
+        cpus=2,
+        ray_client_server_port=CLIENT_ADDRESS.rpartition(":")[2],
+        prefix=("env", f"PYTHONPATH={tmp_path / 'crashes'}"),
+    )
+    check(Sweep(nodes, tmp_path, address=CLIENT_ADDRESS), records)
+    assert len(list((tmp_path / "crashes").glob("started-*"))) == 4
+
+
 @pytest.mark.slow
 def test_interrupt_reaches_the_head_node(nodes, head, tmp_path):
     records = write(tmp_path, steps=40_000)

@@ -30,8 +30,19 @@ from sweeps.tracking.store.uri import (
     uri_of_file,
 )
 
-_REMOVE_AT_THE_END = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[1], True)"
-"""Program that waits until its standard input is closed and then removes a folder."""
+_REMOVE_AT_THE_END = """\
+import os, shutil, sys, time
+sys.stdin.read()
+for _ in range(600):
+    shutil.rmtree(sys.argv[1], True)
+    if not os.path.lexists(sys.argv[1]):
+        break
+    time.sleep(1)
+"""
+"""Program that waits until its standard input is closed and then removes a folder.
+
+Tries again, since the workers of a killed server may still write to it.
+"""
 
 
 def serve(runs: Path, host: str, port: int, console: Console) -> None:

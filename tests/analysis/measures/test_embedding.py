@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
-from analysis.measures.embedding import cross_validated, embed, fitted
+from analysis.measures.embedding import cross_validated, embed, fitted, normalised
+from analysis.measures.pca import decompose
 from tests.analysis.measures.in_one_call import r_squared
 from tests.helpers.rounding import EXACT
 from tests.helpers.spaces import embed as embed_at_random
@@ -72,9 +73,14 @@ def test_r_squared_invariant_under_turning_and_scaling(seed, scale):
     points, labels = sheet(10)
     points = embed_at_random(points, noise=0.05, dimensions=8, seed=seed)
     turned = scale * embed_at_random(points, dimensions=9, seed=seed + 1) + 2
-    for measure in (r_squared, cross_validated):
-        # The inputs of UMAP differ by less than a rounding to float32.
-        assert measure(turned, labels) == pytest.approx(measure(points, labels), rel=EXACT)
+    assert cross_validated(turned, labels) == pytest.approx(
+        cross_validated(points, labels), rel=EXACT
+    )
+    before, after = (normalised(decompose(one)) for one in (points, turned))
+    after = after[:, : before.shape[1]]  # one more dimension has no variance
+    # UMAP rounds to float32 and is chaotic, so that one different rounding changes the result.
+    assume(np.array_equal(after.astype(np.float32), before.astype(np.float32)))
+    assert r_squared(turned, labels) == pytest.approx(r_squared(points, labels), rel=EXACT)
 
 
 def test_embed_has_requested_dimensions():

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from factorlab.errors import UserError
-from sweeps.ray_runtime import connection, on_head
+from sweeps.ray_runtime import answers, connection, on_head
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def refusal(address):
     """Return the message for an address, and the seconds until it came."""
     begin = time.monotonic()
     with pytest.raises(UserError) as refused:
-        connection._check_answers(address)
+        connection._join(address)
     return str(refused.value), time.monotonic() - begin
 
 
@@ -30,11 +30,11 @@ def test_closed_port_is_refused_at_once(scheme):
         address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
         message, seconds = refusal(address)
     assert message.startswith(f"--address {address}: no Ray cluster answers: ")
-    assert seconds < connection.ANSWER_WITHIN
+    assert seconds < answers.ANSWER_WITHIN
 
 
 def test_server_that_is_silent_is_refused_in_time(monkeypatch):
-    monkeypatch.setattr(connection, "ANSWER_WITHIN", 3.0)
+    monkeypatch.setattr(answers, "ANSWER_WITHIN", 3.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         message, seconds = refusal(address)

@@ -7,7 +7,9 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
+import time
 import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sweeps.tracking.store import server
 from tests.helpers.mlflow_runs import child_runs, copy_store, key_of, sync_of, tree, write_record
 from tests.helpers.processes import FACTORLAB, factorlab, wait_for
 
@@ -159,6 +162,22 @@ def test_ui_serves_read_only_folder_from_copy(finished, tmp_path, log, end):
     assert f"{moved} is not writable: showing a copy" in messages.read_text()
     wait_for(lambda: not list(temporary.glob("factorlab-ui-*")))
     assert tree(moved) == before
+
+
+def test_folder_is_removed_once_nothing_is_written_to_it(tmp_path):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for number in range(1000):
+        (folder / str(number)).touch()
+    program = [sys.executable, "-I", "-c", server._REMOVE_AT_THE_END, str(folder)]
+    end = time.monotonic() + 1
+    with subprocess.Popen(program, stdin=subprocess.PIPE) as process:
+        process.stdin.close()
+        with contextlib.suppress(FileNotFoundError):
+            while time.monotonic() < end:  # as a server does whose parent was killed
+                (folder / "new").touch()
+        wait_for(lambda: not folder.exists())
+        process.wait(60)
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
