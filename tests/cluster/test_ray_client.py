@@ -41,7 +41,7 @@ def test_command_runs_on_the_head_node(nodes, head, tmp_path):
 
 CRASHES = """\
 import os, pathlib, sys
-if "--mode=specific-server" in sys.orig_argv:
+if "setup_worker.py" in sys.orig_argv[1] and "--mode=specific-server" in sys.orig_argv:
     folder = pathlib.Path(__file__).parent
     started = len(list(folder.glob("started-*")))
     (folder / f"started-{started}").touch()
