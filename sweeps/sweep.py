@@ -16,13 +16,13 @@ from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.spool import FetchingListener, Spool
 from sweeps.planning import plan as planning
-from sweeps.planning import saved_plans
-from sweeps.planning.estimate import Estimate, begin, estimate
+from sweeps.planning import probe, saved_plans
+from sweeps.planning.estimate import NOTHING, Estimate, Estimator, estimate
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
 from sweeps.planning.search import picked
-from sweeps.ray_runtime import capacity, connection, ray_log
+from sweeps.ray_runtime import capacity, cluster_probe, connection, ray_log
 from sweeps.reporting.failures import Failure, caught
 from sweeps.reporting.figure_checks import check_figures
 from sweeps.reporting.live_view import SweepDisplay
@@ -97,8 +97,8 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         options.spool.exchange([record for _, record in plan.records()])
     state = plan.state()
     left = _begin(state, options)
-    cluster_alike = "on the cluster if its machines are like this one"
-    show_plan(state, left, options.console, cluster_alike if options.address else "on this machine")
+    where = "on the cluster" if options.address else "on this machine"
+    show_plan(state, left, options.console, where)
     if (notice := replaced(plan)) is not None:
         options.say(notice)
     saved_plans.save(plan)
@@ -203,16 +203,31 @@ def _begin(state: SweepState, options: SweepOptions) -> Estimate:
     pending = _expected(state, retry_failed=options.retry_failed)
     check_writable(state.plan.runs)
     check_writable(options.figures)
-    # The probe and Ray's start each take seconds, so they run concurrently.
-    with begin(state, pending) as price:
-        if not pending:
-            return price(None)
-        connection.connect(options.address, state.plan.runs)
-        from sweeps.execution import tune_runner  # noqa: F401, PLC0415
+    if not pending:
+        return NOTHING
+    estimator = Estimator(state, pending)
+    if options.address is None:
+        # The probe and Ray's start each take seconds, so they run concurrently.
+        with probe.start(estimator.questions()) as running:
+            slots = _connect(state.plan, pending, options)
+            return estimator.estimate(running.profile(), slots)
+    slots = _connect(state.plan, pending, options)
+    found = cluster_probe.profile(estimator.questions(), state.plan.resources, options.say)
+    return estimator.estimate(found, slots)
 
-        for other in options.sweeps:
-            _check_capacity(other.plan, _expected(other, retry_failed=options.retry_failed))
-        return price(_check_capacity(state.plan, pending))
+
+def _connect(plan: Plan, pending: Sequence[PlannedTrial], options: SweepOptions) -> int:
+    """Start Ray or connect to the cluster, and return how many trials or packs fit on it.
+
+    Raises:
+        UserError: A trial of any sweep of the command fits on no machine, or no cluster answers.
+    """
+    connection.connect(options.address, plan.runs)
+    from sweeps.execution import tune_runner  # noqa: F401, PLC0415
+
+    for other in options.sweeps:
+        _check_capacity(other.plan, _expected(other, retry_failed=options.retry_failed))
+    return _check_capacity(plan, pending)
 
 
 def _expected(state: SweepState, *, retry_failed: bool) -> list[PlannedTrial]:

@@ -1,15 +1,14 @@
 """Time estimates of sweeps, shown with the plan, by `--dry-run` and by `factorlab status`.
 
 The work of a run consists of training steps and the network calls of its evaluations. The cost of
-each comes from finished trials of the same shape, or from a short probe of this machine.
+each comes from finished trials of the same shape, or from a short probe.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,7 +137,7 @@ class Estimate:
     slots: int
     """Trials or packs that train in parallel."""
 
-    basis: Literal["nothing", "finished trials", "a probe of this machine"]
+    basis: Literal["nothing", "finished trials", "a probe"]
     """Source of the estimate."""
 
     steps: int
@@ -162,71 +161,68 @@ def _slots(wanted: Resources, devices: int) -> int:
     return max(1, min(cores, devices * int(1 / wanted.gpu))) if devices else cores
 
 
-@contextmanager
-def begin(
-    state: SweepState, pending: Sequence[PlannedTrial]
-) -> Iterator[Callable[[int | None], Estimate]]:
-    """Start estimating the remaining work of a sweep in the background.
-
-    Each shape without a finished trial is probed for about a second.
+class Estimator:
+    """Estimates the remaining work of a sweep from finished trials and a probe.
 
     Args:
         state: State of the sweep.
-        pending: Trials to train.
-
-    Yields:
-        A function that waits for the estimate and returns it; call it once. Its argument is the
-        number of trials or packs that run in parallel, or None for as many as fit on this machine.
+        pending: Trials to train, at least one.
     """
-    shapes = {trial.run.shape: trial.run for trial in pending}
-    if not shapes:
-        yield lambda _slots: Estimate({}, 0, 1, "nothing", 0, 0, ())
-        return
-    known = finished_costs(state)
-    counts = Counter(trial.run.shape for trial in pending)
-    wanted = state.plan.resources
-    asked = [
-        Question(run, wanted.pack, counts[shape], wanted.gpu, timed=shape not in known)
-        for shape, run in shapes.items()
-    ]
-    with probe.start(asked) as running:
-        yield lambda slots: _price(state, pending, known, running.profile(), slots)
+
+    def __init__(self, state: SweepState, pending: Sequence[PlannedTrial]) -> None:
+        self._state, self._pending = state, pending
+        self._runs = {trial.run.shape: trial.run for trial in pending}
+        self._known = finished_costs(state)
+
+    def questions(self) -> list[Question]:
+        """Return what a probe has to find out. Each shape takes it about a second."""
+        counts = Counter(trial.run.shape for trial in self._pending)
+        wanted = self._state.plan.resources
+        return [
+            Question(run, wanted.pack, counts[shape], wanted.gpu, timed=shape not in self._known)
+            for shape, run in self._runs.items()
+        ]
+
+    def estimate(self, found: MachineProfile, slots: int | None = None) -> Estimate:
+        """Combine costs of finished trials and of a probe.
+
+        Args:
+            found: Results of a probe, with an answer to each question.
+            slots: Number of trials or packs that run in parallel. By default, as many as fit on
+                this machine.
+        """
+        speeds = dict(zip(self._runs, found.speeds, strict=True))
+        costs = {**self._known}
+        for shape, speed in speeds.items():
+            if shape not in costs:
+                assert speed.step is not None
+                costs[shape] = RunCost(speed.step, _call_of_step(self._runs[shape], speed.step))
+        works = {trial.key: remaining_work(self._state, trial) for trial in self._pending}
+        seconds = {t.key: costs[t.run.shape].seconds(works[t.key]) for t in self._pending}
+        limits = {shape: speed.limits for shape, speed in speeds.items()}
+        wanted = self._state.plan.resources
+        at_once = slots or _slots(wanted, found.devices)
+        fixed = wanted.pack != "auto"  # keep the given pack size even if slots stay idle
+        # Scheduling the longest first finishes at most one longest trial after the mean load.
+        return Estimate(
+            seconds=seconds,
+            wall=max(sum(seconds.values()) / at_once, *seconds.values()),
+            slots=at_once,
+            basis="finished trials" if self._runs.keys() <= self._known.keys() else "a probe",
+            steps=sum(work.steps for work in works.values()),
+            flops=sum(flops(trial.run, works[trial.key]) for trial in self._pending),
+            packs=tuple(packing.form(self._pending, seconds, limits, 1 if fixed else at_once)),
+        )
+
+
+NOTHING = Estimate({}, 0, 1, "nothing", 0, 0, ())
+"""Estimate of a sweep without pending trials."""
 
 
 def estimate(state: SweepState, pending: Sequence[PlannedTrial]) -> Estimate:
     """Return the remaining work of a sweep and the time it takes on this machine."""
-    with begin(state, pending) as price:
-        return price(None)
-
-
-def _price(
-    state: SweepState,
-    pending: Sequence[PlannedTrial],
-    known: Mapping[Shape, RunCost],
-    found: MachineProfile,
-    slots: int | None,
-) -> Estimate:
-    """Combine costs of finished trials and of the probe into an estimate."""
-    runs = {trial.run.shape: trial.run for trial in pending}
-    speeds = dict(zip(runs, found.speeds, strict=True))
-    costs = {**known}
-    for shape, speed in speeds.items():
-        if shape not in known:
-            assert speed.step is not None
-            costs[shape] = RunCost(speed.step, _call_of_step(runs[shape], speed.step))
-    works = {trial.key: remaining_work(state, trial) for trial in pending}
-    seconds = {t.key: costs[t.run.shape].seconds(works[t.key]) for t in pending}
-    limits = {shape: speed.limits for shape, speed in speeds.items()}
-    wanted = state.plan.resources
-    at_once = slots or _slots(wanted, found.devices)
-    fixed = wanted.pack != "auto"  # keep the given pack size even if slots stay idle
-    # Scheduling the longest first finishes at most one longest trial after the mean load.
-    return Estimate(
-        seconds=seconds,
-        wall=max(sum(seconds.values()) / at_once, *seconds.values()),
-        slots=at_once,
-        basis="finished trials" if runs.keys() <= known.keys() else "a probe of this machine",
-        steps=sum(work.steps for work in works.values()),
-        flops=sum(flops(trial.run, works[trial.key]) for trial in pending),
-        packs=tuple(packing.form(pending, seconds, limits, 1 if fixed else at_once)),
-    )
+    if not pending:
+        return NOTHING
+    estimator = Estimator(state, pending)
+    with probe.start(estimator.questions()) as running:
+        return estimator.estimate(running.profile())

@@ -1,4 +1,4 @@
-"""Measure the speed of training steps on this machine, in a separate process.
+"""Measure the speed of training steps on the machine of the calling process, in another process.
 
 The driver of a sweep avoids importing torch. It would cost half a gigabyte of memory, seconds of
 import time and, on a GPU, a context that stays for the whole sweep. `start` returns immediately, so
@@ -8,6 +8,7 @@ that Ray can start at the same time.
 from __future__ import annotations
 
 import gc
+import platform
 import subprocess
 import sys
 import time
@@ -86,14 +87,15 @@ class Probe:
         """Wait for the probe and return its results.
 
         Raises:
-            UserError: A requested device is missing, or the probe imported different source files.
+            UserError: A requested device is missing, or the probe imported source files that differ
+                from those of this process.
             RuntimeError: The probe failed.
         """
         output, messages = self._process.communicate()
         if self._process.returncode == _REFUSED:
             raise UserError(messages.strip().splitlines()[-1])
         if self._process.returncode != 0:
-            raise RuntimeError(f"the probe of this machine failed: {messages.strip()}")
+            raise RuntimeError(f"the probe of {platform.node()} failed: {messages.strip()}")
         found = _PROFILE.validate_json(output.splitlines()[-1])
         foreign = explain(found.sources, at_start(), "the process that measures this machine")
         if foreign is not None:

@@ -1,5 +1,6 @@
 """A sweep on a real Ray cluster of several nodes: they join, die, and may not share the disk."""
 
+import platform
 import re
 import time
 
@@ -9,7 +10,7 @@ from sweeps.planning import saved_plans
 from tests.cluster.nodes import ADDRESS
 from tests.cluster.sweeps import Sweep, check, write
 from tests.helpers.experiments import write_experiment
-from tests.helpers.processes import first_worker_paused, workers_of
+from tests.helpers.processes import first_worker_paused, runs_program, workers_of
 
 
 def test_sweep_survives_a_node_that_is_killed(nodes, tmp_path):
@@ -33,6 +34,32 @@ def test_sweep_uses_a_node_that_joins(nodes, tmp_path):
         second = nodes.node(cpus=1)
         sweep.wait_for(lambda: workers_of(second, records))
     check(sweep, records)
+
+
+def test_speed_is_measured_where_runs_train(nodes, tmp_path):
+    records = write(tmp_path, seeds=2)
+    nodes.head(cpus=0)
+    node = nodes.node(cpus=1)
+    sweep = Sweep(nodes, tmp_path)
+    sweep.wait_for(lambda: runs_program("sweeps.planning.probe", node))
+    (probe,) = runs_program("sweeps.planning.probe", node)
+    probe.suspend()
+    sweep.wait_for(lambda: "waiting for a machine of the cluster to measure" in sweep.messages)
+    assert not runs_program("sweeps.planning.probe", sweep.process)
+    probe.resume()
+    check(sweep, records)
+    assert "on the cluster, 1 at a time (from a probe)" in sweep.messages
+
+
+def test_device_is_looked_for_where_runs_train(nodes, tmp_path):
+    write_experiment(tmp_path / "small.yaml", axes={"device": ["cuda"]}, figures=[])
+    nodes.head(cpus=1)
+    nodes.node(cpus=1, gpus=1)  # only by name
+    sweep = Sweep(nodes, tmp_path)
+    assert sweep.finish() == 2
+    (sentence,) = sweep.messages.splitlines()
+    assert sentence.startswith(f"factorlab: {platform.node()}: ")
+    assert "no usable CUDA device" in sentence
 
 
 def test_sweep_names_a_machine_that_does_not_share_the_folder(nodes, tmp_path):

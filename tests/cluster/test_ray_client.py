@@ -2,12 +2,11 @@
 
 import signal
 
-import psutil
 import pytest
 
 from tests.cluster.nodes import CLIENT_ADDRESS
 from tests.cluster.sweeps import Sweep, check, write
-from tests.helpers.processes import wait_for, workers_of
+from tests.helpers.processes import runs_program, wait_for, workers_of
 
 
 @pytest.fixture
@@ -18,14 +17,7 @@ def head(nodes):
 
 def drivers(head):
     """Return the commands of factorlab that run on the head node."""
-
-    def runs_factorlab(process):
-        try:
-            return "sweeps.cli" in process.cmdline()
-        except psutil.Error:  # it has ended
-            return False
-
-    return [p for p in psutil.Process(head.pid).children(recursive=True) if runs_factorlab(p)]
+    return runs_program("sweeps.cli", head)
 
 
 def test_command_runs_on_the_head_node(nodes, head, tmp_path):

@@ -60,6 +60,18 @@ def workers_of(parent, records):
     return [p for p in psutil.Process(parent.pid).children(recursive=True) if holds(p)]
 
 
+def runs_program(name, parent):
+    """Return the processes below another one whose command names a program or a module."""
+
+    def runs(process):
+        try:
+            return name in process.cmdline()
+        except psutil.Error:  # it has ended
+            return False
+
+    return [p for p in psutil.Process(parent.pid).children(recursive=True) if runs(p)]
+
+
 def worker_of(driver, record):
     """Return the worker process of a driver that trains a trial."""
     (found,) = workers_of(driver, [record])
