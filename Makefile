@@ -31,7 +31,8 @@ override FIGURES := figures
 endif
 override FACTORLAB_RUNS := $(RUNS)
 
-BENCHMARKS := training_step packs growth memory sampling time_to_accuracy representations scheduling
+BENCHMARKS := training_step packs growth memory sampling time_to_accuracy representations scheduling \
+	threshold_search
 VENV    := .venv
 READY   := $(VENV)/.ready
 BIN     := $(VENV)/bin

@@ -18,7 +18,7 @@ from sweeps.execution.spool import Spool
 from sweeps.planning import plan as planning
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
-from sweeps.planning.search import picked
+from sweeps.planning.search import continuation
 from sweeps.ray_runtime import connection
 from sweeps.reporting.failures import Failure, failure, show
 from sweeps.reporting.figure_checks import check_figures
@@ -99,7 +99,7 @@ def _plan(experiments: Sequence[Experiment], runs: Path, failed: Failed) -> list
     plans = []
     for experiment in experiments:
         try:
-            plans.append(picked.continued(planning.make(experiment, runs)))
+            plans.append(continuation.continued(planning.make(experiment, runs)))
         except Exception as error:
             if user_message(error) is not None:
                 raise

@@ -21,7 +21,7 @@ from sweeps.planning.estimate import NOTHING, Estimate, Estimator, estimate
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
-from sweeps.planning.search import picked
+from sweeps.planning.search import continuation, picked
 from sweeps.ray_runtime import capacity, cluster_probe, connection, ray_log
 from sweeps.reporting.failures import Failure, caught
 from sweeps.reporting.figure_checks import check_figures
@@ -42,7 +42,9 @@ def price_sweeps(
     """
     for experiment in experiments:
         check_figures(experiment)
-    for plan in [picked.continued(planning.make(experiment, runs)) for experiment in experiments]:
+    for plan in [
+        continuation.continued(planning.make(experiment, runs)) for experiment in experiments
+    ]:
         state = plan.state()
         show_plan(state, estimate(state, _expected(state, retry_failed=retry_failed)), console)
 
@@ -106,7 +108,7 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     sync = _start_sync(plan, failed)
     try:
         outcomes = _train(state, left, sync=sync, options=options)
-        plan = picked.continued(plan)
+        plan = continuation.continued(plan, simulate=False)
         with caught("bucket", failed):
             if options.spool is not None:
                 options.spool.exchange([record for _, record in plan.records()])
@@ -233,7 +235,7 @@ def _connect(plan: Plan, pending: Sequence[PlannedTrial], options: SweepOptions)
 def _expected(state: SweepState, *, retry_failed: bool) -> list[PlannedTrial]:
     """Return the trials to train, and random points in the place of those yet to be picked."""
     pending = state.pending(retry_failed=retry_failed)
-    return [*pending, *picked.guesses(state.plan, state.to_pick)]
+    return [*pending, *picked.guesses(state.plan, state.expected_picks)]
 
 
 def _packs(state: SweepState, left: Estimate) -> list[tuple[PlannedTrial, ...]]:
@@ -262,7 +264,7 @@ def _display(
     """Return the progress display of a sweep."""
     return SweepDisplay(
         state.plan.sweep,
-        total=len(state.plan.trials) + state.to_pick,
+        total=len(state.plan.trials) + state.expected_picks,
         done=state.counts()["done"],
         seconds=left.seconds,
         slots=left.slots,
@@ -319,7 +321,7 @@ def _train(
                 connection.disconnect()  # also ends workers that are still training
                 break
             held = {key for key, end in latest.ended.items() if end == "locked"}
-            plan = picked.continued(plan)
+            plan = continuation.continued(plan, simulate=False)
             free = plan.state().select("new", "resumable", "damaged")
             packs = [(trial,) for trial in free if trial.key in held]
             if latest.interrupted or not packs:

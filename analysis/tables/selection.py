@@ -1,6 +1,6 @@
 """Checks and selections on tables of trials."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,9 @@ def over_seeds(rows: pd.DataFrame, keys: Sequence[str], value: str = "accuracy")
     ).reset_index()
 
 
-def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:
+def alike(
+    table: pd.DataFrame, varying: Iterable[str], follows: Mapping[str, str] | None = None
+) -> None:
     """Check that trials differ only in the settings that may vary.
 
     Averages over seeds and fits are meaningful only for trials that are otherwise equal.
@@ -98,11 +100,18 @@ def alike(table: pd.DataFrame, varying: Iterable[str]) -> None:
     Args:
         table: One row per trial; settings are the columns with a dot in their name.
         varying: Settings that may differ between trials.
+        follows: Settings that may differ if one of the former does, such as more training steps for
+            larger images.
 
     Raises:
         NotDrawableError: Another setting differs.
     """
-    allowed = set(varying)
+    tied = {
+        key
+        for key, lead in (follows or {}).items()
+        if key in table and table.groupby(lead)[key].nunique(dropna=False).max() == 1
+    }
+    allowed = set(varying) | tied
     for column in table.columns:
         if "." in str(column) and column not in allowed:
             values = sorted(set(table[column].map(lambda v: NONE if missing(v) else str(v))))

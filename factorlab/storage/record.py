@@ -81,6 +81,12 @@ def identify(settings: RunSettings, dataset: Dataset) -> Identity:
     return Identity(document if version == 1 else document | {"look": version})
 
 
+def recorded(runs: Path) -> set[str]:
+    """Return the keys of all records in a runs folder."""
+    folder = runs / "trials"
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
 class Record:
     """The files of one trial."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from sweeps.execution.outcomes import Outcome
@@ -55,6 +56,14 @@ class SweepListener(Protocol):
 
         Args:
             seconds: Since when the sweep waits.
+        """
+        ...
+
+    def narrowed(self, findings: Sequence[str]) -> None:
+        """Handle what a threshold search knows after a trial has ended.
+
+        Args:
+            findings: A sentence for each crossing.
         """
         ...
 

@@ -99,6 +99,9 @@ def _steps(plan: Plan) -> int:
         return int(max(axis.ends))
     if axis:
         return int(max(axis))
+    if "training.steps" in plan.tied:
+        ((_, values),) = plan.tied["training.steps"].items()
+        return int(max(values.values()))
     return settings_at(plan.base, {}, plan.source).training.steps
 
 
@@ -136,8 +139,7 @@ class _Parts:
         if plan.search is None:
             self.searcher = PackSearcher(assignments, self.outcomes, fixed)
         else:
-            made = tune_parts.searcher(plan.search, plan.values, len(plan.trials), plan.source)
-            search = RunSearch(made, plan, self._picked)
+            search = RunSearch(tune_parts.searcher(plan), plan, self._picked)
             self.searcher = PickingSearcher(
                 assignments, self.outcomes, fixed or room.limit, plan.search.parallel, search
             )

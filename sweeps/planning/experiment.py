@@ -21,6 +21,7 @@ from factorlab.formatting import listed
 from factorlab.parsing import parse
 from sweeps.planning.overrides import apply, assign
 from sweeps.planning.search.spec import Axes, AxisRange, SchedulerSpec, SearchSpec
+from sweeps.planning.tied import Tied, check, follow
 from sweeps.planning.yaml_file import read_yaml
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -67,6 +68,10 @@ class Profile(Settings):
 
     also: list[Axes] | None = None
     """Additional grids. Each replaces some of the axes or adds axes. Replaces the file's `also`."""
+
+    tied: Tied | None = None
+    """Settings that follow an axis: ``{training.steps: {data.size: {"8": 400, "16": 900}}}``.
+    Replaces the file's `tied`."""
 
     resources: Resources | None = None
     """Resources per trial or pack."""
@@ -124,6 +129,7 @@ class Experiment:
     resources: Resources
     also: tuple[Axes, ...] = ()
     """Axes that each additional grid replaces or adds."""
+    tied: Tied = field(default_factory=dict)
     figures: tuple[FigureEntry, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
     search: SearchSpec | None = None
@@ -159,7 +165,7 @@ class Experiment:
         Raises:
             UserError: A value is not allowed.
         """
-        return settings_at(self.base, point, self.source)
+        return settings_at(self.base, point, self.source, self.tied)
 
     @property
     def swept(self) -> Axes:
@@ -173,19 +179,25 @@ class Experiment:
         return found
 
 
-def settings_at(base: Mapping[str, Any], point: Mapping[str, Any], source: str) -> RunSettings:
+def settings_at(
+    base: Mapping[str, Any],
+    point: Mapping[str, Any],
+    source: str,
+    tied: Mapping[str, Any] | None = None,
+) -> RunSettings:
     """Return run settings with the values of a point.
 
     Args:
         base: Nested settings of every run.
         point: Values by dotted key.
         source: Name or file of the experiment, for error messages.
+        tied: Settings that follow an axis.
 
     Raises:
         UserError: A value is not allowed.
     """
     nested = json.loads(json.dumps(base))
-    for key, value in point.items():
+    for key, value in {**point, **follow(tied or {}, point, source)}.items():
         assign(nested, key, value, source)
     return parse(nested, source)
 
@@ -252,6 +264,10 @@ def load(
     apply(overrides or {}, base, (axes, *also), source)
     for key in {key for grid in (axes, *also) for key in grid}:
         _check_axis(key, "--set" if f"axes.{key}" in (overrides or {}) else source)
+    given = {key.removeprefix("axes.") for key in overrides or {}}
+    tied = (file.tied if chosen.tied is None else chosen.tied) or {}
+    tied = {key: leads for key, leads in tied.items() if key not in given}
+    check(tied, {key: values for grid in (*also, axes) for key, values in grid.items()}, source)
     search = chosen.search or file.search
     resources = chosen.resources or file.resources or Resources()
     scheduler = chosen.scheduler or file.scheduler
@@ -270,6 +286,7 @@ def load(
         base=base,
         axes=axes,
         also=tuple(also),
+        tied=tied,
         resources=resources,
         figures=tuple(file.figures),
         overrides=overrides or {},

@@ -32,6 +32,7 @@ from sweeps.planning.experiment import (
     settings_at,
 )
 from sweeps.planning.search.spec import Axes, SchedulerSpec, SearchSpec
+from sweeps.planning.tied import Tied
 
 LONGEST_NAME, LONGEST_VALUE = 200, 40
 """Maximum characters of a trial's name and of a value in it. MLflow keeps 250 of a name."""
@@ -58,6 +59,10 @@ class PlannedTrial(_Saved):
     """Settings of the run as plain values. They are parsed on demand, since the data family of an
     old plan may no longer exist."""
 
+    adopted: bool = Field(default=False, exclude_if=lambda adopted: not adopted)
+    """Whether a search uses this finished trial of an earlier sweep. It has no part in the number
+    of runs of the search."""
+
     @cached_property
     def run(self) -> RunSettings:
         """Parsed settings of the run.
@@ -66,6 +71,22 @@ class PlannedTrial(_Saved):
             UserError: The settings are not valid in this version.
         """
         return parse(self.settings, self.name)
+
+
+class Outlook(_Saved):
+    """What a search still has to do, as far as it is known."""
+
+    over: str | None = None
+    """Why it needs no further run, or None."""
+
+    low: int = 0
+    """Number of further runs that nine of ten simulations exceed."""
+
+    middle: int = 0
+    """Median number of further runs."""
+
+    high: int = 0
+    """Number of further runs that one of ten simulations exceeds."""
 
 
 class Plan(_Saved):
@@ -99,9 +120,15 @@ class Plan(_Saved):
     base: dict[str, Any] = Field(default_factory=dict)
     """Nested settings of every run."""
 
+    tied: Tied = Field(default_factory=dict)
+    """Settings that follow an axis."""
+
     search: SearchSpec | None = None
     """Algorithm that picks the trials. Those that it has picked are saved as they come; see
     `sweeps.planning.search.picked`."""
+
+    outlook: Outlook | None = None
+    """What a threshold search still has to do; None for other plans."""
 
     scheduler: SchedulerSpec | None = None
     """Scheduler that stops trials early."""
@@ -133,7 +160,9 @@ class Plan(_Saved):
         Raises:
             UserError: A value is not allowed.
         """
-        return planned(point, settings_at(self.base, point, self.source), self.experiment)
+        return planned(
+            point, settings_at(self.base, point, self.source, self.tied), self.experiment
+        )
 
     def with_trials(self, trials: Sequence[PlannedTrial]) -> Plan:
         """Return the plan with other trials."""
@@ -175,8 +204,17 @@ class SweepState:
 
     @property
     def to_pick(self) -> int:
-        """Number of trials that the search can still pick; 0 without a search."""
-        return max(0, self.plan.search.runs - len(self.plan.trials)) if self.plan.search else 0
+        """Maximum number of trials that the search still picks; 0 without a search."""
+        if self.plan.outlook is not None and self.plan.outlook.over is not None:
+            return 0
+        own = sum(1 for trial in self.plan.trials if not trial.adopted)
+        return max(0, self.plan.search.runs - own) if self.plan.search else 0
+
+    @property
+    def expected_picks(self) -> int:
+        """Number of trials that the search is expected to pick."""
+        outlook = self.plan.outlook
+        return self.to_pick if outlook is None else min(self.to_pick, outlook.middle)
 
     def pending(self, *, retry_failed: bool = False) -> list[PlannedTrial]:
         """Return the trials to train.
@@ -251,6 +289,7 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         values=experiment.swept,
         resources=experiment.resources,
         base=experiment.base,
+        tied=experiment.tied,
         search=experiment.search,
         scheduler=experiment.scheduler,
         duplicates=points - len(trials),

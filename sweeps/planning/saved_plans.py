@@ -11,7 +11,7 @@ from factorlab.errors import UserError
 from factorlab.formatting import listed
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from sweeps.planning.plan import Plan, path_of
-from sweeps.planning.search import picked
+from sweeps.planning.search import continuation
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def load(path: Path) -> Plan | None:
         raise DamagedFile(f"{path}: not a valid plan: unexpected value of '{where}'") from None
     if plan.sweep != path.parent.name:
         raise DamagedFile(f"{path}: this is the plan of another sweep")
-    return picked.restore(plan)
+    return continuation.restore(plan)
 
 
 def saved(runs: Path) -> list[Plan]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from factorlab.formatting import duration
+from factorlab.formatting import duration, first_of
 from sweeps.execution.outcomes import Outcome
 
 PLAIN_EVERY = 15.0
@@ -76,6 +76,7 @@ class SweepDisplay:
         self._before = done
         self.message = "starting workers"
         self.running: dict[str, Running] = {}
+        self._findings: list[str] = []
         self._seconds = dict(seconds)
         self._slots = slots
         self._work = sum(seconds.values())
@@ -154,6 +155,14 @@ class SweepDisplay:
             "space); raylet.out and raylet.err in the logs of Ray on the machines say why"
         )
 
+    def narrowed(self, findings: Sequence[str]) -> None:
+        """Show what a threshold search knows; print what has changed if there is no live view."""
+        if not self._console.is_terminal:
+            for sentence in findings:
+                if sentence not in self._findings:
+                    self._say(sentence)
+        self._findings = list(findings)
+
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
 
@@ -221,6 +230,7 @@ class SweepDisplay:
         whole = Table.grid()  # a bare progress bar would not end its line
         whole.add_row(ProgressBar(total=self.total, completed=self.done, width=60))
         parts: list[RenderableType] = [Text(self._line(), style="bold"), whole, table]
+        parts += [Text(sentence) for sentence in first_of(self._findings)]
         if self.message:
             parts.append(Text(self.message, style="dim"))
         problem = self._problem()

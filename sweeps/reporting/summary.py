@@ -81,7 +81,10 @@ def _trials_of(plan: Plan) -> str:
     if plan.search is None:
         return f"{len(plan.trials)} trials"
     name = plan.search.algorithm.rpartition(".")[2]
-    return f"{plan.search.runs} trials that {name} picks ({len(plan.trials)} so far)"
+    adopted = sum(1 for trial in plan.trials if trial.adopted)
+    earlier = f" and {adopted} of earlier sweeps" if adopted else ""
+    so_far = len(plan.trials) - adopted
+    return f"{plan.search.runs} trials that {name} picks ({so_far} so far){earlier}"
 
 
 def _together(left: Estimate) -> str:

@@ -34,6 +34,7 @@ from factorlab.config import Settings
 
 COLUMNS: Sequence[str] = ("key", "last", *exponents.COLUMNS, "data.sigma", "data.spacing")
 AXES: Sequence[str] = ("data.family", "data.size", "data.subsample", "seed")
+FOLLOWS = {"training.steps": "data.size"}
 NUMBERS: Sequence[str] = ("data.sigma",)
 
 
@@ -73,12 +74,13 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
     Raises:
         NotDrawableError: A column is missing, the table has no measured accuracy, sigma is a pair,
-            or the trials differ in other settings than family, N, lambda and seed.
+            or the trials differ in other settings than family, N, lambda and seed. The number of
+            training steps may differ from N to N.
     """
     require(table, COLUMNS)
     options = options or Options()
     level = options.level
-    alike(table, AXES)
+    alike(table, AXES, FOLLOWS)
     rows = measured(final(table))
     if rows.empty:
         raise NotDrawableError(

@@ -8,10 +8,11 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from factorlab.errors import UserError
-from sweeps.execution.guided.run_search import ask, check_metric, result_of
+from sweeps.execution.guided.run_search import ask, result_of
 from sweeps.execution.guided.tune_parts import ASHA
 from sweeps.execution.outcomes import RunProgress
 from sweeps.planning.plan import Plan
+from sweeps.planning.search.spec import check_metric
 
 
 class EarlyStopping:

@@ -10,11 +10,12 @@ from ray.tune.result import TRAINING_ITERATION
 from ray.tune.search import Searcher
 
 from factorlab.errors import UserError
+from sweeps.execution.guided.threshold_searcher import ThresholdSearcher
 from sweeps.execution.outcomes import Outcome
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.search import picked
 from sweeps.planning.search.picked import Point
-from sweeps.planning.search.spec import SearchSpec
+from sweeps.planning.search.spec import SearchSpec, check_metric
 
 REPEATS = 100
 """Picks in a row without a new trial, after which a search ends: it has converged or its axes are
@@ -45,14 +46,14 @@ class RunSearch:
         self.why_over: str | None = None
         """Why the search picks no further trial, or None."""
 
-        known = set(plan.keys)
-        self._points = {k: point for k, (point, _) in picked.on_axes(plan).items() if k in known}
+        self._points = {trial.key: picked.point_of(plan, trial) for trial in plan.trials}
+        self._left = plan.state().to_pick
         for key in self._points:
             self._teach(key)
         self._check_budget()
 
     def _check_budget(self) -> None:
-        if len(self._points) >= self._spec.runs:
+        if self._left <= 0:
             self.why_over = f"{self._spec.runs} runs were picked"
 
     def pick(self) -> PlannedTrial | None:
@@ -104,6 +105,7 @@ class RunSearch:
             return None
         self._ids[trial.key].append(name)
         self._points[trial.key] = point
+        self._left -= 1
         self._check_budget()
         picked.append(self._plan, point, trial)
         self._announce(trial)
@@ -135,10 +137,15 @@ class RunSearch:
         else:
             result = self._result(key) if outcome == "done" else None
         names = self._ids.pop(key, [])
-        if outcome == "done" and not names:  # it was picked by an earlier command
+        if not names:  # it was picked by an earlier command
             self._teach(key)
         for name in names:
             self._complete(name, result)
+
+    def findings(self) -> list[str]:
+        """Return what a threshold search knows; nothing for other searches."""
+        known = isinstance(self._searcher, ThresholdSearcher)
+        return self._searcher.findings() if known else []
 
     def _result(self, key: str) -> dict[str, Any] | None:
         """Return the result of a finished trial, None if it has none.
@@ -154,13 +161,17 @@ class RunSearch:
         return result_of(result["steps"], result["metrics"])
 
     def _teach(self, key: str) -> None:
-        """Tell the searcher of a trial of an earlier command."""
+        """Tell the searcher of a trial of an earlier command or sweep."""
+        point, result = self._points[key], self._result(key)
+        if result is None:
+            if isinstance(self._searcher, ThresholdSearcher):
+                failed = self._plan.record_of(key).state() == "failed"
+                self._searcher.add_unfinished_point(point, failed=failed)
+            return
         if type(self._searcher).add_evaluated_point is Searcher.add_evaluated_point:
             return  # this searcher cannot learn from them
-        result = self._result(key)
-        if result is not None:
-            value = result[self._spec.metric]
-            ask(self._where, self._searcher.add_evaluated_point, self._points[key], value)
+        value = result[self._spec.metric]
+        ask(self._where, self._searcher.add_evaluated_point, point, value)
 
 
 def result_of(step: int, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -185,19 +196,6 @@ def ask(where: str, method: Callable[..., Any], *arguments: Any, **options: Any)
         return method(*arguments, **options)
     except Exception as error:
         raise UserError(f"{where}: {type(error).__name__}: {error}") from None
-
-
-def check_metric(metric: str, metrics: Mapping[str, float], where: str) -> None:
-    """Check that an evaluation has a metric.
-
-    Raises:
-        UserError: It does not.
-    """
-    if metric not in metrics:
-        raise UserError(
-            f"{where}.metric = {metric}: runs have no such metric; allowed: "
-            f"{', '.join(sorted(metrics))}"
-        )
 
 
 def _plain(point: Mapping[str, Any]) -> Point:

@@ -141,6 +141,8 @@ class GuidedScheduler(SweepScheduler):
             self._search.end(ended.key, ended.outcome)
         except UserError as error:
             self._refuse(error)
+        if findings := self._search.findings():
+            self._listener.narrowed(findings)
 
     def _refuse(self, error: UserError | OSError) -> None:
         self._outcomes.refused = user_message(error) or str(error)

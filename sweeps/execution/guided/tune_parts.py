@@ -22,8 +22,17 @@ from ray.tune.search import Searcher
 from factorlab.errors import UserError
 from factorlab.formatting import listed
 from sweeps.execution.guided.run_search import ask
+from sweeps.execution.guided.threshold_searcher import ThresholdSearcher
+from sweeps.planning.plan import Plan
 from sweeps.planning.search import picked
-from sweeps.planning.search.spec import RANDOM, Axes, AxisRange, SchedulerSpec, SearchSpec
+from sweeps.planning.search.spec import (
+    RANDOM,
+    THRESHOLD,
+    Axes,
+    AxisRange,
+    SchedulerSpec,
+    SearchSpec,
+)
 
 ASHA = "ray.tune.schedulers.ASHAScheduler"
 
@@ -60,19 +69,17 @@ class RandomSearch(Searcher):  # type: ignore[misc]  # Ray has no types
         """Learn nothing."""
 
 
-def searcher(spec: SearchSpec, axes: Axes, known: int, source: str) -> Searcher:
-    """Return the searcher that an experiment names.
-
-    Args:
-        spec: The experiment's `search`.
-        axes: Values by axis.
-        known: Number of points that the search has picked before.
-        source: Name or file of the experiment, for error messages.
+def searcher(plan: Plan) -> Searcher:
+    """Return the searcher of a plan with a search.
 
     Raises:
         UserError: The class does not exist, lacks a library, or does not take these options.
     """
-    where = f"{source}: search"
+    spec, axes = plan.search, plan.values
+    assert spec is not None
+    where = f"{plan.source}: search"
+    if spec.algorithm == THRESHOLD:
+        return ThresholdSearcher(plan)
     if spec.algorithm == RANDOM:
         seed = spec.options.get("seed", 0)
         unknown = spec.options.keys() - {"seed"}
@@ -80,7 +87,7 @@ def searcher(spec: SearchSpec, axes: Axes, known: int, source: str) -> Searcher:
             raise UserError(
                 f"{where}.options: allowed for random: seed, a whole number of at least 0"
             )
-        return RandomSearch(axes, seed, known)
+        return RandomSearch(axes, seed, len(plan.trials))
     made = _make(_class(spec.algorithm, Searcher, where), spec, spec.options, where)
     logging.getLogger("optuna").setLevel(logging.WARNING)  # it announces every study
     space = {key: _domain(values) for key, values in axes.items()}

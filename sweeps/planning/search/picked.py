@@ -9,6 +9,7 @@ import json
 import os
 import random
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,6 @@ def on_axes(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:
     return {key: found for key, found in read(plan).items() if _is_on(found[0], plan.values)}
 
 
-def _key(plan: Plan, point: Point) -> str | None:
-    """Return the key of a point in this version, None if its settings are not allowed."""
-    try:
-        return plan.at(point).key
-    except UserError:
-        return None
-
-
 def _is_on(point: Point, axes: Axes) -> bool:
     """Return whether a point has a value on each axis and on no other."""
     if not isinstance(point, dict) or point.keys() != axes.keys():
@@ -84,28 +77,6 @@ def _is_on(point: Point, axes: Axes) -> bool:
         elif point[key] not in values:
             return False
     return True
-
-
-def continued(plan: Plan) -> Plan:
-    """Return a new plan of a search with what it has picked; other plans unchanged.
-
-    Trials whose key has changed since are left out, for example after the numerics were raised.
-
-    Raises:
-        UserError: A value at the end of an axis is not allowed.
-    """
-    if plan.search is None:
-        return plan
-    check_ends(plan)
-    found = on_axes(plan).items()
-    return plan.with_trials([trial for key, (at, trial) in found if _key(plan, at) == key])
-
-
-def restore(plan: Plan) -> Plan:
-    """Return a saved plan of a search with what it has picked; other plans unchanged."""
-    if plan.search is None:
-        return plan
-    return plan.with_trials([trial for _, trial in on_axes(plan).values()])
 
 
 def check_ends(plan: Plan) -> None:
@@ -157,3 +128,11 @@ def draw(axes: Axes, seed: int, number: int) -> Point:
         else:
             point[key] = low + share * (high - low)
     return point
+
+
+def point_of(plan: Plan, trial: PlannedTrial) -> Point:
+    """Return the values of a trial on the axes of a plan."""
+    return {
+        key: reduce(lambda group, part: group[part], key.split("."), trial.settings)
+        for key in plan.values
+    }

@@ -7,9 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    model_validator,
+)
 
 from factorlab.config import Settings
+from factorlab.errors import UserError
 from factorlab.formatting import listed
 
 Kind = Literal["uniform", "loguniform", "randint"]
@@ -94,10 +101,12 @@ def _plain(values: list[Any] | AxisRange) -> object:
 AxisValues = Annotated[list[Any] | AxisRange, PlainValidator(axis_values), PlainSerializer(_plain)]
 Axes = dict[str, AxisValues]
 
-RANDOM = "random"
+RANDOM, THRESHOLD = "random", "threshold"
 
 _CLASS = r"(?:\.[A-Za-z_]\w*)*\.[A-Z]\w*"
 """Pattern of a class below a package."""
+
+_ALGORITHM = rf"^({RANDOM}|{THRESHOLD}|ray\.tune\.search{_CLASS})$"
 
 
 class _Part(Settings):
@@ -116,8 +125,8 @@ class _Part(Settings):
 class SearchSpec(_Part):
     """How points of the axes are picked."""
 
-    algorithm: Annotated[str, StringConstraints(pattern=rf"^({RANDOM}|ray\.tune\.search{_CLASS})$")]
-    """`random`, or a searcher of Ray Tune by its full name, such as
+    algorithm: Annotated[str, StringConstraints(pattern=_ALGORITHM)]
+    """`random`, `threshold`, or a searcher of Ray Tune by its full name, such as
     `ray.tune.search.optuna.OptunaSearch`."""
 
     runs: Annotated[int, Field(ge=1)]
@@ -127,6 +136,25 @@ class SearchSpec(_Part):
     """Maximum number of runs at the same time; by default as many as fit on the machines. A search
     learns less from runs that train at the same time."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _threshold(cls, content: object) -> object:
+        """Read the short form ``{threshold: {...}, runs: 60}``."""
+        if not isinstance(content, dict) or THRESHOLD not in content:
+            return content
+        rest = {key: value for key, value in content.items() if key != THRESHOLD}
+        double = {"algorithm", "mode", "options"} & rest.keys()
+        if double:
+            raise ValueError(f"{min(double)} is given by the key {THRESHOLD}; remove it")
+        options = content[THRESHOLD] or {}
+        return {
+            "metric": "accuracy",
+            **rest,
+            "algorithm": THRESHOLD,
+            "mode": "max",
+            "options": options,
+        }
+
 
 class SchedulerSpec(_Part):
     """How runs are stopped early."""
@@ -134,3 +162,16 @@ class SchedulerSpec(_Part):
     algorithm: Annotated[str, StringConstraints(pattern=rf"^ray\.tune\.schedulers{_CLASS}$")]
     """A scheduler of Ray Tune by its full name, such as `ray.tune.schedulers.ASHAScheduler`. Its
     unit of time is the optimizer step, and it decides at every evaluation."""
+
+
+def check_metric(metric: str, metrics: Mapping[str, float], where: str) -> None:
+    """Check that an evaluation has a metric.
+
+    Raises:
+        UserError: It does not.
+    """
+    if metric not in metrics:
+        raise UserError(
+            f"{where}.metric = {metric}: runs have no such metric; allowed: "
+            f"{', '.join(sorted(metrics))}"
+        )

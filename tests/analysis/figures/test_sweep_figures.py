@@ -156,3 +156,30 @@ def test_scaling_draw_refuses_to_average_other_settings():
     table["training.steps"] = np.where(table["seed"] == 0, 100, 200)
     with pytest.raises(ValueError, match=r"training.steps differs between trials \(100, 200\)"):
         draw(table)
+
+
+def test_search_narrows_run_by_run_to_the_known_crossing():
+    laws = {"bump": (0.1, 2.0), "bump+stripes": (0.05, 2.0)}
+    table = trials(sizes=(8, 16), laws=laws).sample(frac=1, random_state=0)
+    table["lattice_labels"], table["evaluation.samples"] = 225, 400
+    module = load("search")
+    drawing = module.draw(table, module.Options(range=(0.005, 1.0)))
+    found = drawing.panels["intervals"]
+    for (family, size), rows in found.groupby(["family", "size"]):
+        assert rows["run"].tolist() == list(range(1, len(rows) + 1))
+        last = rows.iloc[-1]
+        prefactor, exponent = laws[family]
+        # 90 % intervals; three times their half width is exceeded in one of a million.
+        half = np.log(last["high"] / last["low"]) / 2
+        assert abs(np.log(last["middle"] / (prefactor * size**exponent))) < 3 * half
+        assert half < 0.5 * np.log(rows.iloc[0]["high"] / rows.iloc[0]["low"]) / 2
+    assert len(drawing.panels["runs"]) == len(table)
+
+
+def test_scaling_allows_steps_that_follow_the_size():
+    table = trials(sizes=(8, 12), seeds=(0, 1))
+    table["training.steps"] = table["data.size"] * 100
+    assert len(draw(table).panels["trials"]) == len(table)
+    table.loc[0, "training.steps"] = 7
+    with pytest.raises(ValueError, match=r"^training.steps differs between trials"):
+        draw(table)

@@ -40,6 +40,9 @@ class Heard:
     def no_worker_yet(self, _seconds):
         self.calls.append(("no worker",))
 
+    def narrowed(self, findings):
+        self.calls.append(("narrowed", *findings))
+
     def ended(self, key, outcome, _accuracy=None):
         self.calls.append(("ended", key, outcome))
 

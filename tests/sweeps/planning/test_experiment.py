@@ -50,6 +50,50 @@ def test_load_applies_profile_then_overrides(tmp_path):
     assert experiment.load(path, "quick").sweep == "mine_quick"
 
 
+TIED = """
+name: mine
+base: {training: {steps: 5}}
+axes: {data.size: [6, 8], seed: [0, 1]}
+tied: {training.steps: {data.size: {"6": 10, "8": 20}}}
+"""
+
+
+def test_tied_settings_follow_their_axis(tmp_path):
+    path = write(tmp_path, TIED)
+    loaded = experiment.load(path)
+    assert [(r.data.size, r.training.steps) for _, r in loaded.points()] == [
+        *[(6, 10)] * 2,
+        *[(8, 20)] * 2,
+    ]
+    assert all("training.steps" not in point for point, _ in loaded.points())
+    smaller = experiment.load(path, None, {"data.size": [8]})
+    assert {run.training.steps for _, run in smaller.points()} == {20}
+
+
+def test_override_of_a_tied_setting_unties_it(tmp_path):
+    path = write(tmp_path, TIED)
+    fixed = experiment.load(path, None, {"training.steps": 7})
+    assert {run.training.steps for _, run in fixed.points()} == {7}
+    swept = experiment.load(path, None, {"axes.training.steps": [1, 2]})
+    assert {run.training.steps for _, run in swept.points()} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"8": 20', '"9": 20', "no value for data.size = 8; given for: 6, 9"),
+        ("steps: {data.size: {", "steps: {data.width: {", "tied.training.steps.data.width: no axis with a list"),
+        ("seed: [0, 1]", "training.steps: [1]", "tied.training.steps: it is an axis itself"),
+        ('{"6": 10, "8": 20}', "{}", "no value for data.size = 6"),
+        ("steps: {data.size:", "steps: {seed: {}, data.size:", "follows 2 axes; allowed: one"),
+    ],
+)
+def test_mistakes_in_tied_settings_are_refused(tmp_path, old, new, problem):
+    path = write(tmp_path, TIED.replace(old, new))
+    with pytest.raises(UserError, match=problem):
+        list(experiment.load(path).points())
+
+
 def test_load_without_profiles(tmp_path):
     loaded = experiment.load(write(tmp_path, "name: plain\nbase: {data: {size: 8}}\n"))
     assert loaded.profile == "default"

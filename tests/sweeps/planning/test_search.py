@@ -12,7 +12,7 @@ from factorlab.errors import UserError
 from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 from sweeps.planning.overrides import parse_overrides
-from sweeps.planning.search import picked
+from sweeps.planning.search import continuation, picked
 from sweeps.planning.search.spec import AxisRange, axis_values
 from tests.helpers.experiments import write_experiment
 
@@ -24,7 +24,7 @@ def search_plan(folder, **changes):
     """Return the plan of a small search."""
     content = {"axes": AXES, "search": RANDOM} | changes
     made = plan.make(load(str(write_experiment(folder / "small.yaml", **content))), folder / "runs")
-    return picked.continued(made)
+    return continuation.continued(made)
 
 
 def pick(made, count):

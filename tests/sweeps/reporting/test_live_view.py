@@ -102,6 +102,22 @@ def test_sweep_display_drops_the_full_stop_of_ray():
     assert "a worker died: Its node has died; details" in text.getvalue()
 
 
+def test_sweep_display_prints_what_a_search_has_learned():
+    shown, text = display(False, {"a": 1.0})
+    with shown:
+        shown.narrowed(["size=6: 3 samples", "size=8: 5 samples"])
+        shown.narrowed(["size=6: 3 samples", "size=8: 6 samples"])
+    found = [line for line in text.getvalue().splitlines() if line.startswith("size=")]
+    assert found == ["size=6: 3 samples", "size=8: 5 samples", "size=8: 6 samples"]
+
+
+def test_sweep_display_shows_what_a_search_has_learned():
+    shown, text = display(True, {"a": 1.0})
+    with shown:
+        shown.narrowed(["size=6: 3 samples"])
+    assert "size=6: 3 samples" in text.getvalue()
+
+
 def test_sweep_display_says_that_no_worker_has_started():
     shown, text = display(False, {"a": 1.0})
     with shown:

@@ -8,6 +8,7 @@ import pytest
 
 from factorlab.storage.record import Record
 from sweeps.planning import saved_plans
+from sweeps.planning.search import picked
 from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import all_runs
 from tests.helpers.processes import PATIENCE, factorlab, running, wait_for
@@ -199,3 +200,63 @@ def test_scheduler_refuses(tmp_path, algorithm, options, problem):
     assert ended.returncode == 2, ended.stderr
     assert problem in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def write_threshold(folder, **changes):
+    return write_experiment(
+        folder / "cross.yaml",
+        axes={
+            "data.size": [6, 7],
+            "data.subsample": {"loguniform": [0.05, 1.0]},
+            "seed": [0, 1],
+        },
+        search={"threshold": {"level": 0.3}, "runs": 6} | changes,
+        figures=[{"name": "search", "draw": "search", "options": {"range": [0.05, 1.0]}}],
+    )
+
+
+def points_of(made):
+    return [picked.point_of(made, trial) for trial in made.trials]
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory):
+    """A threshold search on one core, in one go, and the same whose driver was killed."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("whole", "killed")]
+    for folder in folders:
+        write_threshold(folder, parallel=1)
+    whole = factorlab("sweep", "cross.yaml", cwd=folders[0])
+    with running("sweep", "cross.yaml", cwd=folders[1], start_new_session=True) as driver:
+        wait_for(lambda: len(list(folders[1].glob("runs/trials/*/result.json"))) >= 2)
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.communicate(timeout=PATIENCE)
+    after = factorlab("sweep", "cross.yaml", cwd=folders[1])
+    return folders, whole, after
+
+
+def test_threshold_search_goes_on_after_a_kill_as_it_would_have(crossed):
+    folders, whole, after = crossed
+    assert whole.returncode == after.returncode == 0, whole.stderr + after.stderr
+    first, second = (plan_of(folder, "cross") for folder in folders)
+    assert points_of(first) == points_of(second)
+    assert first.state().counts() == second.state().counts() == {"done": 6}
+    assert "size=6: 30 % at " in whole.stderr
+    assert (folders[0] / "figures" / "cross" / "search-default.png").exists()
+
+
+def test_threshold_search_uses_finished_runs_of_a_grid(crossed, tmp_path):
+    folders, *_ = crossed
+    path = tmp_path / "grid"
+    path.mkdir()
+    made = plan_of(folders[0], "cross")
+    grid = {"data.size": [6, 7], "data.subsample": [0.2], "seed": [0, 1]}
+    write_experiment(path / "grid.yaml", axes=grid, figures=[])
+    assert factorlab("sweep", "grid.yaml", cwd=path).returncode == 0
+    write_threshold(path, runs=2)
+    ended = factorlab("sweep", "cross.yaml", cwd=path)
+    assert ended.returncode == 0, ended.stderr
+    assert "2 trials that threshold picks (0 so far) and 4 of earlier sweeps" in ended.stderr
+    found = plan_of(path, "cross")
+    assert sum(trial.adopted for trial in found.trials) == 4
+    assert len(found.trials) == 6
+    assert made.sweep == found.sweep

@@ -4,7 +4,12 @@ import pytest
 from ray.tune.result import TRAINING_ITERATION
 
 from sweeps.execution.guided import tune_parts
-from sweeps.planning.search.spec import SchedulerSpec, SearchSpec, axis_values
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
+from sweeps.planning.search.spec import SchedulerSpec
+from tests.helpers.experiments import write_experiment
+
+RANDOM = {"algorithm": "random", "metric": "accuracy", "mode": "max", "runs": 9}
 
 
 @pytest.mark.parametrize("name", ["ASHAScheduler", "MedianStoppingRule"])
@@ -16,21 +21,26 @@ def test_scheduler_counts_in_steps(name):
     assert made.metric == "accuracy"
 
 
-def test_searcher_draws_from_the_axes_with_seed_0():
-    axes = {"x": axis_values({"uniform": [2.0, 3.0]}), "y": ["a", "b"]}
-    spec = SearchSpec(
-        algorithm="ray.tune.search.optuna.OptunaSearch", metric="accuracy", mode="max", runs=3
-    )
-    first, second = (tune_parts.searcher(spec, axes, 0, "mine.yaml") for _ in range(2))
+def plan_with(folder, search, axes, picked=0):
+    """Return the plan of a search that has picked some trials."""
+    path = write_experiment(folder / "mine.yaml", axes=axes, search=search)
+    made = plan.make(load(str(path)), folder / "runs")
+    return made.with_trials([made.at({"seed": number}) for number in range(picked)])
+
+
+def test_searcher_draws_from_the_axes_with_seed_0(tmp_path):
+    axes = {"data.sigma": {"uniform": [2.0, 3.0]}, "data.family": ["bump", "sos"]}
+    search = {**RANDOM, "algorithm": "ray.tune.search.optuna.OptunaSearch"}
+    made = plan_with(tmp_path, search, axes)
+    first, second = (tune_parts.searcher(made) for _ in range(2))
     points = [first.suggest(str(number)) for number in range(5)]
     assert points == [second.suggest(str(number)) for number in range(5)]
-    assert all(2 <= point["x"] <= 3 and point["y"] in ("a", "b") for point in points)
+    assert all(2 <= p["data.sigma"] <= 3 and p["data.family"] in ("bump", "sos") for p in points)
 
 
-def test_random_search_goes_on_where_it_stopped():
-    axes = {"x": axis_values({"uniform": [0.0, 1.0]})}
-    spec = SearchSpec(algorithm="random", metric="accuracy", mode="max", runs=9)
-    whole = tune_parts.searcher(spec, axes, 0, "mine.yaml")
+def test_random_search_goes_on_where_it_stopped(tmp_path):
+    axes = {"data.sigma": {"uniform": [0.1, 1.0]}}
+    whole = tune_parts.searcher(plan_with(tmp_path, RANDOM, axes))
     points = [whole.suggest(str(number)) for number in range(5)]
-    later = tune_parts.searcher(spec, axes, 3, "mine.yaml")
+    later = tune_parts.searcher(plan_with(tmp_path, RANDOM, axes, picked=3))
     assert [later.suggest(str(number)) for number in range(2)] == points[3:]

@@ -1,0 +1,70 @@
+"""The threshold search as a searcher of Ray Tune."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from sweeps.planning.plan import Plan
+from sweeps.planning.search.curves import SEED
+from sweeps.planning.search.picked import Point
+from sweeps.planning.search.threshold import of_plan
+
+
+class ThresholdSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
+    """Suggests the runs that narrow the crossings of a sweep most.
+
+    Args:
+        plan: Plan of a sweep with a threshold search.
+
+    Raises:
+        UserError: An option of the search is not allowed.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        assert plan.search is not None
+        super().__init__(metric=plan.search.metric, mode=plan.search.mode)
+        self._metric_name = plan.search.metric
+        self._search = of_plan(plan)
+        self._given: dict[str, tuple[int, int, int]] = {}
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's
+        """Return the next point, or that the search is finished."""
+        place = self._search.suggest()
+        if place is None:
+            return self.FINISHED
+        self._given[trial_id] = place
+        curve = self._search.curves[place[0]]
+        return {**curve.others, self._search.axis.key: curve.values[place[1]], SEED: place[2]}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Learn the result of a run, or that it failed."""
+        place = self._given.pop(trial_id)
+        if error or result is None:
+            self._search.lost(*place)
+        else:
+            self._search.measured(*place, float(result[self._metric_name]))
+
+    def add_evaluated_point(self, parameters: Point, value: float, **_: Any) -> None:  # noqa: ANN401
+        """Learn the result of a run of an earlier command or sweep."""
+        place = self._search.place_of(parameters)
+        if place is not None:
+            self._search.measured(*place, float(value))
+
+    def add_unfinished_point(self, parameters: Point, *, failed: bool) -> None:
+        """Learn of a run that an earlier command has picked and not finished.
+
+        Args:
+            parameters: The point.
+            failed: Whether it failed. If not, it is trained in this command.
+        """
+        place = self._search.place_of(parameters)
+        if place is not None:
+            (self._search.lost if failed else self._search.started)(*place)
+
+    def findings(self) -> list[str]:
+        """Return a sentence on every crossing."""
+        return [str(finding) for finding in self._search.findings()]

@@ -1,0 +1,222 @@
+"""The curves of a threshold search: what it varies, and the values that it may try.
+
+A curve is accuracy against one axis, at fixed values of the others. `seed` is no axis of its own:
+runs that differ in the seed alone repeat the same point of a curve.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from factorlab.config import RunSettings, Settings
+from factorlab.data.dataset import build, evaluation_label_count
+from factorlab.errors import UserError, describe
+from sweeps.planning.plan import Plan
+from sweeps.planning.search.picked import Point
+from sweeps.planning.search.spec import THRESHOLD, Axes, AxisRange
+
+SUBSAMPLE = "data.subsample"
+"""Axis whose positions are numbers of samples, which is what its values stand for."""
+
+SEED = "seed"
+
+_LINEAR_VALUES = 100
+"""Maximum number of values of a uniform range."""
+
+
+class ThresholdOptions(Settings):
+    """What a threshold search looks for; the value of `search.threshold` in an experiment file."""
+
+    axis: str = SUBSAMPLE
+    """Axis along which the metric crosses the level, by dotted key."""
+
+    level: float | list[float] = 0.6
+    """Value of the metric to be crossed, or several."""
+
+    falling: bool = False
+    """Whether the metric falls along the axis."""
+
+    scale: Literal["log", "linear"] | None = None
+    """Whether the metric is logistic in the logarithm of the axis or in its value; by default the
+    logarithm for `data.subsample` and for a loguniform range."""
+
+    width: float = Field(default=1.35, gt=0)
+    """Width of the 90 % interval at which a crossing counts as found: on a logarithmic scale the
+    ratio of its ends, on a linear one their difference."""
+
+    @property
+    def levels(self) -> list[float]:
+        """All levels."""
+        return self.level if isinstance(self.level, list) else [self.level]
+
+
+def options_of(plan: Plan) -> ThresholdOptions:
+    """Return the options of a plan's threshold search.
+
+    Raises:
+        UserError: An option is not allowed, or the axis or the seed is not an axis of the sweep.
+    """
+    assert plan.search is not None
+    where = f"{plan.source}: search"
+    try:
+        # Through JSON, in which pydantic is less strict about whole numbers.
+        options = ThresholdOptions.model_validate_json(json.dumps(plan.search.options))
+    except ValidationError as error:
+        raise UserError(describe(error, ThresholdOptions, where, THRESHOLD)) from None
+    if plan.scheduler is not None:
+        raise UserError(f"{plan.source}: scheduler: a threshold search needs runs to their end")
+    for key in (options.axis, SEED):
+        if key not in plan.values or (key == SEED and isinstance(plan.values[key], AxisRange)):
+            raise UserError(f"{where}.{THRESHOLD}: needs the axis {key} with a list of values")
+    others = plan.values.keys() - {options.axis}
+    ranges = sorted(key for key in others if isinstance(plan.values[key], AxisRange))
+    if ranges:
+        raise UserError(f"{where}.{THRESHOLD}: axes.{ranges[0]} is a range; allowed: a list")
+    if not options.levels or not all(0.05 <= level <= 0.95 for level in options.levels):
+        raise UserError(f"{where}.{THRESHOLD}.level: allowed: from 0.05 to 0.95")
+    if axis_of(options, plan.values).log and options.width <= 1:
+        raise UserError(f"{where}.{THRESHOLD}.width: a ratio; allowed: above 1")
+    return options
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The axis along which curves run, and the unit of positions on it."""
+
+    key: str
+    """Dotted key of the setting."""
+
+    log: bool
+    """Whether positions are logarithms."""
+
+    @property
+    def unit(self) -> str:
+        """What a position counts, in words."""
+        return "samples" if self.key == SUBSAMPLE else self.key.rpartition(".")[2]
+
+    def text(self, position: float) -> str:
+        """Return the amount at a position."""
+        return f"{math.exp(position) if self.log else position:.3g}"
+
+
+def axis_of(options: ThresholdOptions, axes: Axes) -> Axis:
+    """Return the axis of a search.
+
+    Args:
+        options: Options of the search.
+        axes: Values by axis.
+    """
+    values = axes[options.axis]
+    loguniform = isinstance(values, AxisRange) and values.kind == "loguniform"
+    log = options.axis == SUBSAMPLE or loguniform
+    return Axis(options.axis, log if options.scale is None else options.scale == "log")
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One curve of a threshold search."""
+
+    others: Point
+    """Values of the other axes, without the seed."""
+
+    values: tuple[Any, ...]
+    """Values along the axis, by increasing position."""
+
+    positions: NDArray[np.float64]
+    """Position of each value, strictly increasing: log(samples), the logarithm or the value."""
+
+    seeds: tuple[int, ...]
+
+    labels: int
+    """Number of labels on which a run is evaluated."""
+
+    @property
+    def name(self) -> str:
+        """Readable name, made of the values of the other axes."""
+        return " ".join(f"{k.rpartition('.')[2]}={v}" for k, v in self.others.items()) or "all"
+
+    def place_of(self, position: float) -> int:
+        """Return the index of the value at a position."""
+        return int(np.argmin(np.abs(self.positions - position)))
+
+
+def curves_of(plan: Plan, options: ThresholdOptions) -> list[Curve]:
+    """Return the curves of a plan.
+
+    Raises:
+        UserError: A value is not allowed.
+    """
+    names = [key for key in plan.values if key not in (options.axis, SEED)]
+    lists = [candidates(plan.values[key]) for key in names]  # no ranges; see `options_of`
+    seeds = tuple(candidates(plan.values[SEED]))
+    values = sorted(candidates(plan.values[options.axis]))
+    found = []
+    for point in itertools.product(*lists):
+        others = dict(zip(names, point, strict=True))
+        first = {**others, options.axis: values[-1], SEED: seeds[0]}
+        settings = plan.at(first).run
+        places = _positions(settings, options, values, log=axis_of(options, plan.values).log)
+        if len(places) < 2:
+            raise UserError(f"{plan.source}: axes.{options.axis}: fewer than two values to try")
+        labels = evaluation_label_count(settings.data, settings.evaluation)
+        found.append(Curve(others, tuple(places.values()), np.array(list(places)), seeds, labels))
+    return found
+
+
+def _positions(
+    settings: RunSettings, options: ThresholdOptions, values: list[Any], *, log: bool
+) -> dict[float, Any]:
+    """Return the values by their positions, sorted. Of values at the same position, the first."""
+    sites = 0
+    if options.axis == SUBSAMPLE:
+        whole = settings.data.model_copy(update={"subsample": 1.0})
+        full = build(whole, settings.seed)
+        sites = full.samples_2d or full.samples_total
+    places: dict[float, Any] = {}
+    for value in values:
+        amount = math.floor(value * sites + 0.5) if sites else value  # as the data set is thinned
+        if sites and amount == 0:
+            continue
+        places.setdefault(math.log(amount) if log else float(amount), value)
+    return dict(sorted(places.items()))
+
+
+def candidates(values: list[Any] | AxisRange) -> list[Any]:
+    """Return the values of an axis that a search may try: all of a list, some of a range.
+
+    Values of a range have few digits, so that searches and grids share runs: two significant digits
+    on a logarithmic scale, and steps of 1, 2 or 5 times a power of ten on a linear one.
+    """
+    if not isinstance(values, AxisRange):
+        return values
+    low, high = values.ends
+    if values.kind == "loguniform":
+        found = [
+            float(f"{digits}e{power - 1}")
+            for power in range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+            for digits in range(10, 100)
+        ]
+        return [low, *(value for value in found if low < value < high), high]
+    step = 1.0 if values.kind == "randint" else 0.0
+    raw = (high - low) / _LINEAR_VALUES
+    nice = [m * 10 ** math.floor(math.log10(raw)) for m in (1, 2, 5, 10)]
+    step = max(step, next(one for one in nice if one >= raw * (1 - 1e-9)))
+    count = math.floor((high - low) / step * (1 + 1e-9)) + 1
+    found = [float(f"{low + step * i:.12g}") for i in range(count)]
+    return [int(value) for value in found] if values.kind == "randint" else found
+
+
+def points_of(curve: Curve, axis: str) -> Iterator[Point]:
+    """Yield every point that a search may try on a curve."""
+    for value in curve.values:
+        for seed in curve.seeds:
+            yield {**curve.others, axis: value, SEED: seed}

@@ -1,0 +1,228 @@
+"""The threshold search, on simulated curves, and the values it may try."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factorlab.data.dataset import build
+from factorlab.errors import UserError
+from sweeps.planning import plan
+from sweeps.planning.experiment import load
+from sweeps.planning.search import continuation, curves, picked
+from sweeps.planning.search.curves import Curve
+from sweeps.planning.search.spec import AxisRange
+from sweeps.planning.search.threshold import FEWEST, ThresholdSearch
+from tests.helpers.experiments import write_experiment
+from tests.helpers.simulated_curves import SimulatedCurve, scaling_curve, sites
+
+SEARCH = {"threshold": {"axis": "data.subsample"}, "runs": 6}
+AXES = {
+    "data.size": [6, 8],
+    "data.subsample": {"loguniform": [0.02, 1.0]},
+    "seed": [0, 1, 2],
+}
+WIDTH = math.log(1.35)
+AXIS = curves.Axis("data.subsample", log=True)
+
+
+def search_plan(folder, **changes):
+    content = {"axes": AXES, "search": SEARCH} | changes
+    made = plan.make(load(str(write_experiment(folder / "small.yaml", **content))), folder / "runs")
+    return continuation.continued(made)
+
+
+def curve(size=10, seeds=3):
+    """Return a curve with positions 0.1 apart from 2 samples to the whole lattice."""
+    positions = np.arange(math.log(2), math.log(sites(size)), 0.1)
+    return Curve({"data.size": size}, tuple(positions), positions, tuple(range(seeds)), 400)
+
+
+def searched(truths, lines, width=WIDTH, workers=1, limit=200, falling=False):
+    """Run a search to its end; return it and the suggested runs in order."""
+    search = ThresholdSearch(lines, [0.6], width, AXIS, falling=falling)
+    suggested, pending = [], []
+    while (place := search.suggest()) is not None and len(suggested) < limit:
+        suggested.append(place)
+        pending.append(place)
+        if len(pending) == workers:
+            answer(search, truths, pending.pop(0))
+    return search, suggested
+
+
+def answer(search, truths, place):
+    """Tell a search the result of a run, which depends on its place and seed alone."""
+    line, index, seed = place
+    rng = np.random.default_rng([line, index, seed])
+    position = search.curves[line].positions[index]
+    search.measured(*place, float(truths[line].run(rng, position)))
+
+
+def test_search_finds_crossings_and_spends_runs_where_they_are_needed():
+    truths = [SimulatedCurve(2.0, noise=0.2), SimulatedCurve(3.5, noise=0.8)]
+    search, suggested = searched(truths, [curve(), curve()])
+    found = search.findings()
+    assert [finding.over for finding in found] == ["found", "found"]
+    for finding, truth in zip(found, truths, strict=True):
+        assert finding.interval.width <= WIDTH
+        # 90 % intervals; three times their half width is exceeded in one of a million.
+        assert abs(finding.interval.middle - truth.crossing) < 1.5 * finding.interval.width
+    first, second = (sum(1 for line, *_ in suggested if line == i) for i in (0, 1))
+    assert FEWEST <= first < second
+
+
+@given(seed=st.integers(0, 10**6), workers=st.integers(1, 5))
+@settings(max_examples=10, deadline=None)
+def test_no_run_is_suggested_twice_and_seeds_take_turns(seed, workers):
+    truths = [scaling_curve(np.random.default_rng(seed), 10)]
+    _, suggested = searched(truths, [curve()], workers=workers)
+    assert len(set(suggested)) == len(suggested)
+    counts = np.bincount([s for *_, s in suggested], minlength=3)
+    assert counts.max() - counts.min() <= 2
+
+
+@given(seed=st.integers(0, 10**6), stop=st.integers(0, 12), order=st.randoms())
+@settings(max_examples=10, deadline=None)
+def test_search_that_was_killed_goes_on_as_it_would_have(seed, stop, order):
+    truths = [scaling_curve(np.random.default_rng([seed, i]), 10) for i in range(2)]
+    lines = [curve(), curve()]
+    _, whole = searched(truths, lines)
+    again = ThresholdSearch(lines, [0.6], WIDTH, AXIS)
+    done = whole[:stop]
+    order.shuffle(done)
+    for place in done:
+        answer(again, truths, place)
+    assert again.suggest() == (whole[stop] if stop < len(whole) else None)
+
+
+def test_runs_that_are_pending_are_taken_into_account():
+    search = ThresholdSearch([curve()], [0.6], 0.1, AXIS)
+    for place in ((0, 10, 0), (0, 20, 0), (0, 30, 0), (0, 24, 1)):
+        answer(search, [SimulatedCurve(2.8)], place)
+    lone = search.suggest()
+    others = [search.suggest() for _ in range(5)]
+    assert len({lone, *others}) == 6
+    again = ThresholdSearch([curve()], [0.6], 0.1, AXIS)
+    for place in ((0, 10, 0), (0, 20, 0), (0, 30, 0), (0, 24, 1)):
+        answer(again, [SimulatedCurve(2.8)], place)
+    for place in (lone, *others[:2]):
+        again.started(*place)
+    assert again.suggest() == others[2]
+
+
+def test_lost_run_is_not_suggested_again():
+    search = ThresholdSearch([curve()], [0.6], 0.1, AXIS)
+    seen = set()
+    for _ in range(10):
+        place = search.suggest()
+        assert place not in seen
+        seen.add(place)
+        search.lost(*place)
+
+
+@pytest.mark.parametrize(("crossing", "side"), [(-3.0, "below"), (20.0, "above")])
+def test_crossing_outside_the_range_is_told(crossing, side):
+    search, suggested = searched([SimulatedCurve(crossing)], [curve()])
+    assert search.findings()[0].over == f"the crossing is {side} the range"
+    assert len(suggested) < 20
+
+
+def test_ceiling_below_the_level_ends_without_a_crossing():
+    search, _ = searched([SimulatedCurve(2.0, ceiling=0.4)], [curve()])
+    (finding,) = search.findings()
+    assert finding.over == "the crossing is above the range"
+
+
+def test_values_that_run_out_end_a_search():
+    line = Curve({}, (1, 2), np.log([1.0, 2.0]), (0,), 400)
+    search, suggested = searched([SimulatedCurve(0.3)], [line], width=1e-6)
+    assert len(suggested) == 2
+    assert search.findings()[0].over == "all values were tried"
+
+
+def test_falling_curve_is_found():
+    line = curve()
+    search = ThresholdSearch([line], [0.6], WIDTH, AXIS, falling=True)
+    truth = SimulatedCurve(-3.0)  # mirrored
+    while (place := search.suggest()) is not None:
+        rng = np.random.default_rng([*place])
+        search.measured(*place, float(truth.run(rng, -line.positions[place[1]])))
+    finding = search.findings()[0]
+    assert finding.over == "found"
+    assert abs(finding.interval.middle - 3.0) < 1.5 * finding.interval.width
+
+
+@given(low=st.floats(1e-4, 1e3), factor=st.floats(1.5, 1e4))
+def test_loguniform_values_have_two_digits_and_cover_the_range(low, factor):
+    low = float(f"{low:.3g}")
+    values = curves.candidates(AxisRange("loguniform", low, low * factor))
+    assert values == sorted(set(values))
+    assert (values[0], values[-1]) == (low, low * factor)
+    assert all(float(f"{value:.2g}") == value for value in values[1:-1])
+    # Two digits leave no gap larger than from 10 to 11, and ends as much again.
+    assert all(b / a < 1.1 * (1 + 1e-9) for a, b in itertools.pairwise(values))
+
+
+@given(low=st.floats(-10, 10), span=st.floats(0.1, 1e4))
+def test_uniform_values_are_evenly_spaced(low, span):
+    low = round(low, 3)
+    values = curves.candidates(AxisRange("uniform", low, low + span))
+    gaps = np.diff(values)
+    assert values[0] == low
+    assert values[-1] <= low + span * (1 + 1e-9)
+    assert 40 <= len(values) <= 101
+    assert np.ptp(gaps) < 1e-6 * gaps[0] + 1e-9
+
+
+def test_positions_are_numbers_of_samples(tmp_path):
+    made = search_plan(tmp_path)
+    small, large = curves.curves_of(made, curves.options_of(made))
+    for line in (small, large):
+        assert line.seeds == (0, 1, 2)
+        assert len(set(line.positions)) == len(line.positions)
+        for value, position in zip(line.values, line.positions, strict=True):
+            run = made.at({**line.others, "data.subsample": value, "seed": 1}).run
+            assert math.exp(position) == pytest.approx(build(run.data, run.seed).samples_2d)
+    assert small.name == "size=6"
+
+
+def test_finished_trials_of_earlier_sweeps_are_adopted(tmp_path):
+    made = search_plan(tmp_path)
+    assert made.trials == ()
+    point = {"data.size": 8, "data.subsample": 0.25, "seed": 1}
+    elsewhere = {"data.size": 8, "data.subsample": 0.251, "seed": 1}
+    for at in (point, elsewhere):
+        record = made.record(made.at(at))
+        record.path.mkdir(parents=True)
+        record.write_result({"metrics": {"accuracy": 0.5}, "steps": 6})
+    (adopted,) = continuation.continued(made).trials
+    assert adopted.key == made.at(point).key
+    assert adopted.adopted
+    assert picked.point_of(made, adopted) == point
+    assert continuation.continued(made).state().to_pick == SEARCH["runs"]
+    picked.append(made, point, made.at(point))
+    assert [t.adopted for t in continuation.continued(made).trials] == [False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"search": {"threshold": {"axis": "data.spacing"}, "runs": 3}}, "needs the axis data.sp"),
+        ({"search": {"threshold": {"level": 0.99}, "runs": 3}}, "level: allowed: from 0.05 to"),
+        ({"search": {"threshold": {"width": 1.0}, "runs": 3}}, "width: a ratio; allowed: above 1"),
+        ({"search": {"threshold": {"levels": 0.5}, "runs": 3}}, "unknown key 'threshold.levels'"),
+        ({"axes": {"data.subsample": [0.1, 1.0]}}, "needs the axis seed"),
+        ({"axes": AXES | {"data.sigma": {"uniform": [1, 2]}}}, "axes.data.sigma is a range"),
+    ],
+)
+def test_mistakes_are_refused(tmp_path, changes, problem):
+    with pytest.raises(UserError, match=problem):
+        search_plan(tmp_path, **changes)
+
+
+def test_threshold_leaves_no_room_for_an_algorithm(tmp_path):
+    with pytest.raises(UserError, match="algorithm is given by the key threshold"):
+        search_plan(tmp_path, search={**SEARCH, "algorithm": "random"})
