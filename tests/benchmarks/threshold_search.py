@@ -22,11 +22,10 @@ import optuna
 import pandas as pd
 
 from analysis.scaling.posterior import CrossingPosterior
+from analysis.scaling.threshold_search import Axis, Curve, ThresholdSearch
 from analysis.scaling.thresholds import crossing
-from sweeps.planning.search.curves import Axis, Curve
-from sweeps.planning.search.threshold import ThresholdSearch
 from tests.benchmarks.report import Measurement, publish
-from tests.helpers.simulated_curves import LEVEL, SimulatedCurve, scaling_curve, sites
+from tests.helpers.synthetic_trials import LEVEL, SimulatedCurve, scaling_curve, sites
 
 SIZES = (7, 10, 14, 20, 32)
 LAW = (7, 10, 14, 20)
@@ -50,7 +49,7 @@ def ends(size: int) -> tuple[float, float]:
 def adaptive(size: int, run: Run, width: float = 0.0) -> Iterator[tuple[float, float]]:
     """Yield the runs of the threshold search."""
     positions = np.arange(*ends(size), 0.05)
-    curve = Curve({}, tuple(positions), positions, tuple(range(SEEDS)), 400)
+    curve = Curve({}, tuple(positions), tuple(positions), tuple(range(SEEDS)), 400)
     search = ThresholdSearch([curve], [LEVEL], width, Axis("data.subsample", log=True))
     while (place := search.suggest()) is not None:
         accuracy = run(float(positions[place[1]]))

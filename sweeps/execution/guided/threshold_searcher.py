@@ -6,8 +6,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from analysis.scaling.threshold_search import SEED
 from sweeps.planning.plan import Plan
-from sweeps.planning.search.curves import SEED
 from sweeps.planning.search.picked import Point
 from sweeps.planning.search.threshold import of_plan
 

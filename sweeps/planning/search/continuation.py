@@ -9,9 +9,9 @@ from factorlab.storage.record import recorded
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.search import picked
 from sweeps.planning.search.curves import curves_of, options_of, points_of
-from sweeps.planning.search.outlook import outlook_of
 from sweeps.planning.search.picked import Point
 from sweeps.planning.search.spec import THRESHOLD
+from sweeps.planning.search.threshold import outlook_of
 
 
 def continued(plan: Plan, *, simulate: bool = True) -> Plan:

@@ -10,24 +10,17 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from analysis.scaling.threshold_search import SEED, SUBSAMPLE, Axis, Curve
 from factorlab.config import RunSettings, Settings
 from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError, describe
 from sweeps.planning.plan import Plan
 from sweeps.planning.search.picked import Point
 from sweeps.planning.search.spec import THRESHOLD, Axes, AxisRange
-
-SUBSAMPLE = "data.subsample"
-"""Axis whose positions are numbers of samples, which is what its values stand for."""
-
-SEED = "seed"
 
 _LINEAR_VALUES = 100
 """Maximum number of values of a uniform range."""
@@ -88,26 +81,6 @@ def options_of(plan: Plan) -> ThresholdOptions:
     return options
 
 
-@dataclass(frozen=True)
-class Axis:
-    """The axis along which curves run, and the unit of positions on it."""
-
-    key: str
-    """Dotted key of the setting."""
-
-    log: bool
-    """Whether positions are logarithms."""
-
-    @property
-    def unit(self) -> str:
-        """What a position counts, in words."""
-        return "samples" if self.key == SUBSAMPLE else self.key.rpartition(".")[2]
-
-    def text(self, position: float) -> str:
-        """Return the amount at a position."""
-        return f"{math.exp(position) if self.log else position:.3g}"
-
-
 def axis_of(options: ThresholdOptions, axes: Axes) -> Axis:
     """Return the axis of a search.
 
@@ -119,34 +92,6 @@ def axis_of(options: ThresholdOptions, axes: Axes) -> Axis:
     loguniform = isinstance(values, AxisRange) and values.kind == "loguniform"
     log = options.axis == SUBSAMPLE or loguniform
     return Axis(options.axis, log if options.scale is None else options.scale == "log")
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """One curve of a threshold search."""
-
-    others: Point
-    """Values of the other axes, without the seed."""
-
-    values: tuple[Any, ...]
-    """Values along the axis, by increasing position."""
-
-    positions: NDArray[np.float64]
-    """Position of each value, strictly increasing: log(samples), the logarithm or the value."""
-
-    seeds: tuple[int, ...]
-
-    labels: int
-    """Number of labels on which a run is evaluated."""
-
-    @property
-    def name(self) -> str:
-        """Readable name, made of the values of the other axes."""
-        return " ".join(f"{k.rpartition('.')[2]}={v}" for k, v in self.others.items()) or "all"
-
-    def place_of(self, position: float) -> int:
-        """Return the index of the value at a position."""
-        return int(np.argmin(np.abs(self.positions - position)))
 
 
 def curves_of(plan: Plan, options: ThresholdOptions) -> list[Curve]:
@@ -168,7 +113,7 @@ def curves_of(plan: Plan, options: ThresholdOptions) -> list[Curve]:
         if len(places) < 2:
             raise UserError(f"{plan.source}: axes.{options.axis}: fewer than two values to try")
         labels = evaluation_label_count(settings.data, settings.evaluation)
-        found.append(Curve(others, tuple(places.values()), np.array(list(places)), seeds, labels))
+        found.append(Curve(others, tuple(places.values()), tuple(places), seeds, labels))
     return found
 
 

@@ -1,246 +1,14 @@
-"""The threshold search: which run narrows the crossings of a sweep most.
-
-Every curve has a posterior of its crossing for each level (`analysis.scaling.posterior`). The next
-run belongs to the curve whose interval exceeds its goal most. Its position is the one after which
-the smallest variance of the crossing is expected. Runs that have not ended count as if they had
-measured what is expected of them, so that several workers do not all try the same point.
-
-Only what has been measured and what is pending decides, not the order in which results came. A
-search that was killed therefore goes on as it would have.
-"""
+"""The threshold search of a plan: what its records say, and what is left to do."""
 
 from __future__ import annotations
 
-import copy
 import math
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-import numpy as np
-
-from analysis.scaling.posterior import CrossingPosterior, Interval
-from sweeps.planning.plan import Plan
-from sweeps.planning.search.curves import SEED, Axis, Curve, axis_of, curves_of, options_of
-from sweeps.planning.search.picked import Point, point_of
+from analysis.scaling.threshold_search import ThresholdSearch
+from sweeps.planning.plan import Outlook, Plan
+from sweeps.planning.search.curves import axis_of, curves_of, options_of
+from sweeps.planning.search.picked import point_of
 from sweeps.planning.search.spec import check_metric
-
-FEWEST = 4
-"""Runs on a curve before it may count as finished."""
-
-SURE = 0.95
-"""Probability that a crossing lies outside the range at which the search says so."""
-
-
-@dataclass
-class _Runs:
-    """Runs of one curve, by index of the value and seed."""
-
-    measured: dict[tuple[int, int], float] = field(default_factory=dict)
-    pending: set[tuple[int, int]] = field(default_factory=set)
-    lost: set[tuple[int, int]] = field(default_factory=set)
-    """Runs that failed, or whose result cannot be used."""
-
-    @property
-    def used(self) -> set[tuple[int, int]]:
-        """All runs that need not be suggested."""
-        return self.measured.keys() | self.pending | self.lost
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is known about one crossing."""
-
-    curve: str
-    level: float
-    interval: Interval
-    """90 % interval, in units of positions."""
-
-    axis: Axis
-
-    runs: int
-    """Number of runs that have been measured."""
-
-    over: str | None
-    """Why the curve needs no further run at this level, or None."""
-
-    def __str__(self) -> str:
-        """Return a sentence such as `size=8: 60 % at 6.1 samples (4.9 to 7.4) after 7 runs`."""
-        low, middle, high = (
-            self.axis.text(at)
-            for at in (self.interval.low, self.interval.middle, self.interval.high)
-        )
-        end = f", {self.over}" if self.over else ""
-        return (
-            f"{self.curve}: {100 * self.level:g} % at {middle} {self.axis.unit} "
-            f"({low} to {high}) after {self.runs} {'run' if self.runs == 1 else 'runs'}{end}"
-        )
-
-
-class ThresholdSearch:
-    """Suggests runs until every crossing is known as exactly as asked.
-
-    Args:
-        curves: Curves to search.
-        levels: Levels to be crossed on each.
-        width: Width of the 90 % interval to reach, in units of positions.
-        axis: Axis along which the curves run.
-        falling: Whether curves fall.
-    """
-
-    def __init__(
-        self,
-        curves: Sequence[Curve],
-        levels: Sequence[float],
-        width: float,
-        axis: Axis,
-        *,
-        falling: bool = False,
-    ) -> None:
-        self.curves, self.levels, self.axis = list(curves), list(levels), axis
-        self._width, self._falling = width, falling
-        self._runs = [_Runs() for _ in curves]
-        self._cache: dict[tuple[int, float], tuple[int, CrossingPosterior]] = {}
-
-    def measured(self, curve: int, place: int, seed: int, accuracy: float) -> None:
-        """Learn the result of a run."""
-        runs = self._runs[curve]
-        runs.pending.discard((place, seed))
-        runs.measured[place, seed] = accuracy
-
-    def started(self, curve: int, place: int, seed: int) -> None:
-        """Learn that a run is pending."""
-        if (place, seed) not in self._runs[curve].measured:
-            self._runs[curve].pending.add((place, seed))
-
-    def lost(self, curve: int, place: int, seed: int) -> None:
-        """Learn that a run has failed."""
-        self._runs[curve].pending.discard((place, seed))
-        self._runs[curve].lost.add((place, seed))
-
-    def suggest(self) -> tuple[int, int, int] | None:
-        """Return the next run as indices of the curve and the value, and the seed.
-
-        Returns None if no curve needs further runs. The run counts as pending from then on.
-        """
-        open_ones = [
-            (curve, level)
-            for curve in range(len(self.curves))
-            for level in self.levels
-            if self._over(curve, level) is None
-        ]
-        if not open_ones:
-            return None
-        imagined = {one: self._imagined(*one) for one in open_ones}
-        curve, level = max(open_ones, key=lambda one: imagined[one].interval().width)
-        place, seed = self._narrowing(curve, imagined[curve, level])
-        self.started(curve, place, seed)
-        return curve, place, seed
-
-    def over(self) -> str | None:
-        """Return why no curve needs further runs, or None if one does."""
-        reasons = Counter(
-            self._over(curve, level) for curve in range(len(self.curves)) for level in self.levels
-        )
-        if None in reasons:
-            return None
-        return ", ".join(f"{reason} ({times})" for reason, times in reasons.items())
-
-    def place_of(self, point: Point) -> tuple[int, int, int] | None:
-        """Return the curve, the value and the seed of a point; None if it is on no curve."""
-        for index, curve in enumerate(self.curves):
-            on = all(point[key] == value for key, value in curve.others.items())
-            value = point[self.axis.key]
-            if on and value in curve.values:
-                return index, curve.values.index(value), point[SEED]
-        return None
-
-    def expected_runs(self, rng: np.random.Generator, most: int) -> int:
-        """Simulate the rest of the search; return the number of runs that it takes, at most `most`.
-
-        Each curve is drawn from its posterior.
-        """
-        count = 0
-        for index, (curve, runs) in enumerate(zip(self.curves, self._runs, strict=True)):
-            rest = ThresholdSearch(
-                [curve], self.levels, self._width, self.axis, falling=self._falling
-            )
-            rest._runs = [copy.deepcopy(runs)]
-            simulated = self.posterior(index, self.levels[0]).simulated(rng)
-            for place, seed in sorted(runs.pending):
-                rest.measured(0, place, seed, simulated(float(curve.positions[place])))
-            while count < most and (found := rest.suggest()) is not None:
-                count += 1
-                rest.measured(*found, simulated(float(curve.positions[found[1]])))
-        return count
-
-    def findings(self) -> list[Finding]:
-        """Return what is known about every crossing."""
-        return [
-            Finding(
-                self.curves[curve].name,
-                level,
-                self.posterior(curve, level).interval(),
-                self.axis,
-                len(self._runs[curve].measured),
-                self._over(curve, level),
-            )
-            for curve in range(len(self.curves))
-            for level in self.levels
-        ]
-
-    def posterior(self, curve: int, level: float) -> CrossingPosterior:
-        """Return the posterior of a crossing, given all runs that were measured."""
-        runs = self._runs[curve].measured
-        known = self._cache.get((curve, level))
-        if known is None or known[0] != len(runs):
-            line = self.curves[curve]
-            posterior = CrossingPosterior(
-                float(line.positions[0]),
-                float(line.positions[-1]),
-                level=level,
-                labels=line.labels,
-                falling=self._falling,
-            )
-            for (place, _), accuracy in sorted(runs.items()):
-                posterior.observe(float(line.positions[place]), accuracy)
-            known = self._cache[curve, level] = len(runs), posterior
-        return known[1]
-
-    def _over(self, curve: int, level: float) -> str | None:
-        """Return why a curve needs no further run at a level, or None."""
-        runs = self._runs[curve]
-        if len(runs.measured) >= FEWEST:
-            posterior = self.posterior(curve, level)
-            below, above = posterior.outside()
-            for side, share in (("below", below), ("above", above)):
-                if share > SURE:
-                    return f"the crossing is {side} the range"
-            if posterior.interval().width <= self._width:
-                return "found"
-        line = self.curves[curve]
-        if len(runs.used) == len(line.values) * len(line.seeds):
-            return "all values were tried"
-        return None
-
-    def _imagined(self, curve: int, level: float) -> CrossingPosterior:
-        line, runs = self.curves[curve], self._runs[curve]
-        positions = [float(line.positions[place]) for place, _ in sorted(runs.pending)]
-        return self.posterior(curve, level).imagined(positions)
-
-    def _narrowing(self, curve: int, posterior: CrossingPosterior) -> tuple[int, int]:
-        """Return the unused run, as a place and a seed, that narrows a crossing most."""
-        line, used = self.curves[curve], self._runs[curve].used
-        free = [
-            place
-            for place in range(len(line.values))
-            if any((place, seed) not in used for seed in line.seeds)
-        ]
-        variance = posterior.variance_after(line.positions[free])
-        place = free[int(variance.argmin())]
-        times = Counter(seed for _, seed in used)
-        seeds = [seed for seed in line.seeds if (place, seed) not in used]
-        return place, min(seeds, key=lambda seed: (times[seed], line.seeds.index(seed)))
 
 
 def of_plan(plan: Plan) -> ThresholdSearch:
@@ -273,3 +41,22 @@ def of_plan(plan: Plan) -> ThresholdSearch:
         else:
             (search.lost if state == "failed" else search.started)(*place)
     return search
+
+
+def outlook_of(plan: Plan, *, simulate: bool) -> Outlook:
+    """Return what a plan's threshold search still has to do.
+
+    Args:
+        plan: The plan.
+        simulate: Whether to simulate how many runs that takes; without, as many as are allowed.
+
+    Raises:
+        UserError: An option of the search or a value is not allowed.
+    """
+    search = of_plan(plan)
+    most = plan.state().to_pick
+    over = search.over()
+    if over is not None or most == 0:
+        return Outlook(over=over)
+    low, middle, high = search.expected_runs(most) if simulate else (most, most, most)
+    return Outlook(low=low, middle=middle, high=high)

@@ -82,7 +82,11 @@ def test_override_of_a_tied_setting_unties_it(tmp_path):
     ("old", "new", "problem"),
     [
         ('"8": 20', '"9": 20', "no value for data.size = 8; given for: 6, 9"),
-        ("steps: {data.size: {", "steps: {data.width: {", "tied.training.steps.data.width: no axis with a list"),
+        (
+            "steps: {data.size: {",
+            "steps: {data.width: {",
+            "steps.data.width: no axis with a list",
+        ),
         ("seed: [0, 1]", "training.steps: [1]", "tied.training.steps: it is an axis itself"),
         ('{"6": 10, "8": 20}', "{}", "no value for data.size = 6"),
         ("steps: {data.size:", "steps: {seed: {}, data.size:", "follows 2 axes; allowed: one"),

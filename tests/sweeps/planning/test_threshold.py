@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.scaling.threshold_search import FEWEST, Axis, Curve, ThresholdSearch
 from factorlab.data.dataset import build
 from factorlab.errors import UserError
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
 from sweeps.planning.search import continuation, curves, picked
-from sweeps.planning.search.curves import Curve
 from sweeps.planning.search.spec import AxisRange
-from sweeps.planning.search.threshold import FEWEST, ThresholdSearch
 from tests.helpers.experiments import write_experiment
-from tests.helpers.simulated_curves import SimulatedCurve, scaling_curve, sites
+from tests.helpers.synthetic_trials import SimulatedCurve, scaling_curve, sites
 
 SEARCH = {"threshold": {"axis": "data.subsample"}, "runs": 6}
 AXES = {
@@ -26,7 +25,7 @@ AXES = {
     "seed": [0, 1, 2],
 }
 WIDTH = math.log(1.35)
-AXIS = curves.Axis("data.subsample", log=True)
+AXIS = Axis("data.subsample", log=True)
 
 
 def search_plan(folder, **changes):
@@ -38,7 +37,7 @@ def search_plan(folder, **changes):
 def curve(size=10, seeds=3):
     """Return a curve with positions 0.1 apart from 2 samples to the whole lattice."""
     positions = np.arange(math.log(2), math.log(sites(size)), 0.1)
-    return Curve({"data.size": size}, tuple(positions), positions, tuple(range(seeds)), 400)
+    return Curve({"data.size": size}, tuple(positions), tuple(positions), tuple(range(seeds)), 400)
 
 
 def searched(truths, lines, width=WIDTH, workers=1, limit=200, falling=False):
@@ -137,7 +136,7 @@ def test_ceiling_below_the_level_ends_without_a_crossing():
 
 
 def test_values_that_run_out_end_a_search():
-    line = Curve({}, (1, 2), np.log([1.0, 2.0]), (0,), 400)
+    line = Curve({}, (1, 2), (0.0, math.log(2.0)), (0,), 400)
     search, suggested = searched([SimulatedCurve(0.3)], [line], width=1e-6)
     assert len(suggested) == 2
     assert search.findings()[0].over == "all values were tried"
