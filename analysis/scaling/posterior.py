@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.scaling.response import REACH, STEP, bin_of, responses
+from analysis.scaling.response import BINS, OUTLIERS, REACH, STEP, bin_of, responses
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +28,7 @@ _MARGIN = 0.15  # the crossing may lie this share of the range beyond its ends
 _WIDTH_RANGE = (1 / 60, 1 / 2.5)  # of the range, from the narrowest to the widest transition
 _DRAWS = 300  # points of the posterior that stand for it when a run is weighed
 _RESOLUTION = 40  # crossings that the 90 % interval has to contain, or the grid is refined
+_STRAY = OUTLIERS / BINS  # likelihood of an outlier, the same for every accuracy
 _TRUST = 0.8  # prior probability that a given prior is right; the rest is uniform
 
 
@@ -121,6 +122,14 @@ class CrossingPosterior:
         above = float(marginal[self._crossings > self._high].sum())
         return (below, above) if self._sign > 0 else (above, below)
 
+    def outliers(self) -> int:
+        """Return how many runs the curve probably does not describe; see `OUTLIERS`."""
+        probability = self._probability()
+        return sum(
+            float((probability * (_STRAY / self._likelihood(*run))).sum()) > 0.5
+            for run in self.runs
+        )
+
     def expected(self, position: float) -> float:
         """Return the mean accuracy of a run at a position."""
         distance = (self._sign * position - self._crossings[:, None]) / self._widths
@@ -185,12 +194,16 @@ class CrossingPosterior:
 
     def _weigh(self, position: float, accuracy: float) -> None:
         """Multiply the posterior by the likelihood of a run."""
+        self._log += np.log(self._likelihood(position, accuracy))
+
+    def _likelihood(self, position: float, accuracy: float) -> NDArray[np.float32]:
+        """Return the likelihood of a run, shape (crossings, widths, shapes)."""
         distance = (self._sign * position - self._crossings[:, None]) / self._widths
         place = (np.clip(distance, -REACH, REACH) + REACH) / STEP
         index = np.minimum(place.astype(np.intp), round(2 * REACH / STEP) - 1)
         share = (place - index)[..., None].astype(np.float32)
         column = self._table.fine[:, :, bin_of(accuracy)]  # (distances, shapes)
-        self._log += np.log((1 - share) * column[index] + share * column[index + 1])
+        return np.asarray((1 - share) * column[index] + share * column[index + 1])
 
     def _refine(self) -> None:
         """Place half of the crossings by the posterior, if too few are where it is."""

@@ -36,7 +36,9 @@ _FLOOR_WEIGHTS = (0.5, 0.3, 0.2)
 OUTLIERS = 0.03
 """Share of runs that the curve does not describe."""
 
-_BINS = 41  # accuracies are rounded to 1 / 40
+BINS = 41
+"""Number of accuracies that are told apart; they are rounded to 1 / 40."""
+
 _CELLS = 400  # of a run's own accuracy, before the error of measuring it
 _COARSE = (0, 1, 3, 8, 14, 20, 26, 32, 37, 39)  # first bins of the wider bins of `coarse`
 _CLOSE = 0.04  # smallest distance of the level from floor and ceiling
@@ -67,13 +69,13 @@ class Responses:
 
 def bin_of(accuracy: float) -> int:
     """Return the index of an accuracy in the last axis of `Responses.fine`."""
-    return round(accuracy * (_BINS - 1))
+    return round(accuracy * (BINS - 1))
 
 
 def _measured(labels: int) -> Floats:
     """Return the probability of each measured accuracy given a run's own, shape (cells, bins)."""
     own = (np.arange(_CELLS) + 0.5)[:, None] / _CELLS
-    edges = np.concatenate([[-np.inf], (np.arange(_BINS - 1) + 0.5) / (_BINS - 1), [np.inf]])
+    edges = np.concatenate([[-np.inf], (np.arange(BINS - 1) + 0.5) / (BINS - 1), [np.inf]])
     # The normal approximation of the binomial distribution.
     return np.diff(ndtr((edges - own) / np.sqrt(own * (1 - own) / labels)), axis=1)
 
@@ -109,7 +111,7 @@ def responses(level: float, labels: int) -> Responses:
         odds = logit(share).T
     below = ndtr((odds - v[:, None, None] - offset[:, None]) / noise[:, None])
     own = np.diff(below, axis=-1)  # (distances, shapes, cells)
-    fine = (1 - OUTLIERS) * (own @ _measured(labels)) + OUTLIERS / _BINS
+    fine = (1 - OUTLIERS) * (own @ _measured(labels)) + OUTLIERS / BINS
     mean = np.stack([np.interp(v + o, v, plain[:, i]) for i, o in enumerate(offset)], axis=1)
     return Responses(
         weights=weights / weights.sum(),

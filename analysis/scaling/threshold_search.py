@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from analysis.scaling.posterior import CrossingPosterior, Interval
+from analysis.scaling.thresholds import crossing
 
 SUBSAMPLE = "data.subsample"
 """Axis whose positions are numbers of samples, which is what its values stand for."""
@@ -30,6 +31,9 @@ SEED = "seed"
 
 FEWEST = 4
 """Runs on a curve before it may count as finished."""
+
+MANY_OUTLIERS = 0.1
+"""Share of outliers above which a finding says so."""
 
 SURE = 0.95
 """Probability that a crossing lies outside the range at which the search says so."""
@@ -111,6 +115,13 @@ class Finding:
     over: str | None
     """Why the curve needs no further run at this level, or None."""
 
+    check: float | None
+    """Position of the crossing of a monotone fit, if it lies outside the 99 % interval: accuracy is
+    then not logistic, or not monotone. None otherwise."""
+
+    outliers: int
+    """Number of runs that the fitted curve probably does not describe."""
+
     def __str__(self) -> str:
         """Return a sentence such as `size=8: 60 % at 6.1 samples (4.9 to 7.4) after 7 runs`."""
         low, middle, high = (
@@ -118,6 +129,10 @@ class Finding:
             for at in (self.interval.low, self.interval.middle, self.interval.high)
         )
         end = f", {self.over}" if self.over else ""
+        if self.check is not None:
+            end += f"; a monotone fit crosses at {self.axis.text(self.check)}: look at the runs"
+        if self.outliers > MANY_OUTLIERS * self.runs:
+            end += f"; {self.outliers} runs are far from the fitted curve: look at them"
         return (
             f"{self.curve}: {100 * self.level:g} % at {middle} {self.axis.unit} "
             f"({low} to {high}) after {self.runs} {'run' if self.runs == 1 else 'runs'}{end}"
@@ -243,10 +258,25 @@ class ThresholdSearch:
                 self.axis,
                 len(self._runs[curve].measured),
                 self._over(curve, level),
+                self._monotone(curve, level),
+                self.posterior(curve, level).outliers(),
             )
             for curve in range(len(self.curves))
             for level in self.levels
         ]
+
+    def _monotone(self, curve: int, level: float) -> float | None:
+        """Return the crossing of a monotone fit if the posterior contradicts it, or None."""
+        runs, positions = self._runs[curve].measured, self.curves[curve].positions
+        if len(runs) < FEWEST:
+            return None
+        sign = -1 if self._falling else 1
+        rising = [math.exp(sign * positions[place]) for place, _ in runs]
+        found = crossing(rising, list(runs.values()), level=level, resamples=40).value
+        if found is None:
+            return None
+        fitted, interval = sign * math.log(found), self.posterior(curve, level).interval(0.99)
+        return None if interval.low <= fitted <= interval.high else fitted
 
     def posterior(self, curve: int, level: float) -> CrossingPosterior:
         """Return the posterior of a crossing, given all runs that were measured."""

@@ -19,6 +19,7 @@ from sweeps.planning.estimate import Estimate
 from sweeps.planning.overrides import single_values
 from sweeps.planning.pack_limits import A100_SUSTAINED
 from sweeps.planning.plan import Plan, SweepState
+from sweeps.planning.search import threshold
 from sweeps.planning.search.spec import AxisRange
 
 STATES: dict[State, str] = {
@@ -61,6 +62,13 @@ def show_plan(
     ]
     for line in first_of(damaged):
         console.print(line, highlight=False, soft_wrap=True)
+    if plan.outlook is not None and state.to_pick:
+        expected = plan.outlook
+        console.print(
+            f"the search is expected to take {expected.middle} further runs "
+            f"({expected.low} to {expected.high} in 8 of 10 simulations), at most {state.to_pick}",
+            highlight=False,
+        )
     if left.seconds:
         hours = left.flops / A100_SUSTAINED / 3600
         console.print(
@@ -142,6 +150,9 @@ def conclude(state: SweepState, outcomes: Outcomes, console: Console) -> int:
         )
     if outcomes.lost:
         say(f"Ray stopped working: {outcomes.lost}")
+    if plan.outlook is not None:
+        for finding in threshold.of_plan(plan).findings():
+            say(str(finding))
     if outcomes.search is not None and state.to_pick:
         say(f"the search ended with {len(plan.trials)} trials: {outcomes.search}")
     to_pick = 0 if outcomes.search is not None else state.to_pick

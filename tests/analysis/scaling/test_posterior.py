@@ -97,7 +97,7 @@ def test_posterior_agrees_with_direct_integration():
             error = np.sqrt(mean * (1 - mean) / LABELS + 1e-12)
             edges = (bin_of(accuracy) + np.array([-0.5, 0.5])) / 40
             inside += weight * np.diff([ndtr((edge - mean) / error) for edge in edges], axis=0)[0]
-        likelihood *= (1 - response.OUTLIERS) * inside + response.OUTLIERS / 41
+        likelihood *= (1 - response.OUTLIERS) * inside + response.OUTLIERS / response.BINS
     marginal = (likelihood * responses(LEVEL, LABELS).weights).sum(axis=(1, 2))
     cumulated = np.cumsum(marginal) / marginal.sum()
     expected = np.interp([0.05, 0.5, 0.95], cumulated - marginal / marginal.sum() / 2, crossings)

@@ -135,6 +135,43 @@ def test_ceiling_below_the_level_ends_without_a_crossing():
     assert finding.over == "the crossing is above the range"
 
 
+def told_of(accuracy_at):
+    """Return what a search says of a curve, given by the accuracy at each place."""
+    search = ThresholdSearch([curve()], [0.6], 0.1, AXIS)
+    for seed, place in itertools.product(range(3), range(0, len(curve().values), 4)):
+        search.measured(0, place, seed, accuracy_at(place))
+    return str(search.findings()[0])
+
+
+def test_curve_that_is_not_monotone_is_told():
+    told = told_of(lambda place: 0.8 if 8 <= place <= 16 or place > 40 else 0.1)
+    assert "runs are far from the fitted curve" in told
+
+
+def test_curve_that_is_not_logistic_is_told():
+    # Two steps, the first of which ends just above the level.
+    told = told_of(lambda place: 0.05 if place < 12 else 0.61 if place < 40 else 0.99)
+    assert "a monotone fit crosses at" in told
+
+
+def test_logistic_curve_needs_no_warning():
+    fine, _ = searched([SimulatedCurve(2.5)], [curve()])
+    assert "look at" not in str(fine.findings()[0])
+
+
+def test_forecast_holds_the_number_of_runs_that_a_search_takes():
+    counts, forecast = [], ThresholdSearch([curve()], [0.6], WIDTH, AXIS).expected_runs(100, 20)
+    for seed in range(20):
+        truth = scaling_curve(np.random.default_rng(seed), 10)
+        counts.append(len(searched([truth], [curve()])[1]))
+    low, middle, high = forecast
+    assert low <= middle <= high
+    # The forecast draws from the prior, which holds wider transitions and more scatter.
+    assert low <= np.median(counts) <= high
+    capped = ThresholdSearch([curve()], [0.6], WIDTH, AXIS).expected_runs(3, 5)
+    assert capped == (3, 3, 3)
+
+
 def test_values_that_run_out_end_a_search():
     line = Curve({}, (1, 2), (0.0, math.log(2.0)), (0,), 400)
     search, suggested = searched([SimulatedCurve(0.3)], [line], width=1e-6)
