@@ -21,7 +21,7 @@ from sweeps.planning.estimate import NOTHING, Estimate, Estimator, estimate
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
-from sweeps.planning.search import continuation, picked
+from sweeps.planning.search import continuation, picked, threshold
 from sweeps.ray_runtime import capacity, cluster_probe, connection, ray_log
 from sweeps.reporting.failures import Failure, caught
 from sweeps.reporting.figure_checks import check_figures
@@ -97,6 +97,7 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         _check_spool(plan)
         code_record.save(code_record.code(), plan.runs)  # workers keep it on their machines
         options.spool.exchange([record for _, record in plan.records()])
+    plan = _with_news(plan)
     state = plan.state()
     left = _begin(state, options)
     where = "on the cluster" if options.address else "on this machine"
@@ -128,6 +129,12 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         for text in filter(None, (sync.problem, *sync.notes())):
             options.say(text)
     return conclude(state, outcomes, options.console)
+
+
+def _with_news(plan: Plan) -> Plan:
+    """Return the plan with what has ended since it was made, in an earlier sweep of the command."""
+    news = continuation.continued(plan, simulate=False)
+    return plan if news.keys == plan.keys else continuation.continued(plan)
 
 
 def _clear_endings(state: SweepState, options: SweepOptions) -> None:
@@ -235,7 +242,9 @@ def _connect(plan: Plan, pending: Sequence[PlannedTrial], options: SweepOptions)
 def _expected(state: SweepState, *, retry_failed: bool) -> list[PlannedTrial]:
     """Return the trials to train, and random points in the place of those yet to be picked."""
     pending = state.pending(retry_failed=retry_failed)
-    return [*pending, *picked.guesses(state.plan, state.expected_picks)]
+    threshold_search = state.plan.outlook is not None
+    guesses = threshold.guesses if threshold_search else picked.guesses
+    return [*pending, *guesses(state.plan, state.expected_picks)]
 
 
 def _packs(state: SweepState, left: Estimate) -> list[tuple[PlannedTrial, ...]]:

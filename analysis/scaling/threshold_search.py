@@ -21,66 +21,17 @@ from typing import Any
 import numpy as np
 
 from analysis.scaling.posterior import CrossingPosterior, Interval
+from analysis.scaling.threshold_curves import SEED, Axis, Curve
 from analysis.scaling.thresholds import crossing
-
-SUBSAMPLE = "data.subsample"
-"""Axis whose positions are numbers of samples, which is what its values stand for."""
-
-SEED = "seed"
-"""Setting that is no axis of its own: runs that differ in it alone repeat a point of a curve."""
 
 FEWEST = 4
 """Runs on a curve before it may count as finished."""
 
 MANY_OUTLIERS = 0.1
-"""Share of outliers above which a finding says so."""
+"""Share of outliers above which a finding says so, if there are two."""
 
 SURE = 0.95
 """Probability that a crossing lies outside the range at which the search says so."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """The axis along which curves run, and the unit of positions on it."""
-
-    key: str
-    """Dotted key of the setting."""
-
-    log: bool
-    """Whether positions are logarithms."""
-
-    @property
-    def unit(self) -> str:
-        """What a position counts, in words."""
-        return "samples" if self.key == SUBSAMPLE else self.key.rpartition(".")[2]
-
-    def text(self, position: float) -> str:
-        """Return the amount at a position."""
-        return f"{math.exp(position) if self.log else position:.3g}"
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One curve of a threshold search."""
-
-    others: Mapping[str, Any]
-    """Values of the other axes, without the seed."""
-
-    values: tuple[Any, ...]
-    """Values along the axis, by increasing position."""
-
-    positions: tuple[float, ...]
-    """Position of each value, strictly increasing: log(samples), the logarithm or the value."""
-
-    seeds: tuple[int, ...]
-
-    labels: int
-    """Number of labels on which a run is evaluated."""
-
-    @property
-    def name(self) -> str:
-        """Readable name, made of the values of the other axes."""
-        return " ".join(f"{k.rpartition('.')[2]}={v}" for k, v in self.others.items()) or "all"
 
 
 @dataclass
@@ -131,7 +82,7 @@ class Finding:
         end = f", {self.over}" if self.over else ""
         if self.check is not None:
             end += f"; a monotone fit crosses at {self.axis.text(self.check)}: look at the runs"
-        if self.outliers > MANY_OUTLIERS * self.runs:
+        if self.outliers > max(1, MANY_OUTLIERS * self.runs):
             end += f"; {self.outliers} runs are far from the fitted curve: look at them"
         return (
             f"{self.curve}: {100 * self.level:g} % at {middle} {self.axis.unit} "
@@ -165,7 +116,13 @@ class ThresholdSearch:
         self._cache: dict[tuple[int, float], tuple[int, CrossingPosterior]] = {}
 
     def measured(self, curve: int, place: int, seed: int, accuracy: float) -> None:
-        """Learn the result of a run."""
+        """Learn the result of a run.
+
+        Raises:
+            ValueError: The accuracy is outside [0, 1].
+        """
+        if not 0 <= accuracy <= 1:
+            raise ValueError(f"a threshold search needs a metric from 0 to 1, not {accuracy:g}")
         runs = self._runs[curve]
         runs.pending.discard((place, seed))
         runs.measured[place, seed] = accuracy
@@ -180,10 +137,16 @@ class ThresholdSearch:
         self._runs[curve].pending.discard((place, seed))
         self._runs[curve].lost.add((place, seed))
 
+    @property
+    def pending(self) -> bool:
+        """Whether runs are pending."""
+        return any(runs.pending for runs in self._runs)
+
     def suggest(self) -> tuple[int, int, int] | None:
         """Return the next run as indices of the curve and the value, and the seed.
 
-        Returns None if no curve needs further runs. The run counts as pending from then on.
+        Returns None if no curve needs further runs, given what has been measured. If `pending`,
+        that may change. The run counts as pending from then on.
         """
         open_ones = [
             (curve, level)
@@ -200,7 +163,9 @@ class ThresholdSearch:
         return curve, place, seed
 
     def over(self) -> str | None:
-        """Return why no curve needs further runs, or None if one does."""
+        """Return why no curve needs further runs, or None if one does or runs are pending."""
+        if self.pending:
+            return None
         reasons = Counter(
             self._over(curve, level) for curve in range(len(self.curves)) for level in self.levels
         )
@@ -212,9 +177,9 @@ class ThresholdSearch:
         """Return the curve, the value and the seed of a point; None if it is on no curve."""
         for index, curve in enumerate(self.curves):
             on = all(point[key] == value for key, value in curve.others.items())
-            value = point[self.axis.key]
-            if on and value in curve.values:
-                return index, curve.values.index(value), point[SEED]
+            place = curve.places.get(point[self.axis.key])
+            if on and place is not None:
+                return index, place, point[SEED]
         return None
 
     def expected_runs(self, most: int, repetitions: int = 10) -> tuple[int, int, int]:
@@ -270,12 +235,15 @@ class ThresholdSearch:
         runs, positions = self._runs[curve].measured, self.curves[curve].positions
         if len(runs) < FEWEST:
             return None
-        sign = -1 if self._falling else 1
-        rising = [math.exp(sign * positions[place]) for place, _ in runs]
-        found = crossing(rising, list(runs.values()), level=level, resamples=40).value
+        # `crossing` takes counts and works in their logarithms, from 0 to 1 here.
+        scale = (positions[-1] - positions[0]) * (-1 if self._falling else 1)
+        start = positions[-1] if self._falling else positions[0]
+        counts = [math.exp((positions[place] - start) / scale) for place, _ in runs]
+        found = crossing(counts, list(runs.values()), level=level, resamples=40).value
         if found is None:
             return None
-        fitted, interval = sign * math.log(found), self.posterior(curve, level).interval(0.99)
+        fitted = start + scale * math.log(found)
+        interval = self.posterior(curve, level).interval(0.99)
         return None if interval.low <= fitted <= interval.high else fitted
 
     def posterior(self, curve: int, level: float) -> CrossingPosterior:

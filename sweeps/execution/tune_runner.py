@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.experiment import Trial
 
+from factorlab.config import RunSettings, TrainingSettings
 from factorlab.errors import UserError
 from factorlab.provenance import code_record, sources
 from sweeps.execution.assignments import Assignments, tasks
@@ -27,8 +28,9 @@ from sweeps.execution.listener import SweepListener
 from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.trainable import SweepOrders, Worker
 from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler, UntilStuck
-from sweeps.planning.experiment import Resources, settings_at
+from sweeps.planning.experiment import Resources
 from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.search.curves import candidates
 from sweeps.planning.search.spec import AxisRange
 from sweeps.ray_runtime import capacity, connection, ray_log
 
@@ -102,7 +104,15 @@ def _steps(plan: Plan) -> int:
     if "training.steps" in plan.tied:
         ((_, values),) = plan.tied["training.steps"].items()
         return int(max(values.values()))
-    return settings_at(plan.base, {}, plan.source).training.steps
+    default = TrainingSettings.model_fields["steps"].default
+    return int(plan.base.get("training", {}).get("steps", default))
+
+
+def _devices(plan: Plan) -> set[str]:
+    """Return the devices of the runs that a search may pick."""
+    if "device" in plan.values:
+        return set(candidates(plan.values["device"]))
+    return {plan.base.get("device", RunSettings.model_fields["device"].default)}
 
 
 class _Parts:
@@ -129,7 +139,7 @@ class _Parts:
         self._announce = announce
         self._names = {trial.key: trial.name for pack in packs for trial in pack}
         devices = {trial.run.device for pack in packs for trial in pack}
-        room = _Room(plan.resources, devices or {settings_at(plan.base, {}, plan.source).device})
+        room = _Room(plan.resources, devices or _devices(plan))
         self.slots = room.slots()
         assignments = Assignments([tasks(pack) for pack in packs])
         common = (assignments, listener, self._names, self.outcomes, room)

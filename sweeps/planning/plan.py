@@ -59,9 +59,9 @@ class PlannedTrial(_Saved):
     """Settings of the run as plain values. They are parsed on demand, since the data family of an
     old plan may no longer exist."""
 
-    adopted: bool = Field(default=False, exclude_if=lambda adopted: not adopted)
-    """Whether a search uses this finished trial of an earlier sweep. It has no part in the number
-    of runs of the search."""
+    adopted: dict[str, Any] | None = Field(default=None, exclude_if=lambda point: point is None)
+    """Values by axis, if a search uses this finished trial of an earlier sweep. It has no part in
+    the number of runs of the search."""
 
     @cached_property
     def run(self) -> RunSettings:
@@ -207,7 +207,7 @@ class SweepState:
         """Maximum number of trials that the search still picks; 0 without a search."""
         if self.plan.outlook is not None and self.plan.outlook.over is not None:
             return 0
-        own = sum(1 for trial in self.plan.trials if not trial.adopted)
+        own = sum(1 for trial in self.plan.trials if trial.adopted is None)
         return max(0, self.plan.search.runs - own) if self.plan.search else 0
 
     @property

@@ -25,10 +25,10 @@ def save(plan: Plan) -> None:
     path = path_of(plan.runs, plan.sweep)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = (
-            plan.with_trials(()) if plan.search else plan
-        )  # picked trials are saved as they come
-        write_json(path, whole.model_dump(mode="json"))
+        kept = plan
+        if plan.search is not None:  # what it picks is saved as it comes
+            kept = plan.with_trials([t for t in plan.trials if t.adopted is not None])
+        write_json(path, kept.model_dump(mode="json"))
     except OSError as error:
         raise UserError(f"{plan.runs}: cannot be written: {error.strerror}") from None
 

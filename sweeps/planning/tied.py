@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,12 +33,13 @@ def follow(
         for axis, values in leads.items():
             if axis not in point:
                 continue
-            if str(point[axis]) not in values:
+            given = point[axis] if isinstance(point[axis], str) else json.dumps(point[axis])
+            if given not in values:
                 raise UserError(
-                    f"{source}: tied.{key}.{axis}: no value for {axis} = {point[axis]}; "
+                    f"{source}: tied.{key}.{axis}: no value for {axis} = {given}; "
                     f"given for: {listed(values)}"
                 )
-            found[key] = values[str(point[axis])]
+            found[key] = values[given]
     return found
 
 

@@ -120,7 +120,9 @@ class SweepDisplay:
     def picked(self, key: str) -> None:
         """Record that a search picked a trial, in the place of one of its guesses."""
         guess = next((one for one in self._seconds if one.startswith("pick-")), None)
-        if guess is not None:
+        if guess is None:
+            self.total += 1  # more than were expected
+        else:
             self._seconds[key] = self._seconds.pop(guess)
 
     def progressed(self, key: str, step: int, steps: int, accuracy: float | None) -> None:

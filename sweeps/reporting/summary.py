@@ -82,6 +82,8 @@ def show_plan(
         )
     else:
         console.print("nothing left to train", highlight=False)
+        if plan.outlook is not None and plan.outlook.over is not None:
+            console.print(f"the search is over: {plan.outlook.over}", highlight=False)
 
 
 def _trials_of(plan: Plan) -> str:
@@ -89,7 +91,7 @@ def _trials_of(plan: Plan) -> str:
     if plan.search is None:
         return f"{len(plan.trials)} trials"
     name = plan.search.algorithm.rpartition(".")[2]
-    adopted = sum(1 for trial in plan.trials if trial.adopted)
+    adopted = sum(1 for trial in plan.trials if trial.adopted is not None)
     earlier = f" and {adopted} of earlier sweeps" if adopted else ""
     so_far = len(plan.trials) - adopted
     return f"{plan.search.runs} trials that {name} picks ({so_far} so far){earlier}"

@@ -22,7 +22,8 @@ import optuna
 import pandas as pd
 
 from analysis.scaling.posterior import CrossingPosterior
-from analysis.scaling.threshold_search import Axis, Curve, ThresholdSearch
+from analysis.scaling.threshold_curves import Axis, Curve
+from analysis.scaling.threshold_search import ThresholdSearch
 from analysis.scaling.thresholds import crossing
 from tests.benchmarks.report import Measurement, publish
 from tests.helpers.synthetic_trials import LEVEL, SimulatedCurve, scaling_curve, sites
@@ -49,7 +50,8 @@ def ends(size: int) -> tuple[float, float]:
 def adaptive(size: int, run: Run, width: float = 0.0) -> Iterator[tuple[float, float]]:
     """Yield the runs of the threshold search."""
     positions = np.arange(*ends(size), 0.05)
-    curve = Curve({}, tuple(positions), tuple(positions), tuple(range(SEEDS)), 400)
+    places = {value: place for place, value in enumerate(positions)}
+    curve = Curve({}, tuple(places), places, tuple(positions), tuple(range(SEEDS)), 400)
     search = ThresholdSearch([curve], [LEVEL], width, Axis("data.subsample", log=True))
     while (place := search.suggest()) is not None:
         accuracy = run(float(positions[place[1]]))

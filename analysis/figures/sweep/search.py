@@ -10,6 +10,7 @@ The posterior is that of `analysis.scaling.posterior`, on the range of the searc
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,14 @@ from analysis.plotting.style import letter, line_style, plain_log, title
 from analysis.scaling.posterior import CrossingPosterior
 from analysis.tables.selection import final, measured, require, where
 from factorlab.config import Settings
+from factorlab.data.dataset import build, evaluation_label_count
+from factorlab.parsing import parse
+from factorlab.storage.record import Record
 
 LINES, PANELS = "data.size", "data.family"
 COLUMNS: Sequence[str] = (
-    *("key", "last", "accuracy", "samples_2d", "lattice_labels", "data.subsample"),
-    *(LINES, PANELS, "evaluation.samples"),
+    *("key", "record", "last", "accuracy", "samples_2d", "data.subsample"),
+    *(LINES, PANELS),
 )
 AXES: Sequence[str] = (LINES, PANELS, "data.subsample", "seed")
 NUMBERS: Sequence[str] = (LINES, "data.subsample")
@@ -96,11 +100,10 @@ def _measure(rows: pd.DataFrame, options: Options) -> Panels:
     low, high = options.range or (rows["data.subsample"].min(), rows["data.subsample"].max())
     intervals = []
     for (family, size), group in rows.groupby([PANELS, LINES], sort=False):
-        sites = float(group["lattice_labels"].iloc[0])
+        sites, labels = _counts(Path(group["record"].iloc[0]))
         ends = [math.log(max(1, math.floor(share * sites + 0.5))) for share in (low, high)]
         if not ends[0] < ends[1]:
             raise NotDrawableError(f"N = {size}: all runs have the same number of samples.")
-        labels = int(min(sites, group["evaluation.samples"].iloc[0]))
         posterior = CrossingPosterior(*ends, level=options.level, labels=labels)
         for run, (samples, accuracy) in enumerate(_runs(group), 1):
             posterior.observe(math.log(samples), accuracy)
@@ -113,6 +116,15 @@ def _measure(rows: pd.DataFrame, options: Options) -> Panels:
         "runs": runs.rename(columns=lambda name: str(name).removeprefix("data.")),
         "intervals": pd.DataFrame(intervals, columns=columns),
     }
+
+
+def _counts(record: Path) -> tuple[int, int]:
+    """Return the number of 2D examples of the whole lattice, and of labels that are tested."""
+    config = Record(record.parents[1], record.name).config()
+    assert config is not None  # the trial has finished
+    run = parse(config["config"])
+    whole = build(run.data.model_copy(update={"subsample": 1.0}), run.seed)
+    return whole.samples_2d, evaluation_label_count(run.data, run.evaluation)
 
 
 def _runs(group: pd.DataFrame) -> Iterator[tuple[float, float]]:

@@ -46,7 +46,7 @@ class RunSearch:
         self.why_over: str | None = None
         """Why the search picks no further trial, or None."""
 
-        self._points = {trial.key: picked.point_of(plan, trial) for trial in plan.trials}
+        self._points = picked.points(plan)
         self._left = plan.state().to_pick
         for key in self._points:
             self._teach(key)
@@ -138,7 +138,7 @@ class RunSearch:
             result = self._result(key) if outcome == "done" else None
         names = self._ids.pop(key, [])
         if not names:  # it was picked by an earlier command
-            self._teach(key)
+            self._teach(key, ended=True)
         for name in names:
             self._complete(name, result)
 
@@ -160,13 +160,18 @@ class RunSearch:
         check_metric(self._spec.metric, result["metrics"], f"{self._plan.source}: search")
         return result_of(result["steps"], result["metrics"])
 
-    def _teach(self, key: str) -> None:
-        """Tell the searcher of a trial of an earlier command or sweep."""
+    def _teach(self, key: str, *, ended: bool = False) -> None:
+        """Tell the searcher of a trial of an earlier command or sweep.
+
+        Args:
+            key: Key of the trial.
+            ended: Whether this command trains it no further.
+        """
         point, result = self._points[key], self._result(key)
         if result is None:
             if isinstance(self._searcher, ThresholdSearcher):
-                failed = self._plan.record_of(key).state() == "failed"
-                self._searcher.add_unfinished_point(point, failed=failed)
+                lost = ended or self._plan.record_of(key).state() == "failed"
+                self._searcher.add_unfinished_point(point, lost=lost)
             return
         if type(self._searcher).add_evaluated_point is Searcher.add_evaluated_point:
             return  # this searcher cannot learn from them

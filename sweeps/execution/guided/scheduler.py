@@ -139,10 +139,10 @@ class GuidedScheduler(SweepScheduler):
             return
         try:
             self._search.end(ended.key, ended.outcome)
+            if findings := self._search.findings():
+                self._listener.narrowed(findings)
         except UserError as error:
             self._refuse(error)
-        if findings := self._search.findings():
-            self._listener.narrowed(findings)
 
     def _refuse(self, error: UserError | OSError) -> None:
         self._outcomes.refused = user_message(error) or str(error)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from analysis.scaling.threshold_search import SEED
+from analysis.scaling.threshold_curves import SEED
 from sweeps.planning.plan import Plan
 from sweeps.planning.search.picked import Point
 from sweeps.planning.search.threshold import of_plan
@@ -33,7 +33,7 @@ class ThresholdSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         """Return the next point, or that the search is finished."""
         place = self._search.suggest()
         if place is None:
-            return self.FINISHED
+            return None if self._search.pending else self.FINISHED
         self._given[trial_id] = place
         curve = self._search.curves[place[0]]
         return {**curve.others, self._search.axis.key: curve.values[place[1]], SEED: place[2]}
@@ -54,16 +54,16 @@ class ThresholdSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         if place is not None:
             self._search.measured(*place, float(value))
 
-    def add_unfinished_point(self, parameters: Point, *, failed: bool) -> None:
+    def add_unfinished_point(self, parameters: Point, *, lost: bool) -> None:
         """Learn of a run that an earlier command has picked and not finished.
 
         Args:
             parameters: The point.
-            failed: Whether it failed. If not, it is trained in this command.
+            lost: Whether it failed, or cannot be trained now. If not, this command trains it.
         """
         place = self._search.place_of(parameters)
         if place is not None:
-            (self._search.lost if failed else self._search.started)(*place)
+            (self._search.lost if lost else self._search.started)(*place)
 
     def findings(self) -> list[str]:
         """Return a sentence on every crossing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from factorlab.errors import UserError
 from factorlab.storage.record import recorded
@@ -45,7 +46,7 @@ def restore(plan: Plan) -> Plan:
     """Return a saved plan of a search with what it has picked; other plans unchanged."""
     if plan.search is None:
         return plan
-    adopted = [trial for trial in plan.trials if trial.adopted]
+    adopted = [trial for trial in plan.trials if trial.adopted is not None]
     return plan.with_trials([*adopted, *(trial for _, trial in picked.on_axes(plan).values())])
 
 
@@ -71,7 +72,8 @@ def _adopted(plan: Plan, known: Collection[str]) -> list[PlannedTrial]:
     found = []
     for curve in curves_of(plan, options):
         for point in points_of(curve, options.axis):
-            trial = plan.at(point)
-            if trial.key in others and plan.record(trial).state() == "done":
-                found.append(trial.model_copy(update={"adopted": True}))
+            with suppress(UserError):  # not every point of the axes is allowed
+                trial = plan.at(point)
+                if trial.key in others and plan.record(trial).state() == "done":
+                    found.append(trial.model_copy(update={"adopted": point}))
     return found

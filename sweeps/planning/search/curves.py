@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from analysis.scaling.threshold_search import SEED, SUBSAMPLE, Axis, Curve
+from analysis.scaling.threshold_curves import SEED, SUBSAMPLE, Axis, Curve
 from factorlab.config import RunSettings, Settings
 from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError, describe
@@ -76,7 +76,14 @@ def options_of(plan: Plan) -> ThresholdOptions:
         raise UserError(f"{where}.{THRESHOLD}: axes.{ranges[0]} is a range; allowed: a list")
     if not options.levels or not all(0.05 <= level <= 0.95 for level in options.levels):
         raise UserError(f"{where}.{THRESHOLD}.level: allowed: from 0.05 to 0.95")
-    if axis_of(options, plan.values).log and options.width <= 1:
+    if options.axis == SEED:
+        raise UserError(f"{where}.{THRESHOLD}.axis: the seed repeats runs; choose another axis")
+    log = axis_of(options, plan.values).log
+    if log and values_of(plan, options.axis)[0] <= 0:
+        raise UserError(
+            f"{plan.source}: axes.{options.axis}: a logarithmic scale needs values above 0"
+        )
+    if log and options.width <= 1:
         raise UserError(f"{where}.{THRESHOLD}.width: a ratio; allowed: above 1")
     return options
 
@@ -101,38 +108,74 @@ def curves_of(plan: Plan, options: ThresholdOptions) -> list[Curve]:
         UserError: A value is not allowed.
     """
     names = [key for key in plan.values if key not in (options.axis, SEED)]
-    lists = [candidates(plan.values[key]) for key in names]  # no ranges; see `options_of`
-    seeds = tuple(candidates(plan.values[SEED]))
-    values = sorted(candidates(plan.values[options.axis]))
+    lists = [_distinct(candidates(plan.values[key])) for key in names]  # lists; see `options_of`
+    seeds = tuple(_distinct(candidates(plan.values[SEED])))
+    values = values_of(plan, options.axis)
     found = []
     for point in itertools.product(*lists):
         others = dict(zip(names, point, strict=True))
         first = {**others, options.axis: values[-1], SEED: seeds[0]}
         settings = plan.at(first).run
-        places = _positions(settings, options, values, log=axis_of(options, plan.values).log)
-        if len(places) < 2:
+        at = _positions(settings, options, values, log=axis_of(options, plan.values).log)
+        positions = sorted(at)
+        if len(positions) < 2:
             raise UserError(f"{plan.source}: axes.{options.axis}: fewer than two values to try")
+        places = {value: i for i, position in enumerate(positions) for value in at[position]}
+        first_values = tuple(at[position][0] for position in positions)
         labels = evaluation_label_count(settings.data, settings.evaluation)
-        found.append(Curve(others, tuple(places.values()), tuple(places), seeds, labels))
+        found.append(Curve(others, first_values, places, tuple(positions), seeds, labels))
     return found
 
 
 def _positions(
     settings: RunSettings, options: ThresholdOptions, values: list[Any], *, log: bool
-) -> dict[float, Any]:
-    """Return the values by their positions, sorted. Of values at the same position, the first."""
+) -> dict[float, list[Any]]:
+    """Return the values at each position."""
     sites = 0
     if options.axis == SUBSAMPLE:
         whole = settings.data.model_copy(update={"subsample": 1.0})
         full = build(whole, settings.seed)
         sites = full.samples_2d or full.samples_total
-    places: dict[float, Any] = {}
+    places: dict[float, list[Any]] = {}
     for value in values:
         amount = math.floor(value * sites + 0.5) if sites else value  # as the data set is thinned
         if sites and amount == 0:
             continue
-        places.setdefault(math.log(amount) if log else float(amount), value)
-    return dict(sorted(places.items()))
+        places.setdefault(math.log(amount) if log else float(amount), []).append(value)
+    return places
+
+
+def values_of(plan: Plan, axis: str) -> list[Any]:
+    """Return the values along the axis of a search, sorted; whole numbers if it takes only these.
+
+    Raises:
+        UserError: A value is no number.
+    """
+    values = candidates(plan.values[axis])
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        raise UserError(
+            f"{plan.source}: axes.{axis}: a threshold search needs numbers along its axis"
+        )
+    if isinstance(plan.values[axis], AxisRange) and _is_whole(axis):
+        values = [round(value) for value in values]
+    return sorted(set(values))
+
+
+def _is_whole(key: str) -> bool:
+    """Return whether a setting takes whole numbers only."""
+    model: type[BaseModel] = RunSettings
+    *groups, name = key.split(".")
+    for group in groups:
+        annotation = model.model_fields[group].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return False  # a group that may be missing
+        model = annotation
+    return name in model.model_fields and model.model_fields[name].annotation is int
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """Return values without repetitions; they may be lists and mappings."""
+    return [value for i, value in enumerate(values) if value not in values[:i]]
 
 
 def candidates(values: list[Any] | AxisRange) -> list[Any]:
@@ -152,6 +195,8 @@ def candidates(values: list[Any] | AxisRange) -> list[Any]:
         ]
         return [low, *(value for value in found if low < value < high), high]
     step = 1.0 if values.kind == "randint" else 0.0
+    if low == high:
+        return [low]
     raw = (high - low) / _LINEAR_VALUES
     nice = [m * 10 ** math.floor(math.log10(raw)) for m in (1, 2, 5, 10)]
     step = max(step, next(one for one in nice if one >= raw * (1 - 1e-9)))
@@ -161,7 +206,7 @@ def candidates(values: list[Any] | AxisRange) -> list[Any]:
 
 
 def points_of(curve: Curve, axis: str) -> Iterator[Point]:
-    """Yield every point that a search may try on a curve."""
-    for value in curve.values:
+    """Yield every point on a curve that a search can use."""
+    for value in curve.places:
         for seed in curve.seeds:
             yield {**curve.others, axis: value, SEED: seed}

@@ -9,13 +9,15 @@ import json
 import os
 import random
 from contextlib import suppress
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from factorlab.errors import UserError
 from sweeps.planning.plan import Plan, PlannedTrial, path_of
 from sweeps.planning.search.spec import Axes, AxisRange
+
+_DRAWS = 100
+"""Random points that are drawn for each guess at most."""
 
 Point = dict[str, Any]
 """Values by axis."""
@@ -96,12 +98,19 @@ def guesses(plan: Plan, count: int) -> list[PlannedTrial]:
     """Return trials like those that a search will pick, to estimate how long they take.
 
     They are random points. Their keys, ``pick-0`` and so on, are not those of records.
+
+    Raises:
+        UserError: Hardly any point of the axes is allowed.
     """
-    found = []
-    for number in range(count):
+    found: list[PlannedTrial] = []
+    for number in range(_DRAWS * count):
+        if len(found) == count:
+            break
         with suppress(UserError):  # not every point of the axes is allowed
             trial = plan.at(draw(plan.values, 0, number))
-            found.append(trial.model_copy(update={"key": f"pick-{number}"}))
+            found.append(trial.model_copy(update={"key": f"pick-{len(found)}"}))
+    if len(found) < count:
+        raise UserError(f"{plan.source}: axes: of {_DRAWS * count} points {len(found)} are allowed")
     return found
 
 
@@ -130,9 +139,8 @@ def draw(axes: Axes, seed: int, number: int) -> Point:
     return point
 
 
-def point_of(plan: Plan, trial: PlannedTrial) -> Point:
-    """Return the values of a trial on the axes of a plan."""
-    return {
-        key: reduce(lambda group, part: group[part], key.split("."), trial.settings)
-        for key in plan.values
-    }
+def points(plan: Plan) -> dict[str, Point]:
+    """Return the points of all trials of a search's plan, by key."""
+    found = {key: point for key, (point, _) in on_axes(plan).items()}
+    adopted = {trial.key: trial.adopted for trial in plan.trials if trial.adopted is not None}
+    return {trial.key: adopted.get(trial.key) or found[trial.key] for trial in plan.trials}

@@ -136,6 +136,12 @@ class SearchSpec(_Part):
     """Maximum number of runs at the same time; by default as many as fit on the machines. A search
     learns less from runs that train at the same time."""
 
+    @model_validator(mode="after")
+    def _check_mode(self) -> SearchSpec:
+        if self.algorithm == THRESHOLD and self.mode != "max":
+            raise ValueError("mode: a threshold search optimizes nothing; remove it")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _threshold(cls, content: object) -> object:

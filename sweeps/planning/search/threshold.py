@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+from analysis.scaling.threshold_curves import SEED
 from analysis.scaling.threshold_search import ThresholdSearch
-from sweeps.planning.plan import Outlook, Plan
+from factorlab.errors import UserError
+from sweeps.planning.plan import Outlook, Plan, PlannedTrial
+from sweeps.planning.search import picked
 from sweeps.planning.search.curves import axis_of, curves_of, options_of
-from sweeps.planning.search.picked import point_of
 from sweeps.planning.search.spec import check_metric
 
 
@@ -27,8 +30,9 @@ def of_plan(plan: Plan) -> ThresholdSearch:
         axis,
         falling=options.falling,
     )
+    points = picked.points(plan)
     for trial in plan.trials:
-        place = search.place_of(point_of(plan, trial))
+        place = search.place_of(points[trial.key])
         record = plan.record(trial)
         state = record.state()
         if place is None:
@@ -37,7 +41,10 @@ def of_plan(plan: Plan) -> ThresholdSearch:
             result = record.result()
             assert result is not None
             check_metric(metric, result["metrics"], f"{plan.source}: search")
-            search.measured(*place, result["metrics"][metric])
+            try:
+                search.measured(*place, result["metrics"][metric])
+            except ValueError as error:
+                raise UserError(f"{plan.source}: search.metric = {metric}: {error}") from None
         else:
             (search.lost if state == "failed" else search.started)(*place)
     return search
@@ -60,3 +67,17 @@ def outlook_of(plan: Plan, *, simulate: bool) -> Outlook:
         return Outlook(over=over)
     low, middle, high = search.expected_runs(most) if simulate else (most, most, most)
     return Outlook(low=low, middle=middle, high=high)
+
+
+def guesses(plan: Plan, count: int) -> list[PlannedTrial]:
+    """Return trials like those that a threshold search will pick, to estimate how long they take.
+
+    They take turns on all curves. Their keys, ``pick-0`` and so on, are not those of records.
+    """
+    options = options_of(plan)
+    found = []
+    for number, curve in zip(range(count), itertools.cycle(curves_of(plan, options)), strict=False):
+        value = curve.values[len(curve.values) // 2]
+        trial = plan.at({**curve.others, options.axis: value, SEED: curve.seeds[0]})
+        found.append(trial.model_copy(update={"key": f"pick-{number}"}))
+    return found

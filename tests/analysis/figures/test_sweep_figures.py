@@ -7,6 +7,9 @@ from matplotlib.figure import Figure
 
 from analysis import Drawing, save
 from analysis.figures.sweep import available, load
+from factorlab.data.dataset import build
+from factorlab.parsing import parse
+from factorlab.storage.record import Record, identify
 from tests.helpers.synthetic_trials import trials
 
 QUICK = {"resamples": 40, "realisations": 3}
@@ -158,10 +161,22 @@ def test_scaling_draw_refuses_to_average_other_settings():
         draw(table)
 
 
-def test_search_narrows_run_by_run_to_the_known_crossing():
+def recorded(runs, family, size):
+    """Write the record of a run of the scaling experiment; return its folder."""
+    run = parse({"data": {"family": family, "size": size, "spacing": 0.5}})
+    dataset = build(run.data, run.seed)
+    record = Record(runs, identify(run, dataset).key)
+    record.create(identify(run, dataset), dataset)
+    return str(record.path)
+
+
+def test_search_narrows_run_by_run_to_the_known_crossing(tmp_path):
     laws = {"bump": (0.1, 2.0), "bump+stripes": (0.05, 2.0)}
     table = trials(sizes=(8, 16), laws=laws).sample(frac=1, random_state=0)
-    table["lattice_labels"], table["evaluation.samples"] = 225, 400
+    table["record"] = [
+        recorded(tmp_path, family, size)
+        for family, size in table[["data.family", "data.size"]].itertuples(index=False)
+    ]
     module = load("search")
     drawing = module.draw(table, module.Options(range=(0.005, 1.0)))
     found = drawing.panels["intervals"]

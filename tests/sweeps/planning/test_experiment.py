@@ -70,6 +70,13 @@ def test_tied_settings_follow_their_axis(tmp_path):
     assert {run.training.steps for _, run in smaller.points()} == {20}
 
 
+def test_tied_settings_follow_truth_values(tmp_path):
+    text = TIED.replace("data.size: [6, 8]", "data.periodic: [true, false]")
+    text = text.replace('data.size: {"6": 10, "8": 20}', "data.periodic: {'true': 10, 'false': 20}")
+    runs = [run for _, run in experiment.load(write(tmp_path, text)).points()]
+    assert {(run.data.periodic, run.training.steps) for run in runs} == {(True, 10), (False, 20)}
+
+
 def test_override_of_a_tied_setting_unties_it(tmp_path):
     path = write(tmp_path, TIED)
     fixed = experiment.load(path, None, {"training.steps": 7})

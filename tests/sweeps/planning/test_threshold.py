@@ -1,194 +1,35 @@
-"""The threshold search, on simulated curves, and the values it may try."""
+"""Threshold searches in experiment files: their axes, values, trials and mistakes."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.scaling.threshold_search import FEWEST, Axis, Curve, ThresholdSearch
 from factorlab.data.dataset import build
 from factorlab.errors import UserError
-from sweeps.planning import plan
+from sweeps.execution import tune_runner
+from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
-from sweeps.planning.search import continuation, curves, picked
+from sweeps.planning.search import continuation, curves, picked, threshold
 from sweeps.planning.search.spec import AxisRange
 from tests.helpers.experiments import write_experiment
-from tests.helpers.synthetic_trials import SimulatedCurve, scaling_curve, sites
 
 SEARCH = {"threshold": {"axis": "data.subsample"}, "runs": 6}
+
 AXES = {
     "data.size": [6, 8],
     "data.subsample": {"loguniform": [0.02, 1.0]},
     "seed": [0, 1, 2],
 }
-WIDTH = math.log(1.35)
-AXIS = Axis("data.subsample", log=True)
 
 
 def search_plan(folder, **changes):
     content = {"axes": AXES, "search": SEARCH} | changes
     made = plan.make(load(str(write_experiment(folder / "small.yaml", **content))), folder / "runs")
     return continuation.continued(made)
-
-
-def curve(size=10, seeds=3):
-    """Return a curve with positions 0.1 apart from 2 samples to the whole lattice."""
-    positions = np.arange(math.log(2), math.log(sites(size)), 0.1)
-    return Curve({"data.size": size}, tuple(positions), tuple(positions), tuple(range(seeds)), 400)
-
-
-def searched(truths, lines, width=WIDTH, workers=1, limit=200, falling=False):
-    """Run a search to its end; return it and the suggested runs in order."""
-    search = ThresholdSearch(lines, [0.6], width, AXIS, falling=falling)
-    suggested, pending = [], []
-    while (place := search.suggest()) is not None and len(suggested) < limit:
-        suggested.append(place)
-        pending.append(place)
-        if len(pending) == workers:
-            answer(search, truths, pending.pop(0))
-    return search, suggested
-
-
-def answer(search, truths, place):
-    """Tell a search the result of a run, which depends on its place and seed alone."""
-    line, index, seed = place
-    rng = np.random.default_rng([line, index, seed])
-    position = search.curves[line].positions[index]
-    search.measured(*place, float(truths[line].run(rng, position)))
-
-
-def test_search_finds_crossings_and_spends_runs_where_they_are_needed():
-    truths = [SimulatedCurve(2.0, noise=0.2), SimulatedCurve(3.5, noise=0.8)]
-    search, suggested = searched(truths, [curve(), curve()])
-    found = search.findings()
-    assert [finding.over for finding in found] == ["found", "found"]
-    for finding, truth in zip(found, truths, strict=True):
-        assert finding.interval.width <= WIDTH
-        # 90 % intervals; three times their half width is exceeded in one of a million.
-        assert abs(finding.interval.middle - truth.crossing) < 1.5 * finding.interval.width
-    first, second = (sum(1 for line, *_ in suggested if line == i) for i in (0, 1))
-    assert FEWEST <= first < second
-
-
-@given(seed=st.integers(0, 10**6), workers=st.integers(1, 5))
-@settings(max_examples=10, deadline=None)
-def test_no_run_is_suggested_twice_and_seeds_take_turns(seed, workers):
-    truths = [scaling_curve(np.random.default_rng(seed), 10)]
-    _, suggested = searched(truths, [curve()], workers=workers)
-    assert len(set(suggested)) == len(suggested)
-    counts = np.bincount([s for *_, s in suggested], minlength=3)
-    assert counts.max() - counts.min() <= 2
-
-
-@given(seed=st.integers(0, 10**6), stop=st.integers(0, 12), order=st.randoms())
-@settings(max_examples=10, deadline=None)
-def test_search_that_was_killed_goes_on_as_it_would_have(seed, stop, order):
-    truths = [scaling_curve(np.random.default_rng([seed, i]), 10) for i in range(2)]
-    lines = [curve(), curve()]
-    _, whole = searched(truths, lines)
-    again = ThresholdSearch(lines, [0.6], WIDTH, AXIS)
-    done = whole[:stop]
-    order.shuffle(done)
-    for place in done:
-        answer(again, truths, place)
-    assert again.suggest() == (whole[stop] if stop < len(whole) else None)
-
-
-def test_runs_that_are_pending_are_taken_into_account():
-    search = ThresholdSearch([curve()], [0.6], 0.1, AXIS)
-    for place in ((0, 10, 0), (0, 20, 0), (0, 30, 0), (0, 24, 1)):
-        answer(search, [SimulatedCurve(2.8)], place)
-    lone = search.suggest()
-    others = [search.suggest() for _ in range(5)]
-    assert len({lone, *others}) == 6
-    again = ThresholdSearch([curve()], [0.6], 0.1, AXIS)
-    for place in ((0, 10, 0), (0, 20, 0), (0, 30, 0), (0, 24, 1)):
-        answer(again, [SimulatedCurve(2.8)], place)
-    for place in (lone, *others[:2]):
-        again.started(*place)
-    assert again.suggest() == others[2]
-
-
-def test_lost_run_is_not_suggested_again():
-    search = ThresholdSearch([curve()], [0.6], 0.1, AXIS)
-    seen = set()
-    for _ in range(10):
-        place = search.suggest()
-        assert place not in seen
-        seen.add(place)
-        search.lost(*place)
-
-
-@pytest.mark.parametrize(("crossing", "side"), [(-3.0, "below"), (20.0, "above")])
-def test_crossing_outside_the_range_is_told(crossing, side):
-    search, suggested = searched([SimulatedCurve(crossing)], [curve()])
-    assert search.findings()[0].over == f"the crossing is {side} the range"
-    assert len(suggested) < 20
-
-
-def test_ceiling_below_the_level_ends_without_a_crossing():
-    search, _ = searched([SimulatedCurve(2.0, ceiling=0.4)], [curve()])
-    (finding,) = search.findings()
-    assert finding.over == "the crossing is above the range"
-
-
-def told_of(accuracy_at):
-    """Return what a search says of a curve, given by the accuracy at each place."""
-    search = ThresholdSearch([curve()], [0.6], 0.1, AXIS)
-    for seed, place in itertools.product(range(3), range(0, len(curve().values), 4)):
-        search.measured(0, place, seed, accuracy_at(place))
-    return str(search.findings()[0])
-
-
-def test_curve_that_is_not_monotone_is_told():
-    told = told_of(lambda place: 0.8 if 8 <= place <= 16 or place > 40 else 0.1)
-    assert "runs are far from the fitted curve" in told
-
-
-def test_curve_that_is_not_logistic_is_told():
-    # Two steps, the first of which ends just above the level.
-    told = told_of(lambda place: 0.05 if place < 12 else 0.61 if place < 40 else 0.99)
-    assert "a monotone fit crosses at" in told
-
-
-def test_logistic_curve_needs_no_warning():
-    fine, _ = searched([SimulatedCurve(2.5)], [curve()])
-    assert "look at" not in str(fine.findings()[0])
-
-
-def test_forecast_holds_the_number_of_runs_that_a_search_takes():
-    counts, forecast = [], ThresholdSearch([curve()], [0.6], WIDTH, AXIS).expected_runs(100, 20)
-    for seed in range(20):
-        truth = scaling_curve(np.random.default_rng(seed), 10)
-        counts.append(len(searched([truth], [curve()])[1]))
-    low, middle, high = forecast
-    assert low <= middle <= high
-    # The forecast draws from the prior, which holds wider transitions and more scatter.
-    assert low <= np.median(counts) <= high
-    capped = ThresholdSearch([curve()], [0.6], WIDTH, AXIS).expected_runs(3, 5)
-    assert capped == (3, 3, 3)
-
-
-def test_values_that_run_out_end_a_search():
-    line = Curve({}, (1, 2), (0.0, math.log(2.0)), (0,), 400)
-    search, suggested = searched([SimulatedCurve(0.3)], [line], width=1e-6)
-    assert len(suggested) == 2
-    assert search.findings()[0].over == "all values were tried"
-
-
-def test_falling_curve_is_found():
-    line = curve()
-    search = ThresholdSearch([line], [0.6], WIDTH, AXIS, falling=True)
-    truth = SimulatedCurve(-3.0)  # mirrored
-    while (place := search.suggest()) is not None:
-        rng = np.random.default_rng([*place])
-        search.measured(*place, float(truth.run(rng, -line.positions[place[1]])))
-    finding = search.findings()[0]
-    assert finding.over == "found"
-    assert abs(finding.interval.middle - 3.0) < 1.5 * finding.interval.width
 
 
 @given(low=st.floats(1e-4, 1e3), factor=st.floats(1.5, 1e4))
@@ -236,11 +77,10 @@ def test_finished_trials_of_earlier_sweeps_are_adopted(tmp_path):
         record.write_result({"metrics": {"accuracy": 0.5}, "steps": 6})
     (adopted,) = continuation.continued(made).trials
     assert adopted.key == made.at(point).key
-    assert adopted.adopted
-    assert picked.point_of(made, adopted) == point
+    assert adopted.adopted == point
     assert continuation.continued(made).state().to_pick == SEARCH["runs"]
     picked.append(made, point, made.at(point))
-    assert [t.adopted for t in continuation.continued(made).trials] == [False]
+    assert [t.adopted for t in continuation.continued(made).trials] == [None]
 
 
 @pytest.mark.parametrize(
@@ -262,3 +102,122 @@ def test_mistakes_are_refused(tmp_path, changes, problem):
 def test_threshold_leaves_no_room_for_an_algorithm(tmp_path):
     with pytest.raises(UserError, match="algorithm is given by the key threshold"):
         search_plan(tmp_path, search={**SEARCH, "algorithm": "random"})
+
+
+def done(made, point, accuracy=0.5):
+    """Write the result of a run; return the point's trial."""
+    trial = made.at(point)
+    record = made.record(trial)
+    record.path.mkdir(parents=True)
+    metrics = {"accuracy": accuracy, "validation_loss": 1.7}
+    record.write_result({"metrics": metrics, "steps": 6})
+    return trial
+
+
+def test_adopted_trials_are_saved_with_the_plan(tmp_path):
+    made = search_plan(tmp_path)
+    trial = done(made, {"data.size": 8, "data.subsample": 0.25, "seed": 1})
+    saved_plans.save(continuation.continued(made))
+    assert saved_plans.find(made.runs, "small").keys == [trial.key]
+
+
+def test_all_values_with_the_same_number_of_samples_are_adopted(tmp_path):
+    made = search_plan(tmp_path)
+    # 36 labels, of which all of these keep 18.
+    for subsample in (0.49, 0.5, 0.51):
+        done(made, {"data.size": 6, "data.subsample": subsample, "seed": 0})
+    adopted = continuation.continued(made)
+    assert len(adopted.trials) == 3
+    assert threshold.of_plan(adopted).findings()[0].runs == 1  # they are one run
+
+
+def test_values_of_a_whole_number_are_whole(tmp_path):
+    axes = {"training.steps": {"loguniform": [100, 2000]}, "seed": [0]}
+    made = search_plan(
+        tmp_path, axes=axes, search={"threshold": {"axis": "training.steps"}, "runs": 3}
+    )
+    (line,) = curves.curves_of(made, curves.options_of(made))
+    for value in line.values:
+        assert made.at({"training.steps": value, "seed": 0}).run.training.steps == value
+    assert len(line.values) > 80
+
+
+LESION = {"held_out": {"kind": "lesion"}}
+
+
+def test_width_of_a_lesion_can_be_searched(tmp_path):
+    axes = {"data.held_out.width": [1, 2, 3], "seed": [0, 1]}
+    search = {
+        "threshold": {"axis": "data.held_out.width", "falling": True, "width": 0.5},
+        "runs": 4,
+    }
+    made = search_plan(tmp_path, axes=axes, search=search, data=LESION)
+    assert tune_runner._devices(made) == {"auto"}
+    assert tune_runner._steps(made) == made.base["training"]["steps"]
+    assert threshold.of_plan(made).suggest() is not None
+    assert len(threshold.guesses(made, 5)) == 5
+
+
+def test_axes_may_hold_mappings(tmp_path):
+    lesions = [{"kind": "lesion", "width": width} for width in (1, 2)]
+    made = search_plan(tmp_path, axes={**AXES, "data.size": [6], "data.held_out": lesions})
+    point = {
+        "data.size": 6,
+        "data.subsample": 0.5,
+        "seed": 1,
+        "data.held_out": lesions[1],
+    }
+    picked.append(made, point, done(made, point))
+    runs = [finding.runs for finding in threshold.of_plan(continuation.continued(made)).findings()]
+    assert runs == [0, 1]
+
+
+def test_points_that_are_not_allowed_are_left_out(tmp_path):
+    axes = {"data.sigma": {"uniform": [0, 2]}, "seed": [0]}
+    search = {"threshold": {"axis": "data.sigma", "width": 0.2}, "runs": 3}
+    made = search_plan(tmp_path, axes=axes, search=search)
+    done(made, {"data.sigma": 1.0, "seed": 0})
+    assert len(continuation.continued(made).trials) == 1
+
+
+def test_metric_outside_0_and_1_is_refused(tmp_path):
+    made = search_plan(tmp_path, search={**SEARCH, "metric": "validation_loss"})
+    done(made, {"data.size": 8, "data.subsample": 0.25, "seed": 1})
+    with pytest.raises(UserError, match=r"metric = validation_loss: .* from 0 to 1, not 1\.7"):
+        continuation.continued(made)
+
+
+def test_as_many_guesses_as_runs_are_made(tmp_path):
+    made = search_plan(tmp_path)
+    for count in (1, 3, 7):
+        found = threshold.guesses(made, count)
+        assert len({trial.key for trial in found}) == count
+    # Random points below 1 / 36 keep no label.
+    axes = {"data.subsample": {"loguniform": [0.001, 1.0]}, "seed": [0]}
+    random = {"algorithm": "random", "metric": "accuracy", "mode": "max", "runs": 3}
+    wide = plan.make(
+        load(str(write_experiment(tmp_path / "wide.yaml", axes=axes, search=random))), tmp_path
+    )
+    assert [len(picked.guesses(wide, count)) for count in (1, 2, 5)] == [1, 2, 5]
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "options", "problem"),
+    [
+        ("data.family", ["bump", "sos"], {}, "needs numbers along its axis"),
+        ("data.sigma", [1.0, [2.0, 2.0]], {}, "needs numbers along its axis"),
+        ("training.weight_decay", [0.0, 0.1], {"scale": "log"}, "needs values above 0"),
+        ("training.steps", {"randint": [3, 4]}, {}, "fewer than two values"),
+        ("seed", [0, 1], {}, "the seed repeats runs"),
+    ],
+)
+def test_axis_without_an_order_is_refused(tmp_path, axis, values, options, problem):
+    search = {"threshold": {"axis": axis, **options}, "runs": 3}
+    with pytest.raises(UserError, match=problem):
+        search_plan(tmp_path, axes={"seed": [0], axis: values}, search=search)
+
+
+def test_repeated_seeds_count_once(tmp_path):
+    made = search_plan(tmp_path, axes={**AXES, "seed": [0, 0, 1], "data.size": [6, 6]})
+    (line,) = curves.curves_of(made, curves.options_of(made))
+    assert line.seeds == (0, 1)
