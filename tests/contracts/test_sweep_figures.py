@@ -16,6 +16,7 @@ OPTIONS = {
     "formation": {"seed": 5},
     "scaling": {"resamples": 40, "realisations": 3},
     "percolation": {"realisations": 3},
+    "search": {"range": [0.01, 1.0]},
 }
 
 
