@@ -175,7 +175,7 @@ def test_run_sweeps_draws_without_mlflow(folder, monkeypatch):
         ("draw", "figures: ZeroDivisionError: of ours", []),
         ("conclude", "ZeroDivisionError: of ours", [*FIRST, *SECOND]),
         ("show_plan", "ZeroDivisionError: of ours", []),
-        ("Estimator", "ZeroDivisionError: of ours", []),
+        ("_begin", "ZeroDivisionError: of ours", []),
     ],
 )
 def test_run_sweeps_continues_after_failing_part(folder, monkeypatch, attribute, line, shown):
