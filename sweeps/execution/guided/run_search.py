@@ -53,7 +53,10 @@ class RunSearch:
         self._check_budget()
 
     def _check_budget(self) -> None:
-        if self._left <= 0:
+        outlook = self._plan.outlook
+        if outlook is not None and outlook.over is not None:
+            self.why_over = outlook.over
+        elif self._left <= 0:
             self.why_over = f"{self._spec.runs} runs were picked"
 
     def pick(self) -> PlannedTrial | None:
