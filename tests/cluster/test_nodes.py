@@ -34,6 +34,7 @@ def test_sweep_uses_a_node_that_joins(nodes, tmp_path):
         second = nodes.node(cpus=1)
         sweep.wait_for(lambda: workers_of(second, records))
     check(sweep, records)
+    assert "5 of 5 done" in sweep.messages
 
 
 def test_speed_is_measured_where_runs_train(nodes, tmp_path):
@@ -88,6 +89,7 @@ def test_sweep_names_a_machine_with_other_libraries(nodes, tmp_path):
     with first_worker_paused([first], records):
         sweep.wait_for(lambda: "has torch 99.0, and this command has" in sweep.messages)
     check(sweep, records)
+    assert sweep.messages.count("a worker cannot train: ") == 1
 
 
 @pytest.mark.slow

@@ -76,7 +76,9 @@ def test_sweep_continues_after_the_client_died(nodes, head, tmp_path):
     sweep.wait_for(lambda: workers_of(head, records))
     sweep.kill()
     wait_for(lambda: not drivers(head) and not workers_of(head, records))
-    check(Sweep(nodes, tmp_path, address=CLIENT_ADDRESS), records)
+    again = Sweep(nodes, tmp_path, address=CLIENT_ADDRESS)
+    check(again, records)
+    assert "5 of 5 done" in again.messages
 
 
 @pytest.mark.slow

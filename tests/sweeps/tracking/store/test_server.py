@@ -177,7 +177,7 @@ def test_folder_is_removed_once_nothing_is_written_to_it(tmp_path):
             while time.monotonic() < end:  # as a server does whose parent was killed
                 (folder / "new").touch()
         wait_for(lambda: not folder.exists())
-        process.wait(60)
+        assert process.wait(60) == 0
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting is not permitted")
