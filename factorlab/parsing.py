@@ -45,6 +45,23 @@ def setting_keys(model: type[BaseModel] = RunSettings, prefix: str = "") -> Iter
             yield f"{prefix}{name}"
 
 
+def annotation_of(key: str) -> object:
+    """Return the type of a setting, or the model of a group, by its dotted key.
+
+    Returns None if there is no such key, and below a group that may be missing.
+    """
+    model: type[BaseModel] = RunSettings
+    *groups, name = key.split(".")
+    for group in groups:
+        field = model.model_fields.get(group)
+        below = field.annotation if field else None
+        if not (isinstance(below, type) and issubclass(below, BaseModel)):
+            return None
+        model = below
+    field = model.model_fields.get(name)
+    return field.annotation if field else None
+
+
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings with dotted keys; lists become tuples."""
     flat: dict[str, Any] = {}

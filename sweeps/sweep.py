@@ -97,7 +97,7 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         _check_spool(plan)
         code_record.save(code_record.code(), plan.runs)  # workers keep it on their machines
         options.spool.exchange([record for _, record in plan.records()])
-    plan = _with_news(plan)
+    plan = _refreshed(plan)
     state = plan.state()
     left = _begin(state, options)
     where = "on the cluster" if options.address else "on this machine"
@@ -131,10 +131,10 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     return conclude(state, outcomes, options.console)
 
 
-def _with_news(plan: Plan) -> Plan:
+def _refreshed(plan: Plan) -> Plan:
     """Return the plan with what has ended since it was made, in an earlier sweep of the command."""
-    news = continuation.continued(plan, simulate=False)
-    return plan if news.keys == plan.keys else continuation.continued(plan)
+    now = continuation.continued(plan, simulate=False)
+    return plan if now.keys == plan.keys else continuation.continued(plan)
 
 
 def _clear_endings(state: SweepState, options: SweepOptions) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,9 +18,9 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 from factorlab.config import RunSettings, Settings
 from factorlab.errors import UserError, describe, suggestion
 from factorlab.formatting import listed
-from factorlab.parsing import parse
+from factorlab.parsing import annotation_of, parse
 from sweeps.planning.overrides import apply, assign
-from sweeps.planning.search.spec import Axes, AxisRange, SchedulerSpec, SearchSpec
+from sweeps.planning.search.spec import Axes, AxisRange, SchedulerSpec, SearchSpec, check_search
 from sweeps.planning.tied import Tied, check, follow
 from sweeps.planning.yaml_file import read_yaml
 
@@ -249,15 +249,7 @@ def load(
     """
     path = _locate(name_or_file)
     source = name_or_file if path.parent == FOLDER else str(path)
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{source}: not an experiment: expected keys such as name, base, axes")
-    try:
-        file = ExperimentFile.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        raise UserError(describe(error, ExperimentFile, source)) from None
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
+    file = _read(path, source)
     chosen, profile = _profile(file, profile, source)
     base, axes = _merge(file.base, chosen.base), {**file.axes, **chosen.axes}
     also = [dict(grid) for grid in (file.also if chosen.also is None else chosen.also) or ()]
@@ -269,16 +261,11 @@ def load(
     tied = {key: leads for key, leads in tied.items() if key not in given}
     check(tied, {key: values for grid in (*also, axes) for key, values in grid.items()}, source)
     search = chosen.search or file.search
-    resources = chosen.resources or file.resources or Resources()
     scheduler = chosen.scheduler or file.scheduler
-    _check_search(axes, also, search, source)
+    check_search(axes, also, search, source)
+    resources = chosen.resources or file.resources or Resources()
     if search or scheduler:
-        if resources.pack not in ("auto", 1):
-            raise UserError(
-                f"{source}: resources.pack = {resources.pack}: runs of a search or with a "
-                "scheduler train alone; allowed: 1, auto"
-            )
-        resources = resources.model_copy(update={"pack": 1})
+        resources = _alone(resources, source)
     return Experiment(
         name=file.name,
         profile=profile,
@@ -295,32 +282,42 @@ def load(
     )
 
 
-def _check_search(axes: Axes, also: Sequence[Axes], search: SearchSpec | None, source: str) -> None:
-    """Reject ranges without a search, and a search of several grids."""
-    if search is not None:
-        if also:
-            raise UserError(f"{source}: also: a search has one set of axes; remove 'also'")
-        if not axes:
-            raise UserError(f"{source}: search: a search needs at least one axis")
-        return
-    for grid in (axes, *also):
-        for key, values in grid.items():
-            if isinstance(values, AxisRange):
-                raise UserError(
-                    f"{source}: axes.{key}: a range needs a search that picks values from it, such "
-                    "as search: {algorithm: random, metric: accuracy, mode: max, runs: 20}"
-                )
+def _read(path: Path, source: str) -> ExperimentFile:
+    """Return the content of an experiment file.
+
+    Raises:
+        UserError: The file is not a valid experiment.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{source}: not an experiment: expected keys such as name, base, axes")
+    try:
+        return ExperimentFile.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise UserError(describe(error, ExperimentFile, source)) from None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source}: a value is not plain YAML data: {error}") from None
+
+
+def _alone(resources: Resources, source: str) -> Resources:
+    """Return resources for runs that train alone.
+
+    Raises:
+        UserError: The experiment asks for packs.
+    """
+    if resources.pack not in ("auto", 1):
+        raise UserError(
+            f"{source}: resources.pack = {resources.pack}: runs of a search or with a "
+            "scheduler train alone; allowed: 1, auto"
+        )
+    return resources.model_copy(update={"pack": 1})
 
 
 def _check_axis(key: str, source: str) -> None:
     """Reject an axis over a group of settings, since each value would replace the whole group."""
-    model: type[BaseModel] = RunSettings
-    for part in key.split("."):
-        field = model.model_fields.get(part)
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return  # a single setting, or an unknown key, which the grid rejects later
-        model = annotation
+    model = annotation_of(key)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return  # a single setting, or an unknown key, which the grid rejects later
     known = ", ".join(f"{key}.{name}" for name in model.model_fields)
     raise UserError(
         f"{source}: axes.{key}: a group of settings cannot be an axis; allowed: {known}"

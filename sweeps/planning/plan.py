@@ -127,8 +127,9 @@ class Plan(_Saved):
     """Algorithm that picks the trials. Those that it has picked are saved as they come; see
     `sweeps.planning.search.picked`."""
 
-    outlook: Outlook | None = None
-    """What a threshold search still has to do; None for other plans."""
+    outlook: Outlook | None = Field(default=None, exclude=True)
+    """What a threshold search still has to do; None for other plans. It is not saved in the file,
+    since it follows from the records."""
 
     scheduler: SchedulerSpec | None = None
     """Scheduler that stops trials early."""

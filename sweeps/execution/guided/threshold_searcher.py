@@ -25,7 +25,6 @@ class ThresholdSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     def __init__(self, plan: Plan) -> None:
         assert plan.search is not None
         super().__init__(metric=plan.search.metric, mode=plan.search.mode)
-        self._metric_name = plan.search.metric
         self._search = of_plan(plan)
         self._given: dict[str, tuple[int, int, int]] = {}
 
@@ -46,7 +45,7 @@ class ThresholdSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         if error or result is None:
             self._search.lost(*place)
         else:
-            self._search.measured(*place, float(result[self._metric_name]))
+            self._search.measured(*place, float(result[self.metric]))
 
     def add_evaluated_point(self, parameters: Point, value: float, **_: Any) -> None:  # noqa: ANN401
         """Learn the result of a run of an earlier command or sweep."""

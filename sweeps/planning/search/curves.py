@@ -12,12 +12,13 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from analysis.scaling.threshold_curves import SEED, SUBSAMPLE, Axis, Curve
 from factorlab.config import RunSettings, Settings
 from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError, describe
+from factorlab.parsing import annotation_of
 from sweeps.planning.plan import Plan
 from sweeps.planning.search.picked import Point
 from sweeps.planning.search.spec import THRESHOLD, Axes, AxisRange
@@ -67,9 +68,10 @@ def options_of(plan: Plan) -> ThresholdOptions:
         raise UserError(describe(error, ThresholdOptions, where, THRESHOLD)) from None
     if plan.scheduler is not None:
         raise UserError(f"{plan.source}: scheduler: a threshold search needs runs to their end")
-    for key in (options.axis, SEED):
-        if key not in plan.values or (key == SEED and isinstance(plan.values[key], AxisRange)):
-            raise UserError(f"{where}.{THRESHOLD}: needs the axis {key} with a list of values")
+    if options.axis not in plan.values:
+        raise UserError(f"{where}.{THRESHOLD}: needs the axis {options.axis}")
+    if SEED not in plan.values or isinstance(plan.values[SEED], AxisRange):
+        raise UserError(f"{where}.{THRESHOLD}: needs the axis {SEED} with a list of values")
     others = plan.values.keys() - {options.axis}
     ranges = sorted(key for key in others if isinstance(plan.values[key], AxisRange))
     if ranges:
@@ -156,21 +158,9 @@ def values_of(plan: Plan, axis: str) -> list[Any]:
         raise UserError(
             f"{plan.source}: axes.{axis}: a threshold search needs numbers along its axis"
         )
-    if isinstance(plan.values[axis], AxisRange) and _is_whole(axis):
+    if isinstance(plan.values[axis], AxisRange) and annotation_of(axis) is int:
         values = [round(value) for value in values]
     return sorted(set(values))
-
-
-def _is_whole(key: str) -> bool:
-    """Return whether a setting takes whole numbers only."""
-    model: type[BaseModel] = RunSettings
-    *groups, name = key.split(".")
-    for group in groups:
-        annotation = model.model_fields[group].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return False  # a group that may be missing
-        model = annotation
-    return name in model.model_fields and model.model_fields[name].annotation is int
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -194,12 +184,13 @@ def candidates(values: list[Any] | AxisRange) -> list[Any]:
             for digits in range(10, 100)
         ]
         return [low, *(value for value in found if low < value < high), high]
-    step = 1.0 if values.kind == "randint" else 0.0
     if low == high:
         return [low]
     raw = (high - low) / _LINEAR_VALUES
     nice = [m * 10 ** math.floor(math.log10(raw)) for m in (1, 2, 5, 10)]
-    step = max(step, next(one for one in nice if one >= raw * (1 - 1e-9)))
+    step = next(one for one in nice if one >= raw * (1 - 1e-9))
+    if values.kind == "randint":
+        step = max(step, 1)
     count = math.floor((high - low) / step * (1 + 1e-9)) + 1
     found = [float(f"{low + step * i:.12g}") for i in range(count)]
     return [int(value) for value in found] if values.kind == "randint" else found

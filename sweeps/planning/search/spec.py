@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -181,3 +181,30 @@ def check_metric(metric: str, metrics: Mapping[str, float], where: str) -> None:
             f"{where}.metric = {metric}: runs have no such metric; allowed: "
             f"{', '.join(sorted(metrics))}"
         )
+
+
+def check_search(axes: Axes, also: Sequence[Axes], search: SearchSpec | None, source: str) -> None:
+    """Check that only a search has ranges, and that it has one set of axes.
+
+    Args:
+        axes: Values by axis.
+        also: Axes of additional grids.
+        search: The search, or None.
+        source: Name or file of the experiment, for error messages.
+
+    Raises:
+        UserError: A grid has a range, or a search has several grids or no axis.
+    """
+    if search is not None:
+        if also:
+            raise UserError(f"{source}: also: a search has one set of axes; remove 'also'")
+        if not axes:
+            raise UserError(f"{source}: search: a search needs at least one axis")
+        return
+    for grid in (axes, *also):
+        for key, values in grid.items():
+            if isinstance(values, AxisRange):
+                raise UserError(
+                    f"{source}: axes.{key}: a range needs a search that picks values from it, such "
+                    "as search: {algorithm: random, metric: accuracy, mode: max, runs: 20}"
+                )
