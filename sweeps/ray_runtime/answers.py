@@ -23,13 +23,16 @@ _SECOND_TRY_AFTER = 8.0
 """Seconds without an answer after which a second process connects as well."""
 
 _PROGRAM = """\
-import json, ray, sys
-print("imported", flush=True)
+import json, os, sys
+answer = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # Ray prints messages of its own, such as that a node died
+import ray
+print("imported", file=answer, flush=True)
 try:
     ray.init(address=sys.argv[1], **json.loads(sys.argv[2]))
     ray.shutdown()
 except Exception as error:
-    print(json.dumps([type(error).__name__, str(error)]))
+    print(json.dumps([type(error).__name__, str(error)]), file=answer, flush=True)
 """
 """Program that imports Ray, says so, connects to a cluster, and prints the name and text of an
 error, if any."""

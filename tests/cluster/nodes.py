@@ -82,19 +82,24 @@ class Cluster:
         )
 
     def _ask(self, expression: str) -> str:
-        """Return the value of an expression in a process that is connected to the cluster."""
+        """Return the value of an expression in a process that is connected to the cluster.
+
+        It comes back in a file: Ray prints messages of its own, such as that a node died.
+        """
+        answer = self.folder / "answer"
+        answer.write_text("")
         code = (
-            f"import ray; ray.init(address='{ADDRESS}', log_to_driver=False, logging_level=40); "
-            f"print({expression})"
+            "import sys; from pathlib import Path; import ray; "
+            f"ray.init(address='{ADDRESS}', log_to_driver=False, logging_level=40); "
+            f"Path(sys.argv[1]).write_text(str({expression}))"
         )
-        ended = subprocess.run(
-            [sys.executable, "-c", code],
+        subprocess.run(
+            [sys.executable, "-c", code, str(answer)],
             env=self.environment,
             capture_output=True,
-            text=True,
             check=False,
         )
-        return ended.stdout.strip()
+        return answer.read_text()
 
     def alive(self) -> int:
         """Return the number of nodes that are alive; 0 if none answers yet."""

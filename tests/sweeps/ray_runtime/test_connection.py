@@ -53,3 +53,24 @@ def test_ray_client_without_its_library_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(UserError, match=r"pip install 'factorlab\[client\]'"):
         on_head.run("ray://127.0.0.1:1", [])
+
+
+@pytest.mark.parametrize(
+    ("connect", "expected"),
+    [("pass", None), ("raise OSError('closed')", ("OSError", "closed"))],
+)
+def test_messages_of_ray_are_not_read_as_the_answer(tmp_path, monkeypatch, connect, expected):
+    (tmp_path / "ray.py").write_text(f"""\
+import os
+
+def init(**_):
+    {connect}
+
+def shutdown():
+    print("(raylet) a node has died")
+
+print("(raylet) a node has died")
+os.write(1, b"written by Ray's own library")
+""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert answers.first_answer("nonsense", {}) == expected
