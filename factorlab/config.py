@@ -78,9 +78,10 @@ class DataSettings(Settings):
     """A data set on a lattice of labels ([F] Figs. 1, 5, 9; [W] section 2)."""
 
     family: Family = "bump"
-    """Data family: the kind of 2D examples, with `+stripes` for additional 1D stripes. Kinds are
-    `bump`, `sos` (sums of two perpendicular stripes) and any other file of `factorlab/families`.
-    `stripes` has 1D stripes alone and is tested on sums of stripes."""
+    """Data family: the kind of 2D examples, with `+stripes` for all 1D stripes beside them, or
+    `+thinned-stripes` for a share `subsample` of the stripes. Kinds are `bump`, `sos` (sums of two
+    perpendicular stripes) and any other file of `factorlab/families`. `stripes` has 1D stripes
+    alone and is tested on sums of stripes."""
 
     size: int = Field(default=32, ge=6)
     """Side N of the square image, in pixels."""
@@ -92,8 +93,9 @@ class DataSettings(Settings):
     """Increment d of the label lattice in pixels, or a pair (x, y)."""
 
     subsample: float = Field(default=1.0, gt=0, le=1)
-    """Share lambda of the lattice that is kept. It applies to the 2D examples, or to the stripes if
-    there are only stripes. The set of a smaller share is a subset of that of a larger one."""
+    """Share lambda of the lattice that is kept. It applies to the 2D examples, to the stripes if
+    there are only stripes, and to both with `+thinned-stripes`. The set of a smaller share is a
+    subset of that of a larger one."""
 
     periodic: bool = False
     """Whether distances are taken modulo N, so that the label space is a torus ([F] Fig. 2)."""
@@ -132,13 +134,13 @@ class DataSettings(Settings):
                 f"{self.size}; allowed: up to {MOST_LABELS:.0e}"
             )
         stripes = 4 * self.canvas_margin * self.size / self.stripe_spacing**2
-        if self.family.endswith(families.STRIPES) and stripes > MOST_LABELS:
+        if families.has_stripes(self.family) and stripes > MOST_LABELS:
             raise ValueError(
                 f"stripe_spacing {self.stripe_spacing} and margin {self.canvas_margin} make "
                 f"{stripes:.1e} stripes; allowed: up to {MOST_LABELS:.0e}"
             )
         if self.periodic:
-            if self.family.endswith(families.STRIPES):
+            if families.has_stripes(self.family):
                 raise ValueError(
                     f"family '{self.family}' needs labels outside the frame, which periodic images "
                     f"do not have; allowed with periodic: {', '.join(families.available())}"

@@ -77,7 +77,7 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
     frame = lattice.frame_labels(data)
     seen = np.zeros(len(frame), dtype=bool)
     stripes = np.empty((0, 2))
-    if data.family.endswith(families.STRIPES):
+    if families.has_stripes(data.family):
         stripes = lattice.stripe_labels(data)
         if len(stripes) == 0:
             raise UserError(
@@ -93,6 +93,8 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
         candidates = len(allowed)
         seen[allowed[lattice.subsample(candidates, data.subsample, seed)]] = True
         kept = int(seen.sum())
+        if data.family.endswith(families.THINNED):
+            stripes = stripes[lattice.subsample(len(stripes), data.subsample, seed)]
     if candidates == 0:
         raise UserError(
             f"{source}: data.held_out leaves no lattice label to train on (size {data.size}, "

@@ -8,8 +8,8 @@ To add a data family, add a module here with these names:
 - `READ`: reads the label off an image.
 - `VERSION`: raised whenever one of these changes.
 
-The module's name is then a value of `data.family`, alone and followed by `+stripes`. No other file
-needs a change. Modules whose names start with an underscore are helpers.
+The module's name is then a value of `data.family`, alone and followed by `+stripes` or
+`+thinned-stripes`. No other file needs a change. Modules whose names start with an underscore are helpers.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 STRIPES = "stripes"
 """The family of 1D stripes alone, and the suffix after another family: `bump+stripes`."""
+
+THINNED = "thinned-stripes"
+"""Suffix after another family: stripes of which the share lambda is kept, like of the 2D examples.
+Fig. 5 of [F] can be read in both ways."""
 
 _ALONE = "sos"
 """The family on which a model of stripes alone is tested ([F] Fig. 4)."""
@@ -70,17 +74,27 @@ def available() -> tuple[str, ...]:
 def families() -> tuple[str, ...]:
     """Return the allowed values of `data.family`."""
     names = available()
-    return (*names, *(f"{name}+{STRIPES}" for name in names), STRIPES)
+    return (*names, *(f"{name}+{kind}" for kind in (STRIPES, THINNED) for name in names), STRIPES)
+
+
+def has_stripes(family: str) -> bool:
+    """Return whether the data sets of a family contain 1D stripes."""
+    return family.endswith(STRIPES)
 
 
 def of(family: str) -> DataFamily:
     """Return the module of a family; for stripes alone, that of the family they are tested on."""
-    name = _ALONE if family == STRIPES else family.removesuffix(f"+{STRIPES}")
+    name = _ALONE if family == STRIPES else family.partition("+")[0]
     return cast("DataFamily", importlib.import_module(f"{__name__}.{name}"))
 
 
 def titles() -> dict[str, str]:
     """Return the name of each family in legends."""
     plain = {name: of(name).TITLE for name in available()}
-    beside = {f"{name}+{STRIPES}": f"{title} + {STRIPES}" for name, title in plain.items()}
-    return plain | beside | {STRIPES: STRIPES.capitalize()}
+    kinds = {STRIPES: "stripes", THINNED: "thinned stripes"}
+    beside = {
+        f"{name}+{kind}": f"{title} + {text}"
+        for kind, text in kinds.items()
+        for name, title in plain.items()
+    }
+    return plain | beside | {STRIPES: "Stripes"}

@@ -95,6 +95,22 @@ def test_build_subsamples_2d_examples_beside_all_stripes(family, share, seed):
     assert (((one_d >= 1) & (one_d <= 7)).sum(axis=1) == 1).all()
 
 
+@given(
+    st.sampled_from(["bump", "sos"]), st.floats(0.02, 1), st.floats(0.02, 1), st.integers(0, 1000)
+)
+def test_build_thins_stripes_and_2d_examples_alike(kind, one, other, seed):
+    smaller, larger = (
+        build(DataSettings(family=f"{kind}+thinned-stripes", size=7, subsample=share), seed)
+        for share in sorted([one, other])
+    )
+    share = min(one, other)
+    alone = build(DataSettings(family=kind, size=7, subsample=share), seed)
+    assert (smaller.seen == alone.seen).all()
+    assert abs(len(smaller.stripes) - share * 4 * 6 * 7) <= 0.5
+    assert {*map(tuple, smaller.stripes)} <= {*map(tuple, larger.stripes)}
+    assert (((smaller.stripes >= 1) & (smaller.stripes <= 7)).sum(axis=1) == 1).all()
+
+
 @given(st.floats(0.02, 1), st.integers(0, 1000))
 def test_build_stripes_alone_are_subsampled(share, seed):
     dataset = build(DataSettings(family="stripes", size=7, subsample=share), seed)

@@ -186,7 +186,7 @@ def test_render_batch_equals_single_images():
 
 def test_families_with_and_without_stripes():
     assert set(families.families()) == set(families.titles()) >= set(FAMILIES)
-    assert len(families.families()) == 2 * len(families.available()) + 1
+    assert len(families.families()) == 3 * len(families.available()) + 1
 
 
 def test_families_of_stripes_are_sums_of_stripes():
