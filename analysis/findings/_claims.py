@@ -105,14 +105,17 @@ def listed(means: "pd.Series[float]", key: str, *, share: bool = True) -> str:
 
 
 def needed(crossing: Crossing) -> tuple[float, str]:
-    """Return the number of examples at a crossing, as a number and as text.
+    """Return the number of examples at a crossing, as a number and as text with its interval.
 
     Returns:
         The number is 0 if the curve is above the level from the smallest measured number on, and
         infinity if it is below the level up to the largest.
     """
     if crossing.value is not None:
-        return crossing.value, f"{crossing.value:.1f}"
+        low, high = (
+            "..." if end is None else f"{end:.1f}" for end in (crossing.low, crossing.high)
+        )
+        return crossing.value, f"{crossing.value:.1f} [{low}, {high}]"
     if crossing.reason.startswith("above"):
         return 0.0, f"under {crossing.smallest:g}"
     return math.inf, f"over {crossing.largest:g}"

@@ -1,19 +1,23 @@
 """Scaling of the number of samples needed to learn with the side of the frame ([F] Fig 5c).
 
 For each data family and each N, accuracy crosses a level at some number of samples
-(`analysis.scaling.thresholds`). The exponent is the slope of log(samples) against log(N).
+(`analysis.scaling.thresholds`). The exponent is the slope of log(samples) against log(N)
+(`analysis.scaling.power_law`).
+
+Samples are counted in two ways. The crossing is estimated in 2D examples. The number of all
+examples at the crossing follows from it, since the stripes beside the 2D examples are given. Only a
+data set without 2D examples is estimated in all its examples.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import stats
 
+from analysis.scaling.power_law import CrossingDensity, fit_power_law
 from analysis.scaling.thresholds import Crossing, crossing
 from analysis.tables.selection import measured, over_seeds, require
 
@@ -23,6 +27,8 @@ COUNTS: tuple[Count, ...] = get_args(Count)
 
 # Columns that every function of this module needs.
 COLUMNS = ("data.family", "data.size", "data.subsample", "seed", *COUNTS, "accuracy", "ceiling")
+
+_NOTED = 0.005  # probability outside the measured range from which a reason names it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,27 +53,22 @@ class Exponent:
     """A power law `samples = prefactor * N^value`."""
 
     value: float | None
-    """The exponent; None with fewer than two crossings."""
+    """The median of the exponent's posterior; None with fewer than two crossings."""
 
     prefactor: float | None
     """Samples at N = 1; None with fewer than two crossings."""
 
     low: float | None
-    """Lower end of the 95 % bootstrap interval of the exponent."""
+    """Lower end of the central 95 % interval of the exponent."""
 
     high: float | None
-    """Upper end of the 95 % bootstrap interval of the exponent."""
+    """Upper end of the central 95 % interval of the exponent."""
 
-    t_low: float | None
-    """Lower end of the 95 % t-interval from the scatter about the line; None for fewer than three
-    N."""
-
-    t_high: float | None
-    """Upper end of the 95 % t-interval from the scatter about the line; None for fewer than three
-    N."""
+    odds: float | None
+    """How many times more likely the crossings are with the exponent 2 than with 1."""
 
     reason: str
-    """Why there is no value, or what limits the intervals; empty otherwise."""
+    """Why there is no value, or what limits it; empty otherwise."""
 
 
 def accuracy_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -90,19 +91,12 @@ def accuracy_table(table: pd.DataFrame) -> pd.DataFrame:
     return result.rename(columns=lambda name: name.removeprefix("data."))
 
 
-def measure_crossings(
-    table: pd.DataFrame, *, level: float = 0.6, seed: int = 0, resamples: int = 2000
-) -> list[SizeCrossing]:
+def measure_crossings(table: pd.DataFrame, *, level: float = 0.6) -> list[SizeCrossing]:
     """Measure the crossings of each family, N and way of counting.
 
     Args:
         table: One row per finished trial, with `COLUMNS`; rows without accuracy are skipped.
-        level: Accuracy to be crossed, strictly between 0 and 1.
-        seed: Seed of the bootstrap. Each curve has its own random stream, derived from the seed, N
-            and the name of the family. Replicates of different curves are therefore independent,
-            and adding curves to the table does not change the interval of a curve. Both ways of
-            counting share one stream.
-        resamples: Number of bootstrap replicates.
+        level: Accuracy to be crossed, from 0.04 to 0.96.
 
     Returns:
         The crossings, sorted by family, count and N. The count `samples_2d` excludes trials
@@ -113,99 +107,114 @@ def measure_crossings(
     """
     require(table, COLUMNS)
     result = []
-    rows = measured(table)
-    curves = rows[["data.family", "data.size"]].drop_duplicates()
-    for family, size in curves.itertuples(index=False):
-        trials = rows[(rows["data.family"] == family) & (rows["data.size"] == size)]
-        for count in COUNTS:
-            counted = trials[trials[count] > 0]
-            if counted.empty:
-                continue
-            found = crossing(
-                counted[count].to_numpy(dtype=np.float64),
-                counted["accuracy"].to_numpy(dtype=np.float64),
-                level=level,
-                seed=[seed, int(size), *str(family).encode()],
-                resamples=resamples,
+    for (family, size), trials in measured(table).groupby(["data.family", "data.size"]):
+        plane = trials[trials["samples_2d"] > 0]
+        found: dict[Count, Crossing] = {}
+        if len(plane):
+            found["samples_2d"] = crossing(plane["samples_2d"], plane["accuracy"], level=level)
+            found["samples_total"] = _of_all_samples(found["samples_2d"], plane)
+        else:
+            found["samples_total"] = crossing(
+                trials["samples_total"], trials["accuracy"], level=level
             )
-            result.append(
-                SizeCrossing(family=str(family), size=int(size), count=count, crossing=found)
-            )
+        result += [
+            SizeCrossing(family=str(family), size=int(str(size)), count=count, crossing=one)
+            for count, one in found.items()
+        ]
     return sorted(result, key=lambda item: (item.family, item.count, item.size))
+
+
+def _of_all_samples(in_2d: Crossing, trials: pd.DataFrame) -> Crossing:
+    """Convert a crossing in 2D examples to one in all examples.
+
+    The number of stripes is constant or proportional to that of the 2D examples, up to rounding.
+    """
+    plane, total = (trials[count].to_numpy(dtype=np.float64) for count in COUNTS)
+    slope, stripes = 1.0, float((total - plane).mean())
+    if np.ptp(total - plane) > 0:
+        slope, stripes = (float(value) for value in np.polyfit(plane, total, 1))
+
+    def convert(samples: float | None) -> float | None:
+        return None if samples is None else stripes + slope * samples
+
+    amounts = np.exp(in_2d.points)
+    positions = np.log(np.maximum(stripes + slope * amounts, 1e-9))
+    points = np.linspace(positions[0], positions[-1], len(positions))
+    # d(position) = slope amounts / total d(point)
+    density = in_2d.density * (stripes + slope * amounts) / (slope * amounts)
+    return replace(
+        in_2d,
+        value=convert(in_2d.value),
+        low=convert(in_2d.low),
+        high=convert(in_2d.high),
+        monotone=convert(in_2d.monotone),
+        smallest=float(total.min()),
+        largest=float(total.max()),
+        points=points,
+        density=np.interp(points, positions, density),
+    )
 
 
 def crossings_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
     """Convert crossings to a table.
 
     Returns:
-        A table with the columns `family`, `size`, `count`, `value`, `low`, `high` (samples; NaN
-        for None), `crossed` (share of bootstrap replicates that cross in the measured range) and
-        `reason`.
+        A table with the columns `family`, `size`, `count`, `value`, `low`, `high`, `monotone`
+        (samples; NaN for None), `outside` (probability that the crossing lies outside the measured
+        range) and `reason`.
     """
     rows = [
         (
-            item.family,
-            item.size,
-            item.count,
-            *map(_number, (item.crossing.value, item.crossing.low, item.crossing.high)),
-            item.crossing.crossed,
-            item.crossing.reason,
+            *(item.family, item.size, item.count),
+            *map(_number, (found.value, found.low, found.high, found.monotone)),
+            *(found.outside, found.reason),
         )
         for item in crossings
+        for found in [item.crossing]
     ]
-    columns = ["family", "size", "count", "value", "low", "high", "crossed", "reason"]
+    columns = [
+        *("family", "size", "count", "value", "low", "high", "monotone", "outside", "reason")
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
 def fit_exponent(crossings: Sequence[SizeCrossing]) -> Exponent:
-    """Fit the exponent of the crossings against N, by least squares of both logarithms.
-
-    The bootstrap interval propagates the spread of the trials into the exponent and assumes the
-    power law. The replicates of different N are independent. The b-th replicates of all N are
-    fitted together, and the interval holds the central 95 % of the slopes. A replicate that does
-    not cross is moved to the end of the measured range beyond which it lies. The interval may then
-    be too short, and `reason` gives the share of such replicates.
-
-    The t-interval takes the crossings as exact and measures their scatter about the line. It needs
-    three N.
+    """Fit the exponent of the crossings against N; see `analysis.scaling.power_law`.
 
     Args:
         crossings: Crossings of one family and one way of counting, at different N. Crossings
             without a value are skipped.
 
     Returns:
-        The exponent and its intervals; see `Exponent`.
+        The exponent and its interval; see `Exponent`.
     """
     used = [item for item in crossings if item.crossing.value is not None]
     if len(used) < 2:
         reason = f"an exponent needs crossings at two N, and there are {len(used)}"
-        return Exponent(
-            value=None,
-            prefactor=None,
-            low=None,
-            high=None,
-            t_low=None,
-            t_high=None,
-            reason=reason,
-        )
-    log_size = np.log([item.size for item in used])
-    log_count = np.log([_number(item.crossing.value) for item in used])
-    slope, intercept = _line(log_size, log_count)
-    low, high, notes = _bootstrap_interval(log_size, used)
+        return Exponent(value=None, prefactor=None, low=None, high=None, odds=None, reason=reason)
+    law = fit_power_law(
+        [
+            CrossingDensity(
+                size=item.size, points=item.crossing.points, density=item.crossing.density
+            )
+            for item in used
+        ]
+    )
+    notes = [
+        f"the crossing at N = {item.size} lies outside the measured range with a probability of "
+        f"{100 * item.crossing.outside:.0f} %"
+        for item in used
+        if item.crossing.outside >= _NOTED
+    ]
     if len(used) == 2:
-        t_low, t_high = None, None
         notes.append("two N: a line always fits, so the power law is not tested")
-    else:
-        fit = stats.linregress(log_size, log_count)
-        half = float(stats.t.ppf(0.975, len(used) - 2) * fit.stderr)
-        t_low, t_high = slope - half, slope + half
+    low, high = law.interval()
     return Exponent(
-        value=slope,
-        prefactor=math.exp(intercept),
+        value=law.value,
+        prefactor=law.prefactor,
         low=low,
         high=high,
-        t_low=t_low,
-        t_high=t_high,
+        odds=law.odds(2, 1),
         reason="; ".join(notes),
     )
 
@@ -215,7 +224,7 @@ def exponents_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
 
     Returns:
         A table with the columns `family`, `count`, `sizes` (the N used), `exponent`, `low`, `high`
-        (bootstrap), `t_low`, `t_high` (scatter about the line), `prefactor` (samples at N = 1) and
+        (95 % interval), `odds` (of exponent 2 against 1), `prefactor` (samples at N = 1) and
         `reason`; NaN for None.
     """
     groups: dict[tuple[str, str], list[SizeCrossing]] = {}
@@ -225,46 +234,10 @@ def exponents_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
     for (family, count), members in groups.items():
         fit = fit_exponent(members)
         sizes = " ".join(str(item.size) for item in members if item.crossing.value is not None)
-        numbers = (fit.value, fit.low, fit.high, fit.t_low, fit.t_high, fit.prefactor)
+        numbers = (fit.value, fit.low, fit.high, fit.odds, fit.prefactor)
         rows.append((family, count, sizes, *map(_number, numbers), fit.reason))
-    return pd.DataFrame(
-        rows,
-        columns=[
-            *("family", "count", "sizes", "exponent", "low", "high", "t_low", "t_high"),
-            *("prefactor", "reason"),
-        ],
-    )
-
-
-def _line(log_size: NDArray[np.float64], log_count: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the slope and intercept of the least-squares line."""
-    slope = float(_slopes(log_size, log_count[None])[0])
-    return slope, float(log_count.mean() - slope * log_size.mean())
-
-
-def _slopes(log_size: NDArray[np.float64], log_count: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the least-squares slope of each row of `log_count`, shape (rows, sizes)."""
-    centred = log_size - log_size.mean()
-    return np.asarray(log_count @ centred / (centred @ centred))
-
-
-def _bootstrap_interval(
-    log_size: NDArray[np.float64], used: Sequence[SizeCrossing]
-) -> tuple[float | None, float | None, list[str]]:
-    """Return the 95 % bootstrap interval of the slope, and remarks on it."""
-    alone = [str(item.size) for item in used if not item.crossing.replicates.size]
-    if alone:
-        return None, None, [f"no interval: one trial at every count for N = {', '.join(alone)}"]
-    drawn = np.stack([item.crossing.replicates for item in used], axis=1)  # (resamples, sizes)
-    beyond = float(np.isinf(drawn).any(axis=1).mean())
-    smallest = [item.crossing.smallest for item in used]
-    largest = [item.crossing.largest for item in used]
-    slopes = _slopes(log_size, np.log(np.clip(drawn, smallest, largest)))
-    low, high = np.quantile(slopes, [0.025, 0.975])
-    notes = (
-        [f"{100 * beyond:.0f} % of replicates leave the measured range"] if beyond >= 0.005 else []
-    )
-    return float(low), float(high), notes
+    columns = ["family", "count", "sizes", "exponent", "low", "high", "odds", "prefactor", "reason"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _number(value: float | None) -> float:

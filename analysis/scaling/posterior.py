@@ -60,6 +60,8 @@ class CrossingPosterior:
         level: Accuracy at the crossing, strictly between 0 and 1.
         labels: Number of labels on which an accuracy is measured.
         falling: Whether accuracy falls with the position.
+        widths: Narrowest and widest transition that are considered, in the unit of positions; by
+            default 1/60 and 1/2.5 of the range.
         prior: Mean and standard deviation of the crossing as predicted, None for a uniform prior.
 
     Raises:
@@ -74,6 +76,7 @@ class CrossingPosterior:
         level: float = 0.6,
         labels: int = 400,
         falling: bool = False,
+        widths: tuple[float, float] | None = None,
         prior: tuple[float, float] | None = None,
     ) -> None:
         if not low < high:
@@ -83,7 +86,8 @@ class CrossingPosterior:
         self._prior = None if prior is None else (self._sign * prior[0], prior[1])
         self._table = responses(level, labels)
         span = self._high - self._low
-        self._widths = span * np.geomspace(*_WIDTH_RANGE, _WIDTHS)
+        narrowest, widest = widths or (_WIDTH_RANGE[0] * span, _WIDTH_RANGE[1] * span)
+        self._widths = np.geomspace(narrowest, widest, _WIDTHS)
         self._ends = (self._low - _MARGIN * span, self._high + _MARGIN * span)
         self.runs: list[tuple[float, float]] = []
         """Position and accuracy of each run."""
@@ -121,6 +125,18 @@ class CrossingPosterior:
         below = float(marginal[self._crossings < self._low].sum())
         above = float(marginal[self._crossings > self._high].sum())
         return (below, above) if self._sign > 0 else (above, below)
+
+    def probability_below(self, position: float) -> float:
+        """Return the probability that the crossing lies below a position."""
+        cumulated = self._cumulated()
+        share = float(np.interp(self._sign * position, self._crossings, cumulated))
+        return share if self._sign > 0 else 1 - share
+
+    def density(self, positions: NDArray[np.floating]) -> Floats:
+        """Return the posterior density at some positions, shape (positions,); 0 off the grid."""
+        density = self._marginal() / np.gradient(self._crossings)
+        found = np.interp(self._sign * positions, self._crossings, density, left=0.0, right=0.0)
+        return np.asarray(found)
 
     def outliers(self) -> int:
         """Return how many runs the curve probably does not describe; see `OUTLIERS`."""
@@ -225,7 +241,10 @@ class CrossingPosterior:
         """Return the posterior of the crossing, shape (crossings,)."""
         return np.asarray(self._probability().sum(axis=(1, 2)))
 
-    def _quantiles(self, probabilities: list[float]) -> Floats:
+    def _cumulated(self) -> Floats:
+        """Return the probability below each crossing of the grid, shape (crossings,)."""
         cumulated = np.cumsum(self._marginal())
-        middle = cumulated - np.diff(cumulated, prepend=0) / 2
-        return np.asarray(np.interp(probabilities, middle, self._crossings))
+        return cumulated - np.diff(cumulated, prepend=0) / 2
+
+    def _quantiles(self, probabilities: list[float]) -> Floats:
+        return np.asarray(np.interp(probabilities, self._cumulated(), self._crossings))

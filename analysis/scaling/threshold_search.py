@@ -22,7 +22,7 @@ import numpy as np
 
 from analysis.scaling.posterior import CrossingPosterior, Interval
 from analysis.scaling.threshold_curves import SEED, Axis, Curve
-from analysis.scaling.thresholds import crossing
+from analysis.scaling.thresholds import monotone_crossing
 
 FEWEST = 4
 """Runs on a curve before it may count as finished."""
@@ -235,11 +235,11 @@ class ThresholdSearch:
         runs, positions = self._runs[curve].measured, self.curves[curve].positions
         if len(runs) < FEWEST:
             return None
-        # `crossing` takes counts and works in their logarithms, from 0 to 1 here.
+        # `monotone_crossing` takes counts and works in their logarithms, from 0 to 1 here.
         scale = (positions[-1] - positions[0]) * (-1 if self._falling else 1)
         start = positions[-1] if self._falling else positions[0]
         counts = [math.exp((positions[place] - start) / scale) for place, _ in runs]
-        found = crossing(counts, list(runs.values()), level=level, resamples=40).value
+        found = monotone_crossing(counts, list(runs.values()), level=level)
         if found is None:
             return None
         fitted = start + scale * math.log(found)

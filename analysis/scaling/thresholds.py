@@ -1,48 +1,41 @@
-"""Number of samples at which accuracy crosses a level, with a bootstrap interval.
+"""Number of samples at which accuracy crosses a level, with an interval.
 
-**Fit.** Accuracies are averaged at each sample count and made monotone by isotonic regression,
-weighted by the number of trials at a count. Between two counts the curve is assumed logistic in
-log(samples): the log-odds are interpolated linearly. Saturated accuracies below 2 % or above 98 %
-are clipped to these values. The crossing is the smallest count at which the curve reaches the
-level. Nothing is extrapolated. The alternative was one logistic curve through all counts. With five
-to seven counts, several of them saturated, the data do not determine its slope and both plateaus,
-and curves that saturate below 100 % bias it.
+**Estimate.** The posterior of the crossing (`analysis.scaling.posterior`): accuracy is logistic in
+log(samples), runs of different seeds scatter, and the curve may end below 100 % or start above 0 %.
+The value is the median, and the interval the central 95 %. Runs may have any numbers of samples,
+with one seed each or several, from a grid or from a search.
 
-**Interval.** With two or three trials per count, resampling within each count gives intervals that
-are far too short. The spread is therefore estimated from all counts together:
+**Check.** A monotone fit that assumes no shape: accuracies are averaged at each number of samples
+and made monotone by isotonic regression, weighted by the number of trials. Between two numbers, the
+log-odds are interpolated linearly in log(samples); accuracies below 2 % or above 98 % are clipped
+to these values. If its crossing lies outside the central 99 % of the posterior, the result says so:
+accuracy is then not logistic, or not monotone.
 
-1. The deviation of a trial from the mean of its count is divided by `p (1 - p)`, where p is the
-   fitted accuracy. A trial that learns earlier or later shifts its curve along log(samples), and
-   `p (1 - p)` is the slope of a logistic curve.
-2. Deviations are widened by `sqrt(n / (n - 1))` for the subtracted mean of n trials, and by the
-   ratio of Student's t to the normal quantile for their small number.
-3. The deviations of all counts with p between 0.1 and 0.9 form one pool (all counts if there are
-   none in this range). Each count draws from it one deviation per trial.
-4. Each replicate is fitted like the data.
+Nothing is extrapolated: a crossing outside the measured numbers of samples has no value, and an end
+of the interval outside of them is open.
 
-The design and the pool are our definition. The coverage was measured on synthetic logistic curves
-with six or seven counts and two or three trials each, with noise proportional to `sqrt(p (1 - p))`
-or a jitter in log(samples). The 95 % interval contained the true crossing in 90 to 99 % of cases;
-resampling within counts contained it in 47 to 86 %.
-
-**Replicates that do not cross** rank below the smallest or above the largest measured count. They
-stay in the ranking that gives the interval. If an end of the interval falls among them, the
-interval is open at that end, and `low` or `high` is None.
+Both are our definition. `make bench-threshold_search` measures how often the intervals hold the
+truth.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from scipy.optimize import isotonic_regression
 from scipy.special import logit
 
-# Range of fitted accuracies in which a count is informative about the spread of trials.
-_INFORMATIVE = (0.1, 0.9)
-# Clips saturated accuracies to keep log-odds finite and p (1 - p) away from zero.
+from analysis.scaling.posterior import CrossingPosterior
+
+WIDTHS = (0.08, 2.5)
+"""Narrowest and widest transition that are considered, in log(samples). Those of the scaling
+experiment are 0.3 to 0.6 wide."""
+
+_BEYOND = 1.0  # the posterior reaches so far beyond the measured numbers, in log(samples)
+_STEP = 0.01  # distance of the points of `Crossing.density`, in log(samples)
+
+# Clips saturated accuracies to keep log-odds finite.
 _SATURATED = 0.02
 
 
@@ -54,13 +47,17 @@ class Crossing:
     """Number of samples; None if the level is not crossed in the measured range."""
 
     low: float | None
-    """Lower end of the 95 % interval; None if open, or if there is no interval."""
+    """Lower end of the 95 % interval; None if open."""
 
     high: float | None
-    """Upper end of the 95 % interval; None if open, or if there is no interval."""
+    """Upper end of the 95 % interval; None if open."""
+
+    monotone: float | None
+    """Crossing of the monotone fit; None if it does not cross in the measured range."""
 
     reason: str
-    """Why there is no value, or why the interval is open or missing; empty otherwise."""
+    """Why there is no value, why the interval is open, or that the monotone fit contradicts it;
+    empty otherwise."""
 
     smallest: float
     """Smallest measured number of samples."""
@@ -68,24 +65,17 @@ class Crossing:
     largest: float
     """Largest measured number of samples."""
 
-    replicates: NDArray[np.float64]
-    """Crossings of the bootstrap replicates, shape (resamples,): -inf below the smallest count,
-    inf above the largest. Empty if no count has two trials."""
+    points: NDArray[np.float64]
+    """Evenly spaced log(samples), shape (points,)."""
 
-    @property
-    def crossed(self) -> float:
-        """Share of the replicates that cross in the measured range; NaN without replicates."""
-        return float(np.isfinite(self.replicates).mean()) if self.replicates.size else math.nan
+    density: NDArray[np.float64]
+    """Posterior density at the points, shape (points,)."""
+
+    outside: float
+    """Probability that the crossing lies outside the measured range."""
 
 
-def crossing(
-    samples: ArrayLike,
-    accuracy: ArrayLike,
-    *,
-    level: float = 0.6,
-    seed: int | Sequence[int] = 0,
-    resamples: int = 2000,
-) -> Crossing:
+def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> Crossing:
     """Estimate the number of samples at which accuracy crosses a level ([F] Fig 5c: 60 %).
 
     The module docstring describes the method.
@@ -93,9 +83,7 @@ def crossing(
     Args:
         samples: Number of samples of each trial, positive, shape (trials,).
         accuracy: Accuracy of each trial in [0, 1], shape (trials,).
-        level: Accuracy to be crossed, strictly between 0 and 1.
-        seed: Seed of the bootstrap. Use different seeds for crossings that are compared.
-        resamples: Number of bootstrap replicates, at least 40 to define a 95 % interval.
+        level: Accuracy to be crossed, from 0.04 to 0.96.
 
     Returns:
         The crossing and its interval; see `Crossing`.
@@ -103,45 +91,83 @@ def crossing(
     Raises:
         ValueError: An argument is out of its range, or the shapes of the arrays do not match.
     """
-    count, mean, trials, deviation = _by_count(samples, accuracy)
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}, but it must lie strictly between 0 and 1.")
-    if resamples < 40:
-        raise ValueError(f"resamples is {resamples}, but a 95 % interval needs at least 40.")
-    log_count = np.log(count)
-    fitted = _monotone(mean[None], trials)
-    point = float(_crossings(fitted, log_count, level)[0])
-    rng = np.random.default_rng(seed)
-    noise = _noise(fitted[0], trials, deviation, resamples, rng)  # (resamples or 0, counts)
-    replicates = _crossings(_monotone(mean + noise, trials), log_count, level)
-    low, high, reason = _interval(replicates)
-    if math.isinf(point):
-        low, high = None, None
+    x, y = _checked(samples, accuracy)
+    position = np.log(x)
+    ends = float(position.min()), float(position.max())
+    posterior = CrossingPosterior(ends[0] - _BEYOND, ends[1] + _BEYOND, level=level, widths=WIDTHS)
+    order = np.lexsort((y, x))  # the order of the rows makes no difference, not even in rounding
+    for place, share in zip(position[order].tolist(), y[order].tolist(), strict=True):
+        posterior.observe(place, share)
+    central, wide = posterior.interval(0.95), posterior.interval(0.99)
+    below, above = posterior.probability_below(ends[0]), 1 - posterior.probability_below(ends[1])
+    fitted = monotone_crossing(x, y, level=level)
+    value: float | None = math.exp(central.middle)
+    low = None if central.low < ends[0] else math.exp(central.low)
+    high = None if central.high > ends[1] else math.exp(central.high)
+    open_ends = [name for name, end in (("below", low), ("above", high)) if end is None]
+    reason = f"interval open {' and '.join(open_ends)}" if open_ends else ""
+    if not ends[0] <= central.middle <= ends[1]:
+        value, low, high = None, None, None
         reason = (
-            f"above {100 * level:g} % already at the smallest measured count, {count[0]:g}"
-            if point < 0
-            else f"below {100 * level:g} % up to the largest measured count, {count[-1]:g}"
+            f"above {100 * level:g} % already at the smallest measured count, {x.min():g}"
+            if central.middle < ends[0]
+            else f"below {100 * level:g} % up to the largest measured count, {x.max():g}"
         )
+    elif fitted is not None and not wide.low <= math.log(fitted) <= wide.high:
+        note = f"a monotone fit crosses at {fitted:.3g}: look at the trials"
+        reason = f"{reason}; {note}" if reason else note
+    points = np.arange(ends[0] - _BEYOND, ends[1] + _BEYOND + _STEP / 2, _STEP)
     return Crossing(
-        value=None if math.isinf(point) else point,
+        value=value,
         low=low,
         high=high,
+        monotone=fitted,
         reason=reason,
-        smallest=float(count[0]),
-        largest=float(count[-1]),
-        replicates=replicates,
+        smallest=float(x.min()),
+        largest=float(x.max()),
+        points=points,
+        density=posterior.density(points),
+        outside=max(0.0, below + above),
     )
 
 
-def _by_count(
-    samples: ArrayLike, accuracy: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], list[NDArray[np.float64]]]:
-    """Group trials by sample count.
+def monotone_crossing(
+    samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6
+) -> float | None:
+    """Return the smallest number of samples at which a monotone fit reaches a level.
+
+    Args:
+        samples: Number of samples of each trial, positive, shape (trials,).
+        accuracy: Accuracy of each trial in [0, 1], shape (trials,).
+        level: Accuracy to be crossed, strictly between 0 and 1.
 
     Returns:
-        Distinct counts, mean accuracies and numbers of trials, each of shape (counts,), and the
-        deviations of the trials from the mean, one array of shape (trials,) per count.
+        The number; None if the fit starts above the level or stays below it.
+
+    Raises:
+        ValueError: An argument is out of its range, or the shapes of the arrays do not match.
     """
+    x, y = _checked(samples, accuracy)
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}, but it must lie strictly between 0 and 1.")
+    count, place, trials = np.unique(x, return_inverse=True, return_counts=True)
+    fitted = isotonic_regression(np.bincount(place, y) / trials, weights=trials).x
+    reached = np.flatnonzero(fitted >= level)
+    if not len(reached) or fitted[0] > level:
+        return None
+    after = int(reached[0])
+    if after == 0:
+        return float(count[0])
+    floor, roof = min(_SATURATED, level / 2), max(1 - _SATURATED, (1 + level) / 2)
+    odds = logit(np.clip(fitted[after - 1 : after + 1], floor, roof))
+    share = (logit(level) - odds[0]) / (odds[1] - odds[0])
+    return float(count[after - 1] ** (1 - share) * count[after] ** share)
+
+
+def _checked(
+    samples: ArrayLike, accuracy: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both arrays after checking shapes and ranges."""
     x, y = np.asarray(samples, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape or x.size == 0:
         raise ValueError(
@@ -152,82 +178,4 @@ def _by_count(
         raise ValueError(f"samples holds {x.min()}, but every count must be positive and finite.")
     if not ((y >= 0) & (y <= 1)).all():
         raise ValueError("accuracy holds a value outside [0, 1].")
-    count = np.unique(x)
-    groups = [y[x == value] for value in count]
-    mean = np.array([group.mean() for group in groups])
-    trials = np.array([group.size for group in groups], dtype=np.int64)
-    return count, mean, trials, [group - group.mean() for group in groups]
-
-
-def _monotone(means: NDArray[np.float64], trials: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Apply isotonic regression to each row, shape (rows, counts)."""
-    fits = [isotonic_regression(row, weights=trials).x for row in means]
-    return np.array(fits, dtype=np.float64).reshape(means.shape)
-
-
-def _crossings(
-    fitted: NDArray[np.float64], log_count: NDArray[np.float64], level: float
-) -> NDArray[np.float64]:
-    """Return the smallest count at which each row reaches the level, shape (rows,).
-
-    The result is -inf for a row that starts above the level, and inf for a row that stays below it.
-    """
-    reached = fitted >= level
-    after = reached.argmax(axis=1)  # (rows,) first count at or above the level
-    before = np.maximum(after - 1, 0)
-    rows = np.arange(len(fitted))
-    floor, roof = min(_SATURATED, level / 2), max(1 - _SATURATED, (1 + level) / 2)
-    odds = logit(np.clip(fitted, floor, roof))
-    rise = odds[rows, after] - odds[rows, before]
-    needed = logit(level) - odds[rows, before]
-    share = np.divide(needed, rise, out=np.zeros_like(rise), where=rise > 0)
-    # A row equal to the level at the first count crosses there.
-    result = np.exp(log_count[before] + share * (log_count[after] - log_count[before]))
-    result[fitted[:, 0] > level] = -math.inf
-    result[~reached.any(axis=1)] = math.inf
-    return np.asarray(result, dtype=np.float64)
-
-
-def _noise(
-    fitted: NDArray[np.float64],
-    trials: NDArray[np.int64],
-    deviation: list[NDArray[np.float64]],
-    resamples: int,
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Draw bootstrap noise of the mean at each count, shape (resamples, counts).
-
-    The shape is (0, counts) if no count has two trials, as there is then no deviation to draw.
-    """
-    p = np.clip(fitted, _SATURATED, 1 - _SATURATED)
-    scale = p * (1 - p)
-    usable = trials > 1
-    if not usable.any():
-        return np.empty((0, len(fitted)))
-    informative = usable & (fitted > _INFORMATIVE[0]) & (fitted < _INFORMATIVE[1])
-    chosen = np.flatnonzero(informative if informative.any() else usable)
-    freedom = int((trials[chosen] - 1).sum())
-    widen = stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
-    pool = widen * np.concatenate(
-        [deviation[i] * math.sqrt(trials[i] / (trials[i] - 1)) / scale[i] for i in chosen]
-    )
-    draws = [rng.choice(pool, (resamples, n)).mean(axis=1) for n in trials.tolist()]
-    return np.stack(draws, axis=1) * scale
-
-
-def _interval(
-    replicates: NDArray[np.float64],
-) -> tuple[float | None, float | None, str]:
-    """Return the 95 % interval, and why it is open or missing.
-
-    The ends are ranked values, not interpolated percentiles, as some replicates may be infinite.
-    """
-    if not replicates.size:
-        return None, None, "no interval: one trial at every count"
-    low, high = (
-        float(value)
-        for value in np.quantile(replicates, [0.025, 0.975], method="closest_observation")
-    )
-    ends = [name for name, end in (("below", low), ("above", high)) if math.isinf(end)]
-    reason = f"interval open {' and '.join(ends)}" if ends else ""
-    return (None if math.isinf(low) else low), (None if math.isinf(high) else high), reason
+    return x, y

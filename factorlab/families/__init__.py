@@ -9,7 +9,8 @@ To add a data family, add a module here with these names:
 - `VERSION`: raised whenever one of these changes.
 
 The module's name is then a value of `data.family`, alone and followed by `+stripes` or
-`+thinned-stripes`. No other file needs a change. Modules whose names start with an underscore are helpers.
+`+thinned-stripes`. No other file needs a change. Modules whose names start with an underscore are
+helpers.
 """
 
 from __future__ import annotations

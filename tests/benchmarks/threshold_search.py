@@ -3,11 +3,11 @@
 Each repetition draws a curve as in the records of the scaling experiment and lets every design
 choose its runs. All runs of a curve take the same number of training steps, so steps are counted in
 runs. The same posterior judges all designs, so that the table compares where they put their runs;
-the column `isotonic` has the interval of `analysis.scaling.thresholds` from the same grids, which
-is what the scaling figure draws.
+the column `isotonic` has the interval of the same grids by a monotone fit and bootstrap, as they
+are usually judged.
 
 The second table lets the search stop by itself at N = 7, 10, 14 and 20, for laws of exponent 1 and
-2, and fits the exponent.
+2, and fits the exponent (`analysis.scaling.power_law`).
 """
 
 import argparse
@@ -22,9 +22,10 @@ import optuna
 import pandas as pd
 
 from analysis.scaling.posterior import CrossingPosterior
+from analysis.scaling.power_law import CrossingDensity, fit_power_law
 from analysis.scaling.threshold_curves import Axis, Curve
 from analysis.scaling.threshold_search import ThresholdSearch
-from analysis.scaling.thresholds import crossing
+from tests.benchmarks.bootstrap import replicates
 from tests.benchmarks.report import Measurement, publish
 from tests.helpers.synthetic_trials import LEVEL, SimulatedCurve, scaling_curve, sites
 
@@ -105,10 +106,10 @@ def judged(size: int, runs: Iterator[tuple[float, float]], count: int = RUNS) ->
 
 
 def isotonic(runs: list[tuple[float, float]]) -> float:
-    """Return the width of the 90 % interval of `analysis.scaling.thresholds`."""
+    """Return the width of the 90 % interval by bootstrap."""
     positions, accuracies = np.array(runs).T
-    found = crossing(np.exp(positions), accuracies, level=LEVEL, resamples=400)
-    low, high = np.quantile(found.replicates, [0.05, 0.95], method="closest_observation")
+    found = replicates(np.exp(positions), accuracies, level=LEVEL, resamples=400)
+    low, high = np.quantile(found, [0.05, 0.95], method="closest_observation")
     return float(np.log(high) - np.log(low)) if low > 0 else math.inf
 
 
@@ -141,27 +142,31 @@ def repetition(size: int, seed: int) -> dict[str, object]:
 
 def law(power: float, seed: int) -> dict[str, float]:
     """Let the search stop by itself at each N, and fit the exponent."""
-    middles, deviations, held, count = [], [], [], 0
+    densities, held, count = [], [], 0
     for size in LAW:
         truth = scaling_curve(np.random.default_rng([seed, size]), size, power, scatter=0.0)
-        rng = np.random.default_rng([seed, size, 6])
-        run = partial(_run, truth, rng)
-        intervals = judged(size, adaptive(size, run, WIDTH), 200)
-        low, middle, high = intervals[-1]
-        middles.append(middle)
-        deviations.append((high - low) / (2 * 1.645))
-        held.append(low <= truth.crossing <= high)
-        count += len(intervals)
-    x, weights = np.log(LAW), 1 / np.square(deviations)
-    centred = x - np.average(x, weights=weights)
-    slope = float((weights * centred) @ middles / (weights @ centred**2))
-    error = float((weights @ centred**2) ** -0.5)
+        run = partial(_run, truth, np.random.default_rng([seed, size, 6]))
+        posterior = CrossingPosterior(*ends(size))
+        for position, accuracy in adaptive(size, run, WIDTH):
+            posterior.observe(position, accuracy)
+        interval = posterior.interval()
+        held.append(interval.low <= truth.crossing <= interval.high)
+        count += len(posterior.runs)
+        points = np.arange(*ends(size), 0.01)
+        densities.append(
+            CrossingDensity(size=size, points=points, density=posterior.density(points))
+        )
+    fitted = fit_power_law(densities)
+    (low, high), (low_95, high_95) = fitted.interval(0.9), fitted.interval(0.95)
     return {
         "runs": count,
         "held": float(np.mean(held)),
-        "error": slope - power,
-        "exponent held": float(abs(slope - power) <= 1.645 * error),
-        "width": 2 * 1.645 * error,
+        "error": fitted.value - power,
+        "exponent held": float(low <= power <= high),
+        "width": high - low,
+        "exponent held, 95 %": float(low_95 <= power <= high_95),
+        "width, 95 %": high_95 - low_95,
+        "told apart": float(fitted.odds(power, 3 - power) > 20),
     }
 
 
@@ -213,6 +218,9 @@ def law_measurements(power: float, found: list[dict[str, float]]) -> Iterator[Me
     yield Measurement(case, "crossings held", float(table["held"].mean()))
     yield Measurement(case, "exponents held", float(table["exponent held"].mean()))
     yield Measurement(case, "width of its interval", float(table["width"].mean()))
+    yield Measurement(case, "held, 95 %", float(table["exponent held, 95 %"].mean()))
+    yield Measurement(case, "width, 95 %", float(table["width, 95 %"].mean()))
+    yield Measurement(case, "odds above 20", float(table["told apart"].mean()))
     yield Measurement(case, "bias", float((table["error"] / table["width"]).mean()), "widths")
 
 

@@ -14,7 +14,7 @@ from tests.helpers.synthetic_trials import trials
 
 OPTIONS = {
     "formation": {"seed": 5},
-    "scaling": {"resamples": 40, "realisations": 3},
+    "scaling": {"realisations": 3},
     "percolation": {"realisations": 3},
     "search": {"range": [0.01, 1.0]},
 }

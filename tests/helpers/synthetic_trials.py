@@ -38,6 +38,8 @@ def trials(
             for fraction in lambdas:
                 samples = max(1, round(fraction * lattice))
                 stripes = 16 * size if family.endswith("stripes") else 0
+                if family.endswith("thinned-stripes"):
+                    stripes = round(fraction * stripes)
                 for seed in seeds:
                     threshold = prefactor * size**exponent * np.exp(noise * rng.normal())
                     rows.append(

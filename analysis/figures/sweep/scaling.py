@@ -41,7 +41,7 @@ NUMBERS: Sequence[str] = ("data.sigma",)
 class Options(Settings):
     """Options of the figure in an experiment file."""
 
-    level: float = Field(default=0.6, gt=0, lt=1)
+    level: float = Field(default=0.6, ge=0.05, le=0.95)
     """Accuracy at the crossing, and mass ratio from which a lattice counts as connected."""
 
     thresholds: tuple[float, ...] = Field(
@@ -51,10 +51,7 @@ class Options(Settings):
     to what small images need."""
 
     seed: int = Field(default=0, ge=0)
-    """Seed of the bootstrap and of the percolation realisations."""
-
-    resamples: int = Field(default=2000, ge=1)
-    """Number of bootstrap replicates per crossing."""
+    """Seed of the percolation realisations."""
 
     realisations: int = Field(default=400, ge=1)
     """Number of realisations per percolation average."""
@@ -103,9 +100,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
 def _measure(rows: pd.DataFrame, options: Options) -> Panels:
     """Compute the layers from the trials."""
-    crossings = exponents.measure_crossings(
-        rows, level=options.level, seed=options.seed, resamples=options.resamples
-    )
+    crossings = exponents.measure_crossings(rows, level=options.level)
     trials = ["data.family", "data.size", "data.subsample", "seed", *exponents.COUNTS, "accuracy"]
     return {
         "accuracy": exponents.accuracy_table(rows),
@@ -165,8 +160,9 @@ def _reading(panels: Panels, level: float) -> list[str]:
         "Symbols: mean and standard deviation over seeds; dots: single trials. Ceiling of the "
         f"label reader on clean images: {ceiling}. Red lines: 0, {100 * level:g} and 100 %. Thin "
         "lines: share of the kept bumps in the largest cluster of linked bumps; vertical lines: "
-        "critical λ of an infinite lattice. Crossings and exponents: 95 % bootstrap intervals. "
-        "Percolation: standard errors; a crossing at 2 means that the bumps always overlap."
+        "critical λ of an infinite lattice. Crossings and exponents: medians and 95 % intervals of "
+        "the posterior. Percolation: standard errors; a crossing at 2 means that the bumps always "
+        "overlap."
     ]
 
 

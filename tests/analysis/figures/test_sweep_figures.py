@@ -12,7 +12,7 @@ from factorlab.parsing import parse
 from factorlab.storage.record import Record, identify
 from tests.helpers.synthetic_trials import trials
 
-QUICK = {"resamples": 40, "realisations": 3}
+QUICK = {"realisations": 3}
 
 
 def draw(table, **options):
@@ -119,7 +119,7 @@ def test_scaling_draw_names_its_lines():
     ("table", "said"),
     [
         (trials(sizes=(8,)), "N = 8 alone, no exponent"),
-        (trials(sizes=(8, 12), seeds=(0,)), "no interval: one trial at every count"),
+        (trials(sizes=(8, 12), lambdas=(0.03, 0.2)), "interval open below"),
         (trials(sizes=(8, 12), lambdas=(0.1, 1.0)), "above 60 % already at the smallest"),
         (trials(sizes=(8, 12), lambdas=(0.1,)), "Bumps: no crossing"),
         (trials(sizes=(8,), laws={"bump": (0.1, 2.0)}).head(1), "one trial"),
