@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SUBSAMPLE = "data.subsample"
@@ -56,6 +56,9 @@ class Curve:
 
     labels: int
     """Number of labels on which a run is evaluated."""
+
+    guesses: Mapping[float, float] = field(default_factory=dict)
+    """Position at which a theory expects the crossing of each level, if one is asked."""
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.scaling.first_guess import DEVIATION
 from analysis.scaling.posterior import CrossingPosterior, Interval
 from analysis.scaling.threshold_curves import SEED, Axis, Curve
 from analysis.scaling.thresholds import monotone_crossing
@@ -73,6 +74,9 @@ class Finding:
     outliers: int
     """Number of runs that the fitted curve probably does not describe."""
 
+    guess: float | None = None
+    """Position at which the prior expected the crossing; None without one."""
+
     def __str__(self) -> str:
         """Return a sentence such as `size=8: 60 % at 6.1 samples (4.9 to 7.4) after 7 runs`."""
         low, middle, high = (
@@ -80,6 +84,8 @@ class Finding:
             for at in (self.interval.low, self.interval.middle, self.interval.high)
         )
         end = f", {self.over}" if self.over else ""
+        if self.guess is not None:
+            end += f"; the prior expected {self.axis.text(self.guess)}"
         if self.check is not None:
             end += f"; a monotone fit crosses at {self.axis.text(self.check)}: look at the runs"
         if self.outliers > max(1, MANY_OUTLIERS * self.runs):
@@ -225,6 +231,7 @@ class ThresholdSearch:
                 self._over(curve, level),
                 self._monotone(curve, level),
                 self.posterior(curve, level).outliers(),
+                self.curves[curve].guesses.get(level),
             )
             for curve in range(len(self.curves))
             for level in self.levels
@@ -252,12 +259,14 @@ class ThresholdSearch:
         known = self._cache.get((curve, level))
         if known is None or known[0] != len(runs):
             line = self.curves[curve]
+            guess = line.guesses.get(level)
             posterior = CrossingPosterior(
                 line.positions[0],
                 line.positions[-1],
                 level=level,
                 labels=line.labels,
                 falling=self._falling,
+                prior=None if guess is None else (guess, DEVIATION),
             )
             for (place, _), accuracy in sorted(runs.items()):
                 posterior.observe(line.positions[place], accuracy)

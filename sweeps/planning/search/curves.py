@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from analysis.scaling.first_guess import first_guess, refusal
 from analysis.scaling.threshold_curves import SEED, SUBSAMPLE, Axis, Curve
 from factorlab.config import RunSettings, Settings
 from factorlab.data.dataset import build, evaluation_label_count
@@ -46,6 +47,11 @@ class ThresholdOptions(Settings):
     width: float = Field(default=1.35, gt=0)
     """Width of the 90 % interval at which a crossing counts as found: on a logarithmic scale the
     ratio of its ends, on a linear one their difference."""
+
+    prior: Literal["none", "percolation", "nearest"] = "none"
+    """Where to expect the crossings before any run, on the axis `data.subsample`: anywhere, where
+    overlapping bumps percolate, or where copying the nearest example reaches the level
+    (`analysis/scaling/first_guess.py`). Runs overrule it."""
 
     @property
     def levels(self) -> list[float]:
@@ -84,6 +90,10 @@ def options_of(plan: Plan) -> ThresholdOptions:
     if log and values_of(plan, options.axis)[0] <= 0:
         raise UserError(
             f"{plan.source}: axes.{options.axis}: a logarithmic scale needs values above 0"
+        )
+    if options.prior != "none" and (options.axis != SUBSAMPLE or options.falling):
+        raise UserError(
+            f"{where}.{THRESHOLD}.prior: theories expect a rise along {SUBSAMPLE}; allowed: 'none'"
         )
     if log and options.width <= 1:
         raise UserError(f"{where}.{THRESHOLD}.width: a ratio; allowed: above 1")
@@ -125,8 +135,24 @@ def curves_of(plan: Plan, options: ThresholdOptions) -> list[Curve]:
         places = {value: i for i, position in enumerate(positions) for value in at[position]}
         first_values = tuple(at[position][0] for position in positions)
         labels = evaluation_label_count(settings.data, settings.evaluation)
-        found.append(Curve(others, first_values, places, tuple(positions), seeds, labels))
+        guesses = _guesses(settings, options, plan.source)
+        found.append(Curve(others, first_values, places, tuple(positions), seeds, labels, guesses))
     return found
+
+
+def _guesses(settings: RunSettings, options: ThresholdOptions, source: str) -> dict[float, float]:
+    """Return where the prior expects a curve to cross each level, in log(samples).
+
+    Raises:
+        UserError: The theory does not apply to the runs.
+    """
+    if options.prior == "none":
+        return {}
+    reason = refusal(settings, options.prior)
+    if reason is not None:
+        raise UserError(f"{source}: search.{THRESHOLD}.prior = {options.prior}: {reason}")
+    found = {level: first_guess(settings, options.prior, level) for level in options.levels}
+    return {level: math.log(samples) for level, samples in found.items() if samples is not None}
 
 
 def _positions(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.scaling.first_guess import first_guess
 from factorlab.data.dataset import build
 from factorlab.errors import UserError
 from sweeps.execution import tune_runner
@@ -221,3 +222,43 @@ def test_repeated_seeds_count_once(tmp_path):
     made = search_plan(tmp_path, axes={**AXES, "seed": [0, 0, 1], "data.size": [6, 6]})
     (line,) = curves.curves_of(made, curves.options_of(made))
     assert line.seeds == (0, 1)
+
+
+@pytest.mark.parametrize("prior", ["percolation", "nearest"])
+def test_prior_sets_where_the_search_begins_and_is_reported(tmp_path, prior):
+    search = {"threshold": {"prior": prior, "level": [0.5, 0.7]}, "runs": 6}
+    made = search_plan(tmp_path, search=search)
+    for line in curves.curves_of(made, curves.options_of(made)):
+        run = made.at({**line.others, "data.subsample": 1.0, "seed": 0}).run
+        expected = {level: math.log(first_guess(run, prior, level)) for level in (0.5, 0.7)}
+        assert line.guesses == expected
+    found = threshold.of_plan(made)
+    for finding in found.findings():
+        assert finding.interval.middle == pytest.approx(finding.guess, abs=0.5)
+        samples = finding.axis.text(finding.guess)
+        assert str(finding).endswith(f"after 0 runs; the prior expected {samples}")
+    plain = threshold.of_plan(search_plan(tmp_path))
+    assert all("prior" not in str(finding) for finding in plain.findings())
+
+
+@pytest.mark.parametrize(
+    ("threshold", "axes", "problem"),
+    [
+        ({"prior": "magic"}, {}, r"threshold\.prior"),
+        ({"prior": "nearest", "falling": True}, {}, "theories expect a rise along data.subsample"),
+        (
+            {"prior": "nearest", "axis": "training.steps"},
+            {"training.steps": [10, 20], "data.subsample": [0.1, 0.2]},
+            "theories expect a rise along data.subsample",
+        ),
+        (
+            {"prior": "percolation"},
+            {"data.family": ["bump", "sos"]},
+            "prior = percolation: needs round bumps",
+        ),
+    ],
+)
+def test_prior_that_does_not_apply_is_refused(tmp_path, threshold, axes, problem):
+    search = {"threshold": threshold, "runs": 6}
+    with pytest.raises(UserError, match=problem):
+        search_plan(tmp_path, axes=AXES | axes, search=search)

@@ -1,0 +1,61 @@
+"""Where theories expect the crossing, against closed forms."""
+
+import numpy as np
+import pytest
+from scipy.stats import hypergeom
+
+from analysis.scaling.first_guess import first_guess, refusal
+from factorlab.parsing import parse
+from percolation import predict_samples
+
+
+def run(**data):
+    return parse({"data": {"size": 10, "spacing": 0.5, **data}, "evaluation": {"samples": 400}})
+
+
+@pytest.mark.parametrize("size", [8, 12, 20])
+@pytest.mark.parametrize("level", [0.3, 0.6, 0.9])
+def test_nearest_example_against_the_hypergeometric_distribution(size, level):
+    """A label at least a pixel from the rim is right if one of the nine nearest sites is kept."""
+    sites = (2 * size - 1) ** 2
+    counts = np.arange(1, sites)
+    accuracy = 1 - hypergeom(sites, 9, counts).pmf(0)
+    exact = np.interp(level, accuracy, counts)
+    # Eight data sets; the accuracy of one scatters by a few per cent.
+    assert first_guess(run(size=size), "nearest", level) == pytest.approx(exact, rel=0.15)
+
+
+def test_percolation_is_that_of_the_lattice():
+    found = first_guess(run(), "percolation", 0.6)
+    exact = predict_samples(10, 0.5, sigma=1.0, threshold=0.5, realisations=2000)
+    assert found == pytest.approx(exact.value, abs=12 * exact.error)  # 5 errors of 100 realisations
+
+
+def test_guess_does_not_depend_on_the_subsample():
+    assert first_guess(run(subsample=0.1), "nearest", 0.6) == first_guess(run(), "nearest", 0.6)
+
+
+def test_lattice_without_a_cluster_has_no_guess():
+    """Bumps of sigma 0.3 one pixel apart overlap by exp(-1 / (16 * 0.09)) = 0.499."""
+    assert first_guess(run(sigma=0.3, spacing=1.0), "percolation", 0.6) is None
+    uniform = parse({"data": {"size": 10, "spacing": 3.0}, "evaluation": {"labels": "uniform"}})
+    assert first_guess(uniform, "nearest", 0.9) is None  # (2 / 3)^2 of the labels are right
+
+
+@pytest.mark.parametrize(
+    ("data", "theory", "reason"),
+    [
+        ({}, "percolation", None),
+        ({"family": "bump+thinned-stripes"}, "percolation", None),
+        ({"family": "sos"}, "percolation", "needs round bumps"),
+        ({"sigma": [1.0, 2.0]}, "percolation", "needs round bumps"),
+        ({"periodic": True}, "percolation", "needs a plain frame without a held-out region"),
+        ({"family": "stripes"}, "nearest", "needs 2D examples"),
+        ({"family": "sos", "periodic": True}, "nearest", None),
+    ],
+)
+def test_refusal(data, theory, reason):
+    settings = run(**data)
+    assert refusal(settings, theory) == reason
+    if reason is None:
+        assert first_guess(settings, theory, 0.6) > 1
