@@ -248,8 +248,9 @@ def _expected(state: SweepState, *, retry_failed: bool) -> list[PlannedTrial]:
 
 
 def _packs(state: SweepState, left: Estimate) -> list[tuple[PlannedTrial, ...]]:
-    """Return the packs to train, without the guesses of a search, which trains runs alone."""
-    return [pack for pack in left.packs if pack[0].key in state.states]
+    """Return the packs to train, without the guesses in the place of what a search will pick."""
+    known = [tuple(trial for trial in pack if trial.key in state.states) for pack in left.packs]
+    return [pack for pack in known if pack]
 
 
 def _check_capacity(plan: Plan, pending: Sequence[PlannedTrial]) -> int:
@@ -319,6 +320,7 @@ def _train(
                 plan,
                 packs,
                 listener,
+                limits=left.limits,
                 may_grow=options.address is not None,
                 spool=None if options.spool is None else options.spool.uri,
                 announce=announce,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,21 +148,28 @@ class ThresholdSearch:
         """Whether runs are pending."""
         return any(runs.pending for runs in self._runs)
 
-    def suggest(self) -> tuple[int, int, int] | None:
+    def suggest(self, among: Collection[int] | None = None) -> tuple[int, int, int] | None:
         """Return the next run as indices of the curve and the value, and the seed.
 
         Returns None if no curve needs further runs, given what has been measured. If `pending`,
         that may change. The run counts as pending from then on.
+
+        Args:
+            among: Indices of the curves to choose from, for a run beside others. It is suggested
+                only if it is still needed when all pending runs measure what is expected. By
+                default, choose from all curves, and suggest a run even then: a worker is free.
         """
         open_ones = [
             (curve, level)
-            for curve in range(len(self.curves))
+            for curve in (range(len(self.curves)) if among is None else among)
             for level in self.levels
             if self._over(curve, level) is None
         ]
+        imagined = {one: self._imagined(*one) for one in open_ones}
+        if among is not None:
+            open_ones = [one for one in open_ones if imagined[one].interval().width > self._width]
         if not open_ones:
             return None
-        imagined = {one: self._imagined(*one) for one in open_ones}
         curve, level = max(open_ones, key=lambda one: imagined[one].interval().width)
         place, seed = self._narrowing(curve, imagined[curve, level])
         self.started(curve, place, seed)

@@ -9,14 +9,14 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.experiment import Trial
 
-from factorlab.config import RunSettings, TrainingSettings
+from factorlab.config import RunSettings, Shape, TrainingSettings
 from factorlab.errors import UserError
 from factorlab.provenance import code_record, sources
 from sweeps.execution.assignments import Assignments, tasks
@@ -29,6 +29,7 @@ from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.trainable import SweepOrders, Worker
 from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler, UntilStuck
 from sweeps.planning.experiment import Resources
+from sweeps.planning.pack_limits import PackLimits
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.search.curves import candidates
 from sweeps.planning.search.spec import AxisRange
@@ -123,6 +124,7 @@ class _Parts:
         packs: Packs to train.
         listener: Receives progress.
         announce: Called with each trial that a search picks.
+        limits: Range of pack sizes by shape, for the trials that a search picks.
         may_grow: Whether machines may join the cluster.
     """
 
@@ -133,6 +135,7 @@ class _Parts:
         listener: SweepListener,
         announce: Callable[[PlannedTrial], None],
         *,
+        limits: Mapping[Shape, PackLimits],
         may_grow: bool,
     ) -> None:
         self.outcomes = Outcomes()
@@ -151,7 +154,12 @@ class _Parts:
         else:
             search = RunSearch(tune_parts.searcher(plan), plan, self._picked)
             self.searcher = PickingSearcher(
-                assignments, self.outcomes, fixed or room.limit, plan.search.parallel, search
+                assignments,
+                self.outcomes,
+                fixed or room.limit,
+                plan.search.parallel,
+                search,
+                limits,
             )
         if plan.scheduler is not None:
             part = tune_parts.scheduler(plan.scheduler, _steps(plan), plan.source)
@@ -186,6 +194,7 @@ def run(
     packs: Sequence[Sequence[PlannedTrial]],
     listener: SweepListener,
     *,
+    limits: Mapping[Shape, PackLimits] | None = None,
     may_grow: bool = False,
     spool: str | None = None,
     announce: Callable[[PlannedTrial], None] = lambda _: None,
@@ -199,6 +208,8 @@ def run(
         plan: Plan of the sweep.
         packs: Packs to train, in starting order. The trials of a pack train together.
         listener: Receives progress.
+        limits: Range of pack sizes by shape, for the trials that the search picks; by default, they
+            train alone.
         may_grow: Whether machines may join the cluster.
         spool: URI of the records in a bucket, None if all machines share the runs folder.
         announce: Called with each trial that the search picks, before it is trained.
@@ -209,7 +220,7 @@ def run(
     Raises:
         UserError: The search or the scheduler cannot be made, or their metric does not exist.
     """
-    parts = _Parts(plan, packs, listener, announce, may_grow=may_grow)
+    parts = _Parts(plan, packs, listener, announce, limits=limits or {}, may_grow=may_grow)
     # Tune reads this when it starts.
     waiting = max(parts.slots, GROWING) if may_grow else parts.slots
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(waiting)

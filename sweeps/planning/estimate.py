@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from factorlab.config import RunSettings, Shape
@@ -19,9 +19,10 @@ from factorlab.model.flops import forward_flops
 from factorlab.system.cores import usable
 from sweeps.planning import packing, probe
 from sweeps.planning.experiment import Resources
-from sweeps.planning.pack_limits import step_flops
+from sweeps.planning.pack_limits import ALONE, PackLimits, step_flops
 from sweeps.planning.plan import PlannedTrial, SweepState
 from sweeps.planning.probe import MachineProfile, Question
+from sweeps.planning.search import threshold
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,9 @@ class Estimate:
     packs: tuple[tuple[PlannedTrial, ...], ...]
     """Pending trials grouped into packs, the longest pack first."""
 
+    limits: Mapping[Shape, PackLimits] = field(default_factory=dict)
+    """Range of pack sizes by shape."""
+
 
 def _slots(wanted: Resources, devices: int) -> int:
     """Return how many trials or packs run in parallel on this machine.
@@ -173,10 +177,21 @@ class Estimator:
         self._state, self._pending = state, pending
         self._runs = {trial.run.shape: trial.run for trial in pending}
         self._known = finished_costs(state)
+        plan = state.plan
+        self._most = None if plan.outlook is None else threshold.most_together(plan)
+
+    def _limits(self, shape: Shape, found: PackLimits) -> PackLimits:
+        """Return the range of pack sizes of a shape, of which a threshold search may use a part."""
+        most = found.most if self._most is None else min(found.most, self._most[shape])
+        return PackLimits(found.fewest, most) if most >= found.fewest else ALONE
 
     def questions(self) -> list[Question]:
         """Return what a probe has to find out. Each shape takes it about a second."""
         counts = Counter(trial.run.shape for trial in self._pending)
+        if self._most is not None:
+            counts = Counter(
+                {shape: min(n, max(1, self._most[shape])) for shape, n in counts.items()}
+            )
         wanted = self._state.plan.resources
         return [
             Question(run, wanted.pack, counts[shape], wanted.gpu, timed=shape not in self._known)
@@ -199,7 +214,7 @@ class Estimator:
                 costs[shape] = RunCost(speed.step, _call_of_step(self._runs[shape], speed.step))
         works = {trial.key: remaining_work(self._state, trial) for trial in self._pending}
         seconds = {t.key: costs[t.run.shape].seconds(works[t.key]) for t in self._pending}
-        limits = {shape: speed.limits for shape, speed in speeds.items()}
+        limits = {shape: self._limits(shape, speed.limits) for shape, speed in speeds.items()}
         wanted = self._state.plan.resources
         at_once = slots or _slots(wanted, found.devices)
         fixed = wanted.pack != "auto"  # keep the given pack size even if slots stay idle
@@ -212,6 +227,7 @@ class Estimator:
             steps=sum(work.steps for work in works.values()),
             flops=sum(flops(trial.run, works[trial.key]) for trial in self._pending),
             packs=tuple(packing.form(self._pending, seconds, limits, 1 if fixed else at_once)),
+            limits=limits,
         )
 
 

@@ -20,7 +20,14 @@ from factorlab.errors import UserError, describe, suggestion
 from factorlab.formatting import listed
 from factorlab.parsing import annotation_of, parse
 from sweeps.planning.overrides import apply, assign
-from sweeps.planning.search.spec import Axes, AxisRange, SchedulerSpec, SearchSpec, check_search
+from sweeps.planning.search.spec import (
+    THRESHOLD,
+    Axes,
+    AxisRange,
+    SchedulerSpec,
+    SearchSpec,
+    check_search,
+)
 from sweeps.planning.tied import Tied, check, follow
 from sweeps.planning.yaml_file import read_yaml
 
@@ -264,7 +271,7 @@ def load(
     scheduler = chosen.scheduler or file.scheduler
     check_search(axes, also, search, source)
     resources = chosen.resources or file.resources or Resources()
-    if search or scheduler:
+    if scheduler or (search is not None and search.algorithm != THRESHOLD):
         resources = _alone(resources, source)
     return Experiment(
         name=file.name,
@@ -307,7 +314,7 @@ def _alone(resources: Resources, source: str) -> Resources:
     """
     if resources.pack not in ("auto", 1):
         raise UserError(
-            f"{source}: resources.pack = {resources.pack}: runs of a search or with a "
+            f"{source}: resources.pack = {resources.pack}: runs of this search or with a "
             "scheduler train alone; allowed: 1, auto"
         )
     return resources.model_copy(update={"pack": 1})

@@ -186,6 +186,8 @@ def _speed(question: Question) -> Speed:
         limits = on_gpu(settings, step, memory, room)
         gc.collect()  # otherwise this trial's memory counts towards the pack's
     together = min(limits.most, question.count)
+    if together < limits.fewest:
+        together = 1
     if question.timed and (step is None or together > 1):
         step, _ = time_step(settings, together)
     return Speed(step, limits)

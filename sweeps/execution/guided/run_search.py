@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray.tune.result import TRAINING_ITERATION
@@ -58,6 +58,36 @@ class RunSearch:
             self.why_over = outlook.over
         elif self._left <= 0:
             self.why_over = f"{self._spec.runs} runs were picked"
+
+    def pick_pack(self, most: Callable[[PlannedTrial], int]) -> list[PlannedTrial]:
+        """Return new trials of one shape to train together; see `pick`.
+
+        Args:
+            most: Returns the maximum pack size for a trial.
+        """
+        first = self.pick()
+        if first is None:
+            return []
+        pack = [first]
+        while len(pack) < most(first) and (trial := self._beside(pack)) is not None:
+            pack.append(trial)
+        return pack
+
+    def _beside(self, pack: Sequence[PlannedTrial]) -> PlannedTrial | None:
+        """Return a new trial that is worth training together with others, or None."""
+        if self.why_over is not None or not isinstance(self._searcher, ThresholdSearcher):
+            return None
+        self._count += 1
+        name = f"pick-{self._count}"
+        points = [self._points[trial.key] for trial in pack]
+        point = ask(self._where, self._searcher.suggest_beside, name, points)
+        if point is None:
+            return None
+        try:
+            return self._new(name, point)
+        except UserError:  # the point is not allowed
+            self._complete(name, None)
+            return None
 
     def pick(self) -> PlannedTrial | None:
         """Return a new trial; None if the searcher waits for results or the search is over."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune.experiment import Trial
 
+from factorlab.config import Shape
 from factorlab.errors import UserError, user_message
 from sweeps.execution.assignments import Assignments, Pack, tasks
 from sweeps.execution.guided.early_stopping import EarlyStopping
 from sweeps.execution.guided.run_search import RunSearch
 from sweeps.execution.outcomes import Ended, Outcomes, RunProgress
 from sweeps.execution.tune_scheduler import PackSearcher, SweepScheduler
+from sweeps.planning.pack_limits import ALONE, PackLimits
+from sweeps.planning.plan import PlannedTrial
 
 
 class PickingSearcher(PackSearcher):
@@ -24,6 +27,7 @@ class PickingSearcher(PackSearcher):
         limit: Returns the maximum number of Tune trials at the same time.
         parallel: Maximum number of runs at the same time, None for as many as the limit allows.
         search: The search.
+        limits: Range of pack sizes by shape; runs of other shapes train alone.
     """
 
     def __init__(
@@ -33,9 +37,10 @@ class PickingSearcher(PackSearcher):
         limit: Callable[[], int],
         parallel: int | None,
         search: RunSearch,
+        limits: Mapping[Shape, PackLimits],
     ) -> None:
         super().__init__(assignments, outcomes, limit)
-        self._search, self._parallel = search, parallel
+        self._search, self._parallel, self._limits = search, parallel, limits
         assignments.expects_more = search.why_over is None
         outcomes.search = search.why_over
 
@@ -46,21 +51,31 @@ class PickingSearcher(PackSearcher):
         if pack or not self._assignments.expects_more:
             return pack
         try:
-            trial = self._search.pick()
-            self._outcomes.search = self._search.why_over
+            self._pick()
         except UserError as error:  # an exception would end Tune
-            trial, self._outcomes.refused = None, str(error)
+            self._outcomes.refused = str(error)
         self._assignments.expects_more = not (self._outcomes.search or self._outcomes.refused)
-        if trial is None:
-            return ()
-        self._assignments.add(tasks((trial,)))
         return super()._next(tune_trial)
+
+    def _pick(self) -> None:
+        """Add the next pack of the search, if there is one."""
+        trials = self._search.pick_pack(lambda trial: self._range_of(trial).most)
+        self._outcomes.search = self._search.why_over
+        if trials and len(trials) >= self._range_of(trials[0]).fewest:
+            self._assignments.add(tasks(trials))
+        else:
+            for trial in trials:
+                self._assignments.add(tasks((trial,)))
+
+    def _range_of(self, trial: PlannedTrial) -> PackLimits:
+        """Return how many runs like a trial should train together."""
+        if self._parallel is not None:  # it counts runs
+            return ALONE
+        return self._limits.get(trial.run.shape, ALONE)
 
 
 class GuidedScheduler(SweepScheduler):
     """Tells a search and a scheduler of Ray Tune about evaluations, and does what the latter says.
-
-    Each Tune trial is one run.
 
     Args:
         arguments: Those of `SweepScheduler`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -9,7 +11,7 @@ from ray.tune.search import Searcher
 from analysis.scaling.threshold_curves import SEED
 from sweeps.planning.plan import Plan
 from sweeps.planning.search.picked import Point
-from sweeps.planning.search.threshold import of_plan
+from sweeps.planning.search.threshold import PER_CURVE, of_plan, shape_of
 
 
 class ThresholdSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
@@ -27,15 +29,44 @@ class ThresholdSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         super().__init__(metric=plan.search.metric, mode=plan.search.mode)
         self._search = of_plan(plan)
         self._given: dict[str, tuple[int, int, int]] = {}
+        axis = self._search.axis.key
+        self._shapes = [shape_of(plan, axis, curve) for curve in self._search.curves]
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's
         """Return the next point, or that the search is finished."""
         place = self._search.suggest()
         if place is None:
             return None if self._search.pending else self.FINISHED
+        return self._give(trial_id, place)
+
+    def suggest_beside(self, trial_id: str, pack: Sequence[Point]) -> Point | None:
+        """Return a point whose run is worth training together with others.
+
+        At most `PER_CURVE` runs of a pack are of one curve, since runs that train together cannot
+        learn from each other.
+
+        Args:
+            trial_id: Name of the run.
+            pack: Points of the other runs.
+        """
+        places = [self._search.place_of(point) for point in pack]
+        counts = Counter(place[0] for place in places if place is not None)
+        shapes = {self._shapes[curve] for curve in counts}
+        among = [
+            curve
+            for curve, shape in enumerate(self._shapes)
+            if shape is not None and shape in shapes and counts[curve] < PER_CURVE
+        ]
+        place = self._search.suggest(among)
+        return None if place is None else self._give(trial_id, place)
+
+    def _give(self, trial_id: str, place: tuple[int, int, int]) -> Point:
         self._given[trial_id] = place
-        curve = self._search.curves[place[0]]
-        return {**curve.others, self._search.axis.key: curve.values[place[1]], SEED: place[2]}
+        return self._point(*place)
+
+    def _point(self, index: int, place: int, seed: int) -> Point:
+        curve = self._search.curves[index]
+        return {**curve.others, self._search.axis.key: curve.values[place], SEED: seed}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 
-from analysis.scaling.threshold_curves import SEED
+from analysis.scaling.threshold_curves import SEED, Curve
 from analysis.scaling.threshold_search import ThresholdSearch
+from factorlab.config import Shape
 from factorlab.errors import UserError
 from sweeps.planning.plan import Outlook, Plan, PlannedTrial
 from sweeps.planning.search import picked
 from sweeps.planning.search.curves import axis_of, curves_of, options_of
 from sweeps.planning.search.spec import check_metric
+
+PER_CURVE = 2
+"""Maximum number of runs of one curve in a pack. In simulation, a search whose runs come in pairs
+needs 1.3 times as many, in fours 1.5 times and in eights twice as many."""
 
 
 def of_plan(plan: Plan) -> ThresholdSearch:
@@ -67,6 +73,20 @@ def outlook_of(plan: Plan, *, simulate: bool) -> Outlook:
         return Outlook(over=over)
     low, middle, high = search.expected_runs(most) if simulate else (most, most, most)
     return Outlook(low=low, middle=middle, high=high)
+
+
+def shape_of(plan: Plan, axis: str, curve: Curve) -> Shape | None:
+    """Return the shape of the runs on a curve, None if they differ in it."""
+    ends = [{**curve.others, axis: curve.values[i], SEED: curve.seeds[0]} for i in (0, -1)]
+    first, last = (plan.at(point).run.shape for point in ends)
+    return first if first == last else None
+
+
+def most_together(plan: Plan) -> Counter[Shape]:
+    """Return the maximum pack size of each shape of a plan with a threshold search."""
+    options = options_of(plan)
+    shapes = [shape_of(plan, options.axis, curve) for curve in curves_of(plan, options)]
+    return Counter({shape: PER_CURVE * shapes.count(shape) for shape in shapes if shape})
 
 
 def guesses(plan: Plan, count: int) -> list[PlannedTrial]:
