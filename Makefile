@@ -32,7 +32,7 @@ endif
 override FACTORLAB_RUNS := $(RUNS)
 
 BENCHMARKS := training_step packs growth memory sampling time_to_accuracy representations scheduling \
-	threshold_search
+	threshold_search processors
 VENV    := .venv
 READY   := $(VENV)/.ready
 BIN     := $(VENV)/bin

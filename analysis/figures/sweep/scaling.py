@@ -34,7 +34,7 @@ from factorlab.config import Settings
 
 COLUMNS: Sequence[str] = ("key", "last", *exponents.COLUMNS, "data.sigma", "data.spacing")
 AXES: Sequence[str] = ("data.family", "data.size", "data.subsample", "seed")
-FOLLOWS = {"training.steps": "data.size"}
+FOLLOWS = {"training.steps": "data.size", "training.batch_size": "data.family"}
 NUMBERS: Sequence[str] = ("data.sigma",)
 
 
@@ -72,7 +72,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
     Raises:
         NotDrawableError: A column is missing, the table has no measured accuracy, sigma is a pair,
             or the trials differ in other settings than family, N, lambda and seed. The number of
-            training steps may differ from N to N.
+            training steps may differ from N to N, and the batch size from family to family.
     """
     require(table, COLUMNS)
     options = options or Options()
