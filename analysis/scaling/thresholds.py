@@ -94,7 +94,7 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
     x, y = _checked(samples, accuracy)
     position = np.log(x)
     ends = float(position.min()), float(position.max())
-    posterior = CrossingPosterior(ends[0] - _BEYOND, ends[1] + _BEYOND, level=level, widths=WIDTHS)
+    posterior = posterior_between(*ends, level=level)
     order = np.lexsort((y, x))  # the order of the rows makes no difference, not even in rounding
     for place, share in zip(position[order].tolist(), y[order].tolist(), strict=True):
         posterior.observe(place, share)
@@ -129,6 +129,17 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
         density=posterior.density(points),
         outside=max(0.0, below + above),
     )
+
+
+def posterior_between(low: float, high: float, *, level: float = 0.6) -> CrossingPosterior:
+    """Return the posterior of a crossing before any run.
+
+    Args:
+        low: Smallest number of samples that will be observed, as a logarithm.
+        high: Largest one.
+        level: Accuracy to be crossed, from 0.04 to 0.96.
+    """
+    return CrossingPosterior(low - _BEYOND, high + _BEYOND, level=level, widths=WIDTHS)
 
 
 def monotone_crossing(

@@ -48,6 +48,10 @@ def show_plan(
     table = Table.grid(padding=(0, 2))
     for key, values in plan.values.items():
         table.add_row(key, str(values) if isinstance(values, AxisRange) else listed(values))
+    for key, leads in plan.tied.items():
+        for lead, followed in leads.items():
+            pairs = listed(f"{value} at {at}" for at, value in followed.items())
+            table.add_row(key, f"follows {lead}: {pairs}")
     console.print(Text.assemble((plan.sweep, "bold"), f": {_trials_of(plan)} from"))
     console.print(table)
     for sentence in single_values(plan.overrides, plan.values):

@@ -16,7 +16,6 @@ OPTIONS = {
     "formation": {"seed": 5},
     "scaling": {"realisations": 3},
     "percolation": {"realisations": 3},
-    "search": {"range": [0.01, 1.0]},
 }
 
 

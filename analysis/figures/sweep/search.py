@@ -5,12 +5,11 @@ the 90 % interval of the crossing as a bar at the level (layer `runs`). Lower ro
 after each run (layer `intervals`), for the runs in the order in which they were picked. Runs that
 trained at the same time count in that order, too.
 
-The posterior is that of `analysis.scaling.posterior`, on the range of the search.
+The posterior is that of `analysis.scaling.thresholds`, over the range that the runs cover.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,16 +24,13 @@ from analysis.figures.sweep._scaling import Panels
 from analysis.plotting.axis_labels import FAMILIES
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.style import letter, line_style, plain_log, title
-from analysis.scaling.posterior import CrossingPosterior
+from analysis.scaling.thresholds import posterior_between
 from analysis.tables.selection import final, measured, require, where
 from factorlab.config import Settings
-from factorlab.data.dataset import build, evaluation_label_count
-from factorlab.parsing import parse
-from factorlab.storage.record import Record
 
 LINES, PANELS = "data.size", "data.family"
 COLUMNS: Sequence[str] = (
-    *("key", "record", "last", "accuracy", "samples_2d", "data.subsample"),
+    *("key", "last", "accuracy", "samples_2d", "data.subsample"),
     *(LINES, PANELS),
 )
 AXES: Sequence[str] = (LINES, PANELS, "data.subsample", "seed")
@@ -46,10 +42,6 @@ class Options(Settings):
 
     level: float = Field(default=0.6, ge=0.05, le=0.95)
     """Accuracy at the crossing."""
-
-    range: tuple[float, float] | None = None
-    """Range of `data.subsample` in the search; by default the smallest and the largest that was
-    tried."""
 
 
 def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
@@ -97,15 +89,11 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
 
 def _measure(rows: pd.DataFrame, options: Options) -> Panels:
     """Compute the layers: the posterior after each run of each curve."""
-    low, high = options.range or (rows["data.subsample"].min(), rows["data.subsample"].max())
     intervals = []
     for (family, size), group in rows.groupby([PANELS, LINES], sort=False):
-        sites, labels = _counts(Path(group["record"].iloc[0]))
-        ends = [math.log(max(1, math.floor(share * sites + 0.5))) for share in (low, high)]
-        if not ends[0] < ends[1]:
-            raise NotDrawableError(f"N = {size}: all runs have the same number of samples.")
-        posterior = CrossingPosterior(*ends, level=options.level, labels=labels)
-        for run, (samples, accuracy) in enumerate(_runs(group), 1):
+        posterior = posterior_between(*_ends(group), level=options.level)
+        measured = group[["samples_2d", "accuracy"]].itertuples(index=False, name=None)
+        for run, (samples, accuracy) in enumerate(measured, 1):
             posterior.observe(math.log(samples), accuracy)
             found = posterior.interval()
             amounts = np.exp([found.low, found.middle, found.high])
@@ -118,17 +106,9 @@ def _measure(rows: pd.DataFrame, options: Options) -> Panels:
     }
 
 
-def _counts(record: Path) -> tuple[int, int]:
-    """Return the number of 2D examples of the whole lattice, and of labels that are tested."""
-    config = Record(record.parents[1], record.name).config()
-    assert config is not None  # the trial has finished
-    run = parse(config["config"])
-    whole = build(run.data.model_copy(update={"subsample": 1.0}), run.seed)
-    return whole.samples_2d, evaluation_label_count(run.data, run.evaluation)
-
-
-def _runs(group: pd.DataFrame) -> Iterator[tuple[float, float]]:
-    yield from group[["samples_2d", "accuracy"]].itertuples(index=False, name=None)
+def _ends(group: pd.DataFrame) -> tuple[float, float]:
+    """Return the smallest and the largest number of samples, in logarithms."""
+    return math.log(group["samples_2d"].min()), math.log(group["samples_2d"].max())
 
 
 def _draw_runs(

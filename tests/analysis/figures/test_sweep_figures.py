@@ -7,9 +7,6 @@ from matplotlib.figure import Figure
 
 from analysis import Drawing, save
 from analysis.figures.sweep import available, load
-from factorlab.data.dataset import build
-from factorlab.parsing import parse
-from factorlab.storage.record import Record, identify
 from tests.helpers.synthetic_trials import trials
 
 QUICK = {"realisations": 3}
@@ -29,7 +26,7 @@ def _is_text(artist):
     return hasattr(artist, "get_text")
 
 
-@pytest.mark.parametrize("name", ["scaling", "curves", "maps"])  # others read records
+@pytest.mark.parametrize("name", ["scaling", "search", "curves", "maps"])  # others read records
 def test_draw_states_required_columns(name):
     module = load(name)
     assert all(isinstance(column, str) for column in module.COLUMNS)
@@ -161,24 +158,10 @@ def test_scaling_draw_refuses_to_average_other_settings():
         draw(table)
 
 
-def recorded(runs, family, size):
-    """Write the record of a run of the scaling experiment; return its folder."""
-    run = parse({"data": {"family": family, "size": size, "spacing": 0.5}})
-    dataset = build(run.data, run.seed)
-    record = Record(runs, identify(run, dataset).key)
-    record.create(identify(run, dataset), dataset)
-    return str(record.path)
-
-
-def test_search_narrows_run_by_run_to_the_known_crossing(tmp_path):
+def test_search_narrows_run_by_run_to_the_known_crossing():
     laws = {"bump": (0.1, 2.0), "bump+stripes": (0.05, 2.0)}
     table = trials(sizes=(8, 16), laws=laws).sample(frac=1, random_state=0)
-    table["record"] = [
-        recorded(tmp_path, family, size)
-        for family, size in table[["data.family", "data.size"]].itertuples(index=False)
-    ]
-    module = load("search")
-    drawing = module.draw(table, module.Options(range=(0.005, 1.0)))
+    drawing = load("search").draw(table)
     found = drawing.panels["intervals"]
     for (family, size), rows in found.groupby(["family", "size"]):
         assert rows["run"].tolist() == list(range(1, len(rows) + 1))
@@ -191,10 +174,28 @@ def test_search_narrows_run_by_run_to_the_known_crossing(tmp_path):
     assert len(drawing.panels["runs"]) == len(table)
 
 
-def test_scaling_allows_steps_that_follow_the_size():
+@pytest.mark.parametrize(
+    ("setting", "lead"), [("training.steps", "data.size"), ("training.batch_size", "data.family")]
+)
+def test_scaling_allows_settings_that_follow(setting, lead):
     table = trials(sizes=(8, 12), seeds=(0, 1))
-    table["training.steps"] = table["data.size"] * 100
+    table[setting] = table[lead].rank(method="dense") * 32
     assert len(draw(table).panels["trials"]) == len(table)
-    table.loc[0, "training.steps"] = 7
-    with pytest.raises(ValueError, match=r"^training.steps differs between trials"):
+    table.loc[0, setting] = 7
+    with pytest.raises(ValueError, match=f"^{setting} differs between trials"):
         draw(table)
+
+
+def test_search_draws_the_posterior_of_the_scaling_figure_run_by_run():
+    table = trials(sizes=(8, 12), seeds=(0, 1)).sample(frac=1, random_state=0)
+    panels = load("search").draw(table).panels
+    crossings = draw(table).panels["crossings"]
+    for row in crossings[crossings["count"] == "samples_2d"].itertuples():
+        found = panels["intervals"]
+        mine = found[(found["family"] == row.family) & (found["size"] == row.size)]
+        assert mine["run"].tolist() == list(range(1, 15))
+        # The order of the runs makes a difference in the last digits of float32.
+        assert mine["middle"].iloc[-1] == pytest.approx(row.value, rel=1e-3)
+        assert row.low < mine["low"].iloc[-1] < mine["high"].iloc[-1] < row.high
+        width = mine["high"] / mine["low"]
+        assert width.iloc[-1] < 0.5 * width.iloc[0]

@@ -1,5 +1,6 @@
 """Experiment files: their meaning, and the error message for each mistake."""
 
+import io
 import json
 from pathlib import Path
 
@@ -7,10 +8,14 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from factorlab.errors import UserError
 from sweeps.planning import experiment, plan
+from sweeps.planning.estimate import NOTHING
+from sweeps.planning.search import continuation
 from sweeps.planning.yaml_file import parse_yaml
+from sweeps.reporting.summary import show_plan
 from sweeps.sweep import check_figures
 
 GOOD = """
@@ -111,12 +116,23 @@ def test_load_without_profiles(tmp_path):
     assert len(list(loaded.points())) == 1
 
 
-@pytest.mark.parametrize("profile", ["smoke", "laptop", "a100"])
-@pytest.mark.parametrize("name", experiment.available())
+def shipped():
+    """Every profile of every experiment of the project."""
+    for name in experiment.available():
+        profiles = experiment.read_yaml(experiment.FOLDER / f"{name}.yaml")["profiles"]
+        assert {"smoke", "laptop", "a100"} <= profiles.keys()
+        yield from ((name, profile) for profile in profiles)
+
+
+@pytest.mark.parametrize(("name", "profile"), [*shipped()])
 def test_make_plans_every_shipped_experiment(name, profile, tmp_path):
     made = plan.make(experiment.load(name, profile), tmp_path)
-    assert len(made.trials) == made.state().counts()["new"] >= 1
     assert made.duplicates == 0
+    if made.search is None:
+        assert len(made.trials) == made.state().counts()["new"] >= 1
+    else:
+        made = continuation.continued(made, simulate=False)
+        assert made.outlook.middle == made.search.runs > 0
 
 
 def test_load_scaling_a100_has_paper_values():
@@ -182,7 +198,7 @@ def test_make_reports_mistake_with_file_and_key(tmp_path, change, expected):
     ("arguments", "expected"),
     [
         (("scalling",), "did you mean 'scaling'?"),
-        (("scaling", "laptopp"), "no profile 'laptopp'; allowed: smoke, laptop, a100"),
+        (("scaling", "laptopp"), "no profile 'laptopp'; allowed: smoke, laptop, overnight, a100"),
         (("none.yaml",), "none.yaml: cannot be read: No such file"),
     ],
 )
@@ -281,3 +297,11 @@ def test_make_plans_or_refuses_any_yaml(tmp_path, content):
     else:
         assert message.startswith(path)
         assert "\n" not in message
+
+
+def test_plan_shows_tied_settings(tmp_path):
+    path = write(tmp_path, TIED)
+    state = plan.make(experiment.load(path), tmp_path).state()
+    console = Console(file=io.StringIO(), width=80)
+    show_plan(state, NOTHING, console)
+    assert "training.steps  follows data.size: 10 at 6, 20 at 8" in console.file.getvalue()

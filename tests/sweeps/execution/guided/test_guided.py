@@ -211,7 +211,7 @@ def write_threshold(folder, **changes):
             "seed": [0, 1],
         },
         search={"threshold": {"level": 0.3}, "runs": 6} | changes,
-        figures=[{"name": "search", "draw": "search", "options": {"range": [0.05, 1.0]}}],
+        figures=["search"],
     )
 
 
