@@ -115,12 +115,15 @@ def long(rows: pd.DataFrame, places: pd.DataFrame, metrics: Sequence[str]) -> pd
         metrics: Columns of `rows`.
 
     Returns:
-        The columns of `places`, `metric`, `value` and `ceiling`, the label reader's accuracy that
-        belongs to an accuracy. Rows without a value are dropped.
+        The columns of `places`, `metric`, `value`, and two that belong to an accuracy: `ceiling`,
+        that of the label reader, and `null`, that of the nearest training example. Rows without a
+        value are dropped.
     """
     parts = []
     for metric in metrics:
-        ceiling = metric.replace("accuracy", "ceiling")
-        above = rows[ceiling] if ceiling != metric and ceiling in rows else None
-        parts.append(places.assign(metric=metric, value=rows[metric], ceiling=above))
+        part = places.assign(metric=metric, value=rows[metric], ceiling=None, null=None)
+        if metric.startswith("accuracy"):
+            for name, column in (("ceiling", "ceiling"), ("null", "null_nearest")):
+                part[name] = rows.get(metric.replace("accuracy", column, 1))
+        parts.append(part)
     return pd.concat(parts, ignore_index=True).dropna(subset="value")

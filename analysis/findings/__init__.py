@@ -56,6 +56,9 @@ class Claim:
         NotMeasuredError: Required trials are missing.
     """
 
+    ours: bool = False
+    """Whether it is our own reading or question, which the papers do not state."""
+
 
 class FindingsModule(Protocol):
     """Interface of the modules in this folder."""

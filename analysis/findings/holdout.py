@@ -68,6 +68,7 @@ CLAIMS: Sequence[Claim] = (
         "rank correlation of at most -0.8, and at least 20 points lower for the largest square "
         "than for the smallest, for both families",
         partial(_falls, place="interior"),
+        ours=True,
     ),
     Claim(
         "In a square held out at the corner, accuracy falls with the side of the square as well.",
@@ -75,6 +76,7 @@ CLAIMS: Sequence[Claim] = (
         "rank correlation of at most -0.8, and at least 20 points lower for the largest square "
         "than for the smallest, for both families",
         partial(_falls, place="exterior"),
+        ours=True,
     ),
     Claim(
         "Composing inside the range of seen labels is easier than beyond it.",
@@ -82,5 +84,6 @@ CLAIMS: Sequence[Claim] = (
         "mean accuracy over the sides measured at both places at least 10 points higher in the "
         "middle, for both families",
         _corner,
+        ours=True,
     ),
 )

@@ -120,5 +120,6 @@ CLAIMS: Sequence[Claim] = (
         "validation loss at least 20 % above training loss at the smallest lambda, and within 5 % "
         "of it at the largest",
         _meet,
+        ours=True,
     ),
 )

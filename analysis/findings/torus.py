@@ -94,12 +94,14 @@ CLAIMS: Sequence[Claim] = (
         "at the end below half of the value at first, and a change of at most a quarter over the "
         "last third of training",
         _settles,
+        ours=True,
     ),
     Claim(
         "Four principal components hold most of the variance, as for a Clifford torus.",
         "[F] Fig. 2d (our reading)",
         "at least 80 % of the variance of layer 4, for every seed",
         _few_components,
+        ours=True,
     ),
     Claim(
         "x and y use orthogonal directions.",

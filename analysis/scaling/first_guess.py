@@ -2,7 +2,7 @@
 
 `percolation`: the number of bumps at which the largest cluster of overlapping bumps holds the level
 ([F] Figs. 5, 6), at an overlap of 0.5. `nearest`: the number of examples at which copying the
-example nearest to the label has this accuracy (`analysis.measures.nearest_example`).
+example nearest to the label has this accuracy (`analysis.measures.null_models`).
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.measures.nearest_example import nearest_accuracy
+from analysis.measures.null_models import copied
 from factorlab import families
 from factorlab.config import RunSettings
 from factorlab.data.dataset import build, evaluation_labels
@@ -81,7 +81,8 @@ def _nearest(run: RunSettings, level: float) -> float | None:
         for i, count in enumerate(counts):
             part = whole.model_copy(update={"subsample": count / sites})
             kept = build(part, seed)
-            means[i] += nearest_accuracy(kept.lattice[kept.seen], labels, period=period) / _SEEDS
+            right = copied(kept.lattice[kept.seen], labels, period=period)
+            means[i] += right.mean() / _SEEDS
     if means[-1] < level:
         return None
     return float(np.exp(np.interp(level, np.maximum.accumulate(means), np.log(counts))))

@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.measures.null_models import null_accuracies
 from analysis.measures.phases import phase
-from factorlab.parsing import flatten
+from factorlab.errors import UserError
+from factorlab.parsing import flatten, parse
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record
@@ -19,7 +21,8 @@ def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
     """Load trials, one row each.
 
     The columns are `key`, `state`, every setting under its dotted key, `samples_2d`,
-    `samples_total` and `lattice_labels`. A finished trial also has every metric of its last
+    `samples_total` and `lattice_labels`, and the accuracies of the null models
+    (`analysis.measures.null_models`). A finished trial also has every metric of its last
     evaluation, `seconds_<phase>`, `steps`, `parameters`, `device` and `weights_sha256`. Values
     that a trial does not have are NaN or None.
 
@@ -42,7 +45,7 @@ def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
             continue
         if config is None:
             continue
-        row |= flatten(config["config"]) | _counts(config)
+        row |= flatten(config["config"]) | _counts(config) | _nulls(config)
         if result is not None:
             row |= result["metrics"]
             row |= {f"seconds_{phase}": s for phase, s in result["seconds"].items()}
@@ -58,6 +61,7 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
 
     - `key`, `record` (folder of the trial), `state` and every setting under its dotted key,
     - `samples_2d`, `samples_total`, `lattice_labels`,
+    - `null_nearest`, `null_composed` and their parts (`analysis.measures.null_models`),
     - `step` and every metric of the evaluation,
     - `<layer>/<measure>` and `<layer>/phase` (phase of manifold formation) of each measured layer,
     - `last`: whether this is the last evaluation of a finished trial.
@@ -80,7 +84,7 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
         except DamagedFile:
             rows.append(row | {"state": "damaged", "last": False})
             continue
-        row |= _counts(config) if config is not None else {}
+        row |= _counts(config) | _nulls(config) if config is not None else {}
         ends = max(found, default=None) if row["state"] == "done" else None
         for step, metrics in found.items():
             rows.append(row | {"step": step, "last": step == ends, **metrics})
@@ -91,6 +95,13 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
 
 def _counts(config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: config[k] for k in ("samples_2d", "samples_total", "lattice_labels")}
+
+
+def _nulls(config: Mapping[str, Any]) -> dict[str, float]:
+    try:
+        return null_accuracies(parse(config["config"]))
+    except UserError:  # an earlier version wrote it, for example for a data family that is gone
+        return {}
 
 
 def _evaluations(record: Record) -> dict[int, dict[str, float | str]]:

@@ -73,20 +73,18 @@ def over_seeds(rows: pd.DataFrame, keys: Sequence[str], value: str = "accuracy")
     """Average rows with equal values in some columns.
 
     Args:
-        rows: One row per trial, or per trial and step, with a column `ceiling`.
+        rows: One row per trial, or per trial and step, with a column `ceiling`, and perhaps `null`.
         keys: Columns that identify a group of rows.
         value: Column to average.
 
     Returns:
         One row per group, in order of first appearance, with the columns of `keys`, `trials`,
-        `mean`, `std` (NaN for one trial) and the mean of `ceiling`.
+        `mean`, `std` (NaN for one trial) and the means of `ceiling` and `null`.
     """
     grouped = rows.groupby(list(keys), sort=False)
+    beside = {name: (name, "mean") for name in ("ceiling", "null") if name in rows}
     return grouped.agg(
-        trials=(value, "size"),
-        mean=(value, "mean"),
-        std=(value, "std"),
-        ceiling=("ceiling", "mean"),
+        trials=(value, "size"), mean=(value, "mean"), std=(value, "std"), **beside
     ).reset_index()
 
 

@@ -122,6 +122,14 @@ class EvaluationLabels:
     """Index of each label, (T,), in the lattice or in the uniform draw. It seeds the noise of the
     label, which therefore does not depend on which other labels are tested."""
 
+    def parts(self, data: DataSettings) -> dict[str, Mask]:
+        """Return the parts of the labels for which accuracy is reported as well, by name.
+
+        They are `seen`, `unseen` and those of `lattice.regions`; empty ones are left out.
+        """
+        named = {"seen": self.seen, "unseen": ~self.seen, **lattice.regions(self.labels, data)}
+        return {name: mask for name, mask in named.items() if mask.any()}
+
 
 def evaluation_labels(settings: RunSettings, dataset: Dataset) -> EvaluationLabels:
     """Return the labels to test.

@@ -101,9 +101,8 @@ class Evaluator:
         self.diffusion = diffusion
         self.device = device
         tested = evaluation_labels(settings, dataset)
-        self.labels, seen = tested.labels, tested.seen
-        parts = {"seen": seen, "unseen": ~seen, **lattice.regions(self.labels, settings.data)}
-        self.parts = {name: mask for name, mask in parts.items() if mask.any()}
+        self.labels = tested.labels
+        self.parts = tested.parts(settings.data)
         self._seeds = [integer(settings.seed, Stream.SAMPLES, int(i)) for i in tested.places]
 
     @property

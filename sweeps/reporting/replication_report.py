@@ -67,7 +67,7 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
 
     plans = {plan.sweep: plan for plan in saved(runs)}
     begun = [f"{name}_{profile}" for name in findings.available()]
-    counts: Counter[str] = Counter()
+    counts: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
     sections = [_judged(plans[sweep], folder, counts, failed) for sweep in begun if sweep in plans]
     lines = [
         f"# The papers' findings, profile `{profile}`",
@@ -77,7 +77,8 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
         "[F]: arXiv 2408.13256, [W]: arXiv 2402.03305. The rules by which a finding counts as "
         "shown are ours. Brackets give the smallest and the largest trial behind a mean.",
         "",
-        ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".",
+        f"Stated by the papers: {_tally(counts[False])}. Our own readings and questions: "
+        f"{_tally(counts[True])}.",
     ]
     for section in sections:
         lines += ["", *section]
@@ -90,8 +91,17 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
     return path
 
 
-def _judged(plan: Plan, folder: Path, counts: Counter[str], failed: list[Failure]) -> list[str]:
-    """Return the section of one experiment. Updates the verdict counts and the failures."""
+def _tally(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none judged"
+
+
+def _judged(
+    plan: Plan, folder: Path, counts: dict[bool, Counter[str]], failed: list[Failure]
+) -> list[str]:
+    """Return the section of one experiment. Updates the counts of verdicts and the failures.
+
+    Verdicts are counted by whether the claim is our own.
+    """
     from analysis import findings  # noqa: PLC0415
 
     experiment = plan.experiment
@@ -99,7 +109,8 @@ def _judged(plan: Plan, folder: Path, counts: Counter[str], failed: list[Failure
     with caught(f"{plan.sweep}: findings", failed):
         found = findings.judge(experiment, reports.evaluations(plan))
         lines = _section(plan, found, folder)
-        counts.update(outcome.verdict for _, outcome in found)
+        for claim, outcome in found:
+            counts[claim.ours][outcome.verdict] += 1
         failed += [
             failure(f"{plan.sweep}: finding '{claim.text}'", outcome.error)
             for claim, outcome in found

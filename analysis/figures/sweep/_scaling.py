@@ -57,7 +57,7 @@ def draw_crossings(parent: SubFigure, panels: Panels, *, level: float) -> None:
 
     Args:
         parent: Subfigure to draw into.
-        panels: Layers `accuracy`, `crossings`, `exponents`, `predictions` and
+        panels: Layers `accuracy`, `crossings`, `exponents`, `advantages`, `predictions` and
             `prediction-exponents`.
         level: Accuracy at the crossing.
     """
@@ -69,6 +69,7 @@ def draw_crossings(parent: SubFigure, panels: Panels, *, level: float) -> None:
             _draw_family(axes, panels, family, count, style=_family_style(i))
         if count == "samples_2d":
             _draw_predictions(axes, panels)
+            _draw_nulls(axes, panels)
         axes.set(xscale="log", yscale="log", xlabel="Side of the frame, N (pixels)")
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -182,6 +183,21 @@ def _draw_predictions(axes: Axes, panels: Panels) -> None:
             lw=0.9,
             elinewidth=0.8,
             label=label,
+        )
+
+
+def _draw_nulls(axes: Axes, panels: Panels) -> None:
+    """Draw the examples that a model needs that draws the nearest one."""
+    found = panels["advantages"].dropna(subset="null").drop_duplicates("size").sort_values("size")
+    if len(found):
+        axes.plot(
+            _numbers(found, "size"),
+            _numbers(found, "null"),
+            color="black",
+            ls=(0, (1, 1)),
+            marker="*",
+            lw=0.9,
+            label="Nearest example (null model)",
         )
 
 

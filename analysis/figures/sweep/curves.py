@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from pydantic import Field
 
 from analysis.figures._grid import (
@@ -43,6 +44,9 @@ _MOST_PANELS, _MOST_CURVES = 60, 24
 
 # Characters per line of a panel title.
 _LINE = 44
+
+# Name of the null model in the legend.
+NULL = "nearest example"
 
 # Width of a panel and of its axis, in inches.
 _WIDTH, _INNER = 3.4, 2.7
@@ -105,13 +109,15 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             if len(columns) == 1 or index % across == 0:
                 axes.set_ylabel(axis_labels.metric(metric))
         along.label(places, _INNER)
-        many = _legend(figure, places, curves)
+        many = _legend(figure, places, curves, null=bool(means["null"].notna().any()))
         text = [_reading(means, options.y), *many, *missing(rows, options.y), *unfinished(table)]
         note(figure, text)
     return Drawing(figure=figure, panels={"means": means, "trials": trials})
 
 
-def _legend(figure: Figure, places: Sequence[Axes], curves: Sequence[str]) -> list[str]:
+def _legend(
+    figure: Figure, places: Sequence[Axes], curves: Sequence[str], *, null: bool
+) -> list[str]:
     """Add a legend beside the panels, or return a note if there are too many curves."""
     if len(curves) > _MOST_CURVES:
         return [f"{len(curves)} curves, too many for a legend; see the CSV data for their names."]
@@ -119,7 +125,12 @@ def _legend(figure: Figure, places: Sequence[Axes], curves: Sequence[str]) -> li
     for axes in places:  # a curve may have no point in some panels
         found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if len(curves) > 1:
-        figure.legend([found[c] for c in curves], curves, loc="outside right upper")
+        handles: list[Artist] = [found[curve] for curve in curves]
+        names = [*curves]
+        if null:
+            handles.append(Line2D([], [], color=GREY, ls=":", lw=1.1))
+            names.append(NULL)
+        figure.legend(handles, names, loc="outside right upper")
     return []
 
 
@@ -171,7 +182,7 @@ def _draw_panel(
     lines: Sequence[str],
     along: Places,
 ) -> None:
-    """Plot curves of one metric, dots of single trials, and the ceiling of the label reader."""
+    """Plot curves of one metric, dots of single trials, the null model and the ceiling."""
     scale = 100 if axis_labels.is_share(metric) else 1
     for index, line in enumerate(lines):
         colour, marker = line_style(index)
@@ -183,6 +194,9 @@ def _draw_panel(
                 along.place(part["x"]), scale * part["mean"], scale * part["std"].fillna(0),
                 color=colour, marker=marker, capsize=2, elinewidth=0.8, label=line,
             )  # fmt: skip
+        for part in along.joined(mean[mean["null"].notna()]):
+            x, dash = along.place(part["x"]), "_" if len(part) == 1 else None
+            axes.plot(x, 100 * part["null"], color=colour, ls=":", lw=1.1, marker=dash, zorder=0)
     if means["ceiling"].notna().any():
         for part in along.joined(means.groupby("x", sort=False)["ceiling"].mean().reset_index()):
             x, dash = along.place(part["x"]), "_" if len(part) == 1 else None
@@ -202,4 +216,6 @@ def _reading(means: pd.DataFrame, metrics: Sequence[str]) -> str:
     )
     if any(metric.startswith("accuracy") for metric in metrics):
         text += " Dashed: accuracy of the label reader on clean images of the same labels."
+    if means["null"].notna().any():
+        text += " Dotted: drawing the nearest training example, without any learning."
     return text

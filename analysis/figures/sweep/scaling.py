@@ -6,7 +6,8 @@ an infinite lattice (`critical`).
 
 Lower row: samples at which accuracy crosses the level, against N (`crossings`, `exponents`). The
 left panel counts 2D examples only and includes the percolation prediction (`predictions`,
-`prediction-exponents`). The right panel counts the whole data set.
+`prediction-exponents`) and the null model that draws the nearest example; above it stands how many
+times fewer examples the model needs (`advantages`). The right panel counts the whole data set.
 """
 
 import textwrap
@@ -23,6 +24,7 @@ from analysis.figures.sweep._scaling import MAX_THRESHOLDS, Panels, draw_accurac
 from analysis.plotting.axis_labels import FAMILIES
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.scaling import exponents
+from analysis.scaling.advantage import advantages_table, null_crossings
 from analysis.scaling.predictions import (
     critical_table,
     mass_ratio_table,
@@ -93,6 +95,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.25]).flat
         draw_accuracies(upper, panels, level=level)
         draw_crossings(lower, panels, level=level)
+        lower.suptitle("\n".join(_headline(panels, level)), x=0.012, ha="left", fontsize=8)
         text = "\n".join(textwrap.fill(note, int(18 * width)) for note in notes)
         figure.supxlabel(text, x=0.012, ha="left", multialignment="left", fontsize=7, color="0.25")
     return Drawing(figure=figure, panels=panels)
@@ -102,6 +105,7 @@ def _measure(rows: pd.DataFrame, options: Options) -> Panels:
     """Compute the layers from the trials."""
     crossings = exponents.measure_crossings(rows, level=options.level)
     trials = ["data.family", "data.size", "data.subsample", "seed", *exponents.COUNTS, "accuracy"]
+    nulls = null_crossings(rows, options.level)
     return {
         "accuracy": exponents.accuracy_table(rows),
         "trials": rows[trials]
@@ -109,6 +113,7 @@ def _measure(rows: pd.DataFrame, options: Options) -> Panels:
         .rename(columns=lambda name: name.removeprefix("data.")),
         "crossings": exponents.crossings_table(crossings),
         "exponents": exponents.exponents_table(crossings),
+        "advantages": advantages_table(crossings, nulls),
     }
 
 
@@ -152,6 +157,16 @@ def _predict(rows: pd.DataFrame, options: Options) -> Panels:
     }
 
 
+def _headline(panels: Panels, level: float) -> list[str]:
+    """Return how many times fewer examples each family needs than the null model."""
+    rows = panels["advantages"]
+    return [
+        f"{_name(row)}: {row['ratio']:.1f} [{row['low']:.1f}, {row['high']:.1f}] times fewer 2D "
+        f"examples at {100 * level:g} % than by drawing the nearest one (mean over N)"
+        for _, row in rows[rows["size"] == 0].iterrows()
+    ]
+
+
 def _reading(panels: Panels, level: float) -> list[str]:
     """Return the small print that explains the symbols."""
     low, high = 100 * panels["accuracy"]["ceiling"].min(), 100 * panels["accuracy"]["ceiling"].max()
@@ -161,8 +176,8 @@ def _reading(panels: Panels, level: float) -> list[str]:
         f"label reader on clean images: {ceiling}. Red lines: 0, {100 * level:g} and 100 %. Thin "
         "lines: share of the kept bumps in the largest cluster of linked bumps; vertical lines: "
         "critical λ of an infinite lattice. Crossings and exponents: medians and 95 % intervals of "
-        "the posterior. Percolation: standard errors; a crossing at 2 means that the bumps always "
-        "overlap."
+        "the posterior. Nearest example: examples that a model needs that draws the nearest one. "
+        "Percolation: standard errors; a crossing at 2 means that the bumps always overlap."
     ]
 
 

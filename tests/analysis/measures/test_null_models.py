@@ -1,0 +1,111 @@
+"""Null models against searches through all examples, and by part of the labels."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.measures.null_models import composed, copied, null_accuracies
+from factorlab.data.dataset import build, evaluation_labels
+from factorlab.parsing import parse
+
+PERIOD = 8.0
+
+
+def apart(one, other, period):
+    offset = abs(one - other)
+    return offset if period is None else min(offset % period, -offset % period)
+
+
+@pytest.mark.parametrize("period", [None, PERIOD])
+@given(st.integers(1, 30), st.integers(0, 10_000))
+def test_copied_agrees_with_a_search_through_all_examples(period, count, seed):
+    rng = np.random.default_rng(seed)
+    examples, labels = rng.uniform(0, PERIOD, (count, 2)), rng.uniform(0, PERIOD, (20, 2))
+    offset = np.abs(labels[:, None] - examples)
+    if period is not None:
+        offset = np.minimum(offset, period - offset)
+    nearest = (offset**2).sum(axis=-1).argmin(axis=1)
+    expected = (offset[np.arange(20), nearest] < 1).all(axis=1)
+    assert (copied(examples, labels, period=period) == expected).all()
+
+
+def test_examples_are_copied_exactly_and_a_pixel_away_is_wrong():
+    labels = np.array([[3.0, 3.0], [3.0, 4.0], [3.0, 3.999]])
+    assert copied(labels[:1], labels).tolist() == [True, False, True]
+
+
+def test_nearest_example_may_lie_across_the_rim_of_a_periodic_image():
+    labels = np.array([[0.2, 0.1]])
+    examples = np.array([[7.9, 7.8], [2.0, 2.0]])
+    assert copied(examples, labels, period=PERIOD).tolist() == [True]
+    assert copied(examples, labels).tolist() == [False]
+    assert copied(examples + PERIOD, labels, period=PERIOD).tolist() == [True]
+
+
+@pytest.mark.parametrize("period", [None, PERIOD])
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 10_000))
+def test_composed_agrees_with_a_search_through_all_values(period, xs, ys, seed):
+    rng = np.random.default_rng(seed)
+    seen_x, seen_y = rng.uniform(0, PERIOD, xs), rng.uniform(0, PERIOD, ys)
+    labels = rng.uniform(0, PERIOD, (20, 2))
+    expected = [
+        min(apart(x, one, period) for one in seen_x) < 1
+        and min(apart(y, one, period) for one in seen_y) < 1
+        for x, y in labels
+    ]
+    assert composed(seen_x, seen_y, labels, period=period).tolist() == expected
+
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "family": st.sampled_from(["bump", "sos+stripes", "bump+thinned-stripes", "stripes"]),
+        "size": st.integers(6, 9),
+        "spacing": st.sampled_from([0.5, 1.0]),
+        "subsample": st.floats(0.05, 1),
+        "held_out": st.sampled_from([None, {"kind": "cross", "width": 2.0}]),
+    }
+)
+
+
+@given(SETTINGS, st.integers(0, 20), st.sampled_from(["interior", "all", "uniform"]))
+def test_accuracies_agree_with_brute_force(data, seed, kind):
+    run = parse({"data": data, "seed": seed, "evaluation": {"labels": kind, "samples": 30}})
+    dataset = build(run.data, seed)
+    tested = evaluation_labels(run, dataset)
+    found = null_accuracies(run)
+    plane = dataset.lattice[dataset.seen]
+    inside = [(x, y) for x, y in dataset.stripes]
+    seen = [
+        {*plane[:, axis], *(label[axis] for label in inside if 1 <= label[axis] <= run.data.size)}
+        for axis in (0, 1)
+    ]
+    nearest, both = [], []
+    for x, y in tested.labels:
+        near = min(plane, key=lambda one: (one[0] - x) ** 2 + (one[1] - y) ** 2, default=None)
+        nearest.append(near is not None and abs(near[0] - x) < 1 and abs(near[1] - y) < 1)
+        both.append(
+            all(
+                min((abs(one - asked) for one in values), default=9) < 1
+                for values, asked in zip(seen, (x, y), strict=True)
+            )
+        )
+    assert found["null_nearest"] == pytest.approx(np.mean(nearest))
+    assert found["null_composed"] == pytest.approx(np.mean(both))
+    assert found["null_composed"] >= found["null_nearest"]
+    for part, mask in tested.parts(run.data).items():
+        assert found[f"null_nearest_{part}"] == pytest.approx(np.mean(np.array(nearest)[mask]))
+    assert found.get("null_nearest_seen", 1.0) == 1.0
+
+
+def test_accuracies_have_the_parts_of_the_accuracy():
+    data = {"size": 8, "spacing": 0.5, "held_out": {"kind": "cross", "width": 2.0}}
+    found = null_accuracies(parse({"data": data}))
+    parts = ("seen", "unseen", "in_distribution", "out_of_distribution")
+    arms = ("arm_vertical", "arm_horizontal", "intersection")
+    names = {
+        f"null_{m}{p}"
+        for m in ("nearest", "composed")
+        for p in ("", *(f"_{p}" for p in (*parts, *arms)))
+    }
+    assert found.keys() == names
