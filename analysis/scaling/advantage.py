@@ -84,11 +84,9 @@ def advantages_table(crossings: Sequence[SizeCrossing], nulls: Mapping[int, floa
         rows.append((family, 0, math.nan, *_ends(means.mean(), variances.sum() / len(found) ** 2)))
     columns = ["family", "size", "null", "ratio", "low", "high"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.sort_values(["family", "size"], key=_last_zero, kind="stable", ignore_index=True)
-
-
-def _last_zero(column: "pd.Series[object]") -> "pd.Series[object]":
-    return column.replace({0: math.inf}) if column.name == "size" else column
+    last = table["size"].replace(0, max(nulls, default=0) + 1)
+    order = table.assign(last=last).sort_values(["family", "last"]).index
+    return table.loc[order].reset_index(drop=True)
 
 
 def _ends(mean: float, variance: float) -> tuple[float, float, float]:

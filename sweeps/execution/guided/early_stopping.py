@@ -25,7 +25,8 @@ class EarlyStopping:
 
     def __init__(self, scheduler: TrialScheduler, plan: Plan) -> None:
         assert plan.scheduler is not None
-        self.scheduler, self._plan, self._spec = scheduler, plan, plan.scheduler
+        self._scheduler, self._plan, self._spec = scheduler, plan, plan.scheduler
+        self._where = f"{plan.source}: scheduler.algorithm = {plan.scheduler.algorithm}"
         self._last: dict[str, dict[str, Any]] = {}
 
     def decide(self, controller: Any, trial: Trial, at: RunProgress) -> str:  # noqa: ANN401
@@ -45,15 +46,29 @@ class EarlyStopping:
         metrics = at.metrics or {}
         check_metric(self._spec.metric, metrics, f"{self._plan.source}: scheduler")
         result = self._last[trial.trial_id] = result_of(at.step, metrics)
-        where = f"{self._plan.source}: scheduler.algorithm = {self._spec.algorithm}"
-        decision = ask(where, self.scheduler.on_trial_result, controller, trial, result)
+        decision = self.tell("on_trial_result", controller, trial, result)
         if decision == TrialScheduler.PAUSE:
-            raise UserError(f"{where}: it pauses runs; use one that stops them, such as {ASHA}")
+            raise UserError(
+                f"{self._where}: it pauses runs; use one that stops them, such as {ASHA}"
+            )
         return str(decision if at.step < at.steps else TrialScheduler.CONTINUE)
 
     def complete(self, controller: Any, trial: Trial) -> None:  # noqa: ANN401
-        """Tell the scheduler that a run ended."""
-        self.scheduler.on_trial_complete(controller, trial, self._last.pop(trial.trial_id, {}))
+        """Tell the scheduler that a run ended.
+
+        Raises:
+            UserError: The scheduler raises an exception.
+        """
+        result = self._last.pop(trial.trial_id, {})
+        self.tell("on_trial_complete", controller, trial, result)
+
+    def tell(self, hook: str, *arguments: Any) -> Any:  # noqa: ANN401 - Tune's
+        """Call a method of the scheduler and return its answer.
+
+        Raises:
+            UserError: The scheduler raises an exception.
+        """
+        return ask(self._where, getattr(self._scheduler, hook), *arguments)
 
     def stop(self, at: RunProgress) -> None:
         """Note in the record of a run that it was stopped."""

@@ -95,14 +95,14 @@ class GuidedScheduler(SweepScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401 - Tune's
         """Queue a Tune trial."""
         super().on_trial_add(tune_controller, trial)
-        if self._stopping is not None:
-            self._stopping.scheduler.on_trial_add(tune_controller, trial)
+        self._tell("on_trial_add", tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ANN401
         """Return the Tune trial to start."""
         if self._stopping is None:
             return super().choose_trial_to_run(tune_controller)
-        return self._stopping.scheduler.choose_trial_to_run(tune_controller)
+        chosen: Trial | None = self._tell("choose_trial_to_run", tune_controller)
+        return chosen
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401
         """Forward a report, and stop the run if the scheduler says so."""
@@ -135,18 +135,30 @@ class GuidedScheduler(SweepScheduler):
         """Forward a run's last report."""
         super().on_trial_complete(tune_controller, trial, result)
         if self._stopping is not None:
-            self._stopping.complete(tune_controller, trial)
+            self._guarded(self._stopping.complete, tune_controller, trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """Handle the death of a worker."""
         super().on_trial_error(tune_controller, trial)
-        if self._stopping is not None:
-            self._stopping.scheduler.on_trial_error(tune_controller, trial)
+        self._tell("on_trial_error", tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """Handle the end of a pending run."""
-        if self._stopping is not None:
-            self._stopping.scheduler.on_trial_remove(tune_controller, trial)
+        self._tell("on_trial_remove", tune_controller, trial)
+
+    def _tell(self, hook: str, *arguments: Any) -> Any:  # noqa: ANN401 - Tune's
+        """Call a method of the experiment's scheduler, if there is one."""
+        if self._stopping is None:
+            return None
+        return self._guarded(self._stopping.tell, hook, *arguments)
+
+    def _guarded(self, method: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
+        """Call a method. An exception would end Tune, so it ends the sweep with its reason."""
+        try:
+            return method(*arguments)
+        except UserError as error:
+            self._refuse(error)
+            return None
 
     def _settle(self, trial: Trial, ended: Ended) -> None:
         super()._settle(trial, ended)

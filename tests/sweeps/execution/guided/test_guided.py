@@ -3,11 +3,18 @@
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
+from ray.tune.schedulers import FIFOScheduler
 
 from factorlab.storage.record import Record
-from sweeps.planning import saved_plans
+from sweeps.execution.assignments import Assignments, tasks
+from sweeps.execution.guided.early_stopping import EarlyStopping
+from sweeps.execution.guided.scheduler import GuidedScheduler
+from sweeps.execution.outcomes import Outcomes
+from sweeps.planning import plan, saved_plans
+from sweeps.planning.experiment import load
 from sweeps.planning.search import picked
 from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import all_runs
@@ -260,3 +267,48 @@ def test_threshold_search_uses_finished_runs_of_a_grid(crossed, tmp_path):
     assert sum(trial.adopted is not None for trial in found.trials) == 4
     assert len(found.trials) == 6
     assert made.sweep == found.sweep
+
+
+class Failing(FIFOScheduler):
+    """Raises an exception in one of its methods."""
+
+    def __init__(self, hook):
+        super().__init__()
+        setattr(self, hook, self._fail)
+
+    def _fail(self, *_):
+        raise ZeroDivisionError("of theirs")
+
+
+@pytest.mark.parametrize(
+    ("hook", "arguments"),
+    [
+        ("on_trial_add", (None, "trial")),
+        ("choose_trial_to_run", (None,)),
+        ("on_trial_complete", (None, "trial", {})),
+        ("on_trial_remove", (None, "trial")),
+    ],
+)
+def test_exception_of_a_scheduler_ends_the_sweep_with_its_reason(tmp_path, hook, arguments):
+    spec = {**ASHA, "algorithm": "ray.tune.schedulers.FIFOScheduler", "options": {}}
+    path = write_experiment(tmp_path / "bad.yaml", axes={"seed": [0]}, scheduler=spec, figures=[])
+    made = plan.make(load(str(path)), tmp_path / "runs")
+    pack = tasks(made.trials)
+    assignments, outcomes = Assignments([pack]), Outcomes()
+    room = SimpleNamespace(needs=lambda _: {"cpu": 1.0}, slots=lambda: 1)
+    stopping = EarlyStopping(Failing(hook), made)
+    scheduler = GuidedScheduler(
+        assignments, None, {}, outcomes, room, search=None, stopping=stopping
+    )
+    trial = SimpleNamespace(
+        trial_id="1", config={"pack": pack}, update_resources=lambda _: None, status="PENDING"
+    )
+    known = {"trial": trial}
+    getattr(scheduler, hook)(
+        *(known.get(one, one) if isinstance(one, str) else one for one in arguments)
+    )
+    assert outcomes.refused == (
+        f"{path}: scheduler.algorithm = ray.tune.schedulers.FIFOScheduler: ZeroDivisionError: "
+        "of theirs"
+    )
+    assert not scheduler.can_go_on()
