@@ -77,6 +77,8 @@ _SYMBOLS = {
 _PARTS = {
     "x": "x alone",
     "y": "y alone",
+    "half_pixel": "within half a pixel",
+    "contrast": "images with contrast",
     "seen": "labels trained on",
     "unseen": "labels not trained on",
     "in_distribution": "in distribution",
@@ -93,6 +95,7 @@ _METRICS = {
     "accuracy": "Accuracy",
     "train_loss": "Training loss",
     "validation_loss": "Validation loss",
+    "error_pixels": "Mean error (pixels)",
     "dimension": "Effective dimension",
     "factorization": "Factorization score",
     "variance_top_four": "Variance of four components",

@@ -53,11 +53,14 @@ def within_a_pixel(readings: LabelPredictions, labels: Labels, period: int | Non
         labels: True labels, (B, 2), in pixels.
         period: N if distances are taken modulo N, else None.
     """
-    distance = np.abs(readings.labels - labels)
-    if period is not None:
-        distance = np.minimum(distance, period - distance)
-    right: Mask = np.less(distance, 1)  # NaN compares as wrong
+    right: Mask = np.less(_errors(readings, labels, period), 1)  # NaN compares as wrong
     return right
+
+
+def _errors(readings: LabelPredictions, labels: Labels, period: int | None) -> NDArray[np.float64]:
+    """Return the error of each coordinate in pixels, (B, 2), NaN if it could not be read."""
+    errors = np.abs(readings.labels - labels)
+    return errors if period is None else np.minimum(errors, period - errors)
 
 
 def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Metrics:
@@ -72,17 +75,27 @@ def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Met
         `accuracy`, `accuracy_x`, `accuracy_y`, and the failures of [W] section 3 as shares:
         `share_none` (nothing drawn), `share_misplaced` (one shape in the wrong place) and
         `share_several`. These shares and the accuracy add up to one.
+
+        `accuracy_half_pixel` is the share with errors of at most half a pixel in x and in y, which
+        is what the reader can resolve. `error_pixels` is the mean distance between the label and
+        what was read, in pixels; labels that cannot be read do not count, and it is missing if none
+        can. Both are our definition.
     """
     right = within_a_pixel(readings, labels, period)
+    errors = _errors(readings, labels, period)
+    distances = np.hypot(errors[:, 0], errors[:, 1])
+    read = np.isfinite(distances)
     correct = right.all(axis=1)
     wrong = [float(np.mean(~correct & (readings.objects == k))) for k in (0, 1, 2)]
     return {
         "accuracy": float(correct.mean()),
         "accuracy_x": float(right[:, 0].mean()),
         "accuracy_y": float(right[:, 1].mean()),
+        "accuracy_half_pixel": float((errors <= 0.5).all(axis=1).mean()),
         "share_none": wrong[0],
         "share_misplaced": wrong[1],
         "share_several": wrong[2],
+        **({"error_pixels": float(distances[read].mean())} if read.any() else {}),
     }
 
 
@@ -123,14 +136,20 @@ class Evaluator:
     def ceiling(self) -> Metrics:
         """The label reader's accuracy on clean images of the same labels, overall and by part.
 
-        The names are those of the accuracies, with `ceiling` in place of `accuracy`.
+        The names are those of the accuracies, with `ceiling` in place of `accuracy`. Besides,
+        `ceiling_contrast` does not count images that have too little contrast to be called a shape:
+        bumps much narrower than a pixel may fall between pixels (our definition).
         """
         clean = render(torch.from_numpy(self.labels), self.settings.data)
-        metrics, _ = self._scores(to_8_bit(to_model(clean)).numpy())
+        metrics, readings = self._scores(to_8_bit(to_model(clean)).numpy())
+        right = within_a_pixel(readings, self.labels, self._period).all(axis=1)
         return {
-            name.replace("accuracy", "ceiling"): value
-            for name, value in metrics.items()
-            if name.startswith("accuracy")
+            **{
+                name.replace("accuracy", "ceiling"): value
+                for name, value in metrics.items()
+                if name.startswith("accuracy")
+            },
+            "ceiling_contrast": float((right & (readings.objects > 0)).mean()),
         }
 
     def generate(self, model: nn.Module) -> NDArray[np.uint8]:

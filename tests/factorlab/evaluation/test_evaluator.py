@@ -58,8 +58,9 @@ def test_evaluate_known_images_reach_ceiling_without_loss(data):
     metrics = evaluator_of(settings).evaluate(Knowing(settings)).metrics
     accuracies = {k: v for k, v in metrics.items() if k.startswith("accuracy")}
     assert {k.replace("accuracy", "ceiling") for k in accuracies} == {
-        k for k in metrics if k.startswith("ceiling")
+        k for k in metrics if k.startswith("ceiling") and k != "ceiling_contrast"
     }
+    assert metrics["ceiling_contrast"] == 1
     for name, value in accuracies.items():
         assert value == metrics[name.replace("accuracy", "ceiling")] == 1
     assert metrics["train_loss"] < EXACT**2
@@ -225,3 +226,18 @@ def test_evaluator_losses_of_zero_prediction():
     bound = 4.5 * math.sqrt(2 / (500 * 64))
     assert metrics["train_loss"] == pytest.approx(1, abs=bound)
     assert metrics["validation_loss"] == metrics["train_loss"]
+
+
+def test_ceiling_with_contrast_leaves_out_bumps_between_pixels():
+    """At sigma = 0.1 a bump half a pixel from all pixels is exp(-0.5^2 / 0.04) = 0.002 dark."""
+    every = {"samples": 400}  # all 11 x 11 labels
+    thin, wide = (
+        evaluator_of(
+            settings_of(data={"size": 8, "sigma": sigma, "spacing": 0.5}, evaluation=every)
+        ).ceiling
+        for sigma in (0.1, 1.0)
+    )
+    assert wide["ceiling_contrast"] == wide["ceiling"] == 1
+    on_pixels = (6 / 11) ** 2  # of the labels 2, 2.5, ..., 7 along x and along y
+    assert thin["ceiling_contrast"] == pytest.approx(on_pixels)
+    assert thin["ceiling"] > thin["ceiling_contrast"]

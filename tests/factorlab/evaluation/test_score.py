@@ -26,7 +26,8 @@ def readings_and_labels(draw):
 @given(readings_and_labels(), st.sampled_from([None, 8, 9]))
 def test_score_matches_definitions(drawn, period):
     readings, labels = drawn
-    right_x = right_y = right = 0
+    right_x = right_y = right = half = 0
+    distances = []
     failures = [0, 0, 0]
     for (x, y), objects, (true_x, true_y) in zip(
         readings.labels, readings.objects, labels, strict=True
@@ -35,7 +36,15 @@ def test_score_matches_definitions(drawn, period):
         ok_x = any(abs(x - true_x + k) < 1 for k in turns)
         ok_y = any(abs(y - true_y + k) < 1 for k in turns)
         right_x, right_y, right = right_x + ok_x, right_y + ok_y, right + (ok_x and ok_y)
+        half += all(
+            any(abs(one - true + k) <= 0.5 for k in turns)
+            for one, true in ((x, true_x), (y, true_y))
+        )
         failures[objects] += not (ok_x and ok_y)
+        if not math.isnan(x + y):
+            distances.append(
+                min(math.hypot(x - true_x + k, y - true_y + m) for k in turns for m in turns)
+            )
     n = len(labels)
     metrics = score(readings, labels, period)
     assert metrics == pytest.approx(
@@ -46,6 +55,8 @@ def test_score_matches_definitions(drawn, period):
             "share_none": failures[0] / n,
             "share_misplaced": failures[1] / n,
             "share_several": failures[2] / n,
+            "accuracy_half_pixel": half / n,
+            **({"error_pixels": sum(distances) / len(distances)} if distances else {}),
         }
     )
 
@@ -57,6 +68,7 @@ def test_score_accuracy_and_failures_add_to_one(drawn, period):
     assert len(shares) == 3
     assert metrics["accuracy"] + sum(shares) == pytest.approx(1)
     assert metrics["accuracy"] <= min(metrics["accuracy_x"], metrics["accuracy_y"])
+    assert metrics["accuracy_half_pixel"] <= metrics["accuracy"]
 
 
 def test_within_a_pixel_unread_coordinate_is_wrong():
