@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from analysis.measures import embedding, topology
 from analysis.measures.embedding import RSquared
-from analysis.measures.factorization import Angles, angles, clifford_torus, score, solid_torus
+from analysis.measures.factorization import (
+    Angles,
+    additive_share,
+    angles,
+    clifford_torus,
+    score,
+    solid_torus,
+)
 from analysis.measures.pca import Principal, principal
 from analysis.measures.topology import Betti, Persistence
 from analysis.measures.validation import check, check_labels
@@ -38,6 +45,9 @@ class Measures:
 
     score: float
     """Factorization score, from 0 (coupled) to 1 (factorized)."""
+
+    additive_share: float
+    """Share of the variance that has the form f(x) + g(y)."""
 
     persistence: Persistence
     """Persistence diagrams of a subsample."""
@@ -108,6 +118,7 @@ def measure(
         principal=components,
         angles=angles(grid, periodic=periodic),
         score=score(grid, periodic=periodic),
+        additive_share=additive_share(grid),
         persistence=persistence,
         ideals=_ideals(sides, periodic=periodic, seed=seed),
         betti=topology.betti(persistence),

@@ -1,7 +1,7 @@
 """Factorization of representations: angles between displacements ([F] Figs 3, 8).
 
 Let Z[i, j] be the representation of label (x_i, y_j). Its displacement along x over a stride of s
-is dX[i, j] = Z[i + s, j] - Z[i, j]; dY is defined likewise. Two kinds of angles are computed over
+is dX[i, j] = Z[i + s, j] - Z[i, j]; dY is defined likewise. Three kinds of angles are computed over
 all indices (definitions ours: [F], arXiv 2408.13256, was implemented from its captions):
 
 - orthogonality: |cos| of two displacements. `x-on-y`: dX[i, j] and dY[k, l]; 0 if x and y use
@@ -9,7 +9,11 @@ all indices (definitions ours: [F], arXiv 2408.13256, was implemented from its c
   different directions. `y-on-y` likewise.
 - parallelism: cos of two displacements. `x-on-y`: dX[i, j] and dX[i, l], l != j; 1 if the effect
   of x does not depend on y. `y-on-x` likewise. `x-on-x`: as `x-on-y`, but for neighbours l = j + 1
-  only, so it measures the smoothness of the representation. `y-on-y` likewise.
+  only, so it measures the smoothness of the representation. `y-on-y` likewise. It is close to 1
+  for any smooth code.
+- alignment: cos of two displacements along the same label. `x-on-x`: dX[i, j] and dX[k, j], k != i;
+  1 if all values of x use one direction, 0 if they use different ones (hyper-factorized), and below
+  0 if x runs around a circle. `y-on-y` likewise.
 
 Two ideal tori serve as references. The Clifford torus in four dimensions has one circle for x and
 one for y (factorized). In the torus in three dimensions, the direction of y rotates with x
@@ -36,6 +40,9 @@ class Angles:
 
     parallelism: dict[str, Floats]
     """`x-on-y`, `y-on-x`, `x-on-x` and `y-on-y`: values in [-1, 1], shape (pairs,)."""
+
+    alignment: dict[str, Floats]
+    """`x-on-x` and `y-on-y`: values in [-1, 1], shape (pairs,)."""
 
 
 def clifford_torus(nx: int, ny: int) -> Floats:
@@ -88,11 +95,11 @@ def angles(grid: NDArray[np.floating], *, stride: int = 1, periodic: bool = Fals
     dx = _displacements(z, stride, periodic=periodic)
     dy = _displacements(z.swapaxes(0, 1), stride, periodic=periodic)  # (y, x, features)
     across = np.abs(dx.reshape(-1, dx.shape[2]) @ dy.reshape(-1, dy.shape[2]).T)
+    along = {"x-on-x": _others(dx.swapaxes(0, 1)), "y-on-y": _others(dy.swapaxes(0, 1))}
     return Angles(
         orthogonality={
             "x-on-y": across.ravel(),
-            "x-on-x": np.abs(_others(dx.swapaxes(0, 1))),
-            "y-on-y": np.abs(_others(dy.swapaxes(0, 1))),
+            **{name: np.abs(cosines) for name, cosines in along.items()},
         },
         parallelism={
             "x-on-y": _others(dx),
@@ -100,7 +107,49 @@ def angles(grid: NDArray[np.floating], *, stride: int = 1, periodic: bool = Fals
             "x-on-x": _neighbours(dx),
             "y-on-y": _neighbours(dy),
         },
+        alignment=along,
     )
+
+
+def additive_share(grid: NDArray[np.floating]) -> float:
+    """Return the share of the variance of a representation that has the form f(x) + g(y).
+
+    It is 1 if the effect of each label does not depend on the other, as for sums of stripes and for
+    the Clifford torus, and ``(1 + r^2 / 2) / (1 + r^2)`` for the coupled torus of ratio r. Without
+    any structure it is ``(nx + ny - 2) / (nx ny - 1)`` on average. The measure is our definition.
+
+    Args:
+        grid: Representations on a grid of labels, shape (nx, ny, features).
+
+    Raises:
+        ValueError: The grid is too small, has no variance, or a value is not finite.
+    """
+    _check(grid, 1)
+    points = grid.reshape(-1, grid.shape[2])
+    z = np.concatenate([*centred(points)], axis=1).reshape(grid.shape)
+    nx, ny = grid.shape[:2]
+    additive = ny * (z.mean(axis=1) ** 2).sum() + nx * (z.mean(axis=0) ** 2).sum()
+    return float(additive / (z**2).sum())
+
+
+def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    """Return the linear centred kernel alignment of two representations of the same samples.
+
+    It is 1 if they are equal up to rotation, scale and translation, and 0 if every feature of one
+    is uncorrelated with every feature of the other (Kornblith et al. 2019, arXiv 1905.00414,
+    section 3).
+
+    Args:
+        one: A representation, shape (samples, features).
+        other: Another one, shape (samples, other features).
+
+    Raises:
+        ValueError: A representation has no variance, or a value is not finite.
+    """
+    a, b = (np.concatenate([*centred(points)], axis=1) for points in (one, other))
+    # Of samples, not of features, which are many more.
+    first, second = a @ a.T, b @ b.T
+    return float((first * second).sum() / (np.linalg.norm(first) * np.linalg.norm(second)))
 
 
 def score(

@@ -98,6 +98,7 @@ _METRICS = {
     "error_pixels": "Mean error (pixels)",
     "dimension": "Effective dimension",
     "factorization": "Factorization score",
+    "additive_share": "Additive share of the variance",
     "variance_top_four": "Variance of four components",
     "r_squared_x": "R² of x, UMAP",
     "r_squared_y": "R² of y, UMAP",

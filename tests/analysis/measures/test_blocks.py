@@ -14,6 +14,6 @@ def test_angles_do_not_depend_on_the_block(monkeypatch, features):
     whole = angles(grid)
     monkeypatch.setattr(validation, "BLOCK", 2)
     parts = angles(grid)
-    for kind in ("orthogonality", "parallelism"):
+    for kind in ("orthogonality", "parallelism", "alignment"):
         for name, values in getattr(whole, kind).items():
             np.testing.assert_allclose(getattr(parts, kind)[name], values, rtol=0, atol=EXACT)

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from analysis.measures.factorization import angles, clifford_torus, score, solid_torus
+from analysis.measures.factorization import (
+    additive_share,
+    angles,
+    clifford_torus,
+    linear_cka,
+    score,
+    solid_torus,
+)
 from tests.helpers.rounding import EXACT
 
 
@@ -70,7 +77,10 @@ def test_score_of_bent_or_missing_labels(name, seed):
 
 def test_score_of_flat_sheet_is_one():
     x, y = np.meshgrid(np.arange(10.0), np.arange(12.0), indexing="ij")
-    assert score(np.stack([x, y], axis=-1)) == pytest.approx(1)
+    sheet = np.stack([x, y], axis=-1)
+    assert score(sheet) == pytest.approx(1)
+    for values in angles(sheet).alignment.values():
+        np.testing.assert_allclose(values, 1)
     # Axes at an angle a have an x-on-y orthogonality of cos(a) everywhere.
     slanted = angles(np.stack([x + y * np.cos(1.0), y * np.sin(1.0)], axis=-1))
     np.testing.assert_allclose(slanted.orthogonality["x-on-y"], np.cos(1.0))
@@ -87,6 +97,8 @@ def test_angles_closed_form():
     mean = np.abs(np.cos(turns)).mean()
     for name in ("x-on-x", "y-on-y"):
         assert clifford.orthogonality[name].mean() == pytest.approx(mean)
+        # All turns from 0 to n - 1 add up to 0, and the turn of 0 is left out.
+        assert clifford.alignment[name].mean() == pytest.approx(-1 / (n - 1))
     ring = angles(solid_torus(64, 64), periodic=True)
     # A step in x has the same direction at every y. A step in y turns with x.
     np.testing.assert_allclose(ring.parallelism["x-on-y"], 1)
@@ -111,6 +123,8 @@ def test_angles_invariant_under_turning_and_scaling(nx, ny, seed, scale):
         np.testing.assert_allclose(other.orthogonality[name], values, rtol=0, atol=EXACT)
     for name, values in one.parallelism.items():
         np.testing.assert_allclose(other.parallelism[name], values, rtol=0, atol=EXACT)
+    for name, values in one.alignment.items():
+        np.testing.assert_allclose(other.alignment[name], values, rtol=0, atol=EXACT)
 
 
 @pytest.mark.parametrize(
@@ -132,3 +146,56 @@ def test_angles_refuses_equal_neighbours():
     grid[2, 2] = grid[3, 2]
     with pytest.raises(ValueError, match="the same representation"):
         angles(grid)
+
+
+@pytest.mark.parametrize("ratio", [0.2, 0.5, 0.9])
+def test_additive_share_of_ideal_tori(ratio):
+    assert additive_share(clifford_torus(12, 20)) == pytest.approx(1)
+    expected = (1 + ratio**2 / 2) / (1 + ratio**2)
+    assert additive_share(solid_torus(12, 20, ratio)) == pytest.approx(expected)
+
+
+def test_additive_share_of_places_and_of_noise():
+    """One feature for each place: of nx ny - 1 dimensions, nx + ny - 2 are additive."""
+    nx, ny = 7, 9
+    expected = (nx + ny - 2) / (nx * ny - 1)
+    assert additive_share(np.eye(nx * ny).reshape(nx, ny, -1)) == pytest.approx(expected)
+    noise = np.random.default_rng(0).normal(size=(nx, ny, 4000))
+    # Four standard errors of a share of 62 dimensions, each with 4000 squared normal numbers.
+    assert additive_share(noise) == pytest.approx(expected, abs=4 * np.sqrt(2 / (62 * 4000)))
+
+
+def centred_kernel_alignment(one, other):
+    """By the kernel matrices and the centring matrix (Kornblith et al. 2019, eq. 3)."""
+    n = len(one)
+    centring = np.eye(n) - 1 / n
+    k, m = (centring @ x @ x.T @ centring for x in (one, other))
+    return np.trace(k @ m) / np.sqrt(np.trace(k @ k) * np.trace(m @ m))
+
+
+@given(
+    seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3), p=st.integers(1, 6), q=st.integers(1, 6)
+)
+def test_linear_cka_by_definition_and_invariances(seed, scale, p, q):
+    rng = np.random.default_rng(seed)
+    one, other = rng.normal(size=(12, p)), rng.normal(size=(12, q))
+    found = linear_cka(one, other)
+    assert found == pytest.approx(centred_kernel_alignment(one, other), abs=EXACT)
+    assert found == pytest.approx(linear_cka(other, one), abs=EXACT)
+    moved = turned(one.reshape(3, 4, p), seed, scale).reshape(12, -1) + 2
+    assert linear_cka(moved, other) == pytest.approx(found, abs=1e3 * EXACT)  # 2 against 1e-3
+    assert linear_cka(one, one) == pytest.approx(1)
+
+
+def test_linear_cka_closed_form():
+    """Two of four uncorrelated features of equal variance: 2 / (sqrt(4) sqrt(2))."""
+    torus = clifford_torus(16, 16).reshape(-1, 4)
+    assert linear_cka(torus, torus[:, :2]) == pytest.approx(1 / np.sqrt(2))
+    assert linear_cka(torus[:, 2:], torus[:, :2]) == pytest.approx(0, abs=EXACT)
+
+
+def test_shares_refuse_representations_without_variance():
+    with pytest.raises(ValueError, match="All 16 representations are the same"):
+        additive_share(np.ones((4, 4, 2)))
+    with pytest.raises(ValueError, match="All 4 representations are the same"):
+        linear_cka(np.ones((4, 2)), np.eye(4))
