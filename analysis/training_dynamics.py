@@ -17,12 +17,14 @@ from matplotlib.patches import Patch
 from analysis.figures import checkpoint as checkpoint_figures
 from analysis.measures import measurement_cache, scalars
 from analysis.measures.checkpoint import measure
+from analysis.measures.image_null import image_null
 from analysis.measures.phases import PHASES, phase
 from analysis.plotting import figure_io
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.style import GREY, LETTERS, line_style, title
 from factorlab.evaluation import activations
 from factorlab.model.unet import LAYERS
+from factorlab.parsing import parse
 from factorlab.storage import journal
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
@@ -62,6 +64,8 @@ _SHADES = {"A": "0.82", "B": "0.92", "C": "1.0"}
 def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator[int]:
     """Measure the saved representations of a trial that are not measured yet.
 
+    Beside them stand the measures of the clean images (`analysis.measures.image_null`).
+
     Args:
         record: Record of the trial.
         layer: Name of the layer.
@@ -85,7 +89,9 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
         raise ValueError("The record has no config.json.")
     if layer not in LAYERS:
         raise ValueError(f"There is no layer '{layer}'; the layers are {', '.join(LAYERS)}.")
-    data, last = config["config"]["data"], max(folders)
+    run, last = parse(config["config"]), max(folders)
+    period = float(run.data.size) if run.data.periodic else None
+    null = None  # measured once, since all steps have the same labels
     with record.measuring(layer):
         written = Journal(record.measures(layer))
         for step, path in folders.items():
@@ -97,7 +103,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
                     found.points,
                     found.labels,
                     found.sides,
-                    period=data["size"] if data["periodic"] else None,
+                    period=period,
                     seed=seed,
                 )
             except ValueError as error:
@@ -107,7 +113,10 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
                     drawn = checkpoint_figures.load(name).draw(measures)
                     figure_io.save(drawn, record.analysis / layer, name, _KINDS)
             measurement_cache.keep(record, layer, step, measures)
-            written.append(step, scalars.of(measures))
+            if null is None:
+                null = image_null(run, layer, found.labels, found.sides, seed=seed)
+            beside = {} if null is None else null.beside(measures)
+            written.append(step, scalars.of(measures) | beside)
             yield step
 
 

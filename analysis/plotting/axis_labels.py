@@ -99,6 +99,7 @@ _METRICS = {
     "dimension": "Effective dimension",
     "factorization": "Factorization score",
     "additive_share": "Additive share of the variance",
+    "cka_image": "Linear CKA with the clean images",
     "variance_top_four": "Variance of four components",
     "r_squared_x": "R² of x, UMAP",
     "r_squared_y": "R² of y, UMAP",

@@ -72,6 +72,8 @@ def test_analyse_measures_each_step_once(trial):
     table = training_dynamics.table(trial.record)
     assert table["step"].to_list() == [0, 4]
     assert {"accuracy", "dimension", "factorization", "betti_1"} <= set(table)
+    assert table["null_image_factorization"].nunique() == 1  # that of the images, at every step
+    assert table["cka_image"].between(0, 1).all()
     folder = trial.record.analysis / "layer4"
     assert {f"{name}.png" for name in checkpoint_figures.available()} <= {
         p.name for p in folder.iterdir()

@@ -1,0 +1,105 @@
+"""The null model of representations: the clean image that the network is about to draw.
+
+A layer that merely holds the image, at its own resolution, has a factorization score, a dimension
+and Betti numbers, too. What a network has learned beyond it is the difference. The null model is
+our definition.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from analysis.measures import scalars
+from analysis.measures.checkpoint import Measures, measure
+from analysis.measures.factorization import linear_cka
+from factorlab.config import RunSettings
+from factorlab.data.lattice import Labels
+from factorlab.data.rendering import render
+from factorlab.model.unet import UNet, capture_activations
+
+Floats = NDArray[np.float64]
+
+PREFIX = "null_image_"
+"""Beginning of the names of the null model's measures."""
+
+
+def images_at(run: RunSettings, layer: str, labels: Labels) -> Floats:
+    """Return clean images of labels at the resolution of a layer.
+
+    Args:
+        run: Settings of the run.
+        layer: Name of a layer.
+        labels: Labels in pixels, shape (samples, 2).
+
+    Returns:
+        Intensities, averaged over the pixels of each cell, shape (samples, cells).
+    """
+    clean = render(torch.tensor(labels), run.data)
+    pooled = adaptive_avg_pool2d(clean, _resolution(run, layer))
+    return np.asarray(pooled.flatten(1).numpy())
+
+
+def _resolution(run: RunSettings, layer: str) -> tuple[int, int]:
+    """Return the height and width of the output of a layer."""
+    found: list[tuple[int, int]] = []
+
+    def callback(_layer: str, output: Tensor) -> None:
+        height, width = output.shape[2:]
+        found.append((height, width))
+
+    model = UNet(run.model).eval()
+    with capture_activations(model, [layer], callback), torch.no_grad():
+        model(
+            torch.zeros(1, 1, run.data.size, run.data.size),
+            torch.zeros(1, dtype=torch.long),
+            torch.ones(1, 2),
+        )
+    return found[0]
+
+
+@dataclass(frozen=True)
+class ImageNull:
+    """Measures of the clean images of a grid of labels."""
+
+    measures: Measures
+
+    numbers: Mapping[str, float]
+    """Its scalar measures, by their names with `PREFIX`."""
+
+    def beside(self, model: Measures) -> dict[str, float]:
+        """Return the numbers to report beside those of a model on the same labels.
+
+        `cka_image` is the linear kernel alignment of the representations and the images.
+        """
+        # Scores have the same inner products as what they are the components of.
+        alignment = linear_cka(model.principal.scores, self.measures.principal.scores)
+        return {"cka_image": alignment, **self.numbers}
+
+
+def image_null(
+    run: RunSettings, layer: str, labels: Labels, sides: tuple[int, int], *, seed: int
+) -> ImageNull | None:
+    """Measure the clean images of a grid of labels at the resolution of a layer.
+
+    Args:
+        run: Settings of the run.
+        layer: Name of the layer.
+        labels: Labels in pixels, shape (samples, 2), x slowest.
+        sides: Number of labels along x and along y.
+        seed: Seed of the subsample, the embedding and the cross-validation.
+
+    Returns:
+        The measures; None if they are not defined, because neighbouring labels have equal images.
+    """
+    period = float(run.data.size) if run.data.periodic else None
+    try:
+        found = measure(images_at(run, layer, labels), labels, sides, period=period, seed=seed)
+    except ValueError:
+        return None
+    numbers = {f"{PREFIX}{name}": value for name, value in scalars.of(found).items()}
+    return ImageNull(found, numbers)
