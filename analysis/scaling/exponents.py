@@ -64,6 +64,10 @@ class Exponent:
     high: float | None
     """Upper end of the central 95 % interval of the exponent."""
 
+    exact: tuple[float, float] | None
+    """The interval if the crossings were known to follow a power law; it is too short if they only
+    scatter about one."""
+
     odds: float | None
     """How many times more likely the crossings are with the exponent 2 than with 1."""
 
@@ -191,15 +195,14 @@ def fit_exponent(crossings: Sequence[SizeCrossing]) -> Exponent:
     used = [item for item in crossings if item.crossing.value is not None]
     if len(used) < 2:
         reason = f"an exponent needs crossings at two N, and there are {len(used)}"
-        return Exponent(value=None, prefactor=None, low=None, high=None, odds=None, reason=reason)
-    law = fit_power_law(
-        [
-            CrossingDensity(
-                size=item.size, points=item.crossing.points, density=item.crossing.density
-            )
-            for item in used
-        ]
-    )
+        return Exponent(
+            value=None, prefactor=None, low=None, high=None, exact=None, odds=None, reason=reason
+        )
+    densities = [
+        CrossingDensity(size=item.size, points=item.crossing.points, density=item.crossing.density)
+        for item in used
+    ]
+    law = fit_power_law(densities)
     notes = [
         f"the crossing at N = {item.size} lies outside the measured range with a probability of "
         f"{100 * item.crossing.outside:.0f} %"
@@ -214,6 +217,7 @@ def fit_exponent(crossings: Sequence[SizeCrossing]) -> Exponent:
         prefactor=law.prefactor,
         low=low,
         high=high,
+        exact=fit_power_law(densities, exact=True).interval(),
         odds=law.odds(2, 1),
         reason="; ".join(notes),
     )
@@ -224,8 +228,8 @@ def exponents_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
 
     Returns:
         A table with the columns `family`, `count`, `sizes` (the N used), `exponent`, `low`, `high`
-        (95 % interval), `odds` (of exponent 2 against 1), `prefactor` (samples at N = 1) and
-        `reason`; NaN for None.
+        (95 % interval), `exact_low` and `exact_high` (if the crossings followed the law exactly),
+        `odds` (of exponent 2 against 1), `prefactor` (samples at N = 1) and `reason`; NaN for None.
     """
     groups: dict[tuple[str, str], list[SizeCrossing]] = {}
     for item in crossings:
@@ -234,9 +238,13 @@ def exponents_table(crossings: Sequence[SizeCrossing]) -> pd.DataFrame:
     for (family, count), members in groups.items():
         fit = fit_exponent(members)
         sizes = " ".join(str(item.size) for item in members if item.crossing.value is not None)
-        numbers = (fit.value, fit.low, fit.high, fit.odds, fit.prefactor)
+        exact = fit.exact or (None, None)
+        numbers = (fit.value, fit.low, fit.high, *exact, fit.odds, fit.prefactor)
         rows.append((family, count, sizes, *map(_number, numbers), fit.reason))
-    columns = ["family", "count", "sizes", "exponent", "low", "high", "odds", "prefactor", "reason"]
+    columns = [
+        *("family", "count", "sizes", "exponent", "low", "high", "exact_low", "exact_high"),
+        *("odds", "prefactor", "reason"),
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -83,11 +83,12 @@ class PowerLaw:
         return float(first / max(second, 1e-300))
 
 
-def fit_power_law(crossings: Sequence[CrossingDensity]) -> PowerLaw:
+def fit_power_law(crossings: Sequence[CrossingDensity], *, exact: bool = False) -> PowerLaw:
     """Fit the exponent of crossings at two or more N.
 
     Args:
         crossings: Posterior of the crossing at each N.
+        exact: Whether the crossings are assumed to follow the law up to 1 %.
 
     Returns:
         The posterior of the exponent.
@@ -104,11 +105,14 @@ def fit_power_law(crossings: Sequence[CrossingDensity]) -> PowerLaw:
     spread = max(1.0, float(np.abs(means - centre).max()) / 2)
     levels = centre + np.linspace(-spread, spread, _LEVELS)
     lines = levels[:, None] + _EXPONENTS[:, None, None] * offset  # (exponents, levels, sizes)
-    prior = np.exp(-0.5 * (_SCATTERS / _SCATTER_SCALE) ** 2) * np.gradient(_SCATTERS)
+    scatters = _SCATTERS[:1] if exact else _SCATTERS
+    prior = np.exp(-0.5 * (scatters / _SCATTER_SCALE) ** 2)
+    if not exact:
+        prior *= np.gradient(scatters)
     logs = np.stack(
         [
             sum(np.log(_scattered(one, scatter, lines[..., i])) for i, one in enumerate(crossings))
-            for scatter in _SCATTERS
+            for scatter in scatters
         ]
     )  # (scatters, exponents, levels)
     joint = np.exp(logs - logs.max()) * prior[:, None, None]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.scaling.thresholds import WIDTHS
+
 SUBSAMPLE = "data.subsample"
 """Axis whose positions are numbers of samples, which is what its values stand for."""
 
@@ -23,6 +25,11 @@ class Axis:
 
     log: bool
     """Whether positions are logarithms."""
+
+    @property
+    def widths(self) -> tuple[float, float] | None:
+        """Narrowest and widest transition that are considered; None if the range decides."""
+        return WIDTHS if self.key == SUBSAMPLE and self.log else None
 
     @property
     def unit(self) -> str:

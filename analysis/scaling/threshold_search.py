@@ -68,7 +68,7 @@ class Finding:
     """Why the curve needs no further run at this level, or None."""
 
     check: float | None
-    """Position of the crossing of a monotone fit, if it lies outside the 99 % interval: accuracy is
+    """Position of the crossing of a monotone fit, if it lies outside the 99.9 % interval: accuracy is
     then not logistic, or not monotone. None otherwise."""
 
     outliers: int
@@ -257,7 +257,7 @@ class ThresholdSearch:
         if found is None:
             return None
         fitted = start + scale * math.log(found)
-        interval = self.posterior(curve, level).interval(0.99)
+        interval = self.posterior(curve, level).interval(0.999)
         return None if interval.low <= fitted <= interval.high else fitted
 
     def posterior(self, curve: int, level: float) -> CrossingPosterior:
@@ -273,6 +273,7 @@ class ThresholdSearch:
                 level=level,
                 labels=line.labels,
                 falling=self._falling,
+                widths=self.axis.widths,
                 prior=None if guess is None else (guess, DEVIATION),
             )
             for (place, _), accuracy in sorted(runs.items()):

@@ -8,7 +8,7 @@ with one seed each or several, from a grid or from a search.
 **Check.** A monotone fit that assumes no shape: accuracies are averaged at each number of samples
 and made monotone by isotonic regression, weighted by the number of trials. Between two numbers, the
 log-odds are interpolated linearly in log(samples); accuracies below 2 % or above 98 % are clipped
-to these values. If its crossing lies outside the central 99 % of the posterior, the result says so:
+to these values. If its crossing lies outside the central 99.9 % of the posterior, the result says so:
 accuracy is then not logistic, or not monotone.
 
 Nothing is extrapolated: a crossing outside the measured numbers of samples has no value, and an end
@@ -98,7 +98,7 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
     order = np.lexsort((y, x))  # the order of the rows makes no difference, not even in rounding
     for place, share in zip(position[order].tolist(), y[order].tolist(), strict=True):
         posterior.observe(place, share)
-    central, wide = posterior.interval(0.95), posterior.interval(0.99)
+    central, wide = posterior.interval(0.95), posterior.interval(0.999)
     below, above = posterior.probability_below(ends[0]), 1 - posterior.probability_below(ends[1])
     fitted = monotone_crossing(x, y, level=level)
     value: float | None = math.exp(central.middle)
