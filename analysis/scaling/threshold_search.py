@@ -68,8 +68,8 @@ class Finding:
     """Why the curve needs no further run at this level, or None."""
 
     check: float | None
-    """Position of the crossing of a monotone fit, if it lies outside the 99.9 % interval: accuracy is
-    then not logistic, or not monotone. None otherwise."""
+    """Position of the crossing of a monotone fit, if it lies outside the 99.9 % interval: accuracy
+    is then not logistic, or not monotone. None otherwise."""
 
     outliers: int
     """Number of runs that the fitted curve probably does not describe."""

@@ -8,8 +8,8 @@ with one seed each or several, from a grid or from a search.
 **Check.** A monotone fit that assumes no shape: accuracies are averaged at each number of samples
 and made monotone by isotonic regression, weighted by the number of trials. Between two numbers, the
 log-odds are interpolated linearly in log(samples); accuracies below 2 % or above 98 % are clipped
-to these values. If its crossing lies outside the central 99.9 % of the posterior, the result says so:
-accuracy is then not logistic, or not monotone.
+to these values. If its crossing lies outside the central 99.9 % of the posterior, the result says
+so: accuracy is then not logistic, or not monotone.
 
 Nothing is extrapolated: a crossing outside the measured numbers of samples has no value, and an end
 of the interval outside of them is open.
