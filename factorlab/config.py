@@ -246,11 +246,13 @@ class EvaluationSettings(Settings):
     at: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Additional steps at which to evaluate; 0 is the untrained model."""
 
-    labels: Literal["interior", "all", "uniform"] = "interior"
+    labels: Literal["interior", "all", "uniform", "region"] = "interior"
     """Which labels are tested. `interior`: lattice labels at least a pixel from the rim, where the
     label reader is accurate for sigma up to about 1 (our choice). `all`: all lattice labels.
     `uniform`: a uniform draw at least a pixel from the rim, as in [W]; on a coarse lattice, only
-    this tests the labels between lattice points. Periodic images have no rim."""
+    this tests the labels between lattice points. `region`: the same, but half of the labels are
+    drawn inside the held-out region, which may be too small for many of the others. Periodic images
+    have no rim."""
 
     samples: int = Field(default=1024, ge=1, le=10**6)
     """Maximum number of labels; if more, a seeded draw is tested ([F] uses 1024, [W] 500)."""
@@ -324,6 +326,14 @@ class RunSettings(Settings):
                 f"evaluation.at {max(self.evaluation.at)} exceeds training.steps; allowed: up to "
                 f"{self.training.steps}"
             )
+        if self.evaluation.labels == "region":
+            if self.data.held_out is None:
+                raise ValueError("evaluation.labels 'region' needs data.held_out")
+            if self.evaluation.samples % 2:
+                raise ValueError(
+                    f"evaluation.samples {self.evaluation.samples} is odd; allowed with "
+                    "evaluation.labels 'region': even numbers"
+                )
         if self.representations.time >= self.diffusion.timesteps:
             raise ValueError(
                 f"representations.time {self.representations.time} exceeds the last time step; "

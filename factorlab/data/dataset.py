@@ -138,6 +138,7 @@ def evaluation_labels(settings: RunSettings, dataset: Dataset) -> EvaluationLabe
     are more than `samples`, the seed of the run draws that many (our choice). With `labels` set to
     `all`, or on a periodic image, they may lie at the rim. With `uniform`, `samples` labels are
     drawn uniformly, at least a pixel from the rim unless the image is periodic ([W] section 2).
+    With `region`, half of them are drawn inside the held-out region, and come first.
 
     Args:
         settings: Settings of the run.
@@ -147,16 +148,45 @@ def evaluation_labels(settings: RunSettings, dataset: Dataset) -> EvaluationLabe
         The labels with their indices.
 
     Raises:
-        UserError: No lattice label is at least a pixel from the rim.
+        UserError: No lattice label is at least a pixel from the rim, or the held-out region is too
+            small.
     """
-    if settings.evaluation.labels == "uniform":
-        low, high = (1, settings.data.size + 1) if settings.data.periodic else _interior(settings)
+    if settings.evaluation.labels in _DRAWN:
         count = settings.evaluation.samples
-        rng = np.random.default_rng(sequence(settings.seed, Stream.EVALUATION_LABELS))
-        labels = rng.uniform(low, high, (count, 2))
+        labels = _drawn(settings)
         return EvaluationLabels(labels, np.zeros(count, dtype=bool), np.arange(count))
     chosen = _lattice_places(settings, dataset)
     return EvaluationLabels(dataset.lattice[chosen], dataset.seen[chosen], chosen)
+
+
+_DRAWN = ("uniform", "region")
+_CHUNK, _CHUNKS = 100_000, 100  # candidates for labels inside and outside a region
+
+
+def _drawn(settings: RunSettings) -> Labels:
+    """Draw labels uniformly; for `region`, half inside the held-out region and half outside.
+
+    Raises:
+        UserError: The region, or the rest, is too small to be hit.
+    """
+    low, high = (1, settings.data.size + 1) if settings.data.periodic else _interior(settings)
+    count = settings.evaluation.samples
+    rng = np.random.default_rng(sequence(settings.seed, Stream.EVALUATION_LABELS))
+    if settings.evaluation.labels == "uniform":
+        return rng.uniform(low, high, (count, 2))
+    inside, outside = np.empty((0, 2)), np.empty((0, 2))
+    for _ in range(_CHUNKS):
+        drawn = rng.uniform(low, high, (_CHUNK, 2))
+        held = lattice.held_out_mask(drawn, settings.data)
+        inside = np.concatenate([inside, drawn[held]])[: count // 2]
+        outside = np.concatenate([outside, drawn[~held]])[: count // 2]
+        if len(inside) + len(outside) == count:
+            return np.concatenate([inside, outside])
+    where = "inside" if len(inside) < count // 2 else "outside"
+    raise UserError(
+        f"evaluation.labels = 'region': too few labels lie {where} data.held_out; allowed: another "
+        "width"
+    )
 
 
 def _interior(settings: RunSettings) -> tuple[float, float]:
@@ -171,7 +201,7 @@ def evaluation_label_count(data: DataSettings, evaluation: EvaluationSettings) -
     Raises:
         UserError: No lattice label is at least a pixel from the rim.
     """
-    if evaluation.labels == "uniform":
+    if evaluation.labels in _DRAWN:
         return evaluation.samples
     return min(evaluation.samples, len(_candidates(lattice.frame_labels(data), data, evaluation)))
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from factorlab.config import DataSettings, HeldOut
 from factorlab.data import lattice
-from factorlab.data.dataset import build
+from factorlab.data.dataset import build, evaluation_label_count, evaluation_labels
 from factorlab.errors import UserError
+from factorlab.parsing import parse
 
 BASE = {"family": "bump+stripes", "size": 8, "spacing": 0.5, "subsample": 0.4}
 
@@ -166,3 +167,62 @@ def test_build_accepts_smallest_share_named_in_refusal():
         build(DataSettings(size=8, subsample=1e-4), 0)
     share = float(str(error.value).split("at least ")[1])
     assert build(DataSettings(size=8, subsample=share), 0).samples_total == 1
+
+
+REGIONS = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["box", "cross", "lesion"]), "width": st.floats(0.3, 2.5)}
+) | st.fixed_dictionaries({"kind": st.just("rim"), "width": st.floats(1.2, 2.5)})
+
+
+@given(REGIONS, st.integers(0, 1000), st.booleans())
+def test_region_labels_lie_half_inside_the_held_out_region(region, seed, periodic):
+    content = {
+        "seed": seed,
+        "data": {"size": 9, "held_out": region, "periodic": periodic},
+        "evaluation": {"labels": "region", "samples": 60},
+    }
+    run = parse(content)
+    tested = evaluation_labels(run, build(run.data, seed))
+    held = lattice.held_out_mask(tested.labels, run.data)
+    assert held.tolist() == [True] * 30 + [False] * 30
+    low, high = (1, 10) if periodic else (2, 8)
+    assert ((tested.labels >= low) & (tested.labels <= high)).all()
+    assert len(np.unique(tested.labels, axis=0)) == 60
+    again = evaluation_labels(run, build(run.data, seed))
+    assert (again.labels == tested.labels).all()
+    assert evaluation_label_count(run.data, run.evaluation) == 60
+
+
+def test_region_labels_are_uniform_inside():
+    """4000 labels in a box of 3: means and quarters within five standard errors."""
+    data = {"size": 12, "held_out": {"kind": "box", "width": 3.0}}
+    run = parse({"data": data, "evaluation": {"labels": "region", "samples": 8000}})
+    inside = evaluation_labels(run, build(run.data, 0)).labels[:4000]
+    assert np.abs(inside.mean(axis=0) - 6.5).max() < 5 * 3 / np.sqrt(12 * 4000)
+    quarters = np.histogram(inside[:, 0], 4, (5, 8))[0]
+    assert np.abs(quarters - 1000).max() < 5 * np.sqrt(750)
+
+
+def test_region_too_small_to_be_hit_is_refused():
+    data = {"size": 12, "held_out": {"kind": "box", "width": 1e-5}}
+    run = parse({"data": data, "evaluation": {"labels": "region", "samples": 10}})
+    with pytest.raises(UserError, match=r"too few labels lie inside data\.held_out"):
+        evaluation_labels(run, build(run.data, 0))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"evaluation": {"labels": "region"}}, "needs data.held_out"),
+        (
+            {
+                "data": {"held_out": {"kind": "box", "width": 2.0}},
+                "evaluation": {"labels": "region", "samples": 3},
+            },
+            "samples 3 is odd",
+        ),
+    ],
+)
+def test_region_labels_need_a_region_and_an_even_number(content, problem):
+    with pytest.raises(UserError, match=problem):
+        parse(content)
