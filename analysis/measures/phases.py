@@ -21,9 +21,13 @@ _FAILURES = ("none", "misplaced", "several")
 # Least accuracy of phase C.
 RIGHT = 0.5
 
-# Largest effective dimension of a manifold. At N = 8 the representations of untrained networks have
-# 17 or more, those of networks that generate single bumps less than 5.
-MANIFOLD = 10.0
+# Largest effective dimension of a manifold, in units of that of the clean images at the layer's
+# resolution, which grows with N: 4.1 at N = 8, 16 at 16, 70 at 32. At N = 8 the representations of
+# untrained networks have 17 or more, those of networks that generate single bumps less than 5.
+MANIFOLD = 2.5
+
+# The bound of representations that were measured before the images were: that of N = 8.
+_MANIFOLD_AT_8 = 10.0
 
 # Least R-squared of both labels on an ordered manifold.
 ORDERED = 0.6
@@ -37,13 +41,14 @@ def phase(numbers: Mapping[str, float]) -> Phase:
       three dimensions of the embedding: an ideal torus has 0.5 to 0.7 from the embedding, and 1
       from its components.)
     - B: otherwise, if one misplaced shape is the most frequent failure and the effective dimension
-      of the representations is at most 10.
+      of the representations is at most 2.5 times that of the clean images.
     - A: otherwise.
 
     Args:
         numbers: `accuracy`, `share_none`, `share_misplaced` and `share_several` of an evaluation,
             which add up to 1; and of its representations `dimension`, `r_squared_x`,
-            `r_squared_y`, `r_squared_pca_x` and `r_squared_pca_y`.
+            `r_squared_y`, `r_squared_pca_x` and `r_squared_pca_y`, and `null_image_dimension`. If
+            the latter is missing, the bound of the dimension is 10.
 
     Raises:
         ValueError: A number is missing or not finite.
@@ -56,7 +61,9 @@ def phase(numbers: Mapping[str, float]) -> Phase:
     if accuracy >= RIGHT and read_off >= ORDERED:
         return "C"
     placing = failures["misplaced"] == max(failures.values())
-    return "B" if placing and dimension <= MANIFOLD else "A"
+    images = numbers.get("null_image_dimension")
+    most = _MANIFOLD_AT_8 if images is None else MANIFOLD * images
+    return "B" if placing and dimension <= most else "A"
 
 
 def _number(numbers: Mapping[str, float], name: str) -> float:
