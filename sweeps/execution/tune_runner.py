@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.experiment import Trial
 
-from factorlab.config import RunSettings, Shape, TrainingSettings
+from factorlab.config import RunSettings, Shape
 from factorlab.errors import UserError
 from factorlab.provenance import code_record, sources
 from sweeps.execution.assignments import Assignments, tasks
@@ -32,7 +32,6 @@ from sweeps.planning.experiment import Resources
 from sweeps.planning.pack_limits import PackLimits
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.search.curves import candidates
-from sweeps.planning.search.spec import AxisRange
 from sweeps.ray_runtime import capacity, connection, ray_log
 
 REPORT_EVERY = 2.0
@@ -95,20 +94,6 @@ def _name(trial: Trial) -> str:
     return str(trial.trial_id)
 
 
-def _steps(plan: Plan) -> int:
-    """Return the largest number of steps of a run."""
-    axis = plan.values.get("training.steps")
-    if isinstance(axis, AxisRange):
-        return int(max(axis.ends))
-    if axis:
-        return int(max(axis))
-    if "training.steps" in plan.tied:
-        ((_, values),) = plan.tied["training.steps"].items()
-        return int(max(values.values()))
-    default = TrainingSettings.model_fields["steps"].default
-    return int(plan.base.get("training", {}).get("steps", default))
-
-
 def _devices(plan: Plan) -> set[str]:
     """Return the devices of the runs that a search may pick."""
     if "device" in plan.values:
@@ -162,7 +147,7 @@ class _Parts:
                 limits,
             )
         if plan.scheduler is not None:
-            part = tune_parts.scheduler(plan.scheduler, _steps(plan), plan.source)
+            part = tune_parts.scheduler(plan.scheduler, plan.most_steps, plan.source)
             stopping = EarlyStopping(part, plan)
         self.scheduler: SweepScheduler
         if search is None and stopping is None:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from factorlab.config import RunSettings
+from factorlab.config import RunSettings, TrainingSettings
 from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError
 from factorlab.formatting import named
@@ -31,7 +31,8 @@ from sweeps.planning.experiment import (
     Resources,
     settings_at,
 )
-from sweeps.planning.search.spec import Axes, SchedulerSpec, SearchSpec
+from sweeps.planning.search.budget import Budget
+from sweeps.planning.search.spec import Axes, AxisRange, SchedulerSpec, SearchSpec
 from sweeps.planning.tied import Tied
 
 LONGEST_NAME, LONGEST_VALUE = 200, 40
@@ -169,6 +170,20 @@ class Plan(_Saved):
         """Return the plan with other trials."""
         return self.model_copy(update={"trials": tuple(trials)})
 
+    @property
+    def most_steps(self) -> int:
+        """Largest number of optimizer steps of a run that a search may pick."""
+        axis = self.values.get("training.steps")
+        if isinstance(axis, AxisRange):
+            return int(max(axis.ends))
+        if axis:
+            return int(max(axis))
+        if "training.steps" in self.tied:
+            ((_, followed),) = self.tied["training.steps"].items()
+            return int(max(followed.values()))
+        default = TrainingSettings.model_fields["steps"].default
+        return int(self.base.get("training", {}).get("steps", default))
+
     def record(self, trial: PlannedTrial) -> Record:
         """Return the record of a trial."""
         return self.record_of(trial.key)
@@ -206,10 +221,25 @@ class SweepState:
     @property
     def to_pick(self) -> int:
         """Maximum number of trials that the search still picks; 0 without a search."""
+        if self.plan.search is None:
+            return 0
         if self.plan.outlook is not None and self.plan.outlook.over is not None:
             return 0
-        own = sum(1 for trial in self.plan.trials if trial.adopted is None)
-        return max(0, self.plan.search.runs - own) if self.plan.search else 0
+        return self.budget().runs_left(self.plan.most_steps)
+
+    def budget(self) -> Budget:
+        """Return what the search has spent. Trials of earlier sweeps do not count."""
+        assert self.plan.search is not None
+        spent = Budget(self.plan.search)
+        for trial in self.plan.trials:
+            if trial.adopted is not None:
+                continue
+            spent.picked(trial.run.training.steps)
+            if self.plan.search.hours is not None and self.states[trial.key] == "done":
+                result = self.plan.record(trial).result()
+                assert result is not None
+                spent.ended(result["seconds"])
+        return spent
 
     @property
     def expected_picks(self) -> int:

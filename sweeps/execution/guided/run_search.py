@@ -47,7 +47,7 @@ class RunSearch:
         """Why the search picks no further trial, or None."""
 
         self._points = picked.points(plan)
-        self._left = plan.state().to_pick
+        self._budget = plan.state().budget()
         for key in self._points:
             self._teach(key)
         self._check_budget()
@@ -56,8 +56,8 @@ class RunSearch:
         outlook = self._plan.outlook
         if outlook is not None and outlook.over is not None:
             self.why_over = outlook.over
-        elif self._left <= 0:
-            self.why_over = f"{self._spec.runs} runs were picked"
+        else:
+            self.why_over = self._budget.over()
 
     def pick_pack(self, most: Callable[[PlannedTrial], int]) -> list[PlannedTrial]:
         """Return new trials of one shape to train together; see `pick`.
@@ -138,7 +138,7 @@ class RunSearch:
             return None
         self._ids[trial.key].append(name)
         self._points[trial.key] = point
-        self._left -= 1
+        self._budget.picked(trial.run.training.steps)
         self._check_budget()
         picked.append(self._plan, point, trial)
         self._announce(trial)
@@ -169,11 +169,20 @@ class RunSearch:
             result: dict[str, Any] | None = result_of(step, metrics)
         else:
             result = self._result(key) if outcome == "done" else None
+        if result is not None:
+            self._spend(key)
         names = self._ids.pop(key, [])
         if not names:  # it was picked by an earlier command
             self._teach(key, ended=True)
         for name in names:
             self._complete(name, result)
+
+    def _spend(self, key: str) -> None:
+        """Count the time of a run that has ended."""
+        ended = self._plan.record_of(key).result()
+        if ended is not None and self.why_over is None:
+            self._budget.ended(ended["seconds"])
+            self._check_budget()
 
     def findings(self) -> list[str]:
         """Return what a threshold search knows; nothing for other searches."""

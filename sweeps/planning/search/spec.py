@@ -132,6 +132,13 @@ class SearchSpec(_Part):
     runs: Annotated[int, Field(ge=1)]
     """Number of runs of the search, including those of earlier commands."""
 
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """Number of optimizer steps of all its runs at which it picks no further run."""
+
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """Hours of training and evaluation, all finished runs added up, at which it picks no further
+    run."""
+
     parallel: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of runs at the same time; by default as many as fit on the machines. A search
     learns less from runs that train at the same time."""

@@ -1,4 +1,4 @@
-"""Packs of runs that a threshold search picks."""
+"""What a search picks: packs of runs, within its budget."""
 
 import pytest
 
@@ -118,3 +118,46 @@ def test_sweep_of_packs(tmp_path):
     assert found.state().counts() == {"done": len(found.trials)}
     again = factorlab("sweep", "packs.yaml", cwd=tmp_path)
     assert "nothing left to train" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("limits", "count", "why"),
+    [
+        ({"runs": 3}, 3, "3 runs were picked"),
+        ({"runs": 9, "steps": 13}, 3, "18 steps were picked"),
+        ({"runs": 9, "steps": 12}, 2, "12 steps were picked"),
+        ({"runs": 2, "steps": 12}, 2, "2 runs were picked"),
+    ],
+)
+def test_search_ends_at_its_budget(tmp_path, limits, count, why):
+    made = plan_of(tmp_path, **limits)
+    assert made.at(next(iter(points_of_all_shapes()))).run.training.steps == 6
+    assert made.state().to_pick == count
+    search = search_of(made, [])
+    picks = 0
+    while search.pick() is not None:
+        picks += 1
+    assert (picks, search.why_over) == (count, why)
+    again = continuation.continued(made)
+    assert again.state().to_pick == 0
+    assert search_of(again, []).why_over == why
+
+
+def test_search_ends_at_its_hours(tmp_path):
+    made, announced = plan_of(tmp_path, hours=0.5), []
+    search = search_of(made, announced)
+    for number, seconds in enumerate((1000.0, 500.0, 300.0)):
+        trial = search.pick()
+        assert trial is not None, number
+        done(made, trial, {"train": seconds - 10, "evaluate": 10})
+        search.end(trial.key, "done")
+    assert search.pick() is None
+    assert search.why_over == "its runs took 0.5 hours"
+    assert continuation.continued(made).state().to_pick == 0
+
+
+def done(made, trial, seconds):
+    """Write the result of a trial."""
+    record = made.record(trial)
+    record.path.mkdir(parents=True)
+    record.write_result({"steps": 6, "metrics": {"accuracy": 0.5}, "seconds": seconds})
