@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from analysis.figures import checkpoint as checkpoint_figures
 from analysis.measures import measurement_cache, scalars
 from analysis.measures.checkpoint import measure
-from analysis.measures.image_null import image_null
+from analysis.measures.image_null import ImageNull, image_null
 from analysis.measures.phases import PHASES, phase
 from analysis.plotting import figure_io
 from analysis.plotting.figure_io import Drawing, styled
@@ -91,7 +91,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
         raise ValueError(f"There is no layer '{layer}'; the layers are {', '.join(LAYERS)}.")
     run, last = parse(config["config"]), max(folders)
     period = float(run.data.size) if run.data.periodic else None
-    null = None  # measured once, since all steps have the same labels
+    nulls: list[ImageNull | None] = []  # measured once, since all steps have the same labels
     with record.measuring(layer):
         written = Journal(record.measures(layer))
         for step, path in folders.items():
@@ -113,9 +113,9 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
                     drawn = checkpoint_figures.load(name).draw(measures)
                     figure_io.save(drawn, record.analysis / layer, name, _KINDS)
             measurement_cache.keep(record, layer, step, measures)
-            if null is None:
-                null = image_null(run, layer, found.labels, found.sides, seed=seed)
-            beside = {} if null is None else null.beside(measures)
+            if not nulls:
+                nulls.append(image_null(run, layer, found.labels, found.sides, seed=seed))
+            beside = {} if nulls[0] is None else nulls[0].beside(measures)
             written.append(step, scalars.of(measures) | beside)
             yield step
 

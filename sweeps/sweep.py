@@ -249,8 +249,12 @@ def _expected(state: SweepState, *, retry_failed: bool) -> list[PlannedTrial]:
 
 def _packs(state: SweepState, left: Estimate) -> list[tuple[PlannedTrial, ...]]:
     """Return the packs to train, without the guesses in the place of what a search will pick."""
-    known = [tuple(trial for trial in pack if trial.key in state.states) for pack in left.packs]
-    return [pack for pack in known if pack]
+    packs: list[tuple[PlannedTrial, ...]] = []
+    for pack in left.packs:
+        known = tuple(trial for trial in pack if trial.key in state.states)
+        small = known and len(known) < left.limits[known[0].run.shape].fewest
+        packs += [(trial,) for trial in known] if small else [known] if known else []
+    return packs
 
 
 def _check_capacity(plan: Plan, pending: Sequence[PlannedTrial]) -> int:

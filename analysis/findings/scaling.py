@@ -32,6 +32,11 @@ def _crossings(
     return [one for one in found if one.count == count]
 
 
+def _round(odds: float) -> str:
+    """Format odds of at least 1 with one digit: `9`, `200`."""
+    return "over 1000" if odds > 1000 else f"{float(f'{odds:.1g}'):.0f}"
+
+
 def _fitted(fit: exponents.Exponent) -> str:
     """Format a fit with its interval.
 
@@ -41,7 +46,7 @@ def _fitted(fit: exponents.Exponent) -> str:
     if fit.value is None or fit.low is None or fit.high is None or fit.odds is None:
         raise NotMeasuredError(f"No fit: {fit.reason}.")
     remark = f" ({fit.reason})" if fit.reason else ""
-    odds = f"{fit.odds:.1g} to 1" if fit.odds >= 1 else f"1 to {1 / fit.odds:.1g}"
+    odds = f"{_round(fit.odds)} to 1" if fit.odds >= 1 else f"1 to {_round(1 / fit.odds)}"
     return (
         f"{fit.value:.2f}, 95 % interval {fit.low:.2f} to {fit.high:.2f}{remark}; odds of 2 "
         f"against 1: {odds}"
@@ -149,7 +154,7 @@ CLAIMS: Sequence[Claim] = (
     Claim(
         "With stripes, fewer 2D examples are needed.",
         "[F] Fig. 5a, b",
-        "more accurate with stripes in trials that differ in nothing else, with p < 0.05 by "
+        "more accurate with stripes in trials with the same N, lambda and seed, with p < 0.05 by "
         "swapping the trials of each N and seed; not reachable with fewer than six of these",
         _fewer,
     ),

@@ -52,7 +52,8 @@ def _resolution(run: RunSettings, layer: str) -> tuple[int, int]:
         height, width = output.shape[2:]
         found.append((height, width))
 
-    model = UNet(run.model).eval()
+    with torch.random.fork_rng(devices=[]):  # the weights do not matter
+        model = UNet(run.model).eval()
     with capture_activations(model, [layer], callback), torch.no_grad():
         model(
             torch.zeros(1, 1, run.data.size, run.data.size),

@@ -7,15 +7,18 @@ the two numbers says how far the model goes beyond its examples. The measure is 
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.scaling.exponents import SizeCrossing
 from analysis.scaling.first_guess import first_guess
-from analysis.tables.selection import single
-from factorlab.config import DataSettings, EvaluationSettings, RunSettings
+from factorlab.config import RunSettings
+from factorlab.errors import UserError
+from factorlab.parsing import parse, setting_keys
 
 _NORMAL_95 = NormalDist().inv_cdf(0.975)
 
@@ -24,36 +27,41 @@ def null_crossings(rows: pd.DataFrame, level: float) -> dict[int, float]:
     """Return the examples at which drawing the nearest one reaches a level, by N.
 
     Args:
-        rows: One row per trial, which differ in no setting of the lattice except N, with the column
-            `data.size` and others by dotted keys; a setting without a column has its default.
+        rows: One row per trial; settings are the columns with a dot in their name, and those
+            without a column have their defaults. Only lambda, seed and family may differ at an N.
         level: Accuracy, strictly between 0 and 1.
 
     Returns:
-        The numbers; an N whose whole lattice does not reach the level is missing.
-
-    Raises:
-        ValueError: The trials have different lattices.
+        The numbers. An N is missing if its whole lattice does not reach the level, or if its
+        settings are not allowed.
     """
-    data, evaluation = _lattice(rows), _evaluation(rows)
     found = {}
-    for size in sorted(set(rows["data.size"].astype(int))):
-        run = RunSettings(data=data.model_copy(update={"size": size}), evaluation=evaluation)
-        samples = first_guess(run, "nearest", level)
-        if samples is not None:
-            found[size] = samples
+    for size, trials in rows.groupby("data.size"):
+        with suppress(UserError):  # a table of other origin
+            samples = first_guess(_run_of(trials.iloc[0]), "nearest", level)
+            if samples is not None:
+                found[int(str(size))] = samples
     return found
 
 
-def _lattice(rows: pd.DataFrame) -> DataSettings:
-    spacing = single(rows, "data.spacing")
-    periodic = bool(rows["data.periodic"].iloc[0]) if "data.periodic" in rows else False
-    return DataSettings(spacing=spacing, periodic=periodic)  # type: ignore[arg-type]  # or a pair
+def _run_of(row: "pd.Series[Any]") -> RunSettings:
+    """Return the settings of a trial on the whole lattice, of bumps, with seed 0.
 
-
-def _evaluation(rows: pd.DataFrame) -> EvaluationSettings:
-    keys = {name: f"evaluation.{name}" for name in ("labels", "samples")}
-    given = {name: rows[key].to_list()[0] for name, key in keys.items() if key in rows}
-    return EvaluationSettings(**given)
+    Raises:
+        UserError: They are not allowed.
+    """
+    nested: dict[str, Any] = {}
+    for key in setting_keys():
+        *path, name = key.split(".")
+        value = row.get(key)
+        if not path or value is None or value != value:  # noqa: PLR0124 - NaN is a missing value
+            continue
+        group = nested
+        for part in path:
+            group = group.setdefault(part, {})
+        group[name] = value.item() if isinstance(value, np.generic) else value
+    nested["data"] |= {"subsample": 1.0, "family": "bump"}
+    return parse(nested)
 
 
 def advantages_table(crossings: Sequence[SizeCrossing], nulls: Mapping[int, float]) -> pd.DataFrame:

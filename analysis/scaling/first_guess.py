@@ -1,22 +1,28 @@
 """Where a theory expects accuracy to cross a level, before any run has been trained.
 
 `percolation`: the number of bumps at which the largest cluster of overlapping bumps holds the level
-([F] Figs. 5, 6), at an overlap of 0.5. `nearest`: the number of examples at which copying the
-example nearest to the label has this accuracy (`analysis.measures.null_models`).
+([F] Figs. 5, 6), at an overlap of 0.5. `nearest`: the number of examples at which drawing the
+example nearest to the label has this accuracy (`analysis.measures.null_models`), as the expectation
+over all data sets of that size.
 """
 
 import math
+from collections import Counter
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
-from analysis.measures.null_models import copied
+from analysis.measures.null_models import TOLERANCE
 from factorlab import families
 from factorlab.config import RunSettings
+from factorlab.data import lattice
 from factorlab.data.dataset import build, evaluation_labels
 from percolation import predict_samples
 
+Floats = NDArray[np.float64]
 Theory = Literal["percolation", "nearest"]
 
 OVERLAP = 0.5
@@ -26,8 +32,7 @@ DEVIATION = math.log(2)
 """Standard deviation of a first guess, in log(samples): a factor of 2 (our choice)."""
 
 _REALISATIONS = 100
-_SEEDS = 8  # data sets over which the nearest example's accuracy is averaged
-_COUNTS = 60  # numbers of examples between 1 and the whole lattice
+_COUNTS = 400  # numbers of examples between 1 and the whole lattice
 
 
 def refusal(run: RunSettings, theory: Theory) -> str | None:
@@ -54,6 +59,9 @@ def first_guess(run: RunSettings, theory: Theory, level: float) -> float | None:
 
     Returns:
         The number; None if the whole lattice does not reach the level.
+
+    Raises:
+        UserError: The settings make no data set.
     """
     if theory == "percolation":
         assert isinstance(run.data.sigma, float)
@@ -65,24 +73,64 @@ def first_guess(run: RunSettings, theory: Theory, level: float) -> float | None:
             level=level,
             realisations=_REALISATIONS,
         ).value
-    return _nearest(run, level)
-
-
-def _nearest(run: RunSettings, level: float) -> float | None:
-    """Return the crossing of the mean accuracy of copying, interpolated in log(samples)."""
-    whole = run.data.model_copy(update={"subsample": 1.0})
-    period = float(run.data.size) if run.data.periodic else None
-    sites = build(whole, run.seed).samples_2d
-    counts = np.unique(np.rint(np.geomspace(1, sites, _COUNTS)))
-    means = np.zeros(len(counts))
-    for seed in range(_SEEDS):
-        settings = run.model_copy(update={"seed": seed, "data": whole})
-        labels = evaluation_labels(settings, build(whole, seed)).labels
-        for i, count in enumerate(counts):
-            part = whole.model_copy(update={"subsample": count / sites})
-            kept = build(part, seed)
-            right = copied(kept.lattice[kept.seen], labels, period=period)
-            means[i] += right.mean() / _SEEDS
-    if means[-1] < level:
+    counts, accuracy = nearest_curve(run)
+    if accuracy[-1] < level:
         return None
-    return float(np.exp(np.interp(level, np.maximum.accumulate(means), np.log(counts))))
+    return float(np.exp(np.interp(level, np.maximum.accumulate(accuracy), np.log(counts))))
+
+
+def nearest_curve(run: RunSettings) -> tuple[Floats, Floats]:
+    """Return the expected accuracy of drawing the nearest example, by the number of examples.
+
+    With n of S sites kept, the k-th nearest site of a label is the nearest kept one with the
+    probability ``C(S - k, n - 1) / C(S, n)``. The accuracy is the sum over the sites whose
+    coordinates are within the tolerance, averaged over the tested labels of the run's seed.
+
+    Args:
+        run: Settings of a run; its subsample is not used.
+
+    Returns:
+        Numbers of examples and accuracies, each of shape (counts,).
+
+    Raises:
+        UserError: The settings make no data set.
+    """
+    run = run.model_copy(update={"data": run.data.model_copy(update={"subsample": 1.0})})
+    whole = build(run.data, run.seed)
+    sites = whole.lattice[~lattice.held_out_mask(whole.lattice, run.data)]
+    labels = evaluation_labels(run, whole).labels
+    period = float(run.data.size) if run.data.periodic else None
+    patterns = _patterns(sites, labels, period)
+    total = len(sites)
+    counts = np.unique(np.rint(np.geomspace(1, total, _COUNTS)))
+    longest = max(map(len, patterns))
+    nearest = np.empty((longest, len(counts)))  # probability that the k-th site is the nearest kept
+    free = np.ones(len(counts))  # probability that none of the sites before it is kept
+    for k in range(longest):
+        nearest[k] = free * np.minimum(counts / (total - k), 1)
+        free = free - nearest[k]
+    accuracy = sum(
+        times * (np.array(right) @ nearest[: len(right)]) for right, times in patterns.items()
+    )
+    return counts, np.asarray(accuracy / len(labels))
+
+
+def _patterns(sites: Floats, labels: Floats, period: float | None) -> Counter[tuple[bool, ...]]:
+    """Return which sites around a label are right, nearest first, and how many labels have that.
+
+    Sites farther away than the corner of the tolerance are wrong, and left out.
+    """
+    if period is not None:
+        sites, labels = sites % period, labels % period
+    # The stubs of scipy lack the box of a tree.
+    tree = KDTree(sites, boxsize=period)  # type: ignore[arg-type]
+    found: Counter[tuple[bool, ...]] = Counter()
+    for label, near in zip(
+        labels, tree.query_ball_point(labels, math.sqrt(2) * TOLERANCE), strict=True
+    ):
+        offset = np.abs(sites[near] - label)
+        if period is not None:
+            offset = np.minimum(offset, period - offset)
+        order = np.argsort((offset**2).sum(axis=1), kind="stable")
+        found[tuple((offset[order] < TOLERANCE).all(axis=1).tolist())] += 1
+    return found

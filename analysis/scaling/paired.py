@@ -1,6 +1,7 @@
-"""Whether two data families are learned equally well, from trials that differ in the family alone.
+"""Whether two data families are learned equally well, from trials that agree in N, lambda and seed.
 
-Two trials with the same N, lambda and seed see the same 2D examples. Under the hypothesis of no
+Two such trials see the same 2D examples. Other settings may follow the family, such as the batch
+size. Under the hypothesis of no
 difference, the two accuracies of such a pair could be swapped. Pairs with the same N and seed share
 examples at all lambdas, as the subsets are nested, so they are swapped together. The p-value is the
 share of all swaps whose mean difference is at least as large. It assumes nothing about the shape of

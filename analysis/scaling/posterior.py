@@ -29,6 +29,7 @@ _WIDTH_RANGE = (1 / 60, 1 / 2.5)  # of the range, from the narrowest to the wide
 _DRAWS = 300  # points of the posterior that stand for it when a run is weighed
 _RESOLUTION = 40  # crossings that the 90 % interval has to contain, or the grid is refined
 _STRAY = OUTLIERS / BINS  # likelihood of an outlier, the same for every accuracy
+_TINY = 1e-30  # of a prior that is far outside the range
 _TRUST = 0.8  # prior probability that a given prior is right; the rest is uniform
 
 
@@ -92,6 +93,12 @@ class CrossingPosterior:
         self.runs: list[tuple[float, float]] = []
         """Position and accuracy of each run."""
         self._fit(np.linspace(*self._ends, _POINTS))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The smallest and the largest crossing that is considered."""
+        low, high = sorted(self._sign * end for end in self._ends)
+        return low, high
 
     def observe(self, position: float, accuracy: float) -> None:
         """Learn the accuracy of a run.
@@ -199,7 +206,7 @@ class CrossingPosterior:
         weight = np.gradient(crossings)  # each stands for the crossings around it
         if self._prior is not None:
             mean, deviation = self._prior
-            bell = np.exp(-0.5 * ((crossings - mean) / deviation) ** 2)
+            bell = np.exp(-0.5 * ((crossings - mean) / deviation) ** 2) + _TINY
             uniform = 1 / (self._ends[1] - self._ends[0])
             weight *= (1 - _TRUST) * uniform + _TRUST * bell / (bell @ weight)
         start = np.log(weight)[:, None, None] + np.log(self._table.weights)

@@ -10,8 +10,8 @@ the same crossings give the same numbers.
 scatter is half-normal with a scale of 0.1 in log(samples), that is 10 %: three or four N cannot
 tell it (our choice).
 
-The model is our definition; `make bench-threshold_search` measures how often its intervals hold the
-truth.
+The model is our definition. `make bench-threshold_search` measures how often its intervals hold the
+exponent after simulated searches.
 """
 
 import math

@@ -67,9 +67,9 @@ class Finding:
     over: str | None
     """Why the curve needs no further run at this level, or None."""
 
-    check: float | None
-    """Position of the crossing of a monotone fit, if it lies outside the 99.9 % interval: accuracy
-    is then not logistic, or not monotone. None otherwise."""
+    check: str | None
+    """What a monotone fit finds, if it contradicts the posterior: accuracy is then not logistic, or
+    not monotone. None otherwise."""
 
     outliers: int
     """Number of runs that the fitted curve probably does not describe."""
@@ -87,7 +87,7 @@ class Finding:
         if self.guess is not None:
             end += f"; the prior expected {self.axis.text(self.guess)}"
         if self.check is not None:
-            end += f"; a monotone fit crosses at {self.axis.text(self.check)}: look at the runs"
+            end += f"; a monotone fit {self.check}: look at the runs"
         if self.outliers > max(1, MANY_OUTLIERS * self.runs):
             end += f"; {self.outliers} runs are far from the fitted curve: look at them"
         return (
@@ -244,8 +244,8 @@ class ThresholdSearch:
             for level in self.levels
         ]
 
-    def _monotone(self, curve: int, level: float) -> float | None:
-        """Return the crossing of a monotone fit if the posterior contradicts it, or None."""
+    def _monotone(self, curve: int, level: float) -> str | None:
+        """Return what a monotone fit finds, as a phrase, if it contradicts the posterior."""
         runs, positions = self._runs[curve].measured, self.curves[curve].positions
         if len(runs) < FEWEST:
             return None
@@ -255,10 +255,13 @@ class ThresholdSearch:
         counts = [math.exp((positions[place] - start) / scale) for place, _ in runs]
         found = monotone_crossing(counts, list(runs.values()), level=level)
         if found is None:
-            return None
+            crossed = self._over(curve, level) == "found"
+            return f"does not cross {100 * level:g} %" if crossed else None
         fitted = start + scale * math.log(found)
         interval = self.posterior(curve, level).interval(0.999)
-        return None if interval.low <= fitted <= interval.high else fitted
+        if interval.low <= fitted <= interval.high:
+            return None
+        return f"crosses at {self.axis.text(fitted)}"
 
     def posterior(self, curve: int, level: float) -> CrossingPosterior:
         """Return the posterior of a crossing, given all runs that were measured."""

@@ -12,10 +12,11 @@ to these values. If its crossing lies outside the central 99.9 % of the posterio
 so: accuracy is then not logistic, or not monotone.
 
 Nothing is extrapolated: a crossing outside the measured numbers of samples has no value, and an end
-of the interval outside of them is open.
+of the interval outside of them is open. Nor has a curve a value whose monotone fit does not cross,
+for example since it ends just below the level.
 
-Both are our definition. `make bench-threshold_search` measures how often the intervals hold the
-truth.
+Both are our definition. The tests measure how often intervals of grids hold the truth, and
+`make bench-threshold_search` those of searches.
 """
 
 import math
@@ -32,7 +33,7 @@ WIDTHS = (0.08, 2.5)
 """Narrowest and widest transition that are considered, in log(samples). Those of the scaling
 experiment are 0.3 to 0.6 wide."""
 
-_BEYOND = 1.0  # the posterior reaches so far beyond the measured numbers, in log(samples)
+_BEYOND = 1.0  # the prior is uniform at least so far beyond the measured numbers, in log(samples)
 _STEP = 0.01  # distance of the points of `Crossing.density`, in log(samples)
 
 # Clips saturated accuracies to keep log-odds finite.
@@ -106,17 +107,21 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
     high = None if central.high > ends[1] else math.exp(central.high)
     open_ends = [name for name, end in (("below", low), ("above", high)) if end is None]
     reason = f"interval open {' and '.join(open_ends)}" if open_ends else ""
-    if not ends[0] <= central.middle <= ends[1]:
-        value, low, high = None, None, None
+    outside = not ends[0] <= central.middle <= ends[1]
+    if outside:
         reason = (
             f"above {100 * level:g} % already at the smallest measured count, {x.min():g}"
             if central.middle < ends[0]
             else f"below {100 * level:g} % up to the largest measured count, {x.max():g}"
         )
-    elif fitted is not None and not wide.low <= math.log(fitted) <= wide.high:
+    elif fitted is None:
+        reason = f"a monotone fit does not cross {100 * level:g} %"
+    if outside or fitted is None:
+        value, low, high = None, None, None
+    if fitted is not None and not wide.low <= math.log(fitted) <= wide.high:
         note = f"a monotone fit crosses at {fitted:.3g}: look at the trials"
         reason = f"{reason}; {note}" if reason else note
-    points = np.arange(ends[0] - _BEYOND, ends[1] + _BEYOND + _STEP / 2, _STEP)
+    points = np.arange(*posterior.support, _STEP)
     return Crossing(
         value=value,
         low=low,
@@ -132,7 +137,10 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
 
 
 def posterior_between(low: float, high: float, *, level: float = 0.6) -> CrossingPosterior:
-    """Return the posterior of a crossing before any run.
+    """Return the posterior of a crossing before any run, for accuracies of about 400 labels.
+
+    Fewer labels make the error of a single accuracy larger, which is then taken for scatter of the
+    runs.
 
     Args:
         low: Smallest number of samples that will be observed, as a logarithm.

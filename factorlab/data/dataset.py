@@ -94,7 +94,7 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
         seen[allowed[lattice.subsample(candidates, data.subsample, seed)]] = True
         kept = int(seen.sum())
         if data.family.endswith(families.THINNED):
-            stripes = stripes[lattice.subsample(len(stripes), data.subsample, seed)]
+            stripes = _thinned(stripes, data.subsample, seed, source)
     if candidates == 0:
         raise UserError(
             f"{source}: data.held_out leaves no lattice label to train on (size {data.size}, "
@@ -106,6 +106,21 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
             f"allowed: at least {math.ceil(5e5 / candidates) / 1e6:g}"
         )
     return Dataset(data=data, lattice=frame, seen=seen, stripes=stripes)
+
+
+def _thinned(stripes: Labels, share: float, seed: int, source: str) -> Labels:
+    """Return a share of the stripes.
+
+    Raises:
+        UserError: None remains.
+    """
+    kept = stripes[lattice.subsample(len(stripes), share, seed)]
+    if not len(kept):
+        raise UserError(
+            f"{source}: data.subsample = {share} keeps none of {len(stripes)} stripes; allowed: at "
+            f"least {math.ceil(5e5 / len(stripes)) / 1e6:g}"
+        )
+    return kept
 
 
 @dataclass(frozen=True, eq=False)

@@ -183,7 +183,8 @@ class Estimator:
     def _limits(self, shape: Shape, found: PackLimits) -> PackLimits:
         """Return the range of pack sizes of a shape, of which a threshold search may use a part."""
         most = found.most if self._most is None else min(found.most, self._most[shape])
-        return PackLimits(found.fewest, most) if most >= found.fewest else ALONE
+        small = most < 2 * found.fewest and found.fewest > 1  # see `PackLimits.most`
+        return ALONE if small else PackLimits(found.fewest, max(1, most))
 
     def questions(self) -> list[Question]:
         """Return what a probe has to find out. Each shape takes it about a second."""

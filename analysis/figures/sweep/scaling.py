@@ -186,10 +186,12 @@ def _missing(panels: Panels, unmeasured: int) -> list[str]:
     left_out: list[str] = []
     limited: list[str] = []
     named: list[str] = []
-    for _, row in panels["crossings"].iterrows():
+    crossings = panels["crossings"]
+    counts = dict(crossings.groupby("family")["count"].min())  # in 2D examples, if there are any
+    for _, row in crossings.iterrows():
         text = f"{_name(row)}, N = {row['size']} ({row['reason']})"
-        # Both ways of counting rank the same trials, so they fail or have open intervals together.
-        if row["reason"] and row["count"] == "samples_2d":
+        # Both ways of counting have the same reason; without 2D examples there is only one.
+        if row["reason"] and (row["family"], row["count"]) in counts.items():
             (left_out if pd.isna(row["value"]) else limited).append(text)
     for (_, reason), rows in panels["exponents"].groupby(["family", "reason"], sort=False):
         if reason:

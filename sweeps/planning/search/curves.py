@@ -91,9 +91,10 @@ def options_of(plan: Plan) -> ThresholdOptions:
         raise UserError(
             f"{plan.source}: axes.{options.axis}: a logarithmic scale needs values above 0"
         )
-    if options.prior != "none" and (options.axis != SUBSAMPLE or options.falling):
+    if options.prior != "none" and (options.axis != SUBSAMPLE or options.falling or not log):
         raise UserError(
-            f"{where}.{THRESHOLD}.prior: theories expect a rise along {SUBSAMPLE}; allowed: 'none'"
+            f"{where}.{THRESHOLD}.prior: theories expect a rise along {SUBSAMPLE}, on a "
+            "logarithmic scale; allowed: 'none'"
         )
     if log and options.width <= 1:
         raise UserError(f"{where}.{THRESHOLD}.width: a ratio; allowed: above 1")

@@ -10,6 +10,7 @@ from analysis.scaling.threshold_curves import SEED, Curve
 from analysis.scaling.threshold_search import ThresholdSearch
 from factorlab.config import Shape
 from factorlab.errors import UserError
+from sweeps.planning.experiment import settings_at
 from sweeps.planning.plan import Outlook, Plan, PlannedTrial
 from sweeps.planning.search import picked
 from sweeps.planning.search.curves import axis_of, curves_of, options_of
@@ -77,9 +78,9 @@ def outlook_of(plan: Plan, *, simulate: bool) -> Outlook:
 
 def shape_of(plan: Plan, axis: str, curve: Curve) -> Shape | None:
     """Return the shape of the runs on a curve, None if they differ in it."""
-    ends = [{**curve.others, axis: curve.values[i], SEED: curve.seeds[0]} for i in (0, -1)]
-    first, last = (plan.at(point).run.shape for point in ends)
-    return first if first == last else None
+    points = ({**curve.others, axis: value, SEED: curve.seeds[0]} for value in curve.values)
+    shapes = {settings_at(plan.base, point, plan.source, plan.tied).shape for point in points}
+    return shapes.pop() if len(shapes) == 1 else None
 
 
 def most_together(plan: Plan) -> Counter[Shape]:

@@ -1,4 +1,4 @@
-"""Clean images as representations, against closed forms and a published review's numbers."""
+"""Clean images as representations, against closed forms and known numbers."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_images_have_the_resolution_of_the_layer(layer, side):
 
 
 def test_bumps_are_a_code_of_places():
-    """Computed before by another hand for N = 16, sigma = 1, pooled to 8 x 8."""
+    """N = 16, sigma = 1, pooled to 8 x 8; numbers of an independent script of pooled images."""
     run = run_of(side=32)
     labels = grid_labels(run)
     null = image_null(run, "layer4", labels, (32, 32), seed=0)

@@ -204,3 +204,14 @@ def test_search_waits_for_pending_runs_before_it_finishes():
     for place in suggested[-4:]:
         answer(search, truths, place)
     assert not search.pending
+
+
+def test_plateau_below_the_level_is_named():
+    line = curve()
+    search = ThresholdSearch([line], [0.6], 1.0, AXIS)
+    for place in range(0, len(line.values), 4):
+        for seed in line.seeds:
+            accuracy = float(np.interp(line.positions[place], [1.5, 3.0], [0.1, 0.56]))
+            search.measured(0, place, seed, accuracy)
+    (finding,) = search.findings()
+    assert str(finding).endswith("found; a monotone fit does not cross 60 %: look at the runs")

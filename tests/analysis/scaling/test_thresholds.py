@@ -132,6 +132,19 @@ def test_crossing_names_a_monotone_fit_that_contradicts_it():
     assert found.reason == "a monotone fit crosses at 9.73: look at the trials"
 
 
+@pytest.mark.parametrize(
+    "accuracy",
+    [
+        [0.02, 0.1, 0.3, 0.5, 0.55, 0.55, 0.55, 0.55],
+        [0.3, 0.3, 0.62, 0.5, 0.55, 0.5, 0.52, 0.58],
+    ],
+)
+def test_crossing_of_a_plateau_below_the_level_has_no_value(accuracy):
+    found = crossing(np.repeat(2.0 ** np.arange(1, 9), 3), np.repeat(accuracy, 3))
+    assert (found.value, found.low, found.high, found.monotone) == (None, None, None, None)
+    assert "60 %" in found.reason
+
+
 def test_crossing_density_is_one_in_total():
     found = crossing(*noisy(20, np.random.default_rng(1)))
     step = found.points[1] - found.points[0]

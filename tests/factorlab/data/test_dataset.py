@@ -148,6 +148,10 @@ def test_build_smaller_share_is_nested_in_larger(one, other, seed):
     [
         ({"subsample": 1e-4}, ["data.subsample", "0.0001", "225"]),
         ({"family": "stripes", "subsample": 1e-4}, ["data.subsample", "0.0001", "192"]),
+        (
+            {"family": "bump+thinned-stripes", "spacing": 0.1, "subsample": 2e-3},
+            ["data.subsample", "0.002", "none of 192 stripes", "0.002605"],
+        ),
         ({"held_out": HeldOut(kind="box", width=40)}, ["data.held_out", "smaller"]),
         ({"held_out": HeldOut(kind="cross", width=40)}, ["data.held_out", "smaller"]),
         ({"family": "stripes", "margin": 0.5, "stripe_spacing": 1}, ["data.margin"]),

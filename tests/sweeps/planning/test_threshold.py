@@ -246,6 +246,7 @@ def test_prior_sets_where_the_search_begins_and_is_reported(tmp_path, prior):
     [
         ({"prior": "magic"}, {}, r"threshold\.prior"),
         ({"prior": "nearest", "falling": True}, {}, "theories expect a rise along data.subsample"),
+        ({"prior": "nearest", "scale": "linear"}, {}, "on a logarithmic scale"),
         (
             {"prior": "nearest", "axis": "training.steps"},
             {"training.steps": [10, 20], "data.subsample": [0.1, 0.2]},

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from ray.tune.schedulers import FIFOScheduler
@@ -12,7 +13,7 @@ from factorlab.storage.record import Record
 from sweeps.execution.assignments import Assignments, tasks
 from sweeps.execution.guided.early_stopping import EarlyStopping
 from sweeps.execution.guided.scheduler import GuidedScheduler
-from sweeps.execution.outcomes import Outcomes
+from sweeps.execution.outcomes import Outcomes, Report, RunProgress
 from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 from sweeps.planning.search import picked
@@ -269,6 +270,11 @@ def test_threshold_search_uses_finished_runs_of_a_grid(crossed, tmp_path):
     assert made.sweep == found.sweep
 
 
+RESULT = {
+    "report": Report(at=(RunProgress("0", 1, 6, 0.5, {"validation_loss": 1.0}),)),
+}
+
+
 class Failing(FIFOScheduler):
     """Raises an exception in one of its methods."""
 
@@ -285,6 +291,8 @@ class Failing(FIFOScheduler):
     [
         ("on_trial_add", (None, "trial")),
         ("choose_trial_to_run", (None,)),
+        ("on_trial_result", (None, "trial", RESULT)),
+        ("on_trial_error", (SimpleNamespace(_resetting_trials=[]), "trial")),
         ("on_trial_complete", (None, "trial", {})),
         ("on_trial_remove", (None, "trial")),
     ],
@@ -297,16 +305,18 @@ def test_exception_of_a_scheduler_ends_the_sweep_with_its_reason(tmp_path, hook,
     assignments, outcomes = Assignments([pack]), Outcomes()
     room = SimpleNamespace(needs=lambda _: {"cpu": 1.0}, slots=lambda: 1)
     stopping = EarlyStopping(Failing(hook), made)
+    names = {task.key: "a run" for task in pack}
     scheduler = GuidedScheduler(
-        assignments, None, {}, outcomes, room, search=None, stopping=stopping
+        assignments, Mock(), names, outcomes, room, search=None, stopping=stopping
     )
     trial = SimpleNamespace(
-        trial_id="1", config={"pack": pack}, update_resources=lambda _: None, status="PENDING"
+        trial_id="1",
+        config={"pack": pack},
+        update_resources=lambda _: None,
+        status="PENDING",
+        error_file=None,
     )
-    known = {"trial": trial}
-    getattr(scheduler, hook)(
-        *(known.get(one, one) if isinstance(one, str) else one for one in arguments)
-    )
+    getattr(scheduler, hook)(*(trial if one == "trial" else one for one in arguments))
     assert outcomes.refused == (
         f"{path}: scheduler.algorithm = ray.tune.schedulers.FIFOScheduler: ZeroDivisionError: "
         "of theirs"

@@ -9,6 +9,7 @@ from sweeps.execution.guided.run_search import RunSearch
 from sweeps.execution.guided.scheduler import PickingSearcher
 from sweeps.execution.outcomes import Outcomes
 from sweeps.planning import plan, saved_plans
+from sweeps.planning.estimate import Estimator
 from sweeps.planning.experiment import load
 from sweeps.planning.pack_limits import PackLimits
 from sweeps.planning.search import continuation, picked, threshold
@@ -161,3 +162,27 @@ def done(made, trial, seconds):
     record = made.record(trial)
     record.path.mkdir(parents=True)
     record.write_result({"steps": 6, "metrics": {"accuracy": 0.5}, "seconds": seconds})
+
+
+def test_runs_whose_shape_follows_the_axis_train_alone(tmp_path):
+    axes = {"data.family": ["bump", "sos"], "data.subsample": [0.2, 0.5, 1.0], "seed": [0]}
+    search = {"threshold": {"level": 0.3}, "runs": 9}
+    path = write_experiment(tmp_path / "tied.yaml", axes=axes, search=search)
+    tied = 'tied: {training.batch_size: {data.subsample: {"0.2": 4, "0.5": 8, "1.0": 4}}}'
+    path.write_text(f"{path.read_text()}\n{tied}\n")
+    made = continuation.continued(plan.make(load(str(path)), tmp_path / "runs"))
+    assert len(search_of(made, []).pick_pack(lambda _: 8)) == 1
+
+
+@pytest.mark.parametrize("curves", [1, 2, 3, 4, 8])
+def test_pack_limits_of_a_search_keep_their_rule(tmp_path, curves):
+    sigmas = [float(sigma) for sigma in range(1, curves + 1)]
+    axes = {**AXES, "data.family": ["bump"], "data.size": [6], "data.sigma": sigmas}
+    made = plan_of(tmp_path, axes)
+    state = made.state()
+    guesses = threshold.guesses(made, 20)
+    for found in (PackLimits(4, 8), PackLimits(1, 16), PackLimits(1, 1)):
+        estimator = Estimator(state, guesses)
+        limits = estimator._limits(guesses[0].run.shape, found)
+        assert limits.most <= min(found.most, 2 * curves)
+        assert limits.most >= 2 * limits.fewest or limits.most == 1 or limits.fewest == 1
