@@ -305,3 +305,11 @@ def test_plan_shows_tied_settings(tmp_path):
     console = Console(file=io.StringIO(), width=80)
     show_plan(state, NOTHING, console)
     assert "training.steps  follows data.size: 10 at 6, 20 at 8" in console.file.getvalue()
+
+
+def test_experiments_of_result_pages_can_be_planned(tmp_path):
+    root = Path(__file__).parents[3] / "docs" / "results"
+    found = sorted(root.rglob("*.yaml"))
+    assert found
+    for path in found:
+        assert plan.make(experiment.load(str(path)), tmp_path).trials
