@@ -154,7 +154,7 @@ def test_width_of_a_lesion_can_be_searched(tmp_path):
     }
     made = search_plan(tmp_path, axes=axes, search=search, data=LESION)
     assert tune_runner._devices(made) == {"auto"}
-    assert tune_runner._steps(made) == made.base["training"]["steps"]
+    assert made.most_steps == made.base["training"]["steps"]
     assert threshold.of_plan(made).suggest() is not None
     assert len(threshold.guesses(made, 5)) == 5
 
