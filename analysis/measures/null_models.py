@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 from factorlab.config import DataSettings, EvaluationSettings, RunSettings
 from factorlab.data.dataset import Dataset, build, evaluation_labels
-from factorlab.data.lattice import Labels
+from factorlab.data.lattice import Labels, apart
 
 TOLERANCE = 1.0
 """Errors of a coordinate below this many pixels count as right ([W] eq. 1)."""
@@ -40,7 +40,7 @@ def copied(examples: Labels, labels: Labels, *, period: float | None = None) -> 
         examples, labels = examples % period, labels % period
     # The stubs of scipy lack the box of a tree.
     _, nearest = KDTree(examples, boxsize=period).query(labels)  # type: ignore[arg-type]
-    return np.asarray((_distance(labels, examples[nearest], period) < TOLERANCE).all(axis=1))
+    return np.asarray((apart(labels, examples[nearest], period) < TOLERANCE).all(axis=1))
 
 
 def composed(
@@ -63,7 +63,7 @@ def composed(
         values = np.unique(seen)
         if not len(values):
             return np.zeros(len(labels), dtype=bool)
-        right &= _distance(asked[:, None], values, period).min(axis=1) < TOLERANCE
+        right &= apart(asked[:, None], values, period).min(axis=1) < TOLERANCE
     return right
 
 
@@ -114,13 +114,3 @@ def _composed(dataset: Dataset, labels: Labels) -> Right:
 
 def _period(dataset: Dataset) -> float | None:
     return float(dataset.data.size) if dataset.data.periodic else None
-
-
-def _distance(
-    one: NDArray[np.float64], other: NDArray[np.float64], period: float | None
-) -> NDArray[np.float64]:
-    """Return the distance of coordinates, the shorter way around if they are periodic."""
-    distance = np.abs(one - other)
-    if period is not None:
-        distance = np.minimum(distance % period, -distance % period)
-    return np.asarray(distance)

@@ -128,9 +128,8 @@ def _patterns(sites: Floats, labels: Floats, period: float | None) -> Counter[tu
     for label, near in zip(
         labels, tree.query_ball_point(labels, math.sqrt(2) * TOLERANCE), strict=True
     ):
-        offset = np.abs(sites[near] - label)
-        if period is not None:
-            offset = np.minimum(offset, period - offset)
+        offset = lattice.apart(sites[near], label, period)
         order = np.argsort((offset**2).sum(axis=1), kind="stable")
-        found[tuple((offset[order] < TOLERANCE).all(axis=1).tolist())] += 1
+        right = np.all(offset[order] < TOLERANCE, axis=1)
+        found[tuple(bool(one) for one in right)] += 1
     return found

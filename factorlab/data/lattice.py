@@ -55,15 +55,27 @@ def stripe_labels(data: DataSettings) -> Labels:
     return np.concatenate([grid(inside, outside), grid(outside, inside)])
 
 
+def apart(one: Labels, other: Labels, period: float | None) -> Labels:
+    """Return the distance of coordinates in pixels, the shorter way around if they are periodic.
+
+    Args:
+        one: Coordinates.
+        other: Others, of a shape that broadcasts with that of the first.
+        period: Period of the coordinates in pixels; None on a plain frame.
+    """
+    offset = np.abs(one - other)
+    if period is not None:
+        offset = np.minimum(offset % period, -offset % period)
+    return np.asarray(offset)
+
+
 def _bands(labels: Labels, region: HeldOut, data: DataSettings) -> Mask:
     """Return which coordinates lie in the band of the region, shape (n, 2)."""
     middle = (1 + data.size) / 2
     if region.place == "exterior":
         return np.asarray(labels >= data.size - region.width)
     centre = np.asarray(region.centre or (middle, middle))
-    offset = np.abs(labels - centre)
-    if data.periodic:
-        offset = np.minimum(offset % data.size, -offset % data.size)
+    offset = apart(labels, centre, data.size if data.periodic else None)
     return np.asarray(offset <= region.width / 2 + 1e-9)
 
 
