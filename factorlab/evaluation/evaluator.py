@@ -53,8 +53,7 @@ def within_a_pixel(readings: LabelPredictions, labels: Labels, period: int | Non
         labels: True labels, (B, 2), in pixels.
         period: N if distances are taken modulo N, else None.
     """
-    right: Mask = np.less(_errors(readings, labels, period), 1)  # NaN compares as wrong
-    return right
+    return _errors(readings, labels, period) < 1  # NaN compares as wrong
 
 
 def _errors(readings: LabelPredictions, labels: Labels, period: int | None) -> NDArray[np.float64]:
@@ -81,8 +80,8 @@ def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Met
         what was read, in pixels; labels that cannot be read do not count, and it is missing if none
         can. Both are our definition.
     """
-    right = within_a_pixel(readings, labels, period)
     errors = _errors(readings, labels, period)
+    right = errors < 1  # NaN compares as wrong
     distances = np.hypot(errors[:, 0], errors[:, 1])
     read = np.isfinite(distances)
     correct = right.all(axis=1)
