@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import pandas as pd
 
@@ -120,7 +121,8 @@ def _beyond(table: pd.DataFrame, family: str) -> Outcome:
         raise NotMeasuredError("No N has a crossing of the model and of the null model.")
     mean = ratios[ratios["size"] == 0].iloc[0]
     at = "; ".join(
-        f"N = {row.size}: {row.null:.0f} by the nearest example, {row.ratio:.1f} times as many"
+        f"N = {row.size}: {row.null:.0f} by drawing the nearest one, {row.ratio:.1f} times as many "
+        "as measured"
         for row in ratios[ratios["size"] > 0].itertuples()
     )
     text = (
@@ -130,25 +132,43 @@ def _beyond(table: pd.DataFrame, family: str) -> Outcome:
     return outcome(text, shown=bool(mean["low"] > 1))
 
 
+def _grows(
+    text: str,
+    source: str,
+    family: str,
+    count: exponents.Count,
+    power: Literal[1, 2],
+    *,
+    ours: bool = False,
+) -> Claim:
+    """Return the claim that the examples needed grow as a power of N."""
+    rule = f"the 95 % interval of the exponent contains {power} and not {3 - power}"
+    judge = partial(_exponent, family=family, count=count, power=power)
+    return Claim(text, source, rule, judge, ours)
+
+
 CLAIMS: Sequence[Claim] = (
-    Claim(
+    _grows(
         "With bumps alone, the examples needed for 60 % accuracy grow as N squared.",
         "[F] Fig. 5c",
-        "the 95 % interval of the exponent contains 2 and not 1",
-        partial(_exponent, family=_ALONE, count="samples_2d", power=2),
+        _ALONE,
+        "samples_2d",
+        2,
     ),
-    Claim(
+    _grows(
         "Beside all stripes, the bumps needed for 60 % accuracy grow as N.",
         "[F] Fig. 5c (judging the bumps is our reading: the stripes number 24 N by construction)",
-        "the 95 % interval of the exponent contains 1 and not 2",
-        partial(_exponent, family=_STRIPES, count="samples_2d", power=1),
+        _STRIPES,
+        "samples_2d",
+        1,
         ours=True,
     ),
-    Claim(
+    _grows(
         "Of a mixture of bumps and stripes, the examples needed for 60 % accuracy grow as N.",
         "[F] Fig. 5c (thinning the whole mixture is the other reading)",
-        "the 95 % interval of the exponent contains 1 and not 2",
-        partial(_exponent, family=_THINNED, count="samples_total", power=1),
+        _THINNED,
+        "samples_total",
+        1,
         ours=True,
     ),
     Claim(
