@@ -2,7 +2,9 @@
 
 To judge another experiment, add a module here with `CLAIMS`. Each claim evaluates a table with one
 row per trial and step (`analysis.tables.loading.steps_table`) and decides by a stated rule whether
-the finding is shown. The rules are ours; the papers judge by eye.
+the finding is shown. A rule puts bounds on estimates with 95 % intervals (`_rules.conditions`), and
+compares with a null model, so that it can come out both ways. The rules are ours; the papers judge
+by eye.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +16,7 @@ import pandas as pd
 from analysis import plugins
 from analysis.tables.selection import final
 
-Verdict = Literal["shown", "not shown", "not reachable", "not measured", "not judged"]
+Verdict = Literal["shown", "not shown", "not resolvable", "not measured", "not judged"]
 
 
 class NotMeasuredError(ValueError):
@@ -26,11 +28,13 @@ class Outcome:
     """Result of judging a claim."""
 
     verdict: Verdict
-    """`not reachable` if models of this size cannot test the claim, `not measured` if trials are
-    missing, `not judged` if the rule raised an unexpected exception."""
+    """`not resolvable` if these runs cannot tell, because there are too few or because the models
+    are too small, `not measured` if trials are missing, `not judged` if the rule raised an
+    unexpected exception."""
 
     numbers: str
-    """The measured values as a sentence, or why there are none."""
+    """The measured values as a sentence, or why there are none. If the verdict is `not resolvable`,
+    also what it would take."""
 
     error: Exception | None = None
     """The unexpected exception, which is a bug in the rule."""
@@ -48,6 +52,10 @@ class Claim:
 
     rule: str
     """Condition under which the finding counts as shown."""
+
+    null: str
+    """The null model that the rule holds the finding against: what would be measured if the models
+    had learned nothing of it."""
 
     measure: Callable[[pd.DataFrame], Outcome]
     """Judges the claim on a table with one row per trial and step.

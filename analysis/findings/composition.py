@@ -5,113 +5,142 @@ from functools import partial
 
 import pandas as pd
 
-from analysis.findings import Claim, Outcome
-from analysis.findings._claims import POINTS, by, chosen, listed, measured, outcome, percent
+from analysis.findings import Claim, NotMeasuredError, Outcome
+from analysis.findings._rules.accuracies import IN_BRACKETS, Accuracies
+from analysis.findings._rules.conditions import Condition, decide
+from analysis.findings._rules.tables import NEAREST, POINTS
+from analysis.statistics.estimate import of_draws
 from analysis.tables.selection import final
 
-_PARTS = ("accuracy_arm_vertical", "accuracy_arm_horizontal", "accuracy_intersection")
+_FAMILY, _KIND, _SHARE = "data.family", "data.held_out.kind", "data.subsample"
+_PARTS = ("in_distribution", "arm_vertical", "arm_horizontal", "intersection")
 
 
-def _cross(table: pd.DataFrame, *families: str) -> pd.DataFrame:
-    """Select finished trials of some data families with a held-out cross."""
-    rows = chosen(final(table), "data.held_out.kind", "cross")
-    return chosen(rows, "data.family", *families)
+def _accuracies(table: pd.DataFrame, metric: str = "accuracy") -> Accuracies:
+    return Accuracies(final(table), metric, _FAMILY, _KIND, _SHARE)
 
 
-def _whole(rows: pd.DataFrame) -> pd.DataFrame:
-    """Select the trials that keep the whole lattice."""
-    return chosen(rows, "data.subsample", 1.0)
-
-
-def _parts(rows: pd.DataFrame) -> str:
-    """Format the accuracies in distribution, in both arms of the cross and in the intersection."""
-    means = [100 * measured(rows, m)[m].mean() for m in ("accuracy_in_distribution", *_PARTS)]
-    return "{:.0f}, {:.0f}, {:.0f}, {:.0f} %".format(*means)
+def _cells(family: str, share: float = 1.0, kind: str = "cross") -> dict[str, object]:
+    return {_FAMILY: family, _KIND: kind, _SHARE: share}
 
 
 def _adds(table: pd.DataFrame, family: str, called: str, what: str, least: float) -> Outcome:
     """Judge whether both kinds of examples are more accurate in the intersection than one kind."""
-    alone, both = _whole(_cross(table, family)), _whole(_cross(table, "sos+stripes"))
-    metric = "accuracy_intersection"
-    first, second = (measured(rows, metric)[metric] for rows in (alone, both))
-    text = (
-        f"In the intersection: {called} alone {percent(first)}, with {what} {percent(second)}. "
-        f"In distribution, in both arms and in the intersection: {called} alone {_parts(alone)}, "
-        f"with {what} {_parts(both)}."
-    )
-    return outcome(text, shown=bool(second.mean() - first.mean() >= least))
+    found = _accuracies(table, "accuracy_intersection")
+    alone, both = _cells(family), _cells("sos+stripes")
+    conditions = [
+        Condition(f"gain by adding {what}", found.difference((alone, both)), least),
+        Condition("both kinds beyond the nearest example", found.mean(both, beyond=True), POINTS),
+    ]
+    texts = []
+    for part in _PARTS:
+        means = _accuracies(table, f"accuracy_{part}")
+        texts.append(f"{part.replace('_', ' ')}: {means.text(alone)} and {means.text(both)}")
+    parts = "; ".join(texts)
+    return decide(conditions, f"{called} alone and both kinds, {parts}.", IN_BRACKETS)
 
 
 def _few_suffice(table: pd.DataFrame) -> Outcome:
-    alone = measured(_whole(_cross(table, "stripes")), "accuracy")["accuracy"]
-    both = _cross(table, "sos+stripes")
-    means = by(both, "data.subsample", least=2)
-    examples = by(both, "data.subsample", "samples_2d")
-    few, most = means.iloc[0], means.iloc[-1]
-    text = (
-        f"Stripes with {examples.iloc[0]:.0f} 2D examples {100 * few:.0f} %, with all "
-        f"{examples.iloc[-1]:.0f} 2D examples {100 * most:.0f} %, with none {percent(alone)}."
+    found = _accuracies(table)
+    shares = found.values(_SHARE, data__family="sos+stripes", data__held_out__kind="cross")
+    if len(shares) < 2:
+        raise NotMeasuredError("Stripes were combined with fewer than two numbers of 2D examples.")
+    alone, few, most = (
+        _cells("stripes"),
+        _cells("sos+stripes", shares[0]),
+        _cells("sos+stripes", shares[-1]),
     )
-    # The fewest 2D examples must bring half of the gain of all of them.
-    return outcome(text, shown=bool(few - alone.mean() >= max(POINTS, (most - alone.mean()) / 2)))
+    gain = found.draws(few) - (found.draws(alone) + found.draws(most)) / 2
+    runs = min(found.runs(cells) for cells in (alone, few, most))
+    conditions = [
+        Condition(
+            "gain of the fewest beyond that of the nearest example",
+            found.difference((alone, few), beyond=True),
+            POINTS,
+        ),
+        Condition("gain of the fewest less half of that of all", of_draws(gain, runs), 0.0),
+    ]
+    text = (
+        f"Stripes alone {found.text(alone)}; with {found.examples(few):.0f} 2D examples "
+        f"{found.text(few)}, with all {found.examples(most):.0f} {found.text(most)}."
+    )
+    return decide(conditions, text, IN_BRACKETS)
 
 
 def _fewer_needed(table: pd.DataFrame) -> Outcome:
-    few = [
-        rows[rows["data.subsample"] < 1]
-        for rows in (_cross(table, "sos"), _cross(table, "sos+stripes"))
+    found = _accuracies(table)
+    kinds = {"data__held_out__kind": "cross"}
+    shares = [
+        share
+        for share in found.values(_SHARE, data__family="sos", **kinds)
+        if share < 1 and share in found.values(_SHARE, data__family="sos+stripes", **kinds)
     ]
-    alone, both = (by(rows, "data.subsample") for rows in few)
-    text = (
-        f"2D examples alone {listed(alone, 'data.subsample')}; with stripes "
-        f"{listed(both, 'data.subsample')}."
-    )
-    return outcome(text, shown=bool(((both - alone).dropna() >= POINTS).any()))
+    if not shares:
+        raise NotMeasuredError("No lambda below 1 was measured with and without stripes.")
+    pairs = [(_cells("sos", share), _cells("sos+stripes", share)) for share in shares]
+    what = f"gain by stripes, mean over {len(pairs)} values of λ"
+    texts = [
+        f"{found.text(alone)} alone and {found.text(both)} with stripes at λ = {share:g}"
+        for share, (alone, both) in zip(shares, pairs, strict=True)
+    ]
+    text = f"2D examples: {'; '.join(texts)}."
+    return decide([Condition(what, found.difference(*pairs), POINTS)], text, IN_BRACKETS)
 
 
 def _rim(table: pd.DataFrame) -> Outcome:
-    alone = _whole(_cross(table, "stripes"))
-    rim = chosen(final(table), "data.held_out.kind", "rim")
-    first, second = (measured(rows, "accuracy")["accuracy"] for rows in (alone, rim))
-    examples = measured(rim, "samples_2d")["samples_2d"].mean()
+    outside = _accuracies(table, "accuracy_out_of_distribution")
+    alone, rim = _cells("stripes"), _cells("sos+stripes", kind="rim")
+    conditions = [
+        Condition("gain where no 2D example is", outside.difference((alone, rim)), POINTS),
+        Condition("beyond the nearest example", outside.mean(rim, beyond=True), POINTS),
+    ]
     text = (
-        f"Stripes alone {percent(first)}; with {examples:.0f} 2D examples along the rim "
-        f"{percent(second)}."
+        f"Stripes alone {outside.text(alone)}; with {outside.examples(rim):.0f} 2D examples along "
+        f"the rim {outside.text(rim)}."
     )
-    return outcome(text, shown=bool(second.mean() - first.mean() >= POINTS))
+    return decide(conditions, text, IN_BRACKETS)
 
 
 CLAIMS: Sequence[Claim] = (
     Claim(
         "Models trained on 1D stripes alone compose poorly; with added 2D examples they compose.",
         "[F] Fig. 4e",
-        "accuracy in the intersection at least 20 points higher with 2D examples",
-        partial(_adds, family="stripes", called="stripes", what="2D examples", least=2 * POINTS),
+        "accuracy in the intersection more than 20 points higher with 2D examples, and more than "
+        "10 points above the null model",
+        NEAREST,
+        partial(_adds, family="stripes", called="Stripes", what="2D examples", least=2 * POINTS),
     ),
     Claim(
         "Models trained on 2D and 1D examples reach the intersection; with 2D examples alone they "
         "do not.",
         "[F] Fig. 4c-e",
-        "accuracy in the intersection at least 10 points higher with stripes",
+        "accuracy in the intersection more than 10 points higher with stripes, and more than 10 "
+        "points above the null model",
+        NEAREST,
         partial(_adds, family="sos", called="2D examples", what="stripes", least=POINTS),
     ),
     Claim(
         "A few 2D examples in addition to the stripes suffice.",
         "[F] Fig. 4g",
-        "the fewest 2D examples gain at least 10 points over stripes alone, and at least half of "
-        "what all of them gain",
+        "the fewest 2D examples gain more than half of what all of them gain over stripes alone, "
+        "and more than 10 points beyond the gain of the null model",
+        NEAREST,
         _few_suffice,
     ),
     Claim(
         "With stripes, fewer 2D examples are needed.",
         "[F] Figs 4g, 5",
-        "accuracy at least 10 points higher with stripes at some lambda below 1",
+        "accuracy more than 10 points higher with stripes, mean over the values of lambda below 1; "
+        "the null model has the same 2D examples in both, and no difference",
+        NEAREST,
         _fewer_needed,
     ),
     Claim(
         "2D examples only along the rim are enough to improve on stripes alone.",
         "[F] Fig. 10",
-        "accuracy at least 10 points higher with the rim",
+        "accuracy where there are no 2D examples more than 10 points higher with the rim, and more "
+        "than 10 points above the null model",
+        NEAREST,
         _rim,
     ),
 )

@@ -1,12 +1,22 @@
 """The three phases of manifold formation ([W] Figs 3, 4)."""
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._claims import by, finished, measured, outcome, rank_correlation
+from analysis.findings._rules.conditions import Condition, decide
+from analysis.findings._rules.tables import (
+    CONSTANT,
+    finished,
+    first_step,
+    measured,
+    rank_correlation,
+)
 from analysis.plotting import axis_labels
+from analysis.statistics.estimate import of_mean, of_share, of_slope
 
 _EARLY, _LEVEL = 0.2, 0.6
 """Accuracy below which a model is at the start of training, and from which it has learned."""
@@ -16,6 +26,8 @@ _FAILURES = {
     "share_misplaced": "one in the wrong place",
     "share_several": "several",
 }
+_SPACING = "data.spacing"
+_FITS = ("layer4/r_squared_x", "layer4/r_squared_y")
 
 
 def _in_order(table: pd.DataFrame) -> Outcome:
@@ -27,7 +39,8 @@ def _in_order(table: pd.DataFrame) -> Outcome:
         f"{len(through)} of {len(courses)} trials go through A, B and C in this order; "
         f"{len(ordered)} never go back, {sum(c.endswith('C') for c in courses)} end in C."
     )
-    return outcome(text, shown=len(through) > len(courses) / 2)
+    share = of_share(len(through), len(courses))
+    return decide([Condition("share of the trials", share, 0.5, unit="%")], text)
 
 
 def _failures(table: pd.DataFrame) -> Outcome:
@@ -36,39 +49,59 @@ def _failures(table: pd.DataFrame) -> Outcome:
     later = rows[(rows["accuracy"] >= _EARLY) & (rows["accuracy"] < _LEVEL)]
     if early.empty or later.empty:
         raise NotMeasuredError("No step with an accuracy below 20 %, or none between 20 and 60 %.")
-    first, then = (part[list(_FAILURES)].mean() for part in (early, later))
-    text = "; ".join(
-        f"{when}: " + ", ".join(f"{100 * means[k]:.0f} % {w}" for k, w in _FAILURES.items())
-        for when, means in (("Below 20 %", first), ("from 20 to 60 %", then))
-    )
-    mixed, misplaced = (first >= 0.05).all(), then["share_misplaced"] == then.max()
-    return outcome(f"{text}.", shown=bool(mixed and misplaced))
+    first, then = (part.groupby("key")[list(_FAILURES)].mean() for part in (early, later))
+    conditions = [
+        Condition(f"{name} below 20 %", of_mean(first[column]), 0.05, unit="%")
+        for column, name in _FAILURES.items()
+    ]
+    rest = then[["share_none", "share_several"]].max(axis=1)
+    what = "one in the wrong place less the next, from 20 to 60 %"
+    conditions.append(Condition(what, of_mean(then["share_misplaced"] - rest), 0.0))
+    shares = ", ".join(f"{100 * then[k].mean():.0f} % {w}" for k, w in _FAILURES.items())
+    return decide(conditions, f"From 20 to 60 %: {shares}.")
 
 
 def _faster(table: pd.DataFrame) -> Outcome:
-    rows = measured(finished(table), "accuracy").sort_values("step")
-    means = by(rows[rows["step"] > 0], "data.spacing", least=2)
-    first = rows[rows["accuracy"] >= _LEVEL].groupby("key")["step"].min()
-    trials = rows.drop_duplicates("key").set_index("key")["data.spacing"]
-    steps = first.reindex(trials.index).groupby(trials)
-    parts = [
-        f"{axis_labels.value('data.spacing', d)}: "
-        + (f"step {steps.mean()[d]:.0f}" if steps.count()[d] else "never")
-        + f", {100 * means[d]:.0f} % on average"
-        for d in means.index
-    ]
-    never = int(first.reindex(trials.index).isna().sum())
-    text = f"First at 60 %: {'; '.join(parts)}."
-    text += f" {never} trials never." if never else ""
-    return outcome(text, shown=rank_correlation(list(means.index), list(means)) <= -0.8)
+    metric = "accuracy_half_pixel"
+    rows = measured(finished(table), metric, _SPACING)
+    curves = {key: part.set_index("step").sort_index() for key, part in rows.groupby("key")}
+    steps = pd.DataFrame(
+        [(curve[_SPACING].iloc[0], first_step(curve[metric])) for curve in curves.values()],
+        columns=["d", "step"],
+    )
+    if steps["d"].nunique() < 2:
+        raise NotMeasuredError("One increment alone was trained.")
+    at = ", ".join(
+        f"{axis_labels.value(_SPACING, d)}: {part['step'].mean():.0f}"
+        for d, part in steps.groupby("d")
+    )
+    text = f"First at 60 % within half a pixel, by step: {at}."
+    if steps["step"].isna().any():
+        return Outcome(
+            "not resolvable",
+            f"{steps['step'].isna().sum()} of {len(steps)} trials are above 60 % at the first "
+            f"evaluation or never: evaluate earlier, or train longer. {text}",
+        )
+    slope = of_slope(np.log(steps["d"]).to_list(), np.log(steps["step"]).to_list())
+    what = "slope of log(steps) against log(d)"
+    return decide([Condition(what, slope, 0.0, unit="")], text)
 
 
 def _goes_with(table: pd.DataFrame) -> Outcome:
-    metrics = ["layer4/r_squared_x", "layer4/r_squared_y"]
-    rows = measured(table, "accuracy", *metrics)
-    order = rank_correlation(list(rows["accuracy"]), list(rows[metrics].mean(axis=1)))
-    text = f"Rank correlation of accuracy and mean R-squared over trials and steps: {order:.2f}."
-    return outcome(text, shown=order >= 0.7)
+    rows = measured(table, "accuracy", *_FITS)
+    found = []
+    for _, part in rows.groupby("key"):
+        fit = part[list(_FITS)].mean(axis=1)
+        varies = len(part) > 2 and part["accuracy"].nunique() > 1 and fit.nunique() > 1
+        order = rank_correlation(list(part["accuracy"]), list(fit)) if varies else math.nan
+        found.append(order)
+    known = [order for order in found if not math.isnan(order)]
+    if not known:
+        raise NotMeasuredError("Accuracy or R-squared does not change in any trial.")
+    condition = Condition(
+        "rank correlation over the steps of a trial", of_mean(known), 0.7, unit=""
+    )
+    return decide([condition])
 
 
 CLAIMS: Sequence[Claim] = (
@@ -76,26 +109,33 @@ CLAIMS: Sequence[Claim] = (
         "During training, models go from no structure (A) through single bumps in the wrong place "
         "(B) to an ordered manifold (C).",
         "[W] Fig. 3",
-        "more than half of the trials go through all three phases, in order",
+        "more than half of the trials go through all three phases, in order; the null model stays "
+        "in one",
+        CONSTANT,
         _in_order,
     ),
     Claim(
         "At first all failures occur; later most failures are single bumps in the wrong place.",
         "[W] section 3",
-        "below 20 % accuracy, each failure has a share of at least 5 %; from 20 to 60 %, single "
-        "misplaced bumps have the largest share",
+        "below 20 % accuracy, each failure has a share above 5 %; from 20 to 60 %, single "
+        "misplaced bumps have the largest share; the null model is not on both sides of 20 %",
+        CONSTANT,
         _failures,
     ),
     Claim(
         "Finer lattices are learned in fewer steps.",
         "[W] Fig. 4a",
-        "rank correlation of increment and mean accuracy over training at most -0.8",
+        "steps to 60 % accuracy within half a pixel grow with the increment; within a whole pixel, "
+        "lattices of up to two pixels can be memorized; the null model takes no steps",
+        CONSTANT,
         _faster,
     ),
     Claim(
         "Accuracy correlates with the order of the representation.",
         "[W] Fig. 4",
-        "rank correlation of accuracy and mean R-squared at least 0.7",
+        "rank correlation of accuracy and mean R-squared over the steps of a trial, mean over the "
+        "trials, above 0.7",
+        CONSTANT,
         _goes_with,
     ),
 )

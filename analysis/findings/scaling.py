@@ -7,11 +7,13 @@ from typing import Literal
 import pandas as pd
 
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._claims import chosen, measured, needed, outcome, single
+from analysis.findings._rules.conditions import Condition, decide
+from analysis.findings._rules.tables import NEAREST, chosen, measured, needed, single
 from analysis.scaling import exponents
 from analysis.scaling.advantage import advantages_table, null_crossings
-from analysis.scaling.paired import paired_test
 from analysis.scaling.predictions import prediction_exponents_table, predictions_table
+from analysis.statistics.estimate import Estimate
+from analysis.statistics.paired import paired_test
 from analysis.tables.selection import final
 
 _ALONE, _STRIPES, _THINNED = "bump", "bump+stripes", "bump+thinned-stripes"
@@ -20,6 +22,8 @@ _LEVEL = 0.6
 
 # Widest interval of an exponent that still allows a verdict.
 _WIDE = 1.0
+
+_TIMES = 1.25  # times fewer examples than the null model that count
 
 _P_VALUE = 0.05
 _FEWEST_BLOCKS = 6  # with five, the smallest possible p-value is 2 / 2^5 = 0.0625
@@ -54,16 +58,49 @@ def _fitted(fit: exponents.Exponent) -> str:
     )
 
 
+def _seeds(table: pd.DataFrame, family: str) -> int:
+    rows = final(table)
+    return int(rows.loc[rows["data.family"] == family, "seed"].nunique())
+
+
+def _advantage(table: pd.DataFrame, family: str, count: exponents.Count) -> tuple[Condition, str]:
+    """Return the condition that fewer examples are needed than by drawing the nearest one.
+
+    Raises:
+        NotMeasuredError: No N has a crossing of the model and of the null model.
+    """
+    ratios = advantages_table(
+        _crossings(table, family, count), null_crossings(final(table), _LEVEL)
+    )
+    if ratios.empty:
+        raise NotMeasuredError("No N has a crossing of the model and of the null model.")
+    mean = ratios[ratios["size"] == 0].iloc[0]
+    found = Estimate(mean["ratio"], mean["low"], mean["high"], _seeds(table, family))
+    at = "; ".join(
+        f"N = {row.size}: {row.null:.0f}, {row.ratio:.1f} times as many as measured"
+        for row in ratios[ratios["size"] > 0].itertuples()
+    )
+    text = f"Examples needed by drawing the nearest one: {at}."
+    return Condition("times fewer than by drawing the nearest one", found, _TIMES, unit=""), text
+
+
 def _exponent(table: pd.DataFrame, family: str, count: exponents.Count, power: int) -> Outcome:
     """Judge whether the interval of an exponent contains one power only."""
     crossings = _crossings(table, family, count)
     fit = exponents.fit_exponent(crossings)
     sizes = ", ".join(str(c.size) for c in crossings if c.crossing.value is not None)
     text = f"Exponent {_fitted(fit)}, from N = {sizes}."
+    assert fit.value is not None
     assert fit.low is not None
     assert fit.high is not None
+    beyond, more = _advantage(table, family, "samples_2d")
     within = {p: fit.low <= p <= fit.high for p in (1, 2)}
-    return outcome(text, shown=within[power] and not within[3 - power])
+    if not within[power]:
+        return Outcome("not shown", text)
+    found = Estimate(fit.value, fit.low, fit.high, _seeds(table, family))
+    side: Literal["above", "below"] = "above" if power == 2 else "below"
+    apart = Condition("exponent", found, 3 - power, side, "")
+    return decide([apart, beyond], text, more)
 
 
 def _fewer(table: pd.DataFrame) -> Outcome:
@@ -84,8 +121,10 @@ def _fewer(table: pd.DataFrame) -> Outcome:
     )
     if found.blocks < _FEWEST_BLOCKS:
         reason = f"{found.blocks} combinations of N and seed are too few for a test."
-        return Outcome("not reachable", f"{reason} {text}")
-    return outcome(text, shown=found.difference > 0 and found.p_value < _P_VALUE)
+        return Outcome("not resolvable", f"{reason} It takes {_FEWEST_BLOCKS}. {text}")
+    if found.p_value < _P_VALUE:
+        return Outcome("shown" if found.difference > 0 else "not shown", text)
+    return Outcome("not shown" if found.difference <= 0 else "not resolvable", text)
 
 
 def _percolation(table: pd.DataFrame) -> Outcome:
@@ -107,29 +146,20 @@ def _percolation(table: pd.DataFrame) -> Outcome:
         f"Measured {measured_text}; simulated {simulated[0]:.2f} at an overlap of 0.05, "
         f"{simulated[1]:.2f} at 0.5."
     )
+    beyond, more = _advantage(table, _ALONE, "samples_2d")
+    if not fit.low <= simulated[0] <= fit.high:
+        return Outcome("not shown", text)
     if fit.high - fit.low > _WIDE:
-        return Outcome("not reachable", f"The interval is too wide to tell. {text}")
-    return outcome(text, shown=fit.low <= simulated[0] <= fit.high)
+        times = ((fit.high - fit.low) / _WIDE) ** 2
+        wide = f"The interval is too wide to tell; it takes about {times:.1f} times the seeds."
+        return Outcome("not resolvable", f"{wide} {text}")
+    return decide([beyond], text, more)
 
 
 def _beyond(table: pd.DataFrame, family: str) -> Outcome:
     """Judge whether fewer examples are needed than by drawing the nearest one."""
-    crossings = _crossings(table, family, "samples_2d")
-    nulls = null_crossings(final(table), _LEVEL)
-    ratios = advantages_table(crossings, nulls)
-    if ratios.empty:
-        raise NotMeasuredError("No N has a crossing of the model and of the null model.")
-    mean = ratios[ratios["size"] == 0].iloc[0]
-    at = "; ".join(
-        f"N = {row.size}: {row.null:.0f} by drawing the nearest one, {row.ratio:.1f} times as many "
-        "as measured"
-        for row in ratios[ratios["size"] > 0].itertuples()
-    )
-    text = (
-        f"{mean['ratio']:.1f} times fewer, 95 % interval {mean['low']:.1f} to {mean['high']:.1f}, "
-        f"mean over N. {at}."
-    )
-    return outcome(text, shown=bool(mean["low"] > 1))
+    condition, text = _advantage(table, family, "samples_2d")
+    return decide([condition], text)
 
 
 def _grows(
@@ -142,9 +172,12 @@ def _grows(
     ours: bool = False,
 ) -> Claim:
     """Return the claim that the examples needed grow as a power of N."""
-    rule = f"the 95 % interval of the exponent contains {power} and not {3 - power}"
+    rule = (
+        f"the 95 % interval of the exponent contains {power} and not {3 - power}, and more than "
+        f"{_TIMES} times fewer bumps are needed than by the null model, which grows like N squared"
+    )
     judge = partial(_exponent, family=family, count=count, power=power)
-    return Claim(text, source, rule, judge, ours)
+    return Claim(text, source, rule, NEAREST, judge, ours)
 
 
 CLAIMS: Sequence[Claim] = (
@@ -175,14 +208,18 @@ CLAIMS: Sequence[Claim] = (
         "With stripes, fewer 2D examples are needed.",
         "[F] Fig. 5a, b",
         "more accurate with stripes in trials with the same N, lambda and seed, with p < 0.05 by "
-        "swapping the trials of each N and seed; not reachable with fewer than six of these",
+        "swapping the trials of each N and seed; not resolvable with fewer than six of these. The "
+        "null model has the same bumps in both, and no difference",
+        NEAREST,
         _fewer,
     ),
     Claim(
         "Percolation predicts the exponent of the examples needed.",
         "[F] Figs 5, 6 (comparing exponents is our test)",
         "the exponent simulated at an overlap threshold of 0.05 lies in the measured 95 % "
-        "interval; not reachable if the interval is wider than 1",
+        f"interval, which is narrower than 1, and more than {_TIMES} times fewer bumps are needed "
+        "than by the null model",
+        NEAREST,
         _percolation,
         ours=True,
     ),
@@ -190,7 +227,8 @@ CLAIMS: Sequence[Claim] = (
         Claim(
             f"{text}, fewer examples are needed than by drawing the nearest one.",
             "a null model (our question)",
-            "the 95 % interval of the ratio, as a mean over N, is above 1",
+            f"more than {_TIMES} times fewer, mean over N",
+            NEAREST,
             partial(_beyond, family=family),
             ours=True,
         )

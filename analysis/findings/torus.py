@@ -1,120 +1,182 @@
-"""The torus of representations of periodic labels ([F] Figs 2, 3)."""
+"""The torus of representations of periodic labels ([F] Figs 2, 3).
 
+What the clean images have at the layer's resolution, a layer may merely hold. So each measure is
+compared with that of the images, and with that of the untrained network where it is kept.
+"""
+
+import math
 from collections.abc import Sequence
+from functools import partial
 
+import numpy as np
 import pandas as pd
 
-from analysis.findings import Claim, Outcome
-from analysis.findings._claims import finished, measured, outcome
+from analysis.findings import Claim, NotMeasuredError, Outcome
+from analysis.findings._rules.conditions import Condition, Unit, decide
+from analysis.findings._rules.tables import IMAGE, finished, measured
+from analysis.statistics.estimate import of_mean, of_share
 from analysis.tables.selection import final
 
-_BETTI = ("betti_0", "betti_1", "betti_2")
 _TORUS = (1, 2, 1)
 
 # Largest relative change of the dimension over the last third of training once it has settled.
 _SETTLED = 0.25
 
 
-def _layers(table: pd.DataFrame, measure: str) -> list[str]:
-    """Return the layers with a measure, starting with layer 4 as in the papers."""
-    columns = [str(c).rpartition("/") for c in table]
-    found = [layer for layer, slash, name in columns if slash and name == measure]
-    return sorted(found, key=lambda layer: (layer != "layer4", layer))
+def _null(measure: str, model: str = "image") -> str:
+    """Return the column of a null model's measure, from that of the layer's."""
+    layer, _, name = measure.partition("/")
+    return f"{layer}/null_{model}_{name}"
+
+
+def _numbers(rows: pd.DataFrame, columns: Sequence[str]) -> list[tuple[int, ...]]:
+    return [tuple(int(n) for n in row) for row in rows[list(columns)].to_numpy()]
 
 
 def _holes(table: pd.DataFrame) -> Outcome:
-    texts, shown = [], []
-    for layer in _layers(table, "betti_1") or ["layer4"]:
-        columns = [f"{layer}/{name}" for name in _BETTI]
-        rows = measured(final(table), *columns)
-        found = [tuple(int(n) for n in row) for row in rows[columns].to_numpy()]
-        texts.append(f"{layer}: {', '.join(map(str, found))}")
-        shown.append(all(numbers == _TORUS for numbers in found))
-    return outcome("; ".join(texts) + ".", shown=shown[0])
+    columns = [f"layer4/betti_{i}" for i in range(3)]
+    nulls = [_null(column) for column in columns]
+    rows = measured(final(table), *columns, *nulls)
+    found, images = _numbers(rows, columns), _numbers(rows, nulls)
+    conditions = [
+        Condition(what, of_share(sum(count), len(rows)), 0.5, unit="%")
+        for what, count in (
+            ("torus", [one == _TORUS for one in found]),
+            (
+                "torus, and the image is none",
+                [a == _TORUS != b for a, b in zip(found, images, strict=True)],
+            ),
+        )
+    ]
+    listed, others = (", ".join(map(str, numbers)) for numbers in (found, images))
+    return decide(conditions, f"Betti numbers {listed}; of the images {others}.")
 
 
 def _settles(table: pd.DataFrame) -> Outcome:
     rows = measured(finished(table), "layer4/dimension").sort_values("step")
-    texts, shown = [], []
+    texts, fallen, changes = [], [], []
     for _, course in rows.groupby("key"):
         numbers = course["layer4/dimension"]
         late = numbers[course["step"] >= 2 / 3 * course["step"].max()]
-        change = (late.max() - late.min()) / late.mean()
+        changes.append((late.max() - late.min()) / late.mean())
+        fallen.append(math.log(late.iloc[-1] / numbers.iloc[0]))
         texts.append(
             f"{numbers.iloc[0]:.0f} at first, minimum {numbers.min():.1f}, {late.iloc[-1]:.1f} at "
-            f"the end, change of {100 * change:.0f} % over the last third"
+            f"the end, change of {100 * changes[-1]:.0f} % over the last third"
         )
-        shown.append(change <= _SETTLED and late.iloc[-1] < numbers.iloc[0] / 2)
-    return outcome("; ".join(texts) + ".", shown=all(shown))
+    conditions = [
+        Condition("log of the end over the start", of_mean(fallen), -math.log(2), "below", ""),
+        Condition("change over the last third", of_mean(changes), _SETTLED, "below", "%"),
+    ]
+    return decide(conditions, f"{'; '.join(texts).capitalize()}.")
 
 
 def _few_components(table: pd.DataFrame) -> Outcome:
-    shares = {
-        layer: measured(final(table), f"{layer}/variance_top_four")[f"{layer}/variance_top_four"]
-        for layer in _layers(table, "variance_top_four") or ["layer4"]
-    }
-    text = "; ".join(
-        f"{layer}: {', '.join(f'{100 * s:.0f} %' for s in found)}"
-        for layer, found in shares.items()
-    )
-    return outcome(f"{text}.", shown=bool((next(iter(shares.values())) >= 0.8).all()))
-
-
-def _factorized(table: pd.DataFrame) -> Outcome:
-    texts, shown = [], []
-    for layer in _layers(table, "factorization") or ["layer4"]:
-        columns = [f"{layer}/factorization", f"{layer}/orthogonality_x_on_y"]
-        rows = measured(final(table), *columns)[columns]
-        texts.append(
-            f"{layer}: score {', '.join(f'{s:.2f}' for s in rows.iloc[:, 0])}, x-on-y "
-            f"orthogonality {', '.join(f'{s:.2f}' for s in rows.iloc[:, 1])}"
-        )
-        shown.append(bool((rows.iloc[:, 0] > 0.5).all()))
-    return outcome("; ".join(texts) + ".", shown=shown[0])
+    column = "layer4/variance_top_four"
+    return _beyond(table, column, "variance in four components", 0.8, 0.1, unit="%")
 
 
 def _orthogonal(table: pd.DataFrame) -> Outcome:
     column = "layer4/orthogonality_x_on_y"
-    found = measured(final(table), column)[column]
-    text = f"Mean absolute cosine: {', '.join(f'{v:.2f}' for v in found)}"
-    text += "; 0 for a Clifford torus, 0.41 for a torus in space."
-    return outcome(text, shown=bool((found < 0.2).all()))
+    text = "0 for a Clifford torus, 0.41 for a torus in space."
+    return _beyond(table, column, "mean absolute cosine", 0.2, 0.02, text, falls=True)
+
+
+def _factorized(table: pd.DataFrame, layer: str) -> Outcome:
+    column = f"{layer}/factorization"
+    return _beyond(table, column, f"score of {layer}", 0.5, 0.1)
+
+
+def _beyond(
+    table: pd.DataFrame,
+    column: str,
+    what: str,
+    bound: float,
+    margin: float,
+    *more: str,
+    falls: bool = False,
+    unit: Unit = "",
+) -> Outcome:
+    """Judge whether a measure is beyond a bound, and beyond its null models by a margin.
+
+    Args:
+        table: One row per trial and step.
+        column: Column of the measure.
+        what: What it measures.
+        bound: The bound at the end of training.
+        margin: Least difference from the images, and from the untrained network if it was kept.
+        more: Sentences to add.
+        falls: Whether the measure has to be below.
+        unit: Unit of the measure.
+    """
+    rows = measured(final(table), column, _null(column))
+    sign = -1.0 if falls else 1.0
+    values = rows[column].to_numpy(float)
+    conditions = [Condition(what, of_mean(values), bound, "below" if falls else "above", unit)]
+    nulls = {"the image": _null(column), "the untrained network": _null(column, "untrained")}
+    texts = []
+    for name, null in nulls.items():
+        if null not in rows or rows[null].isna().any():
+            continue
+        found = rows[null].to_numpy(float)
+        conditions.append(
+            Condition(f"beyond {name}", of_mean(sign * (values - found)), margin, unit=unit)
+        )
+        shown = f"{100 * found.mean():.0f} %" if unit == "%" else f"{found.mean():.2f}"
+        texts.append(f"{name} {shown}")
+    if not np.isfinite(values).all():
+        raise NotMeasuredError(f"{column} is not finite.")
+    return decide(conditions, f"{'; '.join(texts).capitalize()}.", *more)
 
 
 CLAIMS: Sequence[Claim] = (
     Claim(
         "The representation of periodic labels is a torus.",
         "[F] Fig. 2b",
-        "Betti numbers (1, 2, 1) of layer 4 at the end, for every seed",
+        "Betti numbers (1, 2, 1) of layer 4 at the end in more than half of the trials, and those "
+        "of the null model differ",
+        IMAGE,
         _holes,
     ),
     Claim(
         "The effective dimension falls and settles.",
         "[F] Fig. 2c (our reading)",
-        "at the end below half of the value at first, and a change of at most a quarter over the "
-        "last third of training",
+        "at the end below half of the value at first, and a change of less than a quarter over the "
+        "last third of training; the null model does not change",
+        IMAGE,
         _settles,
         ours=True,
     ),
     Claim(
         "Four principal components hold most of the variance, as for a Clifford torus.",
         "[F] Fig. 2d (our reading)",
-        "at least 80 % of the variance of layer 4, for every seed",
+        "more than 80 % of the variance of layer 4, and more than 10 points above the null models",
+        IMAGE,
         _few_components,
         ours=True,
     ),
     Claim(
         "x and y use orthogonal directions.",
         "[F] Fig. 3, left",
-        "mean absolute cosine of displacements along x and along y below 0.2 in layer 4, for every "
-        "seed",
+        "mean absolute cosine of displacements along x and along y below 0.2 in layer 4, and more "
+        "than 0.02 below the null models",
+        IMAGE,
         _orthogonal,
     ),
     Claim(
         "The torus is closer to the Clifford torus, where x and y are factorized, than to the "
         "torus in space.",
         "[F] Fig. 3",
-        "factorization score of layer 4 above 0.5, for every seed",
-        _factorized,
+        "factorization score of layer 4 above 0.5, and more than 0.1 above the null models",
+        IMAGE,
+        partial(_factorized, layer="layer4"),
+    ),
+    Claim(
+        "An earlier layer factorizes x and y beyond the image that is about to be drawn.",
+        "[F] Fig. 3 (our question)",
+        "factorization score of layer 3 above 0.5, and more than 0.1 above the null models",
+        IMAGE,
+        partial(_factorized, layer="layer3"),
+        ours=True,
     ),
 )

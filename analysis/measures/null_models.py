@@ -23,24 +23,29 @@ from factorlab.data.lattice import Labels, apart
 TOLERANCE = 1.0
 """Errors of a coordinate below this many pixels count as right ([W] eq. 1)."""
 
-Right = NDArray[np.bool_]
+Errors = NDArray[np.float64]
+
+_DIGITS = 9  # sums of lattice increments differ from whole pixels in later ones
 
 
-def copied(examples: Labels, labels: Labels, *, period: float | None = None) -> Right:
-    """Return which labels are right if the nearest example is drawn, shape (labels,).
+def copied(examples: Labels, labels: Labels, *, period: float | None = None) -> Errors:
+    """Return the errors of drawing the nearest example, in pixels, shape (labels, 2).
 
     Args:
         examples: Labels of the 2D examples of a data set, shape (examples, 2).
         labels: Labels that are asked for, shape (labels, 2).
         period: Period of both coordinates in pixels; None on a plain frame.
+
+    Returns:
+        The distance in x and in y; infinite if there are no examples.
     """
     if not len(examples):
-        return np.zeros(len(labels), dtype=bool)
+        return np.full(labels.shape, np.inf)
     if period is not None:
         examples, labels = examples % period, labels % period
     # The stubs of scipy lack the box of a tree.
     _, nearest = KDTree(examples, boxsize=period).query(labels)  # type: ignore[arg-type]
-    return np.asarray((apart(labels, examples[nearest], period) < TOLERANCE).all(axis=1))
+    return np.round(apart(labels, examples[nearest], period), _DIGITS)
 
 
 def composed(
@@ -49,30 +54,34 @@ def composed(
     labels: Labels,
     *,
     period: float | None = None,
-) -> Right:
-    """Return which labels are right if nearest coordinates are put together, shape (labels,).
+) -> Errors:
+    """Return the errors of putting nearest coordinates together, in pixels, shape (labels, 2).
 
     Args:
         seen_x: Values of x in the training set, shape (values,).
         seen_y: Values of y, shape (values,).
         labels: Labels that are asked for, shape (labels, 2).
         period: Period of both coordinates in pixels; None on a plain frame.
+
+    Returns:
+        The distance in x and in y; infinite where no value was seen.
     """
-    right = np.ones(len(labels), dtype=bool)
-    for seen, asked in zip((seen_x, seen_y), labels.T, strict=True):
+    errors = np.full(labels.shape, np.inf)
+    for axis, seen in enumerate((seen_x, seen_y)):
         values = np.unique(seen)
-        if not len(values):
-            return np.zeros(len(labels), dtype=bool)
-        right &= apart(asked[:, None], values, period).min(axis=1) < TOLERANCE
-    return right
+        if len(values):
+            errors[:, axis] = apart(labels[:, axis, None], values, period).min(axis=1)
+    return np.round(errors, _DIGITS)
 
 
 def null_accuracies(run: RunSettings) -> dict[str, float]:
     """Return the accuracies of both models on the labels that a run was tested on.
 
     Returns:
-        `null_nearest` and `null_composed`, and of each its part `_seen`, `_unseen` and those of the
-        held-out region, named like the parts of the run's accuracy.
+        `null_nearest` and `null_composed`, and their parts, named like those of the run's
+        accuracies: `_x`, `_y`, `_half_pixel`, `_half_pixel_x`, `_half_pixel_y`, `_seen`, `_unseen`
+        and those of the held-out region. `labels` is the number of labels, and `labels_<part>` the
+        number in each part of the plane.
 
     Raises:
         UserError: The settings make no data set.
@@ -87,24 +96,34 @@ def _accuracies(
     run = RunSettings(data=data, evaluation=evaluation.model_copy(update={"at": ()}), seed=seed)
     dataset = build(data, seed)
     tested = evaluation_labels(run, dataset)
-    models: dict[str, Callable[[Dataset, Labels], Right]] = {
+    parts = tested.parts(data)
+    found = {"labels": float(len(tested.labels))}
+    found |= {f"labels_{part}": float(mask.sum()) for part, mask in parts.items()}
+    models: dict[str, Callable[[Dataset, Labels], Errors]] = {
         "null_nearest": _nearest,
         "null_composed": _composed,
     }
-    found = {}
     for name, model in models.items():
-        right = model(dataset, tested.labels)
-        found[name] = float(right.mean())
-        for part, mask in tested.parts(data).items():
-            found[f"{name}_{part}"] = float(right[mask].mean())
+        errors = model(dataset, tested.labels)
+        right, near = np.asarray(errors < TOLERANCE), np.asarray(errors <= TOLERANCE / 2)
+        correct = np.asarray(right.all(axis=1))
+        found |= {
+            name: float(correct.mean()),
+            f"{name}_x": float(right[:, 0].mean()),
+            f"{name}_y": float(right[:, 1].mean()),
+            f"{name}_half_pixel": float(near.all(axis=1).mean()),
+            f"{name}_half_pixel_x": float(near[:, 0].mean()),
+            f"{name}_half_pixel_y": float(near[:, 1].mean()),
+            **{f"{name}_{part}": float(correct[mask].mean()) for part, mask in parts.items()},
+        }
     return found
 
 
-def _nearest(dataset: Dataset, labels: Labels) -> Right:
+def _nearest(dataset: Dataset, labels: Labels) -> Errors:
     return copied(dataset.lattice[dataset.seen], labels, period=_period(dataset))
 
 
-def _composed(dataset: Dataset, labels: Labels) -> Right:
+def _composed(dataset: Dataset, labels: Labels) -> Errors:
     shown = dataset.labels
     inside = np.ones_like(shown, dtype=bool)
     inside[dataset.samples_2d :] = (dataset.stripes >= 1) & (dataset.stripes <= dataset.data.size)

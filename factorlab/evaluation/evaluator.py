@@ -78,10 +78,10 @@ def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Met
         `accuracy_half_pixel` is the share with errors of at most half a pixel in x and in y, which
         is what the reader can resolve. `error_pixels` is the mean distance between the label and
         what was read, in pixels; labels that cannot be read do not count, and it is missing if none
-        can. Both are our definition.
+        can. They are our definition.
     """
     errors = _errors(readings, labels, period)
-    right = errors < 1  # NaN compares as wrong
+    right, near = errors < 1, errors <= 0.5  # NaN compares as wrong
     distances = np.hypot(errors[:, 0], errors[:, 1])
     read = np.isfinite(distances)
     correct = right.all(axis=1)
@@ -90,7 +90,9 @@ def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Met
         "accuracy": float(correct.mean()),
         "accuracy_x": float(right[:, 0].mean()),
         "accuracy_y": float(right[:, 1].mean()),
-        "accuracy_half_pixel": float((errors <= 0.5).all(axis=1).mean()),
+        "accuracy_half_pixel": float(near.all(axis=1).mean()),
+        "accuracy_half_pixel_x": float(near[:, 0].mean()),
+        "accuracy_half_pixel_y": float(near[:, 1].mean()),
         "share_none": wrong[0],
         "share_misplaced": wrong[1],
         "share_several": wrong[2],

@@ -74,8 +74,12 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
         "",
         f"`factorlab reproduce --profile {profile}`, written {datetime.now(UTC):%Y-%m-%d} on "
         f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}. "
-        "[F]: arXiv 2408.13256, [W]: arXiv 2402.03305. The rules by which a finding counts as "
-        "shown are ours. Brackets give the smallest and the largest trial behind a mean.",
+        "[F]: arXiv 2408.13256, [W]: arXiv 2402.03305.",
+        "",
+        "The rules by which a finding counts as shown are ours. It is *shown* if the 95 % interval "
+        "of each estimate, in square brackets, lies on the right side of its bound, *not shown* if "
+        "one lies on the wrong side, and else *not resolvable* with these runs. Each rule holds "
+        "the finding against a null model, which has learned nothing of it.",
         "",
         f"Stated by the papers: {_tally(counts[False])}. Our own readings and questions: "
         f"{_tally(counts[True])}.",
@@ -123,9 +127,11 @@ def _section(plan: Plan, found: Sequence[tuple[Claim, Outcome]], folder: Path) -
     """Return the section of one experiment: its progress, findings and figures."""
     experiment = plan.experiment
     lines = [f"## {experiment}", "", _state(plan), ""]
-    lines += ["| finding | source | here | measured | counts as shown |", "|---|---|---|---|---|"]
+    lines += ["| finding | source | here | measured | counts as shown | null model |"]
+    lines += ["|---|---|---|---|---|---|"]
     for claim, outcome in found:
-        cells = (claim.text, claim.source, f"**{outcome.verdict}**", outcome.numbers, claim.rule)
+        here = f"**{outcome.verdict}**"
+        cells = (claim.text, claim.source, here, outcome.numbers, claim.rule, claim.null)
         lines.append(f"| {' | '.join(map(_escaped, cells))} |")
     for entry in plan.figures:
         name = f"{experiment}/{entry.name}-{plan.label}.png"

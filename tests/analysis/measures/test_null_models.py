@@ -26,21 +26,29 @@ def test_copied_agrees_with_a_search_through_all_examples(period, count, seed):
     if period is not None:
         offset = np.minimum(offset, period - offset)
     nearest = (offset**2).sum(axis=-1).argmin(axis=1)
-    expected = (offset[np.arange(20), nearest] < 1).all(axis=1)
-    assert (copied(examples, labels, period=period) == expected).all()
+    expected = offset[np.arange(20), nearest]
+    assert copied(examples, labels, period=period) == pytest.approx(expected, abs=1e-9)
 
 
-def test_examples_are_copied_exactly_and_a_pixel_away_is_wrong():
-    labels = np.array([[3.0, 3.0], [3.0, 4.0], [3.0, 3.999]])
-    assert copied(labels[:1], labels).tolist() == [True, False, True]
+def test_errors_do_not_depend_on_how_increments_add_up():
+    examples = np.array([[1 + 3 * 0.1, 1.0]])  # 1.3 and 2.3 differ by less than 1 in float64
+    assert copied(examples, np.array([[1 + 13 * 0.1, 1.0]])).tolist() == [[1.0, 0.0]]
+    assert composed(examples[:, 0], examples[:, 1], np.array([[2.3, 1.0]])).tolist() == [[1.0, 0.0]]
+
+
+def test_without_examples_errors_are_infinite():
+    labels = np.array([[3.0, 3.0]])
+    assert copied(labels[:0], labels).tolist() == [[np.inf, np.inf]]
+    assert composed(labels[:0, 0], labels[:, 1], labels).tolist() == [[np.inf, 0.0]]
 
 
 def test_nearest_example_may_lie_across_the_rim_of_a_periodic_image():
     labels = np.array([[0.2, 0.1]])
     examples = np.array([[7.9, 7.8], [2.0, 2.0]])
-    assert copied(examples, labels, period=PERIOD).tolist() == [True]
-    assert copied(examples, labels).tolist() == [False]
-    assert copied(examples + PERIOD, labels, period=PERIOD).tolist() == [True]
+    around = copied(examples, labels, period=PERIOD)
+    assert around.tolist() == [pytest.approx([0.3, 0.3])]
+    assert copied(examples + PERIOD, labels, period=PERIOD).tolist() == around.tolist()
+    assert copied(examples, labels).tolist() == [pytest.approx([1.8, 1.9])]
 
 
 @pytest.mark.parametrize("period", [None, PERIOD])
@@ -50,11 +58,12 @@ def test_composed_agrees_with_a_search_through_all_values(period, xs, ys, seed):
     seen_x, seen_y = rng.uniform(0, PERIOD, xs), rng.uniform(0, PERIOD, ys)
     labels = rng.uniform(0, PERIOD, (20, 2))
     expected = [
-        min(apart(x, one, period) for one in seen_x) < 1
-        and min(apart(y, one, period) for one in seen_y) < 1
+        [min(apart(x, one, period) for one in seen_x), min(apart(y, one, period) for one in seen_y)]
         for x, y in labels
     ]
-    assert composed(seen_x, seen_y, labels, period=period).tolist() == expected
+    assert composed(seen_x, seen_y, labels, period=period) == pytest.approx(
+        np.array(expected), abs=1e-9
+    )
 
 
 SETTINGS = st.fixed_dictionaries(
@@ -80,10 +89,11 @@ def test_accuracies_agree_with_brute_force(data, seed, kind):
         {*plane[:, axis], *(label[axis] for label in inside if 1 <= label[axis] <= run.data.size)}
         for axis in (0, 1)
     ]
-    nearest, both = [], []
+    nearest, both, halves = [], [], []
     for x, y in tested.labels:
         near = min(plane, key=lambda one: (one[0] - x) ** 2 + (one[1] - y) ** 2, default=None)
         nearest.append(near is not None and abs(near[0] - x) < 1 and abs(near[1] - y) < 1)
+        halves.append(near is not None and abs(near[0] - x) <= 0.5 and abs(near[1] - y) <= 0.5)
         both.append(
             all(
                 min((abs(one - asked) for one in values), default=9) < 1
@@ -92,6 +102,7 @@ def test_accuracies_agree_with_brute_force(data, seed, kind):
         )
     assert found["null_nearest"] == pytest.approx(np.mean(nearest))
     assert found["null_composed"] == pytest.approx(np.mean(both))
+    assert found["null_nearest_half_pixel"] == pytest.approx(np.mean(halves))
     assert found["null_composed"] >= found["null_nearest"]
     for part, mask in tested.parts(run.data).items():
         assert found[f"null_nearest_{part}"] == pytest.approx(np.mean(np.array(nearest)[mask]))
@@ -103,9 +114,11 @@ def test_accuracies_have_the_parts_of_the_accuracy():
     found = null_accuracies(parse({"data": data}))
     parts = ("seen", "unseen", "in_distribution", "out_of_distribution")
     arms = ("arm_vertical", "arm_horizontal", "intersection")
+    planes = ("", *(f"_{part}" for part in (*parts, *arms)))
     names = {
         f"null_{m}{p}"
         for m in ("nearest", "composed")
-        for p in ("", *(f"_{p}" for p in (*parts, *arms)))
+        for p in (*planes, "_x", "_y", "_half_pixel")
     }
-    assert found.keys() == names
+    assert found.keys() == names | {f"labels{plane}" for plane in planes}
+    assert found["labels"] == found["labels_in_distribution"] + found["labels_out_of_distribution"]

@@ -27,6 +27,7 @@ def readings_and_labels(draw):
 def test_score_matches_definitions(drawn, period):
     readings, labels = drawn
     right_x = right_y = right = half = 0
+    halves = [0, 0]
     distances = []
     failures = [0, 0, 0]
     for (x, y), objects, (true_x, true_y) in zip(
@@ -36,10 +37,12 @@ def test_score_matches_definitions(drawn, period):
         ok_x = any(abs(x - true_x + k) < 1 for k in turns)
         ok_y = any(abs(y - true_y + k) < 1 for k in turns)
         right_x, right_y, right = right_x + ok_x, right_y + ok_y, right + (ok_x and ok_y)
-        half += all(
+        near = [
             any(abs(one - true + k) <= 0.5 for k in turns)
             for one, true in ((x, true_x), (y, true_y))
-        )
+        ]
+        half += all(near)
+        halves = [count + one for count, one in zip(halves, near, strict=True)]
         failures[objects] += not (ok_x and ok_y)
         if not math.isnan(x + y):
             distances.append(
@@ -56,6 +59,8 @@ def test_score_matches_definitions(drawn, period):
             "share_misplaced": failures[1] / n,
             "share_several": failures[2] / n,
             "accuracy_half_pixel": half / n,
+            "accuracy_half_pixel_x": halves[0] / n,
+            "accuracy_half_pixel_y": halves[1] / n,
             **({"error_pixels": sum(distances) / len(distances)} if distances else {}),
         }
     )

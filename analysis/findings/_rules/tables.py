@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.findings import NotMeasuredError, Outcome
+from analysis.findings import NotMeasuredError
 from analysis.plotting import axis_labels
 from analysis.scaling.thresholds import Crossing
 from analysis.tables import selection
@@ -16,10 +16,30 @@ from analysis.tables.selection import final
 POINTS = 0.1
 """Least difference of accuracies that counts: 10 percentage points."""
 
+LEVEL = 0.6
+"""Accuracy from which something is learned, as in [F] Fig. 5c."""
 
-def outcome(numbers: str, *, shown: bool) -> Outcome:
-    """Return the outcome of a claim that is shown or not shown."""
-    return Outcome("shown" if shown else "not shown", numbers)
+NEAREST = "drawing the nearest training example"
+IMAGE = "the clean images at the layer's resolution, and the untrained network"
+CONSTANT = "accuracies and images that do not change in training, such as copies of the examples"
+"""Null models."""
+
+
+def first_step(curve: "pd.Series[float]") -> float:
+    """Return the interpolated step at which a curve first reaches 60 %.
+
+    Args:
+        curve: Values by step, sorted.
+
+    Returns:
+        The step; NaN if the curve starts above the level or never reaches it.
+    """
+    steps, values = curve.index.to_numpy(dtype=float), curve.to_numpy(dtype=float)
+    reached = np.flatnonzero(values >= LEVEL)
+    if len(reached) == 0 or reached[0] == 0:
+        return math.nan
+    part = slice(int(reached[0]) - 1, int(reached[0]) + 1)
+    return float(np.interp(LEVEL, values[part], steps[part]))
 
 
 def measured(rows: pd.DataFrame, *metrics: str, what: str = "trial") -> pd.DataFrame:
@@ -88,13 +108,6 @@ def by(
         found = ", ".join(axis_labels.bare(value) for value in means.index)
         raise NotMeasuredError(f"{metric} was measured only for {key} = {found}.")
     return means
-
-
-def percent(values: "pd.Series[float]") -> str:
-    """Format the mean of shares in percent, with the range of several shares: `83 % (80-86)`."""
-    low, high = 100 * values.min(), 100 * values.max()
-    text = f"{100 * values.mean():.0f} %"
-    return text if len(values) == 1 else f"{text} ({low:.0f}-{high:.0f})"
 
 
 def listed(means: "pd.Series[float]", key: str, *, share: bool = True) -> str:

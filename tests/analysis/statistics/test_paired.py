@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.scaling.paired import paired_test
+from analysis.statistics.paired import paired_test
 from tests.helpers.synthetic_trials import trials
 
 FAMILIES = ("bump", "bump+stripes")

@@ -1,0 +1,1 @@
+"""What the rules of the findings have in common."""
