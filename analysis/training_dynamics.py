@@ -22,8 +22,8 @@ from analysis.measures.phases import PHASES, phase
 from analysis.plotting import figure_io
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.style import GREY, LETTERS, line_style, title
+from factorlab.config import layer_of
 from factorlab.evaluation import activations
-from factorlab.model.unet import LAYERS
 from factorlab.parsing import parse
 from factorlab.storage import journal
 from factorlab.storage.journal import Journal
@@ -68,7 +68,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
 
     Args:
         record: Record of the trial.
-        layer: Name of the layer.
+        layer: Name of the layer, with `-t<time>` for a further noise time.
         seed: Seed of the subsample, the embedding and the cross-validation.
 
     Yields:
@@ -87,8 +87,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
     config = record.config()
     if config is None:
         raise ValueError("The record has no config.json.")
-    if layer not in LAYERS:
-        raise ValueError(f"There is no layer '{layer}'; the layers are {', '.join(LAYERS)}.")
+    layer_of(layer)
     run, last = parse(config["config"]), max(folders)
     period = float(run.data.size) if run.data.periodic else None
     nulls: list[ImageNull | None] = []  # measured once, since all steps have the same labels

@@ -25,6 +25,7 @@ class Stream(IntEnum):
     SAMPLES = 4
     LOSS_ESTIMATES = 5
     REPRESENTATIONS = 6
+    ARRANGEMENT = 7
 
 
 def sequence(seed: int, stream: Stream, *index: int) -> np.random.SeedSequence:

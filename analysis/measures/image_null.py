@@ -17,7 +17,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from analysis.measures import scalars
 from analysis.measures.checkpoint import Measures, measure
 from analysis.measures.factorization import linear_cka
-from factorlab.config import RunSettings
+from factorlab.config import RunSettings, layer_of
 from factorlab.data.lattice import Labels
 from factorlab.data.rendering import render
 from factorlab.model.unet import UNet, capture_activations
@@ -54,7 +54,7 @@ def _resolution(run: RunSettings, layer: str) -> tuple[int, int]:
 
     with torch.random.fork_rng(devices=[]):  # the weights do not matter
         model = UNet(run.model).eval()
-    with capture_activations(model, [layer], callback), torch.no_grad():
+    with capture_activations(model, [layer_of(layer)], callback), torch.no_grad():
         model(
             torch.zeros(1, 1, run.data.size, run.data.size),
             torch.zeros(1, dtype=torch.long),

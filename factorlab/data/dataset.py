@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from factorlab import families
 from factorlab.config import DataSettings, EvaluationSettings, RunSettings
 from factorlab.data import lattice
+from factorlab.data.arrangement import ImpossibleError, arrange, reach
 from factorlab.data.lattice import Labels, Mask
 from factorlab.errors import UserError
 from factorlab.seeding import Stream, sequence
@@ -76,14 +77,7 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
     """
     frame = lattice.frame_labels(data)
     seen = np.zeros(len(frame), dtype=bool)
-    stripes = np.empty((0, 2))
-    if families.has_stripes(data.family):
-        stripes = lattice.stripe_labels(data)
-        if len(stripes) == 0:
-            raise UserError(
-                f"{source}: data.margin = {data.canvas_margin} leaves no room for a stripe; "
-                f"allowed: at least data.stripe_spacing = {data.stripe_spacing}"
-            )
+    stripes = _stripes(data, source) if families.has_stripes(data.family) else np.empty((0, 2))
     if data.family == families.STRIPES:
         candidates = len(stripes)
         stripes = stripes[lattice.subsample(candidates, data.subsample, seed)]
@@ -91,8 +85,11 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
     else:
         allowed = np.flatnonzero(~lattice.held_out_mask(frame, data))
         candidates = len(allowed)
-        seen[allowed[lattice.subsample(candidates, data.subsample, seed)]] = True
-        kept = int(seen.sum())
+        chosen = lattice.subsample(candidates, data.subsample, seed)
+        kept = len(chosen)
+        if data.arrangement is not None and kept:
+            chosen = _arranged(data, frame[allowed], chosen, seed, source)
+        seen[allowed[chosen]] = True
         if data.family.endswith(families.THINNED):
             stripes = _thinned(stripes, data.subsample, seed, source)
     if candidates == 0:
@@ -106,6 +103,53 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
             f"allowed: at least {math.ceil(5e5 / candidates) / 1e6:g}"
         )
     return Dataset(data=data, lattice=frame, seen=seen, stripes=stripes)
+
+
+def _stripes(data: DataSettings, source: str) -> Labels:
+    """Return the stripes outside of any gap.
+
+    Raises:
+        UserError: None remains.
+    """
+    stripes = lattice.stripe_labels(data)
+    if len(stripes) == 0:
+        raise UserError(
+            f"{source}: data.margin = {data.canvas_margin} leaves no room for a stripe; "
+            f"allowed: at least data.stripe_spacing = {data.stripe_spacing}"
+        )
+    if data.stripe_gap is not None:
+        stripes = stripes[~lattice.in_gap(stripes, data)]
+        if len(stripes) == 0:
+            raise UserError(f"{source}: data.stripe_gap leaves no stripe; allowed: a smaller width")
+    return stripes
+
+
+def _arranged(
+    data: DataSettings, labels: Labels, start: NDArray[np.int64], seed: int, source: str
+) -> NDArray[np.int64]:
+    """Return the indices of the arranged examples.
+
+    Coverage is that of the labels at least a pixel from the rim, which are tested by default.
+
+    Raises:
+        UserError: There is no such set.
+    """
+    assert data.arrangement is not None
+    asked = lattice.frame_labels(data)
+    asked = asked[((asked >= 2) & (asked <= data.size - 1)).all(axis=1)]
+    try:
+        return arrange(
+            labels,
+            asked,
+            start,
+            kind=data.arrangement.kind,
+            distance=reach(data.sigmas[0], data.arrangement.overlap),
+            seed=seed,
+        )
+    except ImpossibleError as error:
+        raise UserError(
+            f"{source}: data.arrangement: {error}; allowed: another data.subsample or overlap"
+        ) from None
 
 
 def _thinned(stripes: Labels, share: float, seed: int, source: str) -> Labels:

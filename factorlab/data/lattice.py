@@ -79,6 +79,19 @@ def _bands(labels: Labels, region: HeldOut, data: DataSettings) -> Mask:
     return np.asarray(offset <= region.width / 2 + 1e-9)
 
 
+def in_gap(stripes: Labels, data: DataSettings) -> Mask:
+    """Return which stripes lie in the gap of the data set, shape (n,).
+
+    Their position is the coordinate inside the frame.
+    """
+    if data.stripe_gap is None:
+        return np.zeros(len(stripes), dtype=bool)
+    centre = (1 + data.size) / 2 if data.stripe_gap.centre is None else data.stripe_gap.centre
+    inside = (stripes >= 1) & (stripes <= data.size)
+    near = np.abs(stripes - centre) <= data.stripe_gap.width / 2 + 1e-9
+    return np.asarray((inside & near).any(axis=1))
+
+
 def held_out_mask(labels: Labels, data: DataSettings) -> Mask:
     """Return which labels lie in the held-out region, shape (n,)."""
     region = data.held_out

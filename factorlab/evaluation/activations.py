@@ -1,15 +1,18 @@
 """Activations of the network's inner layers, saved in a record at evaluations ([W], [F]: layer 4).
 
 The representations of one step are a folder. It holds `labels.npy`, (samples, 2), in pixels; one
-`<layer>.npy` per layer, (samples, features), in half precision; and `index.json` with the checksums
-of the other files. `index.json` is written last.
+`<layer>.npy` per layer, (samples, features), in half precision, and `<layer>-t<time>.npy` for each
+further noise time; and `index.json` with the checksums of the other files. `index.json` is written
+last.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -66,11 +69,11 @@ def collect(
 ) -> None:
     """Sample a grid of labels and write the activations of the layers, unless they exist already.
 
-    Each sample is noised to `representations.time` and passed through the network once more. With
-    few, large denoising steps, the last of them would see the noise rather than the image (our
-    choice; the papers use the last of a thousand steps, which is time 0). The noise of each label
-    is the same at every training step, so that only the model changes. Activations are written
-    batch by batch.
+    Each sample is noised to each time step and passed through the network once more. With few,
+    large denoising steps, the last of them would see the noise rather than the image (our choice;
+    the papers use the last of a thousand steps, which is time 0). The noise of each label is the
+    same at every training step and time step, so that only the model and the amount of noise
+    change. Activations are written batch by batch.
 
     Args:
         settings: Settings of the run.
@@ -87,7 +90,7 @@ def collect(
         return
     target.mkdir(parents=True, exist_ok=True)
     labels = grid_labels(settings)
-    names = ("labels", *wanted.layers)
+    names = ["labels", *(name for saved in wanted.saved.values() for name in saved.values())]
     with ExitStack() as opened:
         files = {
             name: opened.enter_context(_File(target / f"{name}.npy", len(labels))) for name in names
@@ -111,21 +114,27 @@ def _write(
     files["labels"].append(labels)
     device, batch = next(model.parameters()).device, settings.evaluation.batch_size
 
-    def callback(layer: str, output: Tensor) -> None:
-        files[layer].append(output.flatten(1).to("cpu", torch.float16).numpy())
-
     denoise = with_cuda_graph(model, device)
     for start in range(0, len(labels), batch):
         part = torch.from_numpy(labels[start : start + batch]).to(device, torch.float32)
         places = range(start, start + len(part))
-        sample, again = (
-            [integer(settings.seed, Stream.REPRESENTATIONS, i, k) for i in places] for k in (0, 1)
+        again = [0] * len(part) if wanted.common_noise else places
+        sample, noise = (
+            [integer(settings.seed, Stream.REPRESENTATIONS, i, k) for i in chosen]
+            for k, chosen in enumerate((places, again))
         )
         x_0 = diffusion.sample(denoise, part, sample, settings.data.size)
-        t = torch.full((len(part),), wanted.time, device=device)
-        x_t = diffusion.add_noise(x_0, t, SampleNoise(again, settings.data.size, device).draw())
-        with capture_activations(model, wanted.layers, callback), torch.no_grad():
-            model(x_t, t, part)
+        eps = SampleNoise(noise, settings.data.size, device).draw()
+        for time, saved in wanted.saved.items():
+            t = torch.full((len(part),), time, device=device)
+            write = partial(_append, files, saved)
+            with capture_activations(model, wanted.layers, write), torch.no_grad():
+                model(diffusion.add_noise(x_0, t, eps), t, part)
+
+
+def _append(files: dict[str, _File], saved: Mapping[str, str], layer: str, output: Tensor) -> None:
+    """Write the activations of a layer for one batch."""
+    files[saved[layer]].append(output.flatten(1).to("cpu", torch.float16).numpy())
 
 
 def read(folder: Path, layer: str = "layer4") -> Representations:

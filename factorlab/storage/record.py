@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from factorlab import families
-from factorlab.config import Layer, RunSettings
+from factorlab.config import RunSettings, layer_of
 from factorlab.data.dataset import Dataset
 from factorlab.storage import journal, lease
 from factorlab.storage.files import (
@@ -250,8 +250,11 @@ class Record:
         folders = list(self.represented().values())
         index = read_json(folders[-1] / "index.json") if folders else None
         names = tuple(name for name in index["sha256s"] if name != "labels") if index else ()
-        if not set(names) <= set(get_args(Layer)):
-            raise DamagedFile(f"{folders[-1]}: index.json names unknown layers")
+        try:
+            for name in names:
+                layer_of(name)
+        except ValueError as error:
+            raise DamagedFile(f"{folders[-1]}: index.json: {error}") from None
         return names
 
     def measures(self, layer: str) -> Path:

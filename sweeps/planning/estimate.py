@@ -48,7 +48,8 @@ def work_of(run: RunSettings, done: int = 0) -> RunWork:
     evaluations = sum(1 for step in {*regular, *when.at, steps} if done == 0 or step > done)
     kept = run.representations.grid**2 if run.representations.layers else 0
     tested = evaluation_label_count(run.data, run.evaluation)
-    each = (tested + kept) * run.diffusion.sampling_steps + kept
+    again = len(run.representations.saved)
+    each = (tested + kept) * run.diffusion.sampling_steps + again * kept
     return RunWork(max(0, steps - done), evaluations * each)
 
 

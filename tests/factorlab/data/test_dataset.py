@@ -230,3 +230,33 @@ def test_region_too_small_to_be_hit_is_refused():
 def test_region_labels_need_a_region_and_an_even_number(content, problem):
     with pytest.raises(UserError, match=problem):
         parse(content)
+
+
+def gapped(**gap):
+    data = {"size": 10, "spacing": 1.0, "family": "sos+stripes"}
+    return build(parse({"data": data | ({"stripe_gap": gap} if gap else {})}).data, 0)
+
+
+def test_stripe_gap_removes_the_positions_of_a_band_along_both_axes():
+    whole, middle, aside = gapped(), gapped(width=3.0), gapped(width=3.0, centre=2.0)
+    inside = (whole.stripes >= 1) & (whole.stripes <= 10)
+    positions = whole.stripes[inside]  # one coordinate of each stripe
+    for found, centre in ((middle, 5.5), (aside, 2.0)):
+        near = abs(positions - centre) <= 1.5
+        assert near.any()
+        assert found.stripes.tolist() == whole.stripes[~near].tolist()
+        assert found.samples_2d == whole.samples_2d
+
+
+def test_settings_that_are_absent_leave_keys_as_they_were():
+    settings = parse({"data": {"size": 8}})
+    assert {"stripe_gap", "arrangement"}.isdisjoint(settings.model_dump()["data"])
+    with_gap = parse({"data": {"size": 8, "family": "sos+stripes", "stripe_gap": {"width": 2.0}}})
+    assert with_gap.model_dump()["data"]["stripe_gap"] == {"width": 2.0, "centre": None}
+
+
+def test_stripe_gap_that_leaves_no_stripe_or_needs_none_is_refused():
+    with pytest.raises(UserError, match=r"data\.stripe_gap leaves no stripe"):
+        gapped(width=12.0)
+    with pytest.raises(UserError, match="'bump' has none"):
+        parse({"data": {"size": 8, "stripe_gap": {"width": 2.0}}})

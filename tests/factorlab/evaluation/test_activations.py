@@ -66,6 +66,42 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
+def test_collect_at_several_times_equals_collecting_at_each(tmp_path):
+    many = settings_of({"layers": ["layer1", "layer4"], "times": [0, 300, 700, 300]})
+    model, diffusion = model_of(many), Diffusion(many.diffusion)
+    record = Record(tmp_path, "many")
+    collect(many, diffusion, model, record.representations, 7)
+    names = {f"{layer}{time}" for layer in ("layer1", "layer4") for time in ("", "-t300", "-t700")}
+    assert set(record.layers()) == names
+    for time in (300, 700):
+        one = settings_of({"layers": ["layer1", "layer4"], "time": time})
+        single = Record(tmp_path, f"{time}")
+        collect(one, diffusion, model, single.representations, 7)
+        for layer in ("layer1", "layer4"):
+            found = read(record.represented()[7], f"{layer}-t{time}")
+            expected = read(single.represented()[7], layer)
+            np.testing.assert_array_equal(found.points, expected.points)
+            np.testing.assert_array_equal(found.labels, expected.labels)
+
+
+@in_float64()
+def test_common_noise_is_the_same_for_all_labels(tmp_path):
+    """At the last time step hardly anything but noise is left of the images."""
+    found = {}
+    for common in (False, True):
+        settings = settings_of({"layers": ["layer0"], "time": 999, "common_noise": common})
+        model, diffusion = model_of(settings), Diffusion(settings.diffusion)
+        with torch.no_grad():  # the layer sees the image alone, not the label
+            for parameter in model.layer0.parameters():
+                if parameter.ndim == 2:
+                    parameter.zero_()
+        record = Record(tmp_path, str(common))
+        collect(settings, diffusion, model, record.representations, 1)
+        points = np.asarray(read(record.represented()[1], "layer0").points, dtype=float)
+        found[common] = np.std(points, axis=0).mean()
+    assert found[True] < 0.05 * found[False]
+
+
 def test_trial_keeps_activations_at_every_evaluation(tmp_path):
     trial, plain = (
         Trial(settings_of({"layers": layers}), tmp_path / str(len(layers)))
@@ -146,7 +182,7 @@ def test_read_finds_damage(tmp_path):
 
 
 def test_representation_settings_refuse_bad_values():
-    for wrong in ({"layers": ["layer9"]}, {"time": 1000}, {"time": -1}, {"grid": 2}):
+    for wrong in ({"layers": ["layer9"]}, {"time": 1000}, {"time": -1}, {"times": [5, 1000]}, {"grid": 2}):
         with pytest.raises(UserError, match=r"layer|time|grid"):
             settings_of(wrong)
 

@@ -1,162 +1,16 @@
-"""The configuration of one run: immutable, typed, and validated before anything starts.
-
-It contains every number that determines the result of a run, with its unit. Lengths are in pixels.
-Label coordinates start at 1 in the top left pixel; x is the column and y the row.
-"""
+"""Settings of the network, its training and its evaluation, and of a whole run."""
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from factorlab import families
-from factorlab.errors import suggestion
-from factorlab.formatting import listed
+from factorlab.config.base import Positive, Settings
+from factorlab.config.data import DataSettings
 
-
-def _known_family(name: str) -> str:
-    if name not in families.families():
-        allowed = listed(f"'{family}'" for family in families.families())
-        raise ValueError(f"allowed: {allowed}{suggestion(name, families.families())}")
-    return name
-
-
-Family = Annotated[str, AfterValidator(_known_family)]
 Layer = Literal["layer0", "layer1", "layer2", "bottleneck", "layer3", "layer4", "layer5"]
-Positive = Annotated[float, Field(gt=0)]
-Pair = tuple[Positive, Positive]
-
-MOST_LABELS = 1e7
-"""Largest number of labels in a lattice; all of them are held in memory (160 MB)."""
-
-
-class Settings(BaseModel):
-    """Base class of all settings: frozen, strict types, no unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
-
-
-class HeldOut(Settings):
-    """A region of the label plane whose 2D examples are left out of training.
-
-    `box`, `cross` and `lesion` are built from two bands, ``|x - centre_x| <= width / 2`` and the
-    same for y ([F] Figs. 4, 10, 11, 12; [W] Fig. 9).
-    """
-
-    kind: Literal["box", "cross", "lesion", "rim"]
-    """Shape of the region. `box`: the intersection of both bands; `cross`: their union; `lesion`:
-    the x band alone; `rim`: everything except a rim of this width along the frame, so that 2D
-    examples exist on the rim only."""
-
-    width: Positive
-    """Width of the bands, or of the rim, in pixels."""
-
-    place: Literal["interior", "exterior"] = "interior"
-    """Place of a `box`: around `centre`, or in the corner of the largest x and y (our choice)."""
-
-    centre: tuple[float, float] | None = None
-    """Centre (x, y) of the bands in pixels. Default: the centre of the frame."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.place == "exterior" and (self.kind != "box" or self.centre is not None):
-            raise ValueError("place 'exterior' is allowed only for kind 'box' without a centre")
-        if self.kind == "rim" and self.centre is not None:
-            raise ValueError("centre is not allowed for kind 'rim'")
-        return self
-
-
-class DataSettings(Settings):
-    """A data set on a lattice of labels ([F] Figs. 1, 5, 9; [W] section 2)."""
-
-    family: Family = "bump"
-    """Data family: the kind of 2D examples, with `+stripes` for all 1D stripes beside them, or
-    `+thinned-stripes` for a share `subsample` of the stripes. Kinds are `bump`, `sos` (sums of two
-    perpendicular stripes) and any other file of `factorlab/families`. `stripes` has 1D stripes
-    alone and is tested on sums of stripes."""
-
-    size: int = Field(default=32, ge=6)
-    """Side N of the square image, in pixels."""
-
-    sigma: Positive | Pair = 1.0
-    """Spread in pixels, or a pair (x, y). The profile's standard deviation is sqrt(2) sigma."""
-
-    spacing: Positive | Pair = 0.5
-    """Increment d of the label lattice in pixels, or a pair (x, y)."""
-
-    subsample: float = Field(default=1.0, gt=0, le=1)
-    """Share lambda of the lattice that is kept. It applies to the 2D examples, to the stripes if
-    there are only stripes, and to both with `+thinned-stripes`. The set of a smaller share is a
-    subset of that of a larger one."""
-
-    periodic: bool = False
-    """Whether distances are taken modulo N, so that the label space is a torus ([F] Fig. 2)."""
-
-    stripe_spacing: Positive = 1.0
-    """Increment of the 1D stripes' labels, in pixels."""
-
-    margin: float | None = Field(default=None, gt=0)
-    """Extent of the label canvas beyond the frame, in pixels. Default: ceil(6 sigma), at least 4
-    (our choice; at sigma = 1 this is the margin of 6 pixels in [F])."""
-
-    held_out: HeldOut | None = None
-    """Region of labels whose 2D examples are left out of training."""
-
-    @property
-    def sigmas(self) -> tuple[float, float]:
-        """Spread in x and y, in pixels."""
-        return self.sigma if isinstance(self.sigma, tuple) else (self.sigma, self.sigma)
-
-    @property
-    def spacings(self) -> tuple[float, float]:
-        """Lattice increments in x and y, in pixels."""
-        return self.spacing if isinstance(self.spacing, tuple) else (self.spacing, self.spacing)
-
-    @property
-    def canvas_margin(self) -> float:
-        """Extent of the label canvas beyond the frame, in pixels."""
-        return self.margin if self.margin is not None else max(4, math.ceil(6 * max(self.sigmas)))
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        labels = math.prod(self.size / d for d in self.spacings)
-        if labels > MOST_LABELS:
-            raise ValueError(
-                f"spacing {self.spacing} makes a lattice of {labels:.1e} labels at size "
-                f"{self.size}; allowed: up to {MOST_LABELS:.0e}"
-            )
-        stripes = 4 * self.canvas_margin * self.size / self.stripe_spacing**2
-        if families.has_stripes(self.family) and stripes > MOST_LABELS:
-            raise ValueError(
-                f"stripe_spacing {self.stripe_spacing} and margin {self.canvas_margin} make "
-                f"{stripes:.1e} stripes; allowed: up to {MOST_LABELS:.0e}"
-            )
-        if self.periodic:
-            if families.has_stripes(self.family):
-                raise ValueError(
-                    f"family '{self.family}' needs labels outside the frame, which periodic images "
-                    f"do not have; allowed with periodic: {', '.join(families.available())}"
-                )
-            for d in self.spacings:
-                if abs(self.size / d - round(self.size / d)) > 1e-9:
-                    raise ValueError(
-                        f"spacing {d} does not divide the period; allowed with periodic: "
-                        f"size {self.size} divided by a whole number"
-                    )
-        if max(self.spacings) > self.size - 1:
-            raise ValueError(
-                f"spacing {max(self.spacings)} is wider than the frame; allowed: up to "
-                f"{self.size - 1} at size {self.size}"
-            )
-        return self
 
 
 class ModelSettings(Settings):
@@ -267,6 +121,19 @@ class EvaluationSettings(Settings):
     """Images sampled at once. Affects memory, speed and the last bits of the images."""
 
 
+def layer_of(name: str) -> Layer:
+    """Return the layer of saved activations from their name, such as `layer4` or `layer4-t300`.
+
+    Raises:
+        ValueError: There is no such layer.
+    """
+    known: tuple[Layer, ...] = get_args(Layer)
+    for layer in known:
+        if re.fullmatch(rf"{layer}(-t\d+)?", name):
+            return layer
+    raise ValueError(f"There is no layer '{name}'; the layers are {', '.join(known)}.")
+
+
 class RepresentationSettings(Settings):
     """Activations of inner layers to save at every evaluation. Do not affect the result."""
 
@@ -279,6 +146,22 @@ class RepresentationSettings(Settings):
     time: int = Field(default=0, ge=0)
     """Time step to which samples are noised before they pass through the network once more. 0 is
     the last of the papers' thousand denoising steps, whatever the number of sampling steps."""
+
+    times: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Further time steps at which the layers are saved, under names such as `layer4-t300`."""
+
+    common_noise: bool = False
+    """Whether all samples are noised alike, so that only their labels differ. Otherwise each label
+    has a noise of its own."""
+
+    @property
+    def saved(self) -> dict[int, dict[str, str]]:
+        """The names under which activations are saved, by time step and layer."""
+        rest = [time for time in dict.fromkeys(self.times) if time != self.time]
+        return {
+            self.time: {layer: layer for layer in self.layers},
+            **{time: {layer: f"{layer}-t{time}" for layer in self.layers} for time in rest},
+        }
 
 
 Shape = tuple[int, ModelSettings, int, bool, str]
@@ -334,9 +217,11 @@ class RunSettings(Settings):
                     f"evaluation.samples {self.evaluation.samples} is odd; allowed with "
                     "evaluation.labels 'region': even numbers"
                 )
-        if self.representations.time >= self.diffusion.timesteps:
+        latest = max(self.representations.saved)
+        if latest >= self.diffusion.timesteps:
+            key = "time" if latest == self.representations.time else "times"
             raise ValueError(
-                f"representations.time {self.representations.time} exceeds the last time step; "
-                f"allowed: up to {self.diffusion.timesteps - 1}"
+                f"representations.{key} {latest} exceeds the last time step; allowed: up to "
+                f"{self.diffusion.timesteps - 1}"
             )
         return self

@@ -1,0 +1,144 @@
+"""Training labels that are connected, or fragmented, with equal size and equal coverage.
+
+Whether connected examples matter cannot be read off random subsets: larger ones are both denser
+and better connected. Here two sets of the same size and the same *coverage*, the share of labels
+that their nearest example would get right, differ in their clusters alone. Both are found by
+simulated annealing from the same random subset. This is our definition.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factorlab.data.lattice import Labels
+from factorlab.seeding import Stream, sequence
+
+Places = NDArray[np.int64]
+
+LARGEST = {"connected": 1.0, "fragmented": 0.25}
+"""Share of the examples in the largest cluster: at least this if connected, at most if fragmented.
+With fewer than four examples per cluster, `fragmented` allows clusters of two."""
+
+COVERAGE = 0.01
+"""Largest difference of the coverage from that of the random subset."""
+
+MOST_LABELS = 4000  # all pairs of labels are held in memory
+_STEPS = 30_000
+_HOT, _COLD = 2.0, 0.05  # temperatures, in examples
+
+
+class ImpossibleError(ValueError):
+    """No set was found."""
+
+
+def reach(sigma: float, overlap: float) -> float:
+    """Return the distance in pixels at which two bumps have an overlap."""
+    return 4 * sigma * math.sqrt(-math.log(overlap))
+
+
+def arrange(
+    labels: Labels,
+    asked: Labels,
+    start: Places,
+    *,
+    kind: Literal["connected", "fragmented"],
+    distance: float,
+    seed: int,
+) -> Places:
+    """Return the indices of a connected or fragmented set of labels.
+
+    Args:
+        labels: All labels to choose from, shape (n, 2), in pixels.
+        asked: Labels whose coverage counts, shape (m, 2).
+        start: Indices of the random subset, which gives size and coverage, shape (kept,).
+        kind: Which of both.
+        distance: Distance in pixels below which two examples are linked.
+        seed: Seed of the annealing.
+
+    Returns:
+        Sorted indices, shape (kept,).
+
+    Raises:
+        ImpossibleError: No set was found, or there are too many labels.
+    """
+    if len(labels) > MOST_LABELS:
+        raise ImpossibleError(f"{len(labels)} labels are too many; at most {MOST_LABELS}")
+    offsets = np.abs(asked[:, None] - labels[None])
+    squares, near = (offsets**2).sum(axis=2), np.round(offsets.max(axis=2), 9) < 1
+    links = _links(labels, distance)
+    target = _coverage(squares, near, start)
+    rng = np.random.default_rng(sequence(seed, Stream.ARRANGEMENT))
+    kept, spare = start.copy(), np.setdiff1d(np.arange(len(labels)), start)
+    if not len(spare):
+        raise ImpossibleError("all labels are kept")
+
+    def energy() -> float:
+        missed = _excess(_largest(links[np.ix_(kept, kept)]), len(kept), kind)
+        away = abs(_coverage(squares, near, kept) - target) - COVERAGE
+        return missed + len(kept) * max(0.0, away) * 4
+
+    now = energy()
+    for step in range(_STEPS):
+        if now == 0:
+            return np.sort(kept)
+        heat = _HOT * (_COLD / _HOT) ** (step / _STEPS)
+        out, into = int(rng.integers(len(kept))), int(rng.integers(len(spare)))
+        chance = float(rng.random())
+        kept[out], spare[into] = spare[into], kept[out]
+        then = energy()
+        if then <= now or chance < math.exp((now - then) / heat):
+            now = then
+        else:
+            kept[out], spare[into] = spare[into], kept[out]
+    raise ImpossibleError(
+        f"no {kind} set of {len(kept)} labels with the coverage of the random one"
+    )
+
+
+def largest_share(labels: Labels, distance: float) -> float:
+    """Return the share of labels in the largest cluster of those linked up to a distance.
+
+    Args:
+        labels: Labels, shape (n, 2), in pixels, at least one.
+        distance: Distance in pixels below which two examples are linked.
+    """
+    return _largest(_links(labels, distance)) / len(labels)
+
+
+def _links(labels: Labels, distance: float) -> NDArray[np.bool_]:
+    """Return which labels are closer than a distance, shape (n, n)."""
+    squares = ((labels[:, None] - labels[None]) ** 2).sum(axis=2)
+    return np.asarray(squares < distance**2)
+
+
+def _coverage(squares: NDArray[np.float64], near: NDArray[np.bool_], kept: Places) -> float:
+    """Return the share of labels whose nearest kept one is within a pixel in x and in y."""
+    nearest = np.sort(kept)[squares[:, np.sort(kept)].argmin(axis=1)]
+    return float(near[np.arange(len(near)), nearest].mean())
+
+
+def _excess(largest: int, count: int, kind: str) -> float:
+    """Return by how many examples the largest cluster is too small, or too large."""
+    if kind == "connected":
+        return float(count - largest)
+    return float(max(0, largest - max(2, math.floor(LARGEST["fragmented"] * count))))
+
+
+def _largest(links: NDArray[np.bool_]) -> int:
+    """Return the size of the largest cluster, from the matrix of links."""
+    left = np.ones(len(links), dtype=bool)
+    largest = 0
+    while left.any():
+        cluster = np.zeros(len(links), dtype=bool)
+        front = cluster.copy()
+        front[left.argmax()] = True
+        while front.any():
+            cluster |= front
+            front = links[front].any(axis=0) & ~cluster
+        left &= ~cluster
+        largest = max(largest, int(cluster.sum()))
+    return largest

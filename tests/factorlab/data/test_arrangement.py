@@ -1,0 +1,83 @@
+"""Connected and fragmented data sets, against the percolation engine and the null model."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.measures.null_models import null_accuracies
+from factorlab.data.arrangement import COVERAGE, ImpossibleError, arrange, largest_share, reach
+from factorlab.data.dataset import build
+from factorlab.errors import UserError
+from factorlab.parsing import parse
+from percolation import Link, graph, largest_cluster, radius
+
+DATA = {"size": 10, "spacing": 0.5, "sigma": 0.6, "subsample": 0.05}
+
+
+def run(seed, kind=None, **data):
+    arrangement = {"arrangement": {"kind": kind}} if kind else {}
+    return parse({"data": DATA | data | arrangement, "seed": seed})
+
+
+@given(st.integers(0, 10_000), st.sampled_from(["connected", "fragmented"]))
+@settings(max_examples=10)
+def test_arranged_sets_keep_size_and_coverage_and_have_their_clusters(seed, kind):
+    plain, found = run(seed), run(seed, kind)
+    random, arranged = (build(one.data, seed) for one in (plain, found))
+    assert arranged.samples_2d == random.samples_2d
+    assert found.data.arrangement.overlap == 0.5
+    coverage = [null_accuracies(one)["null_nearest"] for one in (plain, found)]
+    assert coverage[1] == pytest.approx(coverage[0], abs=COVERAGE + 1e-9)
+    centres = arranged.lattice[arranged.seen]
+    share = len(largest_cluster(graph(centres, sigma=0.6, threshold=0.5))) / len(centres)
+    assert share == 1 if kind == "connected" else share <= 0.25
+
+
+@given(st.integers(1, 40), st.floats(0.3, 4), st.integers(0, 1000))
+def test_largest_share_agrees_with_the_percolation_engine(count, distance, seed):
+    centres = np.random.default_rng(seed).uniform(1, 9, (count, 2))
+    overlap = float(np.exp(-(distance**2) / 16))
+    expected = len(largest_cluster(graph(centres, sigma=1.0, threshold=overlap))) / count
+    assert largest_share(centres, reach(1.0, overlap)) == expected
+
+
+def test_reach_is_the_radius_of_percolation():
+    assert reach(0.7, 0.3) == radius(0.7, 0.3)
+    assert Link(sigma=0.7, threshold=0.3)
+
+
+def test_same_seed_gives_the_same_set():
+    digests = {build(run(3, "fragmented").data, 3).digest for _ in range(2)}
+    assert len(digests) == 1
+    assert build(run(3, "connected").data, 3).digest not in digests
+
+
+def test_held_out_labels_stay_held_out():
+    found = run(0, "connected", held_out={"kind": "box", "width": 3.0}, subsample=0.1)
+    data = build(found.data, 0)
+    x, y = data.lattice[data.seen].T
+    assert not ((abs(x - 5.5) <= 1.5) & (abs(y - 5.5) <= 1.5)).any()
+
+
+def test_impossible_sets_are_refused():
+    with pytest.raises(UserError, match=r"data\.arrangement: all labels are kept; allowed"):
+        build(run(0, "fragmented", subsample=1.0).data, 0)
+    with pytest.raises(UserError, match="no fragmented set of 108 labels"):
+        build(run(0, "fragmented", subsample=0.3).data, 0)
+    many = np.zeros((5000, 2))
+    with pytest.raises(ImpossibleError, match="5000 labels are too many"):
+        arrange(many, many, np.arange(5), kind="connected", distance=1.0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"periodic": True}, "not periodic"),
+        ({"family": "stripes"}, "needs 2D examples"),
+        ({"sigma": (0.5, 1.0)}, "one sigma"),
+    ],
+)
+def test_settings_without_clusters_are_refused(data, words):
+    with pytest.raises(UserError, match=words):
+        run(0, "connected", **data)
