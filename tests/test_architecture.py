@@ -32,6 +32,8 @@ LONG = {
 MOST_FILES = 12
 FULL = {
     "percolation": "one flat package of small modules, all public names in its __init__",
+    "analysis/findings": "one file per experiment",
+    "analysis/figures/sweep": "one file per figure",
     "tests/benchmarks": "one file per benchmark",
 }
 

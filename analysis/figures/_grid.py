@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from analysis.errors import NotDrawableError
+from analysis.measures.null_models import null_column
 from analysis.plotting import axis_labels
 from analysis.tables.selection import final, require
 from factorlab.errors import suggestion
@@ -121,9 +122,10 @@ def long(rows: pd.DataFrame, places: pd.DataFrame, metrics: Sequence[str]) -> pd
     """
     parts = []
     for metric in metrics:
-        part = places.assign(metric=metric, value=rows[metric], ceiling=None, null=None)
+        part = places.assign(metric=metric, value=rows[metric], ceiling=np.nan, null=np.nan)
         if metric.startswith("accuracy"):
-            for name, column in (("ceiling", "ceiling"), ("null", "null_nearest")):
-                part[name] = rows.get(metric.replace("accuracy", column, 1))
+            ceiling, null = metric.replace("accuracy", "ceiling", 1), null_column(metric, "nearest")
+            part["ceiling"] = rows.get(ceiling, np.nan)
+            part["null"] = rows.get(null, np.nan)
         parts.append(part)
     return pd.concat(parts, ignore_index=True).dropna(subset="value")

@@ -28,6 +28,24 @@ Errors = NDArray[np.float64]
 _DIGITS = 9  # sums of lattice increments differ from whole pixels in later ones
 
 
+MODELS = ("nearest", "composed")
+"""The null models, as they are named in columns."""
+
+_WHOLE = ("", "_x", "_y", "_half_pixel", "_half_pixel_x", "_half_pixel_y")
+"""Suffixes of accuracies on all labels; the others are on a part of them."""
+
+
+def null_column(accuracy: str, model: str) -> str:
+    """Return the column of a null model that belongs to one of an accuracy."""
+    return accuracy.replace("accuracy", f"null_{model}", 1)
+
+
+def labels_column(accuracy: str) -> str:
+    """Return the column with the number of labels behind an accuracy."""
+    part = accuracy.removeprefix("accuracy")
+    return "labels" if part in _WHOLE else f"labels{part}"
+
+
 def copied(examples: Labels, labels: Labels, *, period: float | None = None) -> Errors:
     """Return the errors of drawing the nearest example, in pixels, shape (labels, 2).
 

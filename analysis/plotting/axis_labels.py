@@ -29,6 +29,10 @@ _SETTINGS = {
     "data.held_out.place": "Held out",
     "data.held_out.width": "Width of the held-out region (pixels)",
     "data.held_out.centre": "Centre of the held-out region (x, y) (pixels)",
+    "data.stripe_gap.width": "Width of the gap of the stripes (pixels)",
+    "data.stripe_gap.centre": "Centre of the gap of the stripes (pixels)",
+    "data.arrangement.kind": "Examples",
+    "data.arrangement.overlap": "Overlap of linked bumps",
     "model.width": "Channels of the stem",
     "model.encoding": "Length of each encoding",
     "diffusion.timesteps": "Time steps of the forward process, T",
@@ -56,6 +60,8 @@ _SETTINGS = {
     "representations.layers": "Layers kept",
     "representations.grid": "Labels along an axis of the grid",
     "representations.time": "Time step of the representations",
+    "representations.times": "Further time steps of the representations",
+    "representations.common_noise": "Same noise for all labels",
 }
 
 NONE = "none"
@@ -179,13 +185,18 @@ def value(key: str, content: object, *, full: bool = False) -> str:
         return "in the middle"
     if key.startswith("data.held_out") and text == NONE:
         return "nothing held out"
+    if key == "data.stripe_gap.width":
+        return "all stripes" if text == NONE else f"gap of {text}"
+    if key == "data.stripe_gap.centre":
+        return "" if text == NONE else f"at {text}"
     return f"{_SYMBOLS.get(key, key.rpartition('.')[2])} = {text}"
 
 
 def combination(keys: Sequence[str], contents: Sequence[object], *, full: bool = False) -> str:
     """Format the values of several settings, separated by commas, without repeated texts."""
     pairs = zip(keys, contents, strict=True)
-    return ", ".join(dict.fromkeys(value(key, content, full=full) for key, content in pairs))
+    texts = (value(key, content, full=full) for key, content in pairs)
+    return ", ".join(text for text in dict.fromkeys(texts) if text)
 
 
 def varying(table: pd.DataFrame) -> list[str]:

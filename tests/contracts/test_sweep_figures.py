@@ -72,8 +72,14 @@ def test_figure_draws_every_table_or_says_why_not(name, table, tmp_path):
 
 @pytest.mark.parametrize("name", available())
 def test_figure_draws_at_least_one_of_the_tables(name, recorded):
-    drawn = [draw(name, table) for table in (recorded, trials(sizes=(8, 12), seeds=(0, 1)))]
-    assert any(drawing is not None for drawing in drawn)
+    # The records are older than the null models of representations.
+    nulls = {
+        column.replace("/", "/null_image_"): recorded[column] / 2
+        for column in recorded
+        if column.endswith("/factorization")
+    }
+    tables = (recorded.assign(**nulls), trials(sizes=(8, 12), seeds=(0, 1)))
+    assert any(draw(name, table) is not None for table in tables)
 
 
 @pytest.mark.parametrize("name", available())

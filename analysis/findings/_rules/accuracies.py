@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from analysis.findings import NotMeasuredError
 from analysis.findings._rules.conditions import shown
 from analysis.findings._rules.tables import measured
+from analysis.measures.null_models import MODELS, labels_column, null_column
 from analysis.plotting import axis_labels
 from analysis.statistics.cell_means import CellMeans, Cells
 from analysis.statistics.estimate import Estimate, of_draws
-
-_WHOLE = ("accuracy", "accuracy_x", "accuracy_y", "accuracy_half_pixel")
-"""Accuracies on all labels; the others are on a part of them."""
 
 
 class Accuracies:
@@ -31,8 +29,8 @@ class Accuracies:
     """
 
     def __init__(self, rows: pd.DataFrame, metric: str, *keys: str) -> None:
-        labels = "labels" if metric in _WHOLE else metric.replace("accuracy", "labels")
-        nulls = {m: metric.replace("accuracy", f"null_{m}") for m in ("nearest", "composed")}
+        labels = labels_column(metric)
+        nulls = {model: null_column(metric, model) for model in MODELS}
         self.rows = measured(rows, metric, labels, *nulls.values(), *keys[:1])
         self._means = CellMeans(self.rows, metric, self.rows[labels].to_list(), keys)
         self._nulls, self._keys = nulls, keys

@@ -252,3 +252,59 @@ def percolation(*, needed, steep=0.3, gap=0.02):
         train_loss=0.05,
         validation_loss=lambda r: 0.05 * (1 + gap / r["data.subsample"] - gap),
     )
+
+
+def intervention(*, matters):
+    """Connected sets are better by 10 points, or both kinds are alike."""
+
+    def better(row):
+        return matters and row["data.arrangement.kind"] == "connected"
+
+    return rows(
+        axis("data.arrangement.kind", "connected", "fragmented"),
+        axis("data.subsample", 0.04, 0.06),
+        accuracy=lambda r: 0.5 + 0.1 * better(r) + near(r["seed"]) * (1 + better(r)) / 2,
+        validation_loss=lambda r: (0.05 if better(r) else 0.06) if matters else 0.06,
+    )
+
+
+def full_range(*, fails):
+    """Accuracy in the cross falls with the gap in it and with no other, or there is hardly any."""
+    gaps = ({}, {"width": 3.0}, {"width": 3.0, "centre": 3.0})
+
+    def accuracy(row):
+        if not fails:
+            return 0.15 + near(row["seed"])
+        inside = "data.stripe_gap.width" in row and "data.stripe_gap.centre" not in row
+        return (0.47 if inside else 0.97) + near(row["seed"])
+
+    parts = ("in_distribution", "arm_vertical", "arm_horizontal", "intersection")
+    columns = {f"accuracy_{part}": accuracy for part in parts}
+    found = rows(
+        [{f"data.stripe_gap.{k}": v for k, v in gap.items()} for gap in gaps], null=0.1, **columns
+    )
+    for part in parts:
+        inside = (found["data.stripe_gap.width"].notna()) & found["data.stripe_gap.centre"].isna()
+        found.loc[inside, f"null_composed_{part}"] = 0.2
+    return found
+
+
+def atlas(*, factorized):
+    """Layer 3 factorizes after training, layer 4 in noise; or all layers hold the image."""
+
+    def score(layer):
+        def of(row):
+            trained = factorized and row["step"] > 0
+            high = {"layer3": 0.7, "layer4-t900": 0.6}.get(layer, 0.3)
+            return (high if trained else 0.25) + near(row["seed"])
+
+        return of
+
+    layers = ("layer2", "layer3", "layer4", "layer4-t900", "layer5")
+    return rows(
+        [{}],
+        steps=(0, 100),
+        accuracy=1.0,
+        **{f"{layer}/factorization": score(layer) for layer in layers},
+        **{f"{layer}/null_image_factorization": 0.24 for layer in layers},
+    )

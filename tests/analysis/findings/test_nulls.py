@@ -16,7 +16,7 @@ from tests.analysis.findings.test_verdicts import CASES
 
 MEASURES = ("r_squared_x", "r_squared_y", "dimension", "variance_top_four", "factorization")
 HOLES = {"betti_0": 1, "betti_1": 2, "betti_2": 1}
-LAYERS = ("layer3", "layer4")
+LAYERS = ("layer2", "layer3", "layer4", "layer4-t900", "layer5")
 
 
 def representations():

@@ -53,6 +53,12 @@ CASES = {
         tables.percolation(needed={0.5: 30.0, 1.0: 20.0}, steep=0.04, gap=0.0),
         [NOT, SHOWN, OPEN, NOT],
     ),
+    "intervention": (tables.intervention(matters=True), [SHOWN] * 2),
+    "intervention not": (tables.intervention(matters=False), [NOT] * 2),
+    "full-range": (tables.full_range(fails=True), [SHOWN] * 3),
+    "full-range not": (tables.full_range(fails=False), [NOT] * 3),
+    "atlas": (tables.atlas(factorized=True), [SHOWN] * 4),
+    "atlas not": (tables.atlas(factorized=False), [NOT] * 4),
     "scaling": (trials(noise=0.05, laws=PAPERS), [SHOWN] * 4 + [NOT, SHOWN, SHOWN]),
     "scaling not": (trials(noise=0.05, laws=REVERSED), [NOT] * 7),
 }

@@ -182,7 +182,13 @@ def test_read_finds_damage(tmp_path):
 
 
 def test_representation_settings_refuse_bad_values():
-    for wrong in ({"layers": ["layer9"]}, {"time": 1000}, {"time": -1}, {"times": [5, 1000]}, {"grid": 2}):
+    for wrong in (
+        {"layers": ["layer9"]},
+        {"time": 1000},
+        {"time": -1},
+        {"times": [5, 1000]},
+        {"grid": 2},
+    ):
         with pytest.raises(UserError, match=r"layer|time|grid"):
             settings_of(wrong)
 
