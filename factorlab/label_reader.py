@@ -83,7 +83,7 @@ def _algorithm_1(image: Image) -> tuple[tuple[float, float], int]:
     return label, 0 if blank else min(len(shapes), 2)
 
 
-def _towards_middle(profile: Floats) -> int:
+def towards_middle(profile: Floats) -> int:
     """Return the roll that moves the dark part of a circular profile to the middle.
 
     The position is the circular mean of the darkness, rounded to a pixel so that rolling keeps all
@@ -99,7 +99,7 @@ def read_shape(image: Image, *, periodic: bool) -> tuple[tuple[float, float], in
     if not periodic:
         return _algorithm_1(image)
     dark = 255.0 - image
-    roll_x, roll_y = _towards_middle(dark.sum(axis=0)), _towards_middle(dark.sum(axis=1))
+    roll_x, roll_y = towards_middle(dark.sum(axis=0)), towards_middle(dark.sum(axis=1))
     rolled = np.ascontiguousarray(np.roll(image, (roll_y, roll_x), axis=(0, 1)))
     (x, y), objects = _algorithm_1(rolled)
     n = len(image)
@@ -121,7 +121,7 @@ def read_stripes(image: Image, *, periodic: bool) -> tuple[tuple[float, float], 
         if contrast < BLANK_CONTRAST / 2:
             return (np.nan, np.nan), 0
         stretched = np.round((means - means.min()) / contrast * 255).astype(np.uint8)[None]
-        roll = _towards_middle(255.0 - stretched[0]) if periodic else 0
+        roll = towards_middle(255.0 - stretched[0]) if periodic else 0
         (x, _), count = _algorithm_1(np.ascontiguousarray(np.roll(stretched, roll, axis=1)))
         label.append((x - roll - 1) % len(image) + 1 if periodic else x)
         objects.append(count)

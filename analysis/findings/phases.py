@@ -22,9 +22,9 @@ _EARLY, _LEVEL = 0.2, 0.6
 """Accuracy below which a model is at the start of training, and from which it has learned."""
 
 _FAILURES = {
-    "share_none": "no bump",
-    "share_misplaced": "one in the wrong place",
-    "share_several": "several",
+    "failure_none": "no bump",
+    "failure_misplaced": "one in the wrong place",
+    "failure_several": "several",
 }
 _SPACING = "data.spacing"
 _FITS = ("layer4/r_squared_x", "layer4/r_squared_y")
@@ -54,9 +54,9 @@ def _failures(table: pd.DataFrame) -> Outcome:
         Condition(f"{name} below 20 %", of_mean(first[column]), 0.05, unit="%")
         for column, name in _FAILURES.items()
     ]
-    rest = then[["share_none", "share_several"]].max(axis=1)
+    rest = then[["failure_none", "failure_several"]].max(axis=1)
     what = "one in the wrong place less the next, from 20 to 60 %"
-    conditions.append(Condition(what, of_mean(then["share_misplaced"] - rest), 0.0))
+    conditions.append(Condition(what, of_mean(then["failure_misplaced"] - rest), 0.0))
     shares = ", ".join(f"{100 * then[k].mean():.0f} % {w}" for k, w in _FAILURES.items())
     return decide(conditions, f"From 20 to 60 %: {shares}.")
 

@@ -124,7 +124,7 @@ def setting(key: str) -> str:
 
 def is_share(metric: str) -> bool:
     """Return whether a metric is a share in [0, 1], which figures show in percent."""
-    return metric.partition("_")[0] in ("accuracy", "ceiling", "share")
+    return metric.partition("_")[0] in ("accuracy", "ceiling", "share", "failure")
 
 
 def metric(name: str) -> str:
@@ -134,7 +134,7 @@ def metric(name: str) -> str:
     if plain in _METRICS:
         text = _METRICS[plain]
     elif is_share(plain) and part in _PARTS:
-        text = f"{'Share' if kind == 'share' else kind.capitalize()}, {_PARTS[part]}"
+        text = f"{kind.capitalize()}, {_PARTS[part]}"
     else:
         text = plain.replace("_", " ")
     text += f" ({layer})" if slash else ""

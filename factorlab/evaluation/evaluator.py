@@ -20,6 +20,7 @@ from factorlab.data import lattice
 from factorlab.data.dataset import Dataset, evaluation_labels
 from factorlab.data.lattice import Labels, Mask
 from factorlab.data.rendering import render, to_8_bit, to_model
+from factorlab.evaluation.failures import failures
 from factorlab.label_reader import LabelPredictions
 from factorlab.model.cuda_graph import with_cuda_graph
 from factorlab.model.diffusion import Diffusion
@@ -131,7 +132,7 @@ class Evaluator:
         correct = np.all(within_a_pixel(readings, self.labels, self._period), axis=1)
         for name, mask in self.parts.items():
             metrics[f"accuracy_{name}"] = float(correct[mask].mean())
-        return metrics, readings
+        return metrics | failures(images, correct, data), readings
 
     @cached_property
     def ceiling(self) -> Metrics:
@@ -205,8 +206,9 @@ class Evaluator:
     def evaluate(self, model: nn.Module) -> Outcome:
         """Return accuracy, ceiling and losses of a model, and some of its images.
 
-        The metrics are those of `score`; `accuracy_<part>` for `seen`, `unseen` and the parts of
-        `lattice.regions`; the `ceiling` of every accuracy; `train_loss` and `validation_loss`.
+        The metrics are those of `score` and of `failures`; `accuracy_<part>` for `seen`, `unseen`
+        and the parts of `lattice.regions`; the `ceiling` of every accuracy; `train_loss` and
+        `validation_loss`.
         """
         training = model.training
         model.eval()

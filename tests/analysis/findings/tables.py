@@ -172,9 +172,9 @@ def phases(*, courses, failures=(0.3, 0.2, 0.4), misplaced=0.5, fits=True):
         steps=steps,
         accuracy=accuracy,
         accuracy_half_pixel=accuracy,
-        share_none=lambda r: shares[at(r)][0],
-        share_misplaced=lambda r: shares[at(r)][1],
-        share_several=lambda r: shares[at(r)][2],
+        failure_none=lambda r: shares[at(r)][0],
+        failure_misplaced=lambda r: shares[at(r)][1],
+        failure_several=lambda r: shares[at(r)][2],
         **{"layer4/phase": at, "layer4/r_squared_x": r_squared, "layer4/r_squared_y": r_squared},
     )
 

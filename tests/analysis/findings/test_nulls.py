@@ -37,7 +37,8 @@ def evaluations(key, run):
         for name, value in nulls.items()
         if name.startswith("null_nearest")
     }
-    wrong = {"share_none": 0.0, "share_misplaced": 1 - model["accuracy"], "share_several": 0.0}
+    wrong = {"failure_none": 0.0, "failure_misplaced": 1 - model["accuracy"]}
+    wrong |= {"failure_several": 0.0}
     row = {"key": key, "state": "done", **flatten(run.model_dump(mode="python")), **nulls, **model}
     row |= {"samples_2d": data.samples_2d, "samples_total": data.samples_total, "ceiling": 1.0}
     row |= {"train_loss": 0.1, "validation_loss": 0.1, **wrong, **representations()}
