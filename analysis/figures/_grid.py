@@ -16,6 +16,9 @@ from factorlab.parsing import setting_keys
 
 COLUMNS: Sequence[str] = ("key", "seed", "step", "last")
 
+NULL = "nearest example"
+"""Name of the null model in legends."""
+
 _BESIDE_SETTINGS = ("step", "samples_2d", "samples_total")
 
 
@@ -83,6 +86,17 @@ def missing(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     """Return a sentence on the metrics that no row has, or an empty list if there are none."""
     absent = [axis_labels.metric(metric) for metric in metrics if rows[metric].isna().all()]
     return [f"Not measured: {', '.join(absent)}."] if absent else []
+
+
+def null_range(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """Return a sentence on the null model's accuracy in the rows, or an empty list."""
+    columns = [null_column(m, "nearest") for m in metrics if m.startswith("accuracy")]
+    found = rows[[column for column in columns if column in rows]].to_numpy(float)
+    if not np.isfinite(found).any():
+        return []
+    low, high = f"{100 * np.nanmin(found):.0f}", f"{100 * np.nanmax(found):.0f}"
+    span = f"{high} %" if low == high else f"{low} to {high} %"
+    return [f"Accuracy of drawing the nearest training example: {span}."]
 
 
 def in_words(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from analysis.figures._grid import (
     COLUMNS,
+    NULL,
     Setting,
     check_count,
     chosen_rows,
@@ -44,9 +45,6 @@ _MOST_PANELS, _MOST_CURVES = 60, 24
 
 # Characters per line of a panel title.
 _LINE = 44
-
-# Name of the null model in the legend.
-NULL = "nearest example"
 
 # Width of a panel and of its axis, in inches.
 _WIDTH, _INNER = 3.4, 2.7

@@ -24,6 +24,7 @@ from analysis.figures._grid import (
     in_words,
     long,
     missing,
+    null_range,
     on_axis,
 )
 from analysis.plotting import axis_labels
@@ -112,6 +113,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         most = int(cells["trials"].max())
         how = f"Cell: {options.seeds} of up to {most} seeds." if most > 1 else "One seed per cell."
         text = [f"{how} White: not measured."]
+        text += null_range(rows, options.colour)
         note(figure, [*text, *missing(rows, options.colour), *unfinished(table)])
     return Drawing(figure=figure, panels={"cells": cells})
 

@@ -2,7 +2,8 @@
 
 Left: overlap of two bumps against their distance, one curve per spread (`overlap`). Then one panel
 per overlap threshold, with the accuracy (`accuracy`) and, as thin lines, the share of the kept
-bumps in the largest cluster of linked bumps (`mass-ratio`).
+bumps in the largest cluster of linked bumps (`mass-ratio`). Dotted: the accuracy of drawing the
+nearest example, which depends on coverage alone.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from analysis.errors import NotDrawableError
+from analysis.figures._grid import NULL
+from analysis.measures.null_models import null_column
 from analysis.plotting import axis_labels
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.notes import note, unfinished
@@ -118,6 +121,8 @@ def _panels(rows: pd.DataFrame, options: Options) -> dict[str, pd.DataFrame]:
         for sigma in sigmas
     ]
     keys = ["data.sigma", "data.subsample"]
+    if null_column("accuracy", "nearest") in rows:
+        rows = rows.assign(null=rows[null_column("accuracy", "nearest")])
     accuracy = over_seeds(rows.sort_values(keys, kind="stable"), keys)
     return {
         "overlap": pd.concat(overlap, ignore_index=True),
@@ -151,5 +156,8 @@ def _draw_threshold(axes: Axes, panels: dict[str, pd.DataFrame], threshold: floa
             mean["subsample"], 100 * mean["mean"], 100 * mean["std"].fillna(0), color=colour,
             marker=marker, ls="", capsize=2, elinewidth=0.8, label=f"σ = {sigma:g}",
         )  # fmt: skip
+    if "null" in panels["accuracy"]:  # it does not depend on sigma
+        null = panels["accuracy"].groupby("subsample")["null"].mean()
+        axes.plot(null.index, 100 * null, color=GREY, ls=":", lw=1.3, label=NULL, zorder=0)
     axes.set(xscale="log", ylim=(-4, 104), xlabel=axis_labels.setting("data.subsample"))
     axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
