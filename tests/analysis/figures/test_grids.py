@@ -136,3 +136,13 @@ def test_value_has_a_name_for_any_content(key, content):
 )
 def test_metric_name_and_unit(metric, name):
     assert axis_labels.metric(metric) == name
+
+
+def test_maps_say_how_accurate_the_nearest_example_is():
+    nulls = table().assign(null_nearest=lambda t: 0.25 + 0.5 * t["data.sigma"])
+    drawn = maps.draw(nulls, maps.Options(y="data.sigma"))
+    assert any(
+        "Accuracy of drawing the nearest training example: 50 to 75 %." in t for t in texts(drawn)
+    )
+    plain = maps.draw(table(), maps.Options(y="data.sigma"))
+    assert not any("nearest" in text for text in texts(plain))
