@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.scaling.exponents import SizeCrossing
 from analysis.scaling.first_guess import first_guess
+from analysis.scaling.thresholds import Crossing
 from factorlab.config import RunSettings
 from factorlab.errors import UserError
 from factorlab.parsing import parse, setting_keys
@@ -81,10 +82,7 @@ def advantages_table(crossings: Sequence[SizeCrossing], nulls: Mapping[int, floa
     for item in crossings:
         if item.count != "samples_2d" or item.crossing.value is None or item.size not in nulls:
             continue
-        weights = item.crossing.density / item.crossing.density.sum()
-        mean = float(weights @ item.crossing.points)
-        variance = float(weights @ (item.crossing.points - mean) ** 2)
-        middle = math.log(nulls[item.size]) - mean
+        middle, variance = _log_ratio(item.crossing, nulls[item.size])
         families.setdefault(item.family, []).append((middle, variance))
         rows.append((item.family, item.size, nulls[item.size], *_ends(middle, variance)))
     for family, found in families.items():
@@ -95,6 +93,27 @@ def advantages_table(crossings: Sequence[SizeCrossing], nulls: Mapping[int, floa
     last = table["size"].replace(0, max(nulls, default=0) + 1)
     order = table.assign(last=last).sort_values(["family", "last"]).index
     return table.loc[order].reset_index(drop=True)
+
+
+def advantage(crossing: Crossing, null: float) -> tuple[float, float, float]:
+    """Return how many times fewer examples a model needs, with its 95 % interval.
+
+    Args:
+        crossing: Where its accuracy crosses a level.
+        null: Examples at which the null model crosses it.
+
+    Returns:
+        The ratio and both ends of its interval.
+    """
+    return _ends(*_log_ratio(crossing, null))
+
+
+def _log_ratio(crossing: Crossing, null: float) -> tuple[float, float]:
+    """Return mean and variance of the logarithm of the ratio."""
+    weights = crossing.density / crossing.density.sum()
+    mean = float(weights @ crossing.points)
+    variance = float(weights @ (crossing.points - mean) ** 2)
+    return math.log(null) - mean, variance
 
 
 def _ends(mean: float, variance: float) -> tuple[float, float, float]:

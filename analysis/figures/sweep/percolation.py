@@ -21,7 +21,9 @@ from analysis.plotting import axis_labels
 from analysis.plotting.figure_io import Drawing, styled
 from analysis.plotting.notes import note, unfinished
 from analysis.plotting.style import GREY, LETTERS, line_style, plain_log, title
+from analysis.scaling.advantage import advantage, null_crossings
 from analysis.scaling.predictions import mass_ratio_table
+from analysis.scaling.thresholds import crossing
 from analysis.tables.selection import alike, final, measured, over_seeds, require, single, where
 from factorlab.config import Settings
 from percolation import continuum
@@ -32,6 +34,8 @@ COLUMNS: Sequence[str] = (
 )  # fmt: skip
 AXES: Sequence[str] = ("data.sigma", "data.subsample", "seed")
 NUMBERS: Sequence[str] = ("data.sigma",)
+
+_LEVEL = 0.6
 
 
 class Options(Settings):
@@ -89,7 +93,7 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
             "increment (dashed) and thresholds (dotted). Ceiling of the label reader: "
             f"{100 * rows['ceiling'].min():.0f} to {100 * rows['ceiling'].max():.0f} %."
         )
-        note(figure, [text, *unfinished(table)])
+        note(figure, [text, *_advantages(rows), *unfinished(table)])
     return Drawing(figure=figure, panels=panels)
 
 
@@ -129,6 +133,25 @@ def _panels(rows: pd.DataFrame, options: Options) -> dict[str, pd.DataFrame]:
         "accuracy": accuracy.rename(columns=lambda name: name.removeprefix("data.")),
         "mass-ratio": pd.concat(ratios, ignore_index=True),
     }
+
+
+def _advantages(rows: pd.DataFrame) -> list[str]:
+    """Return a sentence on how many times fewer examples are needed than by the null model."""
+    if "samples_2d" not in rows:
+        return []
+    found = []
+    for sigma, trials in rows.groupby("data.sigma"):
+        measured_at = crossing(trials["samples_2d"], trials["accuracy"], level=_LEVEL)
+        null = null_crossings(trials, _LEVEL)
+        if measured_at.value is not None and null:
+            ratio, low, high = advantage(measured_at, next(iter(null.values())))
+            found.append(f"{ratio:.1f} [{low:.1f}, {high:.1f}] at σ = {sigma:g}")
+    if not found:
+        return []
+    return [
+        f"Times fewer examples to {100 * _LEVEL:.0f} % than by drawing the nearest one (95 % "
+        f"interval): {', '.join(found)}."
+    ]
 
 
 def _draw_overlap(

@@ -1,12 +1,15 @@
-"""The figures of cells and of layers: what they show agrees with the table, and bad tables."""
+"""Figures beside null models: what they show agrees with the table, and bad tables."""
+
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from pydantic import ValidationError
 
 from analysis.errors import NotDrawableError
-from analysis.figures.sweep import atlas, cells
+from analysis.figures.sweep import atlas, cells, percolation
 from analysis.statistics.cell_means import CellMeans
 from tests.analysis.findings import tables
 
@@ -71,3 +74,17 @@ def test_atlas_needs_a_measure_beside_that_of_the_image():
         atlas.draw(table, atlas.Options(measure="dimension"))
     with pytest.raises(NotDrawableError, match="not measured"):
         atlas.draw(table.assign(last=False))
+
+
+def test_percolation_draws_the_null_model_and_says_how_far_models_go_beyond_it():
+    needed = {0.5: 20.0, 1.0: 6.0}
+    drawing = percolation.draw(tables.percolation(needed=needed))
+    legend = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
+    assert "nearest example" in legend
+    (said,) = [
+        text.get_text()
+        for text in drawing.figure.findobj(Text)
+        if "Times fewer examples to 60 %" in text.get_text()
+    ]
+    ratios = [float(r) for r in re.findall(r"([\d.]+) \[", said)]
+    assert ratios[1] / ratios[0] == pytest.approx(needed[0.5] / needed[1.0], rel=0.15)
