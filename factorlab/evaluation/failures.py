@@ -3,11 +3,11 @@
 [W] section 3 tells three failures apart: no bump, one bump in the wrong place, several bumps. The
 label reader counts the dark regions of Otsu's threshold, which exist in pure noise as well, so that
 speckle counts as several bumps and hardly an image as none. Here a shape is a connected region
-that is dark enough and large enough: darker than half of the least depth of a clean shape, and at
-least half as large as the smallest region that a clean shape has at this level. Clean shapes are
-those of the run's family and spread, anywhere between the pixels. Narrow ones are hardly visible
-there, so a shape must also be as dark as the label reader demands of an image. This is our
-definition.
+that is dark enough and neither too small nor too large: darker than half of the least depth of a
+clean shape, at least half as large as the smallest region that a clean shape has at this level, and
+at most twice as large as the largest. Noise makes one region that is larger. Clean shapes are those
+of the run's family and spread, anywhere between the pixels. Narrow ones are hardly visible there,
+so a shape must also be as dark as the label reader demands of an image. This is our definition.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ class ShapeSize:
     level: float
     """Grey value, of 255, below which a pixel is dark."""
 
-    area: float
+    least: float
     """Least number of connected dark pixels."""
+
+    most: float
+    """Largest number of them."""
 
 
 def shape_size(data: DataSettings) -> ShapeSize | None:
@@ -56,7 +59,7 @@ def shape_size(data: DataSettings) -> ShapeSize | None:
     depth = 255 - clean.reshape(len(clean), -1).min(axis=1).astype(float)
     level = 255 - max(float(depth.min()) / 2, BLANK_CONTRAST)
     areas = (clean < level).sum(axis=(1, 2))
-    return ShapeSize(level, float(areas.min()) / 2)
+    return ShapeSize(level, float(areas.min()) / 2, 2 * float(areas.max()))
 
 
 def count_shapes(images: Images, size: ShapeSize, *, periodic: bool) -> NDArray[np.int64]:
@@ -79,7 +82,7 @@ def _count(image: Images, size: ShapeSize, periodic: bool) -> int:
     dark_pixels = (image < size.level).astype(np.uint8)
     _, _, regions, _ = cv2.connectedComponentsWithStats(dark_pixels, connectivity=8)
     areas = regions[1:, cv2.CC_STAT_AREA]  # the first is the background
-    return int((areas >= size.area).sum())
+    return int(((areas >= size.least) & (areas <= size.most)).sum())
 
 
 def failures(images: Images, correct: Mask, data: DataSettings) -> dict[str, float]:

@@ -35,7 +35,11 @@ from sweeps.planning.search.curves import candidates
 from sweeps.ray_runtime import capacity, connection, ray_log
 
 REPORT_EVERY = 2.0
-"""Seconds between two reports of a worker."""
+"""Least number of seconds between two reports of a worker."""
+
+MOST_REPORTS = 40
+"""Reports a second of all workers together. One costs the driver about 10 ms (docs/throughput.md,
+Scale)."""
 
 GROWING = 200
 """Number of packs that wait for resources at the same time on a cluster. An autoscaler adds
@@ -160,14 +164,19 @@ class _Parts:
         self._announce(trial)
 
 
-def _orders(plan: Plan, spool: str | None) -> SweepOrders:
+def report_period(workers: int) -> float:
+    """Return the seconds between two reports of a worker, so that the driver keeps up with all."""
+    return max(REPORT_EVERY, workers / MOST_REPORTS)
+
+
+def _orders(plan: Plan, spool: str | None, workers: int) -> SweepOrders:
     """Return what all workers of a sweep are told."""
     return SweepOrders(
         runs=str(plan.runs.resolve()),
         witness=str(ray_log.current().resolve()),
         spool=spool,
         timeout=plan.resources.timeout,
-        report_every=REPORT_EVERY,
+        report_every=report_period(workers),
         at_evaluations=plan.search is not None or plan.scheduler is not None,
         sources=sources.at_start(),
         versions=code_record.versions(),
@@ -217,7 +226,7 @@ def run(
         trial_name_creator=_name,
         trial_dirname_creator=_name,
     )
-    trainable = tune.with_parameters(Worker, orders=_orders(plan, spool))
+    trainable = tune.with_parameters(Worker, orders=_orders(plan, spool, waiting))
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         where = _stateless(plan.sweep, scratch, UntilStuck(parts.scheduler))
         try:

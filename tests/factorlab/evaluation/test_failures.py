@@ -51,6 +51,10 @@ def test_blank_images_and_speckle_are_none():
     speckle = blank.copy()
     speckle[0, ::3, ::3] = 0  # single black pixels
     assert counts(data, speckle) == [0]
+    dark = np.full((1, SIZE, SIZE), 60, dtype=np.uint8)
+    assert counts(data, dark) == [0]
+    noise = np.random.default_rng(0).normal(60, 60, (5, SIZE, SIZE)).clip(0, 255).astype(np.uint8)
+    assert counts(data, noise) == [0] * 5  # one large dark region
     faint = 255 - (255 - images([(8.0, 8.0)])[1]) // 4  # a bump of a quarter of the depth
     assert counts(data, faint) == [0]
 
