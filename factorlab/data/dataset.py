@@ -88,7 +88,7 @@ def build(data: DataSettings, seed: int, source: str = "settings") -> Dataset:
         chosen = lattice.subsample(candidates, data.subsample, seed)
         kept = len(chosen)
         if data.arrangement is not None and kept:
-            chosen = _arranged(data, frame[allowed], chosen, seed, source)
+            chosen = _arranged(data, seed, source)
         seen[allowed[chosen]] = True
         if data.family.endswith(families.THINNED):
             stripes = _thinned(stripes, data.subsample, seed, source)
@@ -124,32 +124,42 @@ def _stripes(data: DataSettings, source: str) -> Labels:
     return stripes
 
 
-def _arranged(
-    data: DataSettings, labels: Labels, start: NDArray[np.int64], seed: int, source: str
-) -> NDArray[np.int64]:
-    """Return the indices of the arranged examples.
-
-    Coverage is that of the labels at least a pixel from the rim, which are tested by default.
+def _arranged(data: DataSettings, seed: int, source: str) -> NDArray[np.int64]:
+    """Return the indices of the arranged examples among the labels that are not held out.
 
     Raises:
         UserError: There is no such set.
     """
-    assert data.arrangement is not None
-    asked = lattice.frame_labels(data)
-    asked = asked[((asked >= 2) & (asked <= data.size - 1)).all(axis=1)]
     try:
-        return arrange(
-            labels,
-            asked,
-            start,
-            kind=data.arrangement.kind,
-            distance=reach(data.sigmas[0], data.arrangement.overlap),
-            seed=seed,
-        )
+        return _arranged_once(data, seed)
     except ImpossibleError as error:
         raise UserError(
             f"{source}: data.arrangement: {error}; allowed: another data.subsample or overlap"
         ) from None
+
+
+@lru_cache(maxsize=256)
+def _arranged_once(data: DataSettings, seed: int) -> NDArray[np.int64]:
+    """Return the indices; the search takes seconds, and a data set is built several times.
+
+    Coverage is that of the labels at least a pixel from the rim, which are tested by default.
+
+    Raises:
+        ImpossibleError: There is no such set.
+    """
+    assert data.arrangement is not None
+    frame = lattice.frame_labels(data)
+    labels = frame[~lattice.held_out_mask(frame, data)]
+    found = arrange(
+        labels,
+        frame[((frame >= 2) & (frame <= data.size - 1)).all(axis=1)],
+        lattice.subsample(len(labels), data.subsample, seed),
+        kind=data.arrangement.kind,
+        distance=reach(data.sigmas[0], data.arrangement.overlap),
+        seed=seed,
+    )
+    found.flags.writeable = False
+    return found
 
 
 def _thinned(stripes: Labels, share: float, seed: int, source: str) -> Labels:

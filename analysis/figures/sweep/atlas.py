@@ -24,7 +24,7 @@ from factorlab.config import Settings
 
 __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
-AXES: Sequence[str] | None = ()
+AXES: Sequence[str] | None = ("seed",)
 
 _NAME = re.compile(r"(layer\d|bottleneck)(?:-t(\d+))?")
 _MOST_PANELS = 7
