@@ -114,7 +114,7 @@ CLAIMS: Sequence[Claim] = (
         "[W] B.2, Fig. 9",
         "accuracy in both holes less than 20 points below that around them, and in the larger one "
         "more than 10 points above the null model",
-        NEAREST,
+        NEAREST + "; every x and y is seen beside a hole, so composing alone fills it",
         _filled,
     ),
     Claim(

@@ -1,6 +1,8 @@
 """Accuracies of the cells of a design, beside those of the null models."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,11 @@ from analysis.findings._rules.tables import measured
 from analysis.measures.null_models import MODELS, labels_column, null_column
 from analysis.plotting import axis_labels
 from analysis.statistics.cell_means import CellMeans, Cells
-from analysis.statistics.estimate import Estimate, of_draws
+from analysis.statistics.estimate import Estimate, of_draws, of_mean
+
+Terms = Sequence[tuple[float, Cells]]
+
+_NOTHING = Estimate(math.nan, -math.inf, math.inf, 0)
 
 
 class Accuracies:
@@ -31,9 +37,9 @@ class Accuracies:
     def __init__(self, rows: pd.DataFrame, metric: str, *keys: str) -> None:
         labels = labels_column(metric)
         nulls = {model: null_column(metric, model) for model in MODELS}
-        self.rows = measured(rows, metric, labels, *nulls.values(), *keys[:1])
+        self.rows = measured(rows, metric, labels, "seed", *nulls.values(), *keys[:1])
         self._means = CellMeans(self.rows, metric, self.rows[labels].to_list(), keys)
-        self._nulls, self._keys = nulls, keys
+        self._nulls, self._keys, self._metric = nulls, keys, metric
 
     def values(self, key: str, **equal: object) -> list[float]:
         """Return the values of a setting, sorted, of rows in which others have given values.
@@ -47,22 +53,80 @@ class Accuracies:
             rows = rows[rows[other.replace("__", ".")] == value]
         return sorted(rows[key].dropna().unique())
 
-    def draws(self, cells: Cells, *, beyond: bool = False) -> NDArray[np.float64]:
-        """Draw the mean accuracy over some cells, shape (draws,).
+    def combination(self, terms: Terms, *, beyond: bool = False) -> Estimate:
+        """Estimate a weighted sum of mean accuracies.
+
+        The interval is the wider of two. One comes from the posterior of the cells, which knows how
+        many labels were tested, and how much seeds scatter in all cells. The other is Student's t
+        of the sum within each seed: runs with one seed have weights and examples in common.
 
         Args:
-            cells: Values of keys that the cells have.
-            beyond: Subtract the accuracy of drawing the nearest example.
+            terms: Weights, and values of keys that the cells of each term have.
+            beyond: Subtract the accuracy of drawing the nearest example from each.
+
+        Returns:
+            The estimate; without an interval if fewer than two seeds have all cells.
 
         Raises:
             NotMeasuredError: There is no such cell.
         """
+        drawn = sum(weight * self._draws(cells) for weight, cells in terms)
+        nulls = sum(weight * self.null(cells) for weight, cells in terms) if beyond else 0.0
+        runs = min(self.runs(cells) for _, cells in terms)
+        posterior = of_draws(np.asarray(drawn) - nulls, runs)
+        paired = self._within_seeds(terms)
+        if paired.runs < 2:
+            return Estimate(posterior.value, -math.inf, math.inf, paired.runs)
+        half = (paired.high - paired.low) / 2
+        low = min(posterior.low, posterior.value - half)
+        return Estimate(posterior.value, low, max(posterior.high, posterior.value + half), runs)
+
+    def mean(self, cells: Cells, *, beyond: bool = False) -> Estimate:
+        """Estimate the mean accuracy over some cells; see `combination`."""
+        return self.combination([(1.0, cells)], beyond=beyond)
+
+    def difference(self, *pairs: tuple[Cells, Cells], beyond: bool = False) -> Estimate:
+        """Estimate the mean accuracy over second cells less that over first ones.
+
+        Args:
+            pairs: First and second cells; the mean of the differences is taken.
+            beyond: Subtract the accuracy of drawing the nearest example from each.
+        """
+        share = 1 / len(pairs)
+        terms = [term for one, other in pairs for term in ((-share, one), (share, other))]
+        return self.combination(terms, beyond=beyond)
+
+    def runs(self, cells: Cells) -> int:
+        """Return the smallest number of runs of some cells.
+
+        Raises:
+            NotMeasuredError: There is no such cell.
+        """
+        with self._known(cells):
+            return self._means.runs(cells)
+
+    def _draws(self, cells: Cells) -> NDArray[np.float64]:
+        with self._known(cells):
+            return self._means.draws(cells)
+
+    @contextmanager
+    def _known(self, cells: Cells) -> Iterator[None]:
         try:
-            drawn = self._means.draws(cells)
+            yield
         except KeyError:
             places = " and ".join(f"{key} = {value}" for key, value in cells.items())
             raise NotMeasuredError(f"No finished trial with {places}.") from None
-        return drawn - self.null(cells) if beyond else drawn
+
+    def _within_seeds(self, terms: Terms) -> Estimate:
+        """Estimate the sum from its value in each seed that has all cells of all terms."""
+        parts = []
+        for weight, cells in terms:
+            rows = self._of(cells)
+            cell = rows.groupby([*self._keys], dropna=False).ngroup()
+            wide = rows.assign(cell=cell).pivot_table(self._metric, "seed", "cell")
+            parts.append(weight * wide.mean(axis=1, skipna=False))
+        sums = pd.concat(parts, axis=1).sum(axis=1, skipna=False).dropna()
+        return of_mean(sums) if len(sums) else _NOTHING
 
     def null(self, cells: Cells, model: str = "nearest") -> float:
         """Return the accuracy of a null model: the mean over the cells of its mean over seeds."""
@@ -83,29 +147,6 @@ class Accuracies:
         for key, value in cells.items():
             rows = rows[[one == value for one in rows[key]]]
         return rows
-
-    def mean(self, cells: Cells, *, beyond: bool = False) -> Estimate:
-        """Estimate the mean accuracy over some cells; see `draws`."""
-        drawn = self.draws(cells, beyond=beyond)
-        return of_draws(drawn, self._means.runs(cells))
-
-    def difference(self, *pairs: tuple[Cells, Cells], beyond: bool = False) -> Estimate:
-        """Estimate the mean accuracy over second cells less that over first ones.
-
-        Args:
-            pairs: First and second cells; the mean of the differences is taken.
-            beyond: Subtract the accuracy of drawing the nearest example from each.
-        """
-        drawn = [
-            self.draws(second, beyond=beyond) - self.draws(first, beyond=beyond)
-            for first, second in pairs
-        ]
-        runs = min(self._means.runs(cells) for pair in pairs for cells in pair)
-        return of_draws(np.mean(drawn, axis=0), runs)
-
-    def runs(self, cells: Cells) -> int:
-        """Return the smallest number of runs of some cells."""
-        return self._means.runs(cells)
 
     def text(self, cells: Cells) -> str:
         """Format the mean of some cells with the null models: `78 % [70, 85] (0 %, 100 %)`."""

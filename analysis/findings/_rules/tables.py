@@ -32,11 +32,13 @@ def first_step(curve: "pd.Series[float]") -> float:
         curve: Values by step, sorted.
 
     Returns:
-        The step; NaN if the curve starts above the level or never reaches it.
+        The step; NaN if the curve starts above the level, infinite if it never reaches it.
     """
     steps, values = curve.index.to_numpy(dtype=float), curve.to_numpy(dtype=float)
     reached = np.flatnonzero(values >= LEVEL)
-    if len(reached) == 0 or reached[0] == 0:
+    if len(reached) == 0:
+        return math.inf
+    if reached[0] == 0:
         return math.nan
     part = slice(int(reached[0]) - 1, int(reached[0]) + 1)
     return float(np.interp(LEVEL, values[part], steps[part]))

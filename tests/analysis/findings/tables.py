@@ -307,4 +307,5 @@ def atlas(*, factorized):
         accuracy=1.0,
         **{f"{layer}/factorization": score(layer) for layer in layers},
         **{f"{layer}/null_image_factorization": 0.24 for layer in layers},
+        **{f"{layer}/null_untrained_factorization": 0.2 for layer in layers},
     )

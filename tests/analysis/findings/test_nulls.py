@@ -25,6 +25,7 @@ def representations():
     found = {f"{layer}/phase": "C" for layer in LAYERS}
     for layer, (name, value) in itertools.product(LAYERS, image.items()):
         found |= {f"{layer}/{name}": value, f"{layer}/null_image_{name}": value}
+        found[f"{layer}/null_untrained_{name}"] = value
     return found
 
 
