@@ -238,7 +238,7 @@ def _drawn(settings: RunSettings) -> Labels:
     Raises:
         UserError: The region, or the rest, is too small to be hit.
     """
-    low, high = (1, settings.data.size + 1) if settings.data.periodic else _interior(settings)
+    low, high = _range(settings.data)
     count = settings.evaluation.samples
     rng = np.random.default_rng(sequence(settings.seed, Stream.EVALUATION_LABELS))
     if settings.evaluation.labels == "uniform":
@@ -251,16 +251,34 @@ def _drawn(settings: RunSettings) -> Labels:
         outside = np.concatenate([outside, drawn[~held]])[: count // 2]
         if len(inside) + len(outside) == count:
             return np.concatenate([inside, outside])
-    where = "inside" if len(inside) < count // 2 else "outside"
-    raise UserError(
+    raise _too_small("inside" if len(inside) < count // 2 else "outside")
+
+
+def _too_small(where: str) -> UserError:
+    return UserError(
         f"evaluation.labels = 'region': too few labels lie {where} data.held_out; allowed: another "
-        "width"
+        "width, or evaluation.labels = 'uniform'"
     )
 
 
-def _interior(settings: RunSettings) -> tuple[float, float]:
-    """Return the lowest and highest coordinates at least a pixel from the rim."""
-    return 2, settings.data.size - 1
+@lru_cache(maxsize=256)
+def _check_region(data: DataSettings, samples: int) -> None:
+    """Check on one chunk of candidates that labels can be drawn on both sides of a region.
+
+    Raises:
+        UserError: They cannot.
+    """
+    low, high = _range(data)
+    held = lattice.held_out_mask(np.random.default_rng(0).uniform(low, high, (_CHUNK, 2)), data)
+    for where, count in (("inside", held.sum()), ("outside", (~held).sum())):
+        # Half of what the chunks of a draw are expected to contain.
+        if count * _CHUNKS < samples:
+            raise _too_small(where)
+
+
+def _range(data: DataSettings) -> tuple[float, float]:
+    """Return the ends of drawn coordinates: a pixel from the rim, unless the image is periodic."""
+    return (1, data.size + 1) if data.periodic else (2, data.size - 1)
 
 
 @lru_cache(maxsize=1024)
@@ -268,8 +286,11 @@ def evaluation_label_count(data: DataSettings, evaluation: EvaluationSettings) -
     """Return how many labels an evaluation tests; the number does not depend on the seed.
 
     Raises:
-        UserError: No lattice label is at least a pixel from the rim.
+        UserError: No lattice label is at least a pixel from the rim, or the held-out region, or the
+            rest of the frame, is too small to draw labels in.
     """
+    if evaluation.labels == "region":
+        _check_region(data, evaluation.samples)
     if evaluation.labels in _DRAWN:
         return evaluation.samples
     return min(evaluation.samples, len(_candidates(lattice.frame_labels(data), data, evaluation)))

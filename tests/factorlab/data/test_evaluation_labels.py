@@ -10,6 +10,7 @@ from factorlab.data.dataset import build, evaluation_label_count, evaluation_lab
 from factorlab.errors import UserError
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model.diffusion import Diffusion
+from factorlab.parsing import parse
 from tests.helpers.settings import evaluated_run as settings_of
 
 CPU = torch.device("cpu")
@@ -81,3 +82,24 @@ def test_evaluation_labels_uniform_draw_by_seed(periodic):
 def test_evaluation_labels_refuses_lattice_without_interior():
     with pytest.raises(UserError, match=r"evaluation.labels.*interior.*all"):
         chosen_labels(settings_of(data={"spacing": 5.0}))
+
+
+@pytest.mark.parametrize(
+    ("region", "where"),
+    [
+        ({"kind": "rim", "width": 1.0}, "outside"),
+        ({"kind": "box", "width": 8.0}, "outside"),
+        ({"kind": "box", "width": 1.0, "place": "exterior"}, "inside"),
+    ],
+)
+def test_regions_without_labels_on_both_sides_are_refused_before_anything_starts(region, where):
+    run = parse(
+        {
+            "data": {"size": 10, "spacing": 0.5, "held_out": region},
+            "evaluation": {"labels": "region", "samples": 100},
+        }
+    )
+    with pytest.raises(UserError, match=f"too few labels lie {where} data.held_out; allowed"):
+        evaluation_label_count(run.data, run.evaluation)
+    with pytest.raises(UserError, match=f"too few labels lie {where} data.held_out; allowed"):
+        evaluation_labels(run, build(run.data, 0))
