@@ -38,7 +38,7 @@ REPORT_EVERY = 2.0
 """Least number of seconds between two reports of a worker."""
 
 MOST_REPORTS = 40
-"""Reports a second of all workers together. One costs the driver about 10 ms (docs/throughput.md,
+"""Reports a second of all workers together. One costs the driver up to 9 ms (docs/throughput.md,
 Scale)."""
 
 GROWING = 200

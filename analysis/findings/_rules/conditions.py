@@ -35,6 +35,9 @@ class Condition:
     unit: Unit = "points"
     """`points` and `%` are for shares."""
 
+    takes: str = ""
+    """What it would take to decide, if it is not more seeds."""
+
     @property
     def verdict(self) -> Verdict:
         """Whether the condition is met."""
@@ -51,6 +54,8 @@ class Condition:
     @property
     def needs(self) -> str:
         """What it would take to decide."""
+        if self.takes:
+            return self.takes
         seeds = self.estimate.runs_to_exclude(self.bound)
         if self.estimate.runs < 2:
             return "at least two seeds"
