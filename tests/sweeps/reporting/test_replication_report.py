@@ -101,5 +101,5 @@ def test_write_reports_failing_experiment_and_continues(runs, tmp_path, monkeypa
 def test_check_refuses_experiments_without_findings(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\naxes: {seed: [0]}\n")
-    with pytest.raises(UserError, match=r"'mine'; allowed: composition"):
+    with pytest.raises(UserError, match=r"'mine'; allowed: atlas, composition"):
         replication_report.check([load(str(file))])
