@@ -82,8 +82,14 @@ class Accuracies:
         return Estimate(posterior.value, low, max(posterior.high, posterior.value + half), runs)
 
     def mean(self, cells: Cells, *, beyond: bool = False) -> Estimate:
-        """Estimate the mean accuracy over some cells; see `combination`."""
-        return self.combination([(1.0, cells)], beyond=beyond)
+        """Estimate the mean accuracy over some cells; see `combination`.
+
+        Without `beyond`, an interval ends at 0 and 1.
+        """
+        found = self.combination([(1.0, cells)], beyond=beyond)
+        if beyond or not math.isfinite(found.low):
+            return found
+        return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), found.runs)
 
     def difference(self, *pairs: tuple[Cells, Cells], beyond: bool = False) -> Estimate:
         """Estimate the mean accuracy over second cells less that over first ones.
