@@ -118,7 +118,7 @@ def test_accuracies_have_the_parts_of_the_accuracy():
     names = {
         f"null_{m}{p}"
         for m in ("nearest", "composed")
-        for p in (*planes, "_x", "_y", "_half_pixel")
+        for p in (*planes, "_x", "_y", "_half_pixel", "_half_pixel_x", "_half_pixel_y")
     }
     assert found.keys() == names | {f"labels{plane}" for plane in planes}
     assert found["labels"] == found["labels_in_distribution"] + found["labels_out_of_distribution"]
