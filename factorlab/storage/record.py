@@ -253,8 +253,8 @@ class Record:
         try:
             for name in names:
                 layer_of(name)
-        except ValueError as error:
-            raise DamagedFile(f"{folders[-1]}: index.json: {error}") from None
+        except ValueError:
+            raise DamagedFile(f"{folders[-1]}: index.json names unknown layers") from None
         return names
 
     def measures(self, layer: str) -> Path:
