@@ -11,8 +11,8 @@ from analysis.findings._rules.accuracies import IN_BRACKETS, Accuracies
 from analysis.findings._rules.conditions import Condition, decide, shown
 from analysis.findings._rules.tables import NEAREST, POINTS, by, listed, measured, needed, single
 from analysis.plotting import axis_labels
-from analysis.scaling.percolation_test import FEWEST, sigma_test
 from analysis.scaling.predictions import predictions_table
+from analysis.scaling.sigma_dependence import FEWEST, sigma_test
 from analysis.scaling.thresholds import Crossing, crossing
 from analysis.statistics.cell_means import Cells
 from analysis.statistics.estimate import of_mean

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.scaling.percolation_test import sigma_test
+from analysis.scaling.sigma_dependence import sigma_test
 from analysis.scaling.thresholds import crossing
 from tests.helpers.synthetic_trials import accuracy_at
 
