@@ -42,7 +42,7 @@ def _adds(table: pd.DataFrame, family: str, called: str, what: str, least: float
 
 def _few_suffice(table: pd.DataFrame) -> Outcome:
     found = _accuracies(table)
-    shares = found.values(_SHARE, data__family="sos+stripes", data__held_out__kind="cross")
+    shares = found.values(_SHARE, {_FAMILY: "sos+stripes", _KIND: "cross"})
     if len(shares) < 2:
         raise NotMeasuredError("Stripes were combined with fewer than two numbers of 2D examples.")
     alone, few, most = (
@@ -68,11 +68,10 @@ def _few_suffice(table: pd.DataFrame) -> Outcome:
 
 def _fewer_needed(table: pd.DataFrame) -> Outcome:
     found = _accuracies(table)
-    kinds = {"data__held_out__kind": "cross"}
     shares = [
         share
-        for share in found.values(_SHARE, data__family="sos", **kinds)
-        if share < 1 and share in found.values(_SHARE, data__family="sos+stripes", **kinds)
+        for share in found.values(_SHARE, {_FAMILY: "sos", _KIND: "cross"})
+        if share < 1 and share in found.values(_SHARE, {_FAMILY: "sos+stripes", _KIND: "cross"})
     ]
     if not shares:
         raise NotMeasuredError("No lambda below 1 was measured with and without stripes.")

@@ -4,8 +4,9 @@ Reviews of [F] name a second condition for composition besides examples of both 
 has to cover its full range. The experiment is ours.
 """
 
-import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import pandas as pd
 
@@ -13,10 +14,16 @@ from analysis.findings import Claim, NotMeasuredError, Outcome
 from analysis.findings._rules.accuracies import IN_BRACKETS, Accuracies
 from analysis.findings._rules.conditions import Condition, decide
 from analysis.findings._rules.tables import NEAREST, POINTS
+from analysis.plotting import axis_labels
 from analysis.tables.selection import final
 
 _WIDTH, _CENTRE = "data.stripe_gap.width", "data.stripe_gap.centre"
 _GAP = "gap"
+_WORDS = {
+    "none": "with all stripes",
+    "cross": "without the stripes of the cross",
+    "aside": "without as many others",
+}
 _PARTS = ("in_distribution", "arm_vertical", "arm_horizontal", "intersection")
 
 
@@ -29,72 +36,41 @@ def _gaps(table: pd.DataFrame) -> pd.DataFrame:
     rows = final(table)
 
     def place(row: "pd.Series[float]") -> str:
-        if _missing(row.get(_WIDTH)):
+        if axis_labels.missing(row.get(_WIDTH)):
             return "none"
-        return "cross" if _missing(row.get(_CENTRE)) else "aside"
+        return "cross" if axis_labels.missing(row.get(_CENTRE)) else "aside"
 
     rows = rows.assign(**{_GAP: [place(row) for _, row in rows.iterrows()]})
-    absent = {"none", "cross", "aside"} - set(rows[_GAP])
+    absent = set(_WORDS) - set(rows[_GAP])
     if absent:
         raise NotMeasuredError(f"No finished trial with this gap: {', '.join(sorted(absent))}.")
     return rows
-
-
-def _missing(content: object) -> bool:
-    return content is None or (isinstance(content, float) and math.isnan(content))
 
 
 def _text(rows: pd.DataFrame) -> str:
     parts = []
     for part in _PARTS:
         found = Accuracies(rows, f"accuracy_{part}", _GAP)
-        values = ", ".join(
-            f"{found.text({_GAP: gap})} {words}"
-            for gap, words in (
-                ("none", "with all stripes"),
-                ("cross", "without those of the cross"),
-                ("aside", "without others"),
-            )
-        )
+        values = ", ".join(f"{found.text({_GAP: gap})} {words}" for gap, words in _WORDS.items())
         parts.append(f"{part.replace('_', ' ').capitalize()}: {values}")
     return f"{'; '.join(parts)}."
 
 
-def _fails(table: pd.DataFrame) -> Outcome:
+def _loses(table: pd.DataFrame, gap: str, bound: float, side: Literal["above", "below"]) -> Outcome:
+    """Judge how much accuracy in the intersection a gap of the stripes costs.
+
+    The accuracy that stays, with or without the gap, has to be beyond the nearest example.
+    """
     rows = _gaps(table)
     found = Accuracies(rows, "accuracy_intersection", _GAP)
+    better = gap if side == "below" else "none"
+    lost = found.difference(({_GAP: gap}, {_GAP: "none"}))
+    beyond = found.mean({_GAP: better}, beyond=True)
     conditions = [
-        Condition(
-            "loss in the intersection without the stripes of the cross",
-            found.difference(({_GAP: "cross"}, {_GAP: "none"})),
-            2 * POINTS,
-        ),
-        Condition(
-            "all stripes beyond the nearest example",
-            found.mean({_GAP: "none"}, beyond=True),
-            2 * POINTS,
-        ),
+        Condition(f"loss in the intersection {_WORDS[gap]}", lost, bound, side),
+        Condition(f"{_WORDS[better]} beyond the nearest example", beyond, 2 * POINTS),
     ]
     return decide(conditions, _text(rows), IN_BRACKETS)
-
-
-def _only_there(table: pd.DataFrame) -> Outcome:
-    rows = _gaps(table)
-    found = Accuracies(rows, "accuracy_intersection", _GAP)
-    conditions = [
-        Condition(
-            "loss in the intersection without stripes elsewhere",
-            found.difference(({_GAP: "aside"}, {_GAP: "none"})),
-            POINTS,
-            "below",
-        ),
-        Condition(
-            "without stripes elsewhere beyond the nearest example",
-            found.mean({_GAP: "aside"}, beyond=True),
-            2 * POINTS,
-        ),
-    ]
-    return decide(conditions)
 
 
 def _beyond_composer(table: pd.DataFrame) -> Outcome:
@@ -117,7 +93,7 @@ CLAIMS: Sequence[Claim] = (
         "accuracy in the intersection more than 20 points lower without the stripes of the cross, "
         "and with all of them more than 20 points above the null model",
         NEAREST + "; putting the nearest coordinates together passes",
-        _fails,
+        partial(_loses, gap="cross", bound=2 * POINTS, side="above"),
         ours=True,
     ),
     Claim(
@@ -126,7 +102,7 @@ CLAIMS: Sequence[Claim] = (
         "accuracy in the intersection less than 10 points lower without as many other stripes, and "
         "more than 20 points above the null model",
         NEAREST + "; putting the nearest coordinates together passes",
-        _only_there,
+        partial(_loses, gap="aside", bound=POINTS, side="below"),
         ours=True,
     ),
     Claim(

@@ -25,7 +25,7 @@ def _accuracies(table: pd.DataFrame) -> Accuracies:
 
 
 def _sides(found: Accuracies, family: str, place: str) -> list[float]:
-    return found.values(_WIDTH, data__family=family, data__held_out__place=place)
+    return found.values(_WIDTH, {_FAMILY: family, _PLACE: place})
 
 
 def _falls(table: pd.DataFrame, place: str) -> Outcome:

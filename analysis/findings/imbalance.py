@@ -15,7 +15,7 @@ from analysis.tables.selection import final
 _ACCURACIES = ("accuracy_x", "accuracy_y")
 _HALVES = ("accuracy_half_pixel_x", "accuracy_half_pixel_y")
 _FITS = ("layer4/r_squared_x", "layer4/r_squared_y")
-_APART = math.log(1.5)
+_APART = 1.5
 
 
 def _ratio(rows: pd.DataFrame) -> "pd.Series[float]":
@@ -50,11 +50,11 @@ def _together(table: pd.DataFrame) -> Outcome:
         if not np.isfinite(steps).all():
             open_trials += int((~np.isfinite(steps)).any(axis=1).sum())
             continue
-        found = of_mean(np.log(steps[:, 1] / steps[:, 0]))
-        what = f"log of the steps of y over those of x at a ratio of {ratio:g}"
+        found = of_mean(np.log(steps[:, 1] / steps[:, 0])).exp()
+        what = f"steps of y over those of x at a ratio of {ratio:g}"
         conditions += [
             Condition(what, found, _APART, "below", unit=""),
-            Condition(what, found, -_APART, unit=""),
+            Condition(what, found, 1 / _APART, unit=""),
         ]
         x, y = steps.mean(axis=0)
         texts.append(f"x {x:.0f} and y {y:.0f} at a ratio of {ratio:g}")

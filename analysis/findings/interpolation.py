@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.findings import Claim, NotMeasuredError, Outcome
-from analysis.findings._rules.accuracies import IN_BRACKETS, Accuracies, Terms
+from analysis.findings._rules.accuracies import IN_BRACKETS, Accuracies
 from analysis.findings._rules.conditions import Condition, decide, shown
 from analysis.findings._rules.tables import NEAREST, POINTS
+from analysis.statistics.cell_means import Terms
 from analysis.tables.selection import final
 
 _WIDTH, _SIGMA = "data.held_out.width", "data.sigma"
@@ -35,7 +36,7 @@ def _widths(found: Accuracies, sigmas: Sequence[float]) -> list[float]:
     Raises:
         NotMeasuredError: There is none.
     """
-    sets = [set(found.values(_WIDTH, data__sigma=sigma)) for sigma in sigmas]
+    sets = [set(found.values(_WIDTH, {_SIGMA: sigma})) for sigma in sigmas]
     widths = sorted(width for width in set.intersection(*sets) if width >= _WIDE)
     if not widths:
         raise NotMeasuredError(f"No lesion of at least {_WIDE:g} pixels was measured.")
@@ -44,7 +45,7 @@ def _widths(found: Accuracies, sigmas: Sequence[float]) -> list[float]:
 
 def _richest(found: Accuracies) -> float:
     """Return the sigma that was measured with most widths, the largest of several."""
-    widths = {sigma: found.values(_WIDTH, data__sigma=sigma) for sigma in found.values(_SIGMA)}
+    widths = {sigma: found.values(_WIDTH, {_SIGMA: sigma}) for sigma in found.values(_SIGMA)}
     return max(widths, key=lambda sigma: (len(widths[sigma]), sigma))
 
 

@@ -9,7 +9,16 @@ import pandas as pd
 from analysis.findings import Claim, NotMeasuredError, Outcome
 from analysis.findings._rules.accuracies import IN_BRACKETS, Accuracies
 from analysis.findings._rules.conditions import Condition, decide, shown
-from analysis.findings._rules.tables import NEAREST, POINTS, by, listed, measured, needed, single
+from analysis.findings._rules.tables import (
+    LEVEL,
+    NEAREST,
+    POINTS,
+    by,
+    listed,
+    measured,
+    needed,
+    single,
+)
 from analysis.plotting import axis_labels
 from analysis.scaling.predictions import predictions_table
 from analysis.scaling.sigma_dependence import FEWEST, sigma_test
@@ -18,7 +27,6 @@ from analysis.statistics.cell_means import Cells
 from analysis.statistics.estimate import of_mean
 from analysis.tables.selection import final
 
-_LEVEL = 0.6
 _SIGMA, _SHARE = "data.sigma", "data.subsample"
 
 _LEARNED = 0.95  # below, a curve may cross late for want of training, not of examples
@@ -36,7 +44,7 @@ def _learned(found: Accuracies) -> tuple[list[float], str]:
     learned: list[float] = []
     rest: list[float] = []
     for sigma in found.values(_SIGMA):
-        share = found.values(_SHARE, data__sigma=sigma)[-1]
+        share = found.values(_SHARE, {_SIGMA: sigma})[-1]
         high = found.mean({_SIGMA: sigma, _SHARE: share}).value
         (learned if high >= _LEARNED else rest).append(sigma)
     text = f"Not learned from the whole lattice (95 %): sigma = {', '.join(map(str, rest))}."
@@ -50,12 +58,12 @@ def _rises(table: pd.DataFrame) -> Outcome:
         return Outcome("not resolvable", f"No sigma is learned; train larger models. {rest}")
     conditions, texts = [], []
     for sigma in learned:
-        shares = found.values(_SHARE, data__sigma=sigma)
+        shares = found.values(_SHARE, {_SIGMA: sigma})
         if len(shares) < 2:
             raise NotMeasuredError(f"sigma = {sigma:g} was trained at one lambda alone.")
         few, most = ({_SIGMA: sigma, _SHARE: share} for share in (shares[0], shares[-1]))
         places = [{_SIGMA: sigma, _SHARE: share} for share in shares]
-        hard = [place for place in places if found.null(place) < _LEVEL] or places[:1]
+        hard = [place for place in places if found.null(place) < LEVEL] or places[:1]
         beyond = found.combination([(1 / len(hard), place) for place in hard], beyond=True)
         conditions += [
             Condition(f"rise at sigma = {sigma:g}", found.difference((few, most)), 2 * POINTS),
@@ -70,7 +78,7 @@ def _crossings(found: Accuracies, sigmas: Sequence[float]) -> dict[float, Crossi
     """Return the crossing of 60 % in examples for each sigma."""
     rows = measured(found.rows, "samples_2d")
     return {
-        sigma: crossing(part["samples_2d"], part["accuracy"], level=_LEVEL)
+        sigma: crossing(part["samples_2d"], part["accuracy"], level=LEVEL)
         for sigma in sigmas
         for part in [rows[rows[_SIGMA] == sigma]]
     }
@@ -83,8 +91,8 @@ def _earlier(table: pd.DataFrame) -> Outcome:
         text = f"Fewer than two sigmas are learned; train larger models. {rest}"
         return Outcome("not resolvable", text)
     narrow, wide = learned[0], learned[-1]
-    both = set(found.values(_SHARE, data__sigma=narrow))
-    shares = sorted(s for s in both & set(found.values(_SHARE, data__sigma=wide)) if s < 1)
+    both = set(found.values(_SHARE, {_SIGMA: narrow}))
+    shares = sorted(s for s in both & set(found.values(_SHARE, {_SIGMA: wide})) if s < 1)
     if not shares:
         raise NotMeasuredError("The narrowest and the widest bumps have no lambda in common.")
     pairs: list[tuple[Cells, Cells]] = [
@@ -134,7 +142,7 @@ def _onset(table: pd.DataFrame) -> Outcome:
             f"{FEWEST}. {rest}".strip(),
         )
     predicted = _predicted(found, sorted(crossings))
-    test = sigma_test(crossings, predicted, found.runs({}))
+    test = sigma_test(crossings, predicted, int(found.rows.groupby([_SIGMA, _SHARE]).size().min()))
     error = test.percolation
     conditions = [
         Condition("error of coverage less that of percolation", test.advantage, 0.0, unit=""),

@@ -10,6 +10,7 @@ from analysis.findings import Claim, NotMeasuredError, Outcome
 from analysis.findings._rules.conditions import Condition, decide
 from analysis.findings._rules.tables import (
     CONSTANT,
+    LEVEL,
     finished,
     first_step,
     measured,
@@ -18,8 +19,7 @@ from analysis.findings._rules.tables import (
 from analysis.plotting import axis_labels
 from analysis.statistics.estimate import of_mean, of_share, of_slope
 
-_EARLY, _LEVEL = 0.2, 0.6
-"""Accuracy below which a model is at the start of training, and from which it has learned."""
+_EARLY = 0.2  # accuracy below which a model is at the start of training
 
 _FAILURES = {
     "failure_none": "no bump",
@@ -46,7 +46,7 @@ def _in_order(table: pd.DataFrame) -> Outcome:
 def _failures(table: pd.DataFrame) -> Outcome:
     rows = measured(table, "accuracy", *_FAILURES)
     early = rows[rows["accuracy"] < _EARLY]
-    later = rows[(rows["accuracy"] >= _EARLY) & (rows["accuracy"] < _LEVEL)]
+    later = rows[(rows["accuracy"] >= _EARLY) & (rows["accuracy"] < LEVEL)]
     if early.empty or later.empty:
         raise NotMeasuredError("No step with an accuracy below 20 %, or none between 20 and 60 %.")
     first, then = (part.groupby("key")[list(_FAILURES)].mean() for part in (early, later))

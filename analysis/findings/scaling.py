@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.findings import Claim, NotMeasuredError, Outcome
 from analysis.findings._rules.conditions import Condition, decide
-from analysis.findings._rules.tables import NEAREST, chosen, measured, needed, single
+from analysis.findings._rules.tables import LEVEL, NEAREST, chosen, measured, needed, single
 from analysis.scaling import exponents
 from analysis.scaling.advantage import advantages_table, null_crossings
 from analysis.scaling.predictions import prediction_exponents_table, predictions_table
@@ -18,7 +18,6 @@ from analysis.tables.selection import final
 
 _ALONE, _STRIPES, _THINNED = "bump", "bump+stripes", "bump+thinned-stripes"
 
-_LEVEL = 0.6
 
 _MARGIN = 0.5  # an exponent within it of 2 excludes 1
 
@@ -68,9 +67,7 @@ def _advantage(table: pd.DataFrame, family: str, count: exponents.Count) -> tupl
     Raises:
         NotMeasuredError: No N has a crossing of the model and of the null model.
     """
-    ratios = advantages_table(
-        _crossings(table, family, count), null_crossings(final(table), _LEVEL)
-    )
+    ratios = advantages_table(_crossings(table, family, count), null_crossings(final(table), LEVEL))
     if ratios.empty:
         raise NotMeasuredError("No N has a crossing of the model and of the null model.")
     mean = ratios[ratios["size"] == 0].iloc[0]

@@ -7,12 +7,11 @@ import pandas as pd
 from analysis.findings import Claim, NotMeasuredError, Outcome
 from analysis.findings._rules.accuracies import IN_BRACKETS, Accuracies
 from analysis.findings._rules.conditions import Condition, decide
-from analysis.findings._rules.tables import CONSTANT, POINTS, finished, measured
+from analysis.findings._rules.tables import CONSTANT, LEVEL, POINTS, finished, measured
 from analysis.plotting import axis_labels
 from analysis.statistics.estimate import of_difference, of_mean
 from analysis.tables.selection import final
 
-_LEVEL = 0.6
 _SPACING, _SIGMA = "data.spacing", "data.sigma"
 
 
@@ -34,13 +33,13 @@ def _no_dependence(table: pd.DataFrame) -> Outcome:
     found = Accuracies(final(table), "accuracy", _SPACING, _SIGMA)
     conditions, texts, learned = [], [], False
     for spacing in found.values(_SPACING):
-        sigmas = found.values(_SIGMA, data__spacing=spacing)
+        sigmas = found.values(_SIGMA, {_SPACING: spacing})
         place = axis_labels.value(_SPACING, spacing)
         if len(sigmas) < 2:
             raise NotMeasuredError(f"One sigma alone was trained at {place}.")
         cells: dict[str, object] = {_SPACING: spacing}
         narrow, wide = ({**cells, _SIGMA: sigma} for sigma in (sigmas[0], sigmas[-1]))
-        learned |= any(found.mean({**cells, _SIGMA: s}).value >= _LEVEL for s in sigmas)
+        learned |= any(found.mean({**cells, _SIGMA: s}).value >= LEVEL for s in sigmas)
         difference = found.difference((narrow, wide))
         conditions += [
             Condition(f"widest less narrowest at {place}", difference, 2 * POINTS, "below"),

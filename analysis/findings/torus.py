@@ -66,7 +66,7 @@ def _settles(table: pd.DataFrame) -> Outcome:
             f"the end, change of {100 * changes[-1]:.0f} % over the last third"
         )
     conditions = [
-        Condition("log of the end over the start", of_mean(fallen), -math.log(2), "below", ""),
+        Condition("end over start", of_mean(fallen).exp(), 0.5, "below", ""),
         Condition("change over the last third", of_mean(changes), _SETTLED, "below", "%"),
     ]
     return decide(conditions, f"{'; '.join(texts).capitalize()}.")

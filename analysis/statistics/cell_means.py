@@ -9,9 +9,14 @@ cells, so that cells with few seeds learn the scatter from the others. The varia
 Jeffreys', that of the concentration uniform in its logarithm.
 
 The posterior is computed on a grid and drawn from with a fixed seed, so the same table gives the
-same numbers. The model is our choice; a test holds how often its intervals contain the truth.
+same numbers.
+
+Runs with the same seed have initial weights and examples in common, and cells may scatter unlike.
+So every interval is the wider of two: that of the posterior, and Student's t of the same quantity
+within each seed. Both are our choice; tests hold how often they contain the truth.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,10 +24,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from analysis.statistics.estimate import Estimate, of_draws
+from analysis.statistics.estimate import Estimate, of_draws, of_mean
+from analysis.tables.selection import where
 
 Floats = NDArray[np.float64]
 Cells = Mapping[str, object]
+"""Values of keys that the cells of a group have."""
+
+Terms = Sequence[tuple[float, Cells]]
+"""Weights of groups of cells."""
 
 _MEANS = 400  # means on the grid, evenly in the angle in which Jeffreys' prior is uniform
 # Standard deviations of the seeds of 25 points down to 1 point in the middle.
@@ -34,7 +44,7 @@ class CellMeans:
     """The posterior of the mean accuracy of each cell.
 
     Args:
-        rows: One row per run.
+        rows: One row per run, with a column `seed`.
         metric: Column of the accuracies, shares in [0, 1] without NaN.
         labels: Number of labels behind each accuracy, one per row.
         keys: Columns that identify a cell.
@@ -52,6 +62,8 @@ class CellMeans:
         grouped = rows.groupby(list(keys), sort=False, dropna=False)
         places = grouped.ngroup().to_numpy().astype(np.intp)
         self._cells = rows[list(keys)].assign(place=places).drop_duplicates("place")
+        runs = pd.DataFrame({"seed": rows["seed"].to_numpy(), "place": places, "share": shares})
+        self._by_seed = runs.pivot_table("share", "seed", "place")
         self._runs = np.bincount(places)
         self._drawn = _drawn(_log_likelihood(shares, counts), places)
 
@@ -72,22 +84,51 @@ class CellMeans:
         """Return the smallest number of runs of some cells."""
         return int(self._runs[self._places(cells)].min())
 
-    def mean(self, cells: Cells) -> Estimate:
-        """Estimate the mean over some cells; see `draws`."""
-        return of_draws(self.draws(cells), self.runs(cells))
+    def combination(self, terms: Terms) -> Estimate:
+        """Estimate a weighted sum of means over groups of cells.
 
-    def difference(self, first: Cells, second: Cells) -> Estimate:
-        """Estimate the mean over the second cells less that over the first; see `draws`."""
-        drawn = self.draws(second) - self.draws(first)
-        return of_draws(drawn, min(self.runs(first), self.runs(second)))
+        Returns:
+            The estimate; without an interval if fewer than two seeds have all cells.
+
+        Raises:
+            KeyError: There is no such cell.
+        """
+        drawn = np.sum([weight * self.draws(cells) for weight, cells in terms], axis=0)
+        found = of_draws(drawn, min(self.runs(cells) for _, cells in terms))
+        sums = sum(
+            weight * self._by_seed[self._places(cells)].mean(axis=1, skipna=False)
+            for weight, cells in terms
+        )
+        paired = pd.Series(sums).dropna()
+        if len(paired) < 2:
+            return Estimate(found.value, -math.inf, math.inf, len(paired))
+        within = of_mean(paired)
+        half = (within.high - within.low) / 2
+        ends = min(found.low, found.value - half), max(found.high, found.value + half)
+        return Estimate(found.value, *ends, found.runs)
+
+    def mean(self, cells: Cells) -> Estimate:
+        """Estimate the mean over some cells; see `combination`. Its interval ends at 0 and 1."""
+        found = self.combination([(1.0, cells)])
+        if not math.isfinite(found.low):
+            return found
+        return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), found.runs)
+
+    def difference(self, *pairs: tuple[Cells, Cells]) -> Estimate:
+        """Estimate the mean over second cells less that over first ones, averaged over pairs."""
+        return self.combination(differences(*pairs))
 
     def _places(self, cells: Cells) -> NDArray[np.intp]:
-        keep = np.ones(len(self._cells), dtype=bool)
-        for key, value in cells.items():
-            keep &= np.array([one == value for one in self._cells[key]])
-        if not keep.any():
+        found = where(self._cells, **cells)
+        if found.empty:
             raise KeyError(f"no cell has {dict(cells)}")
-        return np.asarray(self._cells["place"])[keep]
+        return found["place"].to_numpy()
+
+
+def differences(*pairs: tuple[Cells, Cells]) -> Terms:
+    """Return the mean of the differences, second cells less first ones, as a weighted sum."""
+    share = 1 / len(pairs)
+    return [term for one, other in pairs for term in ((-share, one), (share, other))]
 
 
 def _grid() -> Floats:

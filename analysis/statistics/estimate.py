@@ -33,6 +33,11 @@ class Estimate:
         """Return the estimate of the quantity plus a known number."""
         return Estimate(self.value + constant, self.low + constant, self.high + constant, self.runs)
 
+    def exp(self) -> "Estimate":
+        """Return the estimate of a ratio from that of its logarithm."""
+        value, low, high = (float(np.exp(end)) for end in (self.value, self.low, self.high))
+        return Estimate(value, low, high, self.runs)
+
     def runs_to_exclude(self, bound: float) -> float:
         """Return about how many runs it takes until the interval excludes a number.
 

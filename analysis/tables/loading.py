@@ -62,6 +62,7 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
     - `key`, `record` (folder of the trial), `state` and every setting under its dotted key,
     - `samples_2d`, `samples_total`, `lattice_labels`,
     - `null_nearest`, `null_composed` and their parts (`analysis.measures.null_models`),
+    - `labels` and `labels_<part>`, the numbers of tested labels,
     - `step` and every metric of the evaluation,
     - `<layer>/<measure>` and `<layer>/phase` (phase of manifold formation) of each measured layer,
     - of two null models, `<layer>/null_image_<measure>`, on clean images at the layer's resolution,

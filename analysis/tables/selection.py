@@ -146,8 +146,8 @@ def single(table: pd.DataFrame, column: str) -> float | tuple[float, ...]:
 
 
 def where(table: pd.DataFrame, **equal: object) -> pd.DataFrame:
-    """Select the rows in which the named columns have the given values."""
+    """Select the rows in which the named columns have the given values, which may be tuples."""
     keep = np.ones(len(table), dtype=bool)
     for column, value in equal.items():
-        keep &= (table[column] == value).to_numpy(dtype=bool)
+        keep &= np.array([one == value for one in table[column]], dtype=bool)
     return table[keep]

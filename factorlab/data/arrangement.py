@@ -21,9 +21,8 @@ from factorlab.seeding import Stream, sequence
 
 Places = NDArray[np.int64]
 
-LARGEST = {"connected": 1.0, "fragmented": 0.25}
-"""Share of the examples in the largest cluster: at least this if connected, at most if fragmented.
-With fewer than four examples per cluster, `fragmented` allows clusters of two."""
+FRAGMENTED = 0.25
+"""Largest share of the examples of a fragmented set in one cluster; clusters of two are allowed."""
 
 COVERAGE = 0.01
 """Largest difference, from the random subset, of the share of labels that their nearest example
@@ -78,13 +77,13 @@ def arrange(
     """
     if len(labels) > MOST_LABELS:
         raise ImpossibleError(f"{len(labels)} labels are too many; at most {MOST_LABELS}")
-    coverage, links = _Coverage(labels, asked), _links(labels, distance)
+    coverage, links = _Coverage(labels, asked), links_within(labels, distance)
     target = coverage.of(start)
     if len(start) == len(labels):
         raise ImpossibleError("all labels are kept")
 
     def energy(kept: Places) -> float:
-        missed = _excess(_largest(links[np.ix_(kept, kept)]), len(kept), kind)
+        missed = _excess(largest_cluster(links[np.ix_(kept, kept)]), len(kept), kind)
         away = np.maximum(np.abs(coverage.of(kept) - target) - _TOLERANCES, 0)
         return missed + 4 * len(kept) * float(away.sum())
 
@@ -117,17 +116,7 @@ def _annealed(
     return None
 
 
-def largest_share(labels: Labels, distance: float) -> float:
-    """Return the share of labels in the largest cluster of those linked up to a distance.
-
-    Args:
-        labels: Labels, shape (n, 2), in pixels, at least one.
-        distance: Distance in pixels below which two examples are linked.
-    """
-    return _largest(_links(labels, distance)) / len(labels)
-
-
-def _links(labels: Labels, distance: float) -> NDArray[np.bool_]:
+def links_within(labels: Labels, distance: float) -> NDArray[np.bool_]:
     """Return which labels are closer than a distance, shape (n, n)."""
     squares = ((labels[:, None] - labels[None]) ** 2).sum(axis=2)
     return np.asarray(squares < distance**2)
@@ -164,10 +153,10 @@ def _excess(largest: int, count: int, kind: str) -> float:
     """Return by how many examples the largest cluster is too small, or too large."""
     if kind == "connected":
         return float(count - largest)
-    return float(max(0, largest - max(2, math.floor(LARGEST["fragmented"] * count))))
+    return float(max(0, largest - max(2, math.floor(FRAGMENTED * count))))
 
 
-def _largest(links: NDArray[np.bool_]) -> int:
+def largest_cluster(links: NDArray[np.bool_]) -> int:
     """Return the size of the largest cluster, from the matrix of links."""
     left = np.ones(len(links), dtype=bool)
     largest = 0

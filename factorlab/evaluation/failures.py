@@ -13,6 +13,7 @@ so a shape must also be as dark as the label reader demands of an image. This is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -44,6 +45,7 @@ class ShapeSize:
     """Largest number of them."""
 
 
+@lru_cache(maxsize=64)
 def shape_size(data: DataSettings) -> ShapeSize | None:
     """Return what counts as a shape in the images of a data set.
 

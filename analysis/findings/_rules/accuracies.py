@@ -1,24 +1,18 @@
 """Accuracies of the cells of a design, beside those of the null models."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.findings import NotMeasuredError
 from analysis.findings._rules.conditions import shown
 from analysis.findings._rules.tables import measured
 from analysis.measures.null_models import MODELS, labels_column, null_column
 from analysis.plotting import axis_labels
-from analysis.statistics.cell_means import CellMeans, Cells
-from analysis.statistics.estimate import Estimate, of_draws, of_mean
-
-Terms = Sequence[tuple[float, Cells]]
-
-_NOTHING = Estimate(math.nan, -math.inf, math.inf, 0)
+from analysis.statistics.cell_means import CellMeans, Cells, Terms, differences
+from analysis.statistics.estimate import Estimate
+from analysis.tables.selection import where
 
 
 class Accuracies:
@@ -39,57 +33,33 @@ class Accuracies:
         nulls = {model: null_column(metric, model) for model in MODELS}
         self.rows = measured(rows, metric, labels, "seed", *nulls.values(), *keys[:1])
         self._means = CellMeans(self.rows, metric, self.rows[labels].to_list(), keys)
-        self._nulls, self._keys, self._metric = nulls, keys, metric
+        self._nulls, self._keys = nulls, keys
 
-    def values(self, key: str, **equal: object) -> list[float]:
-        """Return the values of a setting, sorted, of rows in which others have given values.
-
-        Args:
-            key: The setting.
-            equal: Values of other settings; the dots in their names are written as ``__``.
-        """
-        rows = self.rows
-        for other, value in equal.items():
-            rows = rows[rows[other.replace("__", ".")] == value]
-        return sorted(rows[key].dropna().unique())
+    def values(self, key: str, cells: Cells | None = None) -> list[float]:
+        """Return the values of a setting in some cells, sorted."""
+        return sorted(self._of(cells or {})[key].dropna().unique())
 
     def combination(self, terms: Terms, *, beyond: bool = False) -> Estimate:
-        """Estimate a weighted sum of mean accuracies.
-
-        The interval is the wider of two. One comes from the posterior of the cells, which knows how
-        many labels were tested, and how much seeds scatter in all cells. The other is Student's t
-        of the sum within each seed: runs with one seed have weights and examples in common.
+        """Estimate a weighted sum of mean accuracies; see `CellMeans.combination`.
 
         Args:
-            terms: Weights, and values of keys that the cells of each term have.
+            terms: Weights of groups of cells.
             beyond: Subtract the accuracy of drawing the nearest example from each.
-
-        Returns:
-            The estimate; without an interval if fewer than two seeds have all cells.
 
         Raises:
             NotMeasuredError: There is no such cell.
         """
-        drawn = sum(weight * self._draws(cells) for weight, cells in terms)
-        nulls = sum(weight * self.null(cells) for weight, cells in terms) if beyond else 0.0
-        runs = min(self.runs(cells) for _, cells in terms)
-        posterior = of_draws(np.asarray(drawn) - nulls, runs)
-        paired = self._within_seeds(terms)
-        if paired.runs < 2:
-            return Estimate(posterior.value, -math.inf, math.inf, paired.runs)
-        half = (paired.high - paired.low) / 2
-        low = min(posterior.low, posterior.value - half)
-        return Estimate(posterior.value, low, max(posterior.high, posterior.value + half), runs)
+        with _known(terms):
+            found = self._means.combination(terms)
+        return found.plus(-sum(weight * self.null(cells) for weight, cells in terms) * beyond)
 
     def mean(self, cells: Cells, *, beyond: bool = False) -> Estimate:
-        """Estimate the mean accuracy over some cells; see `combination`.
-
-        Without `beyond`, an interval ends at 0 and 1.
-        """
-        found = self.combination([(1.0, cells)], beyond=beyond)
-        if beyond or not math.isfinite(found.low):
-            return found
-        return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), found.runs)
+        """Estimate the mean accuracy over some cells; see `combination`."""
+        terms = [(1.0, cells)]
+        if beyond:
+            return self.combination(terms, beyond=True)
+        with _known(terms):
+            return self._means.mean(cells)
 
     def difference(self, *pairs: tuple[Cells, Cells], beyond: bool = False) -> Estimate:
         """Estimate the mean accuracy over second cells less that over first ones.
@@ -98,41 +68,7 @@ class Accuracies:
             pairs: First and second cells; the mean of the differences is taken.
             beyond: Subtract the accuracy of drawing the nearest example from each.
         """
-        share = 1 / len(pairs)
-        terms = [term for one, other in pairs for term in ((-share, one), (share, other))]
-        return self.combination(terms, beyond=beyond)
-
-    def runs(self, cells: Cells) -> int:
-        """Return the smallest number of runs of some cells.
-
-        Raises:
-            NotMeasuredError: There is no such cell.
-        """
-        with self._known(cells):
-            return self._means.runs(cells)
-
-    def _draws(self, cells: Cells) -> NDArray[np.float64]:
-        with self._known(cells):
-            return self._means.draws(cells)
-
-    @contextmanager
-    def _known(self, cells: Cells) -> Iterator[None]:
-        try:
-            yield
-        except KeyError:
-            places = " and ".join(f"{key} = {value}" for key, value in cells.items())
-            raise NotMeasuredError(f"No finished trial with {places}.") from None
-
-    def _within_seeds(self, terms: Terms) -> Estimate:
-        """Estimate the sum from its value in each seed that has all cells of all terms."""
-        parts = []
-        for weight, cells in terms:
-            rows = self._of(cells)
-            cell = rows.groupby([*self._keys], dropna=False).ngroup()
-            wide = rows.assign(cell=cell).pivot_table(self._metric, "seed", "cell")
-            parts.append(weight * wide.mean(axis=1, skipna=False))
-        sums = pd.concat(parts, axis=1).sum(axis=1, skipna=False).dropna()
-        return of_mean(sums) if len(sums) else _NOTHING
+        return self.combination(differences(*pairs), beyond=beyond)
 
     def null(self, cells: Cells, model: str = "nearest") -> float:
         """Return the accuracy of a null model: the mean over the cells of its mean over seeds."""
@@ -149,10 +85,7 @@ class Accuracies:
         return float(measured(self._of(cells), "samples_2d")["samples_2d"].mean())
 
     def _of(self, cells: Cells) -> pd.DataFrame:
-        rows = self.rows
-        for key, value in cells.items():
-            rows = rows[[one == value for one in rows[key]]]
-        return rows
+        return where(self.rows, **cells)
 
     def text(self, cells: Cells) -> str:
         """Format the mean of some cells with the null models: `78 % [70, 85] (0 %, 100 %)`."""
@@ -165,6 +98,18 @@ class Accuracies:
             f"{self.text({**cells, key: value})} at {axis_labels.value(key, value)}"
             for value in values
         )
+
+
+@contextmanager
+def _known(terms: Terms) -> Iterator[None]:
+    """Name the cells if one of them is missing."""
+    try:
+        yield
+    except KeyError:
+        cells = "; ".join(
+            " and ".join(f"{key} = {value}" for key, value in cells.items()) for _, cells in terms
+        )
+        raise NotMeasuredError(f"No finished trial with {cells}.") from None
 
 
 IN_BRACKETS = (

@@ -76,7 +76,7 @@ def test_atlas_needs_a_measure_beside_that_of_the_image():
         atlas.draw(table.assign(last=False))
 
 
-def test_percolation_draws_the_null_model_and_says_how_far_models_go_beyond_it():
+def test_percolation_says_how_far_models_go_beyond_the_null():
     needed = {0.5: 20.0, 1.0: 6.0}
     drawing = percolation.draw(tables.percolation(needed=needed))
     legend = [text.get_text() for text in drawing.figure.legends[0].get_texts()]

@@ -14,7 +14,11 @@ LABELS = 400
 def table(shares):
     """One row per accuracy: the cells' accuracies by name."""
     return pd.DataFrame(
-        [{"cell": cell, "accuracy": a} for cell, found in shares.items() for a in found]
+        [
+            {"cell": cell, "seed": seed, "accuracy": a}
+            for cell, found in shares.items()
+            for seed, a in enumerate(found)
+        ]
     )
 
 
@@ -44,10 +48,10 @@ def test_cells_with_one_seed_learn_the_scatter_from_the_others():
     rng = np.random.default_rng(1)
     wide = {str(i): rng.beta(3, 3, 4) for i in range(6)} | {"one": [0.5]}
     narrow = {str(i): rng.beta(300, 300, 4) for i in range(6)} | {"one": [0.5]}
-    widths = [
-        found.high - found.low for found in (means(x).mean({"cell": "one"}) for x in (wide, narrow))
-    ]
+    found = [means(shares) for shares in (wide, narrow)]
+    widths = [one.draws({"cell": "one"}).std() for one in found]
     assert widths[0] > 3 * widths[1]
+    assert found[0].mean({"cell": "one"}).high == np.inf  # one seed has no interval of its own
 
 
 def test_cell_at_the_ceiling_is_known_better_than_one_in_the_middle():
@@ -60,7 +64,7 @@ def test_cell_at_the_ceiling_is_known_better_than_one_in_the_middle():
 def test_difference_and_mean_over_cells_follow_from_the_draws():
     found = means({"a": [0.2, 0.3], "b": [0.6, 0.7], "c": [0.9, 1.0]})
     a, b = found.draws({"cell": "a"}), found.draws({"cell": "b"})
-    assert found.difference({"cell": "a"}, {"cell": "b"}).value == pytest.approx((b - a).mean())
+    assert found.difference(({"cell": "a"}, {"cell": "b"})).value == pytest.approx((b - a).mean())
     third = found.draws({"cell": "c"})
     assert found.mean({}).value == pytest.approx(((a + b + third) / 3).mean())
     assert found.mean({}).runs == 2
@@ -98,7 +102,7 @@ def test_intervals_of_differences_hold_the_truth(seeds):
         drawn = {str(i): rng.binomial(LABELS, seeds(p, rng)) / LABELS for i, p in enumerate(truth)}
         # A logistic normal scatters about the median in the logit, not about the mean.
         expected = [_mean_of(seeds, p) for p in truth[:2]]
-        found = means(drawn).difference({"cell": "0"}, {"cell": "1"})
+        found = means(drawn).difference(({"cell": "0"}, {"cell": "1"}))
         held += found.low <= expected[1] - expected[0] <= found.high
     assert held / 200 >= 0.87
 

@@ -81,6 +81,12 @@ def test_slope_agrees_with_the_closed_form():
     assert found.runs == 5
 
 
+def test_exp_turns_a_logarithm_into_a_ratio_with_its_interval():
+    found = Estimate(0.0, -math.log(2), math.log(3), 4).exp()
+    assert (found.value, found.low, found.high) == pytest.approx((1, 0.5, 3))
+    assert Estimate(0.0, -math.inf, math.inf, 1).exp() == Estimate(1.0, 0.0, math.inf, 1)
+
+
 @given(st.floats(0.1, 5), st.floats(0.1, 5), st.integers(2, 9))
 def test_runs_to_exclude_a_bound(value, half, runs):
     """As many runs as it takes until half the interval is as long as the distance."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import percolation
 from analysis.measures.null_models import null_accuracies
 from factorlab.data import arrangement
 from factorlab.data.arrangement import (
@@ -15,13 +16,14 @@ from factorlab.data.arrangement import (
     REACHES,
     ImpossibleError,
     arrange,
-    largest_share,
+    largest_cluster,
+    links_within,
     reach,
 )
 from factorlab.data.dataset import build
 from factorlab.errors import UserError
 from factorlab.parsing import parse
-from percolation import Link, graph, largest_cluster, radius
+from percolation import Link, graph, radius
 
 DATA = {"size": 10, "spacing": 0.5, "sigma": 0.5, "subsample": 0.08}
 
@@ -58,16 +60,18 @@ def test_arranged_sets_keep_size_and_coverage_and_have_their_clusters(seed, kind
         shares = [covered(asked, one, distance) for one in (random, arranged)]
         assert shares[1] == pytest.approx(shares[0], abs=FURTHER + 1e-9)
     centres = arranged.lattice[arranged.seen]
-    share = len(largest_cluster(graph(centres, sigma=0.5, threshold=0.5))) / len(centres)
+    share = len(percolation.largest_cluster(graph(centres, sigma=0.5, threshold=0.5))) / len(
+        centres
+    )
     assert share == 1 if kind == "connected" else share <= 0.25
 
 
 @given(st.integers(1, 40), st.floats(0.3, 4), st.integers(0, 1000))
-def test_largest_share_agrees_with_the_percolation_engine(count, distance, seed):
+def test_largest_cluster_agrees_with_the_percolation_engine(count, distance, seed):
     centres = np.random.default_rng(seed).uniform(1, 9, (count, 2))
     overlap = float(np.exp(-(distance**2) / 16))
-    expected = len(largest_cluster(graph(centres, sigma=1.0, threshold=overlap))) / count
-    assert largest_share(centres, reach(1.0, overlap)) == expected
+    expected = len(percolation.largest_cluster(graph(centres, sigma=1.0, threshold=overlap)))
+    assert largest_cluster(links_within(centres, reach(1.0, overlap))) == expected
 
 
 def test_reach_is_the_radius_of_percolation():

@@ -92,7 +92,7 @@ def test_evaluation_labels_refuses_lattice_without_interior():
         ({"kind": "box", "width": 1.0, "place": "exterior"}, "inside"),
     ],
 )
-def test_regions_without_labels_on_both_sides_are_refused_before_anything_starts(region, where):
+def test_regions_without_labels_on_both_sides_are_refused(region, where):
     run = parse(
         {
             "data": {"size": 10, "spacing": 0.5, "held_out": region},
