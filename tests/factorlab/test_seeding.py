@@ -13,7 +13,7 @@ seeds = st.integers(0, 2**63 - 1)
 def test_stream_numbers_never_change():
     assert {stream.name: int(stream) for stream in Stream} == {
         "SUBSAMPLE": 0, "WEIGHTS": 1, "BATCHES": 2, "EVALUATION_LABELS": 3, "SAMPLES": 4,
-        "LOSS_ESTIMATES": 5, "REPRESENTATIONS": 6,
+        "LOSS_ESTIMATES": 5, "REPRESENTATIONS": 6, "ARRANGEMENT": 7,
     }  # fmt: skip
 
 
