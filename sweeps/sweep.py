@@ -114,6 +114,8 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
             if options.spool is not None:
                 options.spool.exchange([record for _, record in plan.records()])
         state = plan.state()
+        if sync is not None and (outcomes.search is not None or not state.to_pick):
+            sync.end_search()
         if not outcomes.interrupted and outcomes.lost is None:
             _measure(state, options, failed)
         with caught("MLflow", failed):

@@ -113,6 +113,7 @@ class MlflowSync:
         experiment: str,
         profile: str,
         trials: Sequence[TrackedTrial] | None,
+        searches: bool = False,
         interval: float = 3.0,
     ) -> None:
         """Create an instance without reading records or connecting to the store.
@@ -123,6 +124,7 @@ class MlflowSync:
             experiment: Name of the MLflow experiment.
             profile: Profile of the experiment, for a tag.
             trials: All trials of the sweep, including finished ones; None if its plan is missing.
+            searches: Whether a search may pick further trials; see `end_search`.
             interval: Seconds between two passes.
         """
         self.problem: str | None = None
@@ -138,6 +140,7 @@ class MlflowSync:
             experiment=experiment,
             profile=profile,
             trials=trials,
+            searches=searches,
             connect=self._connect,
         )
         self._claim_path = runs / "sweeps" / sweep / "mirror.lock"
@@ -159,6 +162,10 @@ class MlflowSync:
     def add(self, trial: TrackedTrial) -> None:
         """Add a trial that a search picked."""
         self._sweep_runs.add(trial)
+
+    def end_search(self) -> None:
+        """State that the search picks no further trial. Until then the sweep is not finished."""
+        self._sweep_runs.end_search()
 
     def stop(self) -> None:
         """Send the remaining data, end the runs and stop the thread within `PATIENCE` seconds.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from factorlab.parsing import flatten
 from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.search import continuation
 from sweeps.tracking.mlflow_sync import MlflowSync
 from sweeps.tracking.run_logging import TrackedTrial
 
@@ -16,6 +17,7 @@ def mlflow_sync_of(plan: Plan) -> MlflowSync:
         experiment=plan.experiment,
         profile=plan.profile,
         trials=[tracked(trial) for trial in plan.trials],
+        searches=continuation.may_pick(plan),
     )
 
 

@@ -45,10 +45,12 @@ class SweepRuns:
         profile: str,
         trials: Sequence[TrackedTrial] | None,
         connect: Callable[[], Connection],
+        searches: bool = False,
     ) -> None:
         self._runs, self._sweep, self._experiment = runs, sweep, experiment
         self._trials = None if trials is None else list(trials)
         self._connect = connect
+        self._searches = searches
         self._tags = {
             "factorlab.sweep": sweep,
             "factorlab.experiment": experiment,
@@ -65,6 +67,10 @@ class SweepRuns:
         """Add a trial that a search picked. Another thread may be in `send`."""
         assert self._trials is not None
         self._trials.append(trial)
+
+    def end_search(self) -> None:
+        """State that the search of the sweep picks no further trial."""
+        self._searches = False
 
     def send(self, phase: SweepPhase, out_of_time: Callable[[], bool] = lambda: False) -> int:
         """Bring all runs up to date, and return the number of metric points sent.
@@ -236,22 +242,27 @@ class SweepRuns:
         children = self._children.known
         if self._trials is None:  # without a plan, the full set of trials is unknown
             trains = any(child.status == "RUNNING" for child in children.values())
-            if trains:
-                return "RUNNING"
-            return "KILLED" if self._parent_status in (None, "RUNNING") else self._parent_status
+            return "RUNNING" if trains else self._ended_as()
         statuses = [
             children[key].status if key in children else status_of(Record(self._runs, key))
             for key in (trial.key for trial in self._trials)
             if key in children or key in found.deleted
         ]
         done, failed = statuses.count("FINISHED"), statuses.count("FAILED")
-        if done == len(self._trials):
+        if done == len(self._trials) and not self._searches:
             return "FINISHED"
         if phase == "live" or (phase == "unknown" and "RUNNING" in statuses):
             return "RUNNING"
+        if self._searches:  # only the sweep's own process knows that the search was over
+            return self._ended_as() if phase == "unknown" else "KILLED"
         if done + self._stopped_early() == len(self._trials):
             return "FINISHED"
         return "FAILED" if done + failed == len(self._trials) else "KILLED"
+
+    def _ended_as(self) -> RunStatus:
+        """Return the status that the parent run has, or that of a sweep that was killed."""
+        known = self._parent_status
+        return "KILLED" if known is None or known == "RUNNING" else known
 
     def _stopped_early(self) -> int:
         """Return how many trials a scheduler stopped, which no process has resumed since."""

@@ -50,6 +50,13 @@ def restore(plan: Plan) -> Plan:
     return plan.with_trials([*adopted, *(trial for _, trial in picked.on_axes(plan).values())])
 
 
+def may_pick(plan: Plan) -> bool:
+    """Return whether the search of a plan may pick further trials; False without a search."""
+    if plan.search is not None and plan.search.algorithm == THRESHOLD and plan.outlook is None:
+        plan = plan.model_copy(update={"outlook": outlook_of(plan, simulate=False)})
+    return plan.state().to_pick > 0
+
+
 def _key(plan: Plan, point: Point) -> str | None:
     """Return the key of a point in this version, None if its settings are not allowed."""
     try:

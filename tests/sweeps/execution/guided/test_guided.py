@@ -54,8 +54,17 @@ def searched(tmp_path_factory):
         os.killpg(driver.pid, signal.SIGKILL)
         driver.communicate(timeout=PATIENCE)
     before = saved_plans.find(folder / "runs", "tpe")
+    assert factorlab("sync", cwd=folder).returncode == 0
+    assert parent_status(folder) == "KILLED"
     second = factorlab("sweep", "tpe.yaml", cwd=folder)
     return folder, before, second
+
+
+def parent_status(folder, name="tpe"):
+    (parent,) = (
+        run for run in all_runs(folder / "runs", name) if run.data.tags["factorlab.role"] == "sweep"
+    )
+    return parent.info.status
 
 
 def trial_runs(runs, experiment):
@@ -90,6 +99,9 @@ def test_search_is_in_mlflow(searched):
     folder, *_ = searched
     runs = trial_runs(folder / "runs", "tpe")
     assert {run.info.status for run in runs} == {"FINISHED"}
+    assert parent_status(folder) == "FINISHED"
+    assert factorlab("sync", cwd=folder).returncode == 0
+    assert parent_status(folder) == "FINISHED"
     assert {run.data.tags["factorlab.key"] for run in runs} == set(plan_of(folder).keys)
 
 
