@@ -111,11 +111,16 @@ def analyse(
 
 def export(
     name: Name,
-    path: Annotated[Path, typer.Argument(help="Output file, .parquet or .csv.")],
+    path: Annotated[Path, typer.Argument(help="Output file: .parquet, .csv or .tar.xz.")],
     profile: Profile = None,
     runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
-    """Write a table of a sweep's trials, one row per trial."""
+    """Write a sweep's trials to a file.
+
+    A .parquet or .csv file is a table with one row per trial. A .tar.xz file holds the records
+    without weights and pictures: after tar -xf FILE -C RUNS, tables, figures and verdicts can be
+    made again without training.
+    """
     from sweeps.planning import saved_plans  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from factorlab.storage.files import check_writable
 from factorlab.storage.record import State
 from sweeps.planning.estimate import seconds_left
 from sweeps.planning.plan import Plan
+from sweeps.reporting import archive
 from sweeps.reporting.failures import Failure, caught
 
 if TYPE_CHECKING:
@@ -155,13 +156,25 @@ def illustrate(names: Sequence[str] | None, folder: Path, failed: list[Failure])
 
 
 def export(plan: Plan, path: Path) -> int:
-    """Write the sweep's table of trials to a .parquet or .csv file. Return the number of rows.
+    """Write the sweep's trials to a file, and return their number.
+
+    A .parquet or .csv file is a table of them, a .tar.xz file an archive of their records.
 
     Raises:
-        UserError: The file has another extension, or it cannot be written.
+        UserError: The file has another extension, it cannot be written, or no trial has started.
     """
-    if path.suffix not in (".parquet", ".csv"):
-        raise UserError(f"{path}: unknown file type; allowed: a name that ends in .parquet or .csv")
+    write = next((write for end, write in _FORMATS.items() if path.name.endswith(end)), None)
+    if write is None:
+        raise UserError(
+            f"{path}: unknown file type; allowed: a name that ends in {listed(_FORMATS)}"
+        )
+    try:
+        return write(plan, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _write_table(plan: Plan, path: Path) -> int:
     rows = table(plan)
     for column in rows.columns:
         values = rows[column]
@@ -170,11 +183,16 @@ def export(plan: Plan, path: Path) -> int:
             rows[column] = values.map(
                 lambda v: "x".join(map(str, v)) if isinstance(v, tuple) else str(v)
             )
-    try:
-        if path.suffix == ".csv":
-            rows.to_csv(path, index=False)
-        else:
-            rows.to_parquet(path, index=False)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    if path.suffix == ".csv":
+        rows.to_csv(path, index=False)
+    else:
+        rows.to_parquet(path, index=False)
     return len(rows)
+
+
+_FORMATS: dict[str, Callable[[Plan, Path], int]] = {
+    ".parquet": _write_table,
+    ".csv": _write_table,
+    archive.SUFFIX: archive.write,
+}
+"""Functions that write an export, by the end of the file's name."""
