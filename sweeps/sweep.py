@@ -318,7 +318,7 @@ def _train(
     def announce(trial: PlannedTrial) -> None:
         display.picked(trial.key)
         if sync is not None:
-            sync.add(tracked(trial))
+            sync.add(tracked(trial, plan))
 
     with display:
         while True:

@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from factorlab.config import RunSettings, TrainingSettings
 from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError
-from factorlab.formatting import named
 from factorlab.parsing import parse
 from factorlab.storage.record import Record, State, identify
 from sweeps.planning.experiment import (
@@ -34,9 +33,7 @@ from sweeps.planning.experiment import (
 from sweeps.planning.search.budget import Budget
 from sweeps.planning.search.spec import Axes, AxisRange, SchedulerSpec, SearchSpec
 from sweeps.planning.tied import Tied
-
-LONGEST_NAME, LONGEST_VALUE = 200, 40
-"""Maximum characters of a trial's name and of a value in it. MLflow keeps 250 of a name."""
+from sweeps.planning.trial_names import trial_name
 
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """Key of a trial, which is also the name of its record folder."""
@@ -102,6 +99,9 @@ class Plan(_Saved):
 
     source: str = ""
     """Name or file of the experiment."""
+
+    descriptions: list[str] = Field(default_factory=list)
+    """What the experiment and its profile are for."""
 
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Values set on the command line, by dotted key."""
@@ -259,20 +259,6 @@ class SweepState:
         return [trial for trial in self.plan.trials if self.states[trial.key] not in leave]
 
 
-def _trial_name(point: Mapping[str, object]) -> str:
-    """Return the readable name of a grid point: one line, distinct for every point."""
-    return named(" ".join(_shorten(key, value) for key, value in point.items()), LONGEST_NAME)
-
-
-def _shorten(key: str, value: object) -> str:
-    """Return ``name=value`` of an axis, with the last part of its key as the name."""
-    if isinstance(value, dict):
-        text = "-".join(map(str, value.values()))
-    else:
-        text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"{key.rpartition('.')[2]}={named(text, LONGEST_VALUE)}"
-
-
 def planned(point: Mapping[str, Any], settings: RunSettings, experiment: str) -> PlannedTrial:
     """Return the trial at a point.
 
@@ -288,7 +274,7 @@ def planned(point: Mapping[str, Any], settings: RunSettings, experiment: str) ->
     evaluation_label_count(settings.data, settings.evaluation)
     return PlannedTrial(
         key=identify(settings, dataset).key,
-        name=_trial_name(point) or experiment,
+        name=trial_name(point) or experiment,
         settings=settings.model_dump(mode="json"),
     )
 
@@ -314,6 +300,7 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         profile=experiment.profile,
         sweep=experiment.sweep,
         source=experiment.source,
+        descriptions=list(experiment.descriptions),
         overrides=experiment.overrides,
         figures=list(experiment.figures),
         axes=list(experiment.swept),

@@ -18,6 +18,7 @@ from pathlib import Path
 from factorlab.errors import UserError
 from factorlab.storage import lease
 from sweeps.tracking import run_state
+from sweeps.tracking.presentation.about import SweepAbout
 from sweeps.tracking.run_logging import TrackedTrial
 from sweeps.tracking.store import access
 from sweeps.tracking.store.relocate import InUse
@@ -113,6 +114,7 @@ class MlflowSync:
         experiment: str,
         profile: str,
         trials: Sequence[TrackedTrial] | None,
+        about: SweepAbout | None = None,
         searches: bool = False,
         interval: float = 3.0,
     ) -> None:
@@ -124,6 +126,7 @@ class MlflowSync:
             experiment: Name of the MLflow experiment.
             profile: Profile of the experiment, for a tag.
             trials: All trials of the sweep, including finished ones; None if its plan is missing.
+            about: What the sweep's run shows; None to show no more than its trials.
             searches: Whether a search may pick further trials; see `end_search`.
             interval: Seconds between two passes.
         """
@@ -140,6 +143,7 @@ class MlflowSync:
             experiment=experiment,
             profile=profile,
             trials=trials,
+            about=about or SweepAbout(),
             searches=searches,
             connect=self._connect,
         )
@@ -208,15 +212,20 @@ class MlflowSync:
             if self._thread is None:
                 self._release()
 
-    def log_figures(self, files: Sequence[Path]) -> None:
-        """Upload files to `figures` of the parent run."""
+    def log_figures(self, files: Sequence[Path], verdicts: Sequence[tuple[str, str]] = ()) -> None:
+        """Upload files to `figures` of the parent run, and show the images in its description.
+
+        Args:
+            files: The files.
+            verdicts: Findings and how they were judged, for the description.
+        """
         if not self._passing.acquire(timeout=PATIENCE):
             self._report(TimeoutError(f"no answer in {PATIENCE:.0f} seconds"))
             return
         try:
             self._take()
             self._check_database()
-            self._sweep_runs.log_figures(files)
+            self._sweep_runs.log_figures(files, verdicts)
         except Exception as error:
             self._report(error)
         finally:

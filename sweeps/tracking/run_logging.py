@@ -68,6 +68,8 @@ class RunSyncState:
     """Modification time (ns) of each uploaded file, by path in the record."""
     analysed: dict[str, int] = field(default_factory=dict)
     """Bytes of the measures that were sent, by layer."""
+    model: str | None = None
+    """Id of the MLflow model of the final network."""
 
 
 def milliseconds(seconds: float) -> int:

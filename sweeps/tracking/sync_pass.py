@@ -17,6 +17,8 @@ from factorlab.provenance import code_record
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record
 from sweeps.tracking import stored_runs
+from sweeps.tracking.presentation import sweep_run
+from sweeps.tracking.presentation.about import SweepAbout
 from sweeps.tracking.run_logging import RunStatus, TrackedTrial, set_status, set_tags, status_of
 from sweeps.tracking.store.identity import TAG
 from sweeps.tracking.stored_runs import StoredSweep
@@ -45,12 +47,13 @@ class SweepRuns:
         profile: str,
         trials: Sequence[TrackedTrial] | None,
         connect: Callable[[], Connection],
-        searches: bool = False,
+        about: SweepAbout,
+        searches: bool,
     ) -> None:
         self._runs, self._sweep, self._experiment = runs, sweep, experiment
         self._trials = None if trials is None else list(trials)
         self._connect = connect
-        self._searches = searches
+        self._about, self._searches = about, searches
         self._tags = {
             "factorlab.sweep": sweep,
             "factorlab.experiment": experiment,
@@ -61,7 +64,7 @@ class SweepRuns:
         self._is_stale = True  # whether to query the store again
         self._parent_status: RunStatus | None = None
         self._described = ""  # id of the parent run whose tags describe the current code
-        self._children = ChildRuns(runs, sweep, self._tags)
+        self._children = ChildRuns(runs, sweep, self._tags, about.command)
 
     def add(self, trial: TrackedTrial) -> None:
         """Add a trial that a search picked. Another thread may be in `send`."""
@@ -118,12 +121,24 @@ class SweepRuns:
         """Check completed trials again at the next pass."""
         self._children.complete.clear()
 
-    def log_figures(self, files: Sequence[Path]) -> None:
-        """Upload files to `figures` of the parent run, unless the user deleted the run."""
+    def log_figures(self, files: Sequence[Path], verdicts: Sequence[tuple[str, str]] = ()) -> None:
+        """Upload files to `figures` of the parent run, unless the user deleted the run.
+
+        Args:
+            files: The files. The description of the sweep shows those that are PNG images.
+            verdicts: Findings and how they were judged, for the description.
+        """
         connection, found = self._open("unknown")
-        if found.parent is not None and found.lost_artifacts is None:
-            for path in files:
-                connection.client.log_artifact(found.parent.info.run_id, str(path), "figures")
+        if found.parent is None or found.lost_artifacts is not None:
+            return
+        client = connection.client
+        for path in files:
+            client.log_artifact(found.parent.info.run_id, str(path), "figures")
+        shown = [f"figures/{path.name}" for path in files if path.suffix == ".png"]
+        count = len(self._trials or ())
+        sweep_run.present(
+            client, found.parent, self._about, count, figures=shown, verdicts=verdicts
+        )
 
     def notes(self, uri: str) -> list[str]:
         """Return a message for each problem in the store that the user has to resolve.
@@ -179,6 +194,7 @@ class SweepRuns:
             if self._trials is not None:
                 lost = found.lost_artifacts is not None
                 self._children.code = self._describe(client, parent, phase, with_diff=not lost)
+                sweep_run.present(client, parent, self._about, len(self._trials))
             if TAG not in parent.data.tags:
                 client.set_tag(parent.info.run_id, TAG, connection.owner.folders[0])
             self._described = parent.info.run_id

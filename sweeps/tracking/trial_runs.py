@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from factorlab.provenance import code_record
 from factorlab.storage.record import Record
 from sweeps.tracking import run_state
+from sweeps.tracking.presentation import inputs, models
+from sweeps.tracking.presentation.about import source_tags
 from sweeps.tracking.run_logging import (
     RunSyncState,
     TrackedTrial,
@@ -55,9 +57,10 @@ class ChildRuns:
         runs: Folder of all records.
         sweep: Identifier of the sweep.
         tags: Tags of every run of the sweep.
+        command: The command that repeats the sweep.
     """
 
-    def __init__(self, runs: Path, sweep: str, tags: dict[str, str]) -> None:
+    def __init__(self, runs: Path, sweep: str, tags: dict[str, str], command: str = "") -> None:
         self.known: dict[str, RunSyncState] = {}
         """Sync states of trials with a record and an active run, by key."""
 
@@ -67,7 +70,7 @@ class ChildRuns:
         self.code: dict[str, str] = {}
         """Tags that describe the code that trains."""
 
-        self._runs, self._sweep, self._tags = runs, sweep, tags
+        self._runs, self._sweep, self._tags, self._command = runs, sweep, tags, command
         self._uncertain: set[str] = set()  # keys; the run's points may differ from its sync state
         self._doubtful: set[str] = set()  # keys; the run must be loaded again
         self._settled: set[str] = set()  # ids of runs that were marked as ended
@@ -128,6 +131,7 @@ class ChildRuns:
             child = RunSyncState(run.info.run_id, status=run.info.status)
             known = client.get_run(child.run).data.params if runs else {}
             log_parameters(client, child.run, trial.parameters, known)
+            inputs.log_training_set(client, child.run, record)
             self._save(connection, found, record, child)
         elif connection.owner.database is not None:
             run_state.forget_missing_files(child, record, run.info.artifact_uri)
@@ -146,10 +150,11 @@ class ChildRuns:
             "mlflow.parentRunId": found.parent.info.run_id,
             TAG: connection.owner.folders[0],
         }
+        code = code_record.tags(record.code()) or self.code
         return connection.client.create_run(
             found.parent.info.experiment_id,
             start_time=milliseconds(start),
-            tags={**self._tags, **(code_record.tags(record.code()) or self.code), **tags},
+            tags={**self._tags, **source_tags(self._command, code), **code, **tags},
             run_name=trial.name,
         )
 
@@ -193,6 +198,7 @@ class ChildRuns:
             (run, *_) = found.children[record.key]
             log_artifacts(client, run.info.artifact_uri, child, record, ending)
         if ending is not None:
+            self._log_model(client, found, child, record, ending)
             end(client, child, ending, code_record.tags(record.code()))
         else:
             if phase == "live":
@@ -206,6 +212,23 @@ class ChildRuns:
         if child.status == "FINISHED":
             self.complete.add(record.key)
         return sent
+
+    def _log_model(
+        self,
+        client: MlflowClient,
+        found: StoredSweep,
+        child: RunSyncState,
+        record: Record,
+        ending: Path,
+    ) -> None:
+        """Log the final network of a trial that has just been finished.
+
+        Trials that finished under an earlier version keep their runs as they are.
+        """
+        new = ending.name == "result.json" and child.status != "FINISHED"
+        if new and child.model is None and found.lost_artifacts is None:
+            (run, *_) = found.children[record.key]
+            child.model = models.log_model(client, run, record)
 
     def _settle_without_record(
         self, connection: Connection, found: StoredSweep, key: str, phase: SweepPhase

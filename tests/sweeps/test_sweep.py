@@ -201,7 +201,7 @@ def test_sweep_trains_only_new_trials_and_names_failures(swept):
     before = results(folder)
     ended = factorlab(*command, cwd=folder)
     assert ended.returncode == 1, ended.stderr
-    assert ended.stderr.count("failed: family=") == 2
+    assert ended.stderr.count("failed: N6 ") == 2
     assert "loss is" in ended.stderr
     assert results(folder) == before
     again = factorlab(*command, cwd=folder)

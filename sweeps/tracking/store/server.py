@@ -68,7 +68,7 @@ def serve(runs: Path, host: str, port: int, console: Console) -> None:
     database = own_database(uri, runs)
     if database is not None:
         uri = _open(runs, uri, database, console)
-    console.print(f"MLflow UI on http://{host}:{port}", highlight=False)
+    console.print(f"MLflow UI on http://{host}:{port}/", highlight=False)
     _execute(uri, root, host, port)
 
 
@@ -169,7 +169,7 @@ def _execute(uri: str, root: str | None, host: str, port: int) -> NoReturn:
     scratch_folder = cache_folder.made()
     if scratch_folder is not None:
         _remove_at_the_end(scratch_folder)
-    arguments = ["--host", host, "--port", str(port), "--workers", "1"]
+    arguments = ["--host", host, "--port", str(port), "--workers", "1", "--app-name", "factorlab"]
     if root is not None:
         arguments += ["--default-artifact-root", root]
     command = [sys.executable, "-m", "mlflow", "server", *arguments]

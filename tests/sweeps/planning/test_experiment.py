@@ -232,7 +232,7 @@ def test_make_joins_further_grids(tmp_path):
     made = plan.make(experiment.load(path), tmp_path)
     assert len(made.trials) == 4 + 2 + 2
     assert made.duplicates == 2  # lambda = 1 of bumps is in the first grid
-    assert made.trials[-1].name == "family=sos seed=0 held_out=rim-1.0"
+    assert made.trials[-1].name == "sos held_out=rim-1.0 s0"
     fewer = plan.make(experiment.load(path, None, {"seed": 0, "data.subsample": 0.5}), tmp_path)
     assert len(fewer.trials) == 2 + 1 + 2
     with pytest.raises(UserError, match=r"--set data.held_out.width: 'data.held_out' is an axis"):

@@ -231,7 +231,7 @@ def test_make_gives_short_unique_trial_names(path):
     names = [trial.name for trial in made.trials]
     assert len(set(names)) == len(names) == 3 * (4 + 4)
     assert max(map(len, names)) <= 200
-    assert names[0].startswith("subsample=0.5 seed=0 ")
+    assert names[0].startswith("λ.5 ")
 
 
 MANY = {

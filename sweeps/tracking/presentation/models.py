@@ -1,0 +1,112 @@
+"""The final network of a trial as an MLflow model, which loads without pickle.
+
+``mlflow.pyfunc.load_model("models:/<id>").predict(labels)`` draws images; see
+`factorlab.pyfunc`. The model holds the configuration and the weights as safetensors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factorlab.storage.record import Record
+from sweeps.tracking.store.locations import local_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
+
+LOADER = "factorlab.pyfunc"
+_FORBIDDEN = re.compile(r"[/:.%\"']")  # in the name of a model
+FILES = ("config.json", "weights.safetensors")
+
+
+def log_model(client: MlflowClient, run: Run, record: Record) -> str | None:
+    """Log the final network of a finished trial, and return the id of the model.
+
+    Nothing is logged twice: a model that the run already has is completed. Weights are linked
+    instead of copied where the store keeps its artifacts on the same disk.
+
+    Args:
+        client: Client of the store.
+        run: Run of the trial.
+        record: Record of the trial.
+
+    Returns:
+        The id, or None if the record has no weights, as in an archive, or if the store is a server
+        of MLflow 2, which has no models of runs.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - seconds
+
+    if not record.weights.exists():
+        return None
+    try:
+        return _log(client, run, record)
+    except MlflowException as error:
+        if error.error_code != "ENDPOINT_NOT_FOUND":
+            raise
+        return None
+
+
+def _log(client: MlflowClient, run: Run, record: Record) -> str:
+    model = _known(client, run) or client.create_logged_model(
+        run.info.experiment_id,
+        name=_FORBIDDEN.sub("·", run.info.run_name),
+        source_run_id=run.info.run_id,
+        params={"key": record.key},
+        model_type="diffusion",
+    )
+    if str(model.status) == "READY":
+        return str(model.model_id)
+    there = local_path(model.artifact_location)
+    with ExitStack() as stack:
+        temporary = partial(tempfile.TemporaryDirectory, prefix="factorlab-")
+        folder = there or Path(stack.enter_context(temporary()))
+        _fill(folder, model, run, record)
+        if there is None:
+            client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
+
+
+def _known(client: MlflowClient, run: Run) -> LoggedModel | None:
+    """Return the model that a run already has, for example after a crash."""
+    found = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+    )
+    return next(iter(found), None)
+
+
+def _describe(model: LoggedModel, run: Run) -> Any:  # noqa: ANN401 - MLflow is imported on demand
+    """Return the content of the file `MLmodel`."""
+    from mlflow.models import Model, ModelSignature  # noqa: PLC0415 - seconds
+    from mlflow.types import ColSpec, DataType, Schema  # noqa: PLC0415 - seconds
+
+    labels = Schema([ColSpec(DataType.double, name) for name in ("x", "y")])
+    described = Model(
+        run_id=run.info.run_id, model_id=model.model_id, signature=ModelSignature(labels)
+    )
+    return described.add_flavor("python_function", loader_module=LOADER, data="data", env={})
+
+
+def _fill(folder: Path, model: LoggedModel, run: Run, record: Record) -> None:
+    """Write the files of a model."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    _describe(model, run).save(str(folder / "MLmodel"))
+    for file in FILES:
+        _link(record.path / file, folder / "data" / file)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Link a file that never changes, or copy it where the disk cannot link."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
