@@ -49,6 +49,9 @@ class ProgressEvent:
     metrics: Metrics | None = None
     """Metrics of the evaluation at this step, None if there was none."""
 
+    loss: float | None = None
+    """Mean loss at the last line of the journal; None before the first."""
+
 
 class TrialRunner:
     """A trial in memory: everything that is due between its training steps.
@@ -74,6 +77,7 @@ class TrialRunner:
             )
             self.journal = Journal(self.record.journal)
             self.losses: list[Tensor] = []  # since the last line of the journal
+            self.average_loss: float | None = None  # of the last line
             self.accuracy: float | None = None
             self._resume()
             code_record.note(self.record, self.state.step)
@@ -186,7 +190,9 @@ class TrialRunner:
             self._finish()
         elif step % training.checkpoint_every == 0:
             self.save()
-        return ProgressEvent(self.trial, step, training.steps, self.accuracy, evaluated)
+        return ProgressEvent(
+            self.trial, step, training.steps, self.accuracy, evaluated, self.average_loss
+        )
 
     def _average_loss(self) -> Metrics:
         """Return the mean loss since the last line, and the last step's learning rate.
@@ -201,7 +207,8 @@ class TrialRunner:
                 step = self.state.step - len(losses) + i + 1
                 raise TrialFailed(f"loss is {loss} at step {step}, seed {self.settings.seed}")
         rate = schedule_values(self.settings.training, self.state.step - 1).learning_rate
-        return {"loss": float(np.mean(losses)), "learning_rate": rate}
+        self.average_loss = float(np.mean(losses))
+        return {"loss": self.average_loss, "learning_rate": rate}
 
     def _evaluate(self) -> Metrics:
         """Evaluate, or return the metrics that an earlier attempt wrote for this step.

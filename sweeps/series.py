@@ -37,6 +37,7 @@ def run_sweeps(
     address: str | None,
     spool: str | None = None,
     console: Console,
+    quiet: bool = False,
 ) -> int:
     """Run sweeps one after the other in one Ray session. An interrupt stops the series.
 
@@ -48,6 +49,7 @@ def run_sweeps(
         address: Address of a Ray cluster; None to train on this machine.
         spool: URI of the records in a bucket; None if all machines share the runs folder.
         console: Console for messages and progress.
+        quiet: Whether to print problems and the end of each sweep alone.
 
     Returns:
         The exit status: 0 if all trials are done, all stored representations are measured and all
@@ -71,6 +73,7 @@ def run_sweeps(
         address,
         None if spool is None else Spool(spool),
         [plan.state() for plan in plans],
+        quiet,
     )
     codes: dict[str, int] = {}
     try:

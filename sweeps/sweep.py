@@ -25,7 +25,8 @@ from sweeps.planning.search import continuation, picked, threshold
 from sweeps.ray_runtime import capacity, cluster_probe, connection, ray_log
 from sweeps.reporting.failures import Failure, caught
 from sweeps.reporting.figure_checks import check_figures
-from sweeps.reporting.live_view import SweepDisplay
+from sweeps.reporting.live import facts
+from sweeps.reporting.live.display import SweepDisplay
 from sweeps.reporting.reports import draw
 from sweeps.reporting.summary import conclude, show_plan
 from sweeps.tracking.mlflow_sync import START_DELAY, MlflowSync
@@ -71,6 +72,9 @@ class SweepOptions:
     sweeps: Sequence[SweepState] = ()
     """All sweeps of the command. None starts if the trials of any of them fit on no machine."""
 
+    quiet: bool = False
+    """Print problems and the end of each sweep alone."""
+
     def say(self, text: str) -> None:
         """Print a line."""
         self.console.print(text, highlight=False, soft_wrap=True)
@@ -101,7 +105,8 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     state = plan.state()
     left = _begin(state, options)
     where = "on the cluster" if options.address else "on this machine"
-    show_plan(state, left, options.console, where)
+    if not options.quiet:
+        show_plan(state, left, options.console, where)
     if (notice := replaced(plan)) is not None:
         options.say(notice)
     saved_plans.save(plan)
@@ -280,13 +285,12 @@ def _display(
     """Return the progress display of a sweep."""
     return SweepDisplay(
         state.plan.sweep,
-        total=len(state.plan.trials) + state.expected_picks,
-        done=state.counts()["done"],
-        seconds=left.seconds,
-        slots=left.slots,
+        facts.facts_of(state, left),
         problem=lambda: sync.problem if sync is not None else None,
+        reason=lambda key: state.plan.record_of(key).failure(),
         log=ray_log.current(),
         console=options.console,
+        quiet=options.quiet,
     )
 
 
@@ -315,8 +319,10 @@ def _train(
         waits = plan.search is not None
         listener = FetchingListener(display, options.spool, plan.runs, wait=waits)
 
+    axes = facts.SketchAxes.of(plan)
+
     def announce(trial: PlannedTrial) -> None:
-        display.picked(trial.key)
+        display.picked(trial.key, None if axes is None else axes.place(trial))
         if sync is not None:
             sync.add(tracked(trial, plan))
 

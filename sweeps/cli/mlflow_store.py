@@ -23,9 +23,12 @@ def sync(runs: ExistingRuns = DEFAULT_RUNS) -> None:
 def ui(
     port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 5000,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser.")
+    ] = False,
     runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
     """Serve the MLflow UI for the runs, by default only on this machine."""
     from sweeps.tracking.store.server import serve  # noqa: PLC0415
 
-    serve(runs, host, port, console)
+    serve(runs, host, port, console, open_browser=open_browser)

@@ -22,6 +22,10 @@ from sweeps.cli.options import (
     open_store,
 )
 
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Print problems and the end of each sweep alone.")
+]
+
 
 def sweep(
     names: Annotated[
@@ -35,6 +39,7 @@ def sweep(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train failed trials again.")
     ] = False,
+    quiet: Quiet = False,
     runs: Runs = DEFAULT_RUNS,
     figures: Figures = DEFAULT_FIGURES,
 ) -> None:
@@ -58,6 +63,7 @@ def sweep(
         address=address,
         spool=spool,
         console=console,
+        quiet=quiet,
     )
     raise typer.Exit(code)
 
@@ -69,6 +75,7 @@ def reproduce(
     profile: Profile = None,
     address: Address = None,
     spool: SpoolUri = None,
+    quiet: Quiet = False,
     runs: Runs = DEFAULT_RUNS,
     figures: Figures = DEFAULT_FIGURES,
 ) -> None:
@@ -83,7 +90,14 @@ def reproduce(
     replication_report.check(chosen)
     open_store(runs)
     code = run_sweeps(
-        chosen, runs, figures, retry_failed=False, address=address, spool=spool, console=console
+        chosen,
+        runs,
+        figures,
+        retry_failed=False,
+        address=address,
+        spool=spool,
+        console=console,
+        quiet=quiet,
     )
     failed: list[Failure] = []
     profile = profile or experiments.DEFAULT_PROFILE

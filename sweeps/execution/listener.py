@@ -20,7 +20,14 @@ class SweepListener(Protocol):
         """
         ...
 
-    def progressed(self, key: str, step: int, steps: int, accuracy: float | None) -> None:
+    def progressed(
+        self,
+        key: str,
+        step: int,
+        steps: int,
+        accuracy: float | None,
+        loss: float | None = None,
+    ) -> None:
         """Handle progress of a trial.
 
         Args:
@@ -28,6 +35,7 @@ class SweepListener(Protocol):
             step: Number of optimizer steps done.
             steps: Total number of optimizer steps.
             accuracy: Accuracy at the last evaluation, in [0, 1]; None before the first.
+            loss: Mean loss at the last line of the journal; None before the first.
         """
         ...
 

@@ -21,6 +21,9 @@ class RunProgress:
     metrics: dict[str, float] | None = None
     """Metrics of the evaluation at this step, None if there was none."""
 
+    loss: float | None = None
+    """Mean loss at the last line of the journal; None before the first."""
+
 
 @dataclass(frozen=True)
 class Ended:

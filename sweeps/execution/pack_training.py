@@ -60,7 +60,9 @@ def train(
             key = event.trial.identity.key
             if isinstance(event, ProgressEvent):
                 accuracy[key] = event.accuracy
-                yield RunProgress(key, event.step, event.steps, event.accuracy, event.metrics)
+                yield RunProgress(
+                    key, event.step, event.steps, event.accuracy, event.metrics, event.loss
+                )
             elif isinstance(event.error, TrialFailed):  # a retry would fail in the same way
                 yield Ended(key, "failed")
             elif isinstance(event.error, Busy):

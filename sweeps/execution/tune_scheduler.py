@@ -236,7 +236,7 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
         for ended in report.ended:
             self._settle(trial, ended)
         for at in report.at:
-            self._listener.progressed(at.key, at.step, at.steps, at.accuracy)
+            self._listener.progressed(at.key, at.step, at.steps, at.accuracy, at.loss)
 
     def _settle(self, trial: Trial, ended: Ended) -> None:
         """Record how a trial ended, once."""

@@ -1,11 +1,13 @@
 """Records without training, and queries of the MLflow store they are sent to."""
 
+import hashlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from mlflow import MlflowClient
 
+from factorlab.config import RunSettings
 from factorlab.storage.files import read_json, write_json
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Record
@@ -28,12 +30,25 @@ def key_of(number):
     return f"{number:064x}"
 
 
+def config_of(number):
+    """Return the configuration of a record, as a trial writes it."""
+    settings = RunSettings(seed=number)
+    return {
+        "key": key_of(number),
+        "config": settings.model_dump(mode="json"),
+        "dataset": hashlib.sha256(key_of(number).encode()).hexdigest(),
+        "samples_2d": 12,
+        "samples_total": 12,
+        "lattice_labels": 100,
+    }
+
+
 def write_record(runs, number, steps=range(0, 50, 10), *, done=False):
     """Write a record as a trial does, without training."""
     record = Record(runs, key_of(number))
     record.samples.mkdir(parents=True, exist_ok=True)
     if record.config() is None:
-        write_json(record.path / "config.json", {"key": record.key, "config": {}})
+        write_json(record.path / "config.json", config_of(number))
     journal = Journal(record.journal)
     for step in steps:
         journal.append(step, {"loss": 1 / (step + 3), "accuracy": step / 100})

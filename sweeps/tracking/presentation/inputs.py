@@ -19,9 +19,13 @@ DIGEST_LENGTH = 16
 
 
 def log_training_set(client: MlflowClient, run: str, record: Record) -> None:
-    """Log the data set of a trial. One that the run already has is not logged again."""
+    """Log the data set of a trial. One that the run already has is not logged again.
+
+    Raises:
+        DamagedFile: The configuration cannot be read.
+    """
     config = record.config()
-    if config is not None:
+    if config is not None and "dataset" in config:  # records of the first versions have none
         client.log_inputs(run, [training_set(config)])
 
 

@@ -21,6 +21,9 @@ VIEW = "factorlab"
 
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 _METRICS = ("accuracy", "validation_loss")
+_CHOICE, _NAME = "0", "attributes.`Run Name`"  # the UI's names of its first columns
+_BEHIND = ("duration", "attributes.`Dataset`", "attributes.`Source`", "runDateAndNestInfo")
+_WIDTHS = {_NAME: 300, "attributes.`Dataset`": 260}  # pixels
 _MOST_RUNS = 100  # that a chart compares
 
 
@@ -52,8 +55,8 @@ def state(axes: Sequence[str], sweeps: Sequence[str] = ()) -> dict[str, Any]:
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": [*columns, "attributes.`Dataset`", "attributes.`Source`"],
-        "columnOrder": [],
-        "columnWidths": {},
+        "columnOrder": [_CHOICE, _NAME, *columns, *_BEHIND],
+        "columnWidths": _WIDTHS,
         "runsExpanded": dict.fromkeys(sweeps, True),
         "runsPinned": [],
         "runsHidden": [],

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import webbrowser
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from rich.console import Console
 from factorlab.errors import UserError
 from factorlab.storage.files import check_writable
 from factorlab.system import cache_folder
+from sweeps.tracking.presentation import landing
 from sweeps.tracking.store import access, identity
 from sweeps.tracking.store.relocate import InUse, relocate
 from sweeps.tracking.store.uri import (
@@ -45,7 +47,23 @@ Tries again, since the workers of a killed server may still write to it.
 """
 
 
-def serve(runs: Path, host: str, port: int, console: Console) -> None:
+_OPEN = """\
+import sys, time, urllib.request, webbrowser
+for _ in range(300):
+    try:
+        urllib.request.urlopen(sys.argv[1] + "health", timeout=5).close()
+    except OSError:
+        time.sleep(1)
+    else:
+        webbrowser.open(sys.argv[1])
+        break
+"""
+"""Program that waits for the server and then opens its page in the user's browser."""
+
+
+def serve(
+    runs: Path, host: str, port: int, console: Console, *, open_browser: bool = False
+) -> None:
     """Replace this process by MLflow's server.
 
     Returns without starting one if the store is a server, because that has its own UI.
@@ -55,6 +73,7 @@ def serve(runs: Path, host: str, port: int, console: Console) -> None:
         host: Address to listen on.
         port: Port to listen on.
         console: Console for messages.
+        open_browser: Whether to open the page in the user's browser.
 
     Raises:
         UserError: The store cannot be used, or the folder has no store and is not writable.
@@ -62,14 +81,35 @@ def serve(runs: Path, host: str, port: int, console: Console) -> None:
     check_tracking_uri(runs)
     uri = tracking_uri(runs)
     if is_server(uri):
-        console.print(f"MLFLOW_TRACKING_URI is a server, which has its own UI: {redact(uri, uri)}")
+        page = f"{redact(uri, uri).rstrip('/')}/{_start_of(uri)}"
+        where = f"MLFLOW_TRACKING_URI is a server, which has its own UI: {page}"
+        console.print(where, highlight=False, soft_wrap=True)
+        if open_browser:
+            webbrowser.open(f"{uri.rstrip('/')}/{_start_of(uri)}")
         return
     root = artifact_root(uri, runs)
     database = own_database(uri, runs)
     if database is not None:
         uri = _open(runs, uri, database, console)
-    console.print(f"MLflow UI on http://{host}:{port}/", highlight=False)
+    page = f"http://{host}:{port}/"
+    console.print(f"MLflow UI on {page}", highlight=False)
+    if open_browser:
+        _start([sys.executable, "-I", "-c", _OPEN, page])
     _execute(uri, root, host, port)
+
+
+def _start_of(uri: str) -> str:
+    """Return the fragment of a server's URL that shows the newest sweep.
+
+    It is empty if there is none, or if the server does not answer, which its page will show.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - seconds
+
+    try:
+        sweeps = landing.newest_sweeps(access.connect(uri))
+    except MlflowException:
+        return ""
+    return landing.start(sweeps, view=True) or ""
 
 
 def _open(runs: Path, uri: str, database: Path, console: Console) -> str:
@@ -115,14 +155,19 @@ def _remove_at_the_end(folder: Path) -> None:
     """Start a process that removes a folder after this process has ended in any way."""
     waits, held = os.pipe()
     os.set_inheritable(held, True)  # keep it open in the program that replaces this one
-    subprocess.Popen(  # noqa: S603 - fixed arguments
-        [sys.executable, "-I", "-c", _REMOVE_AT_THE_END, str(folder)],
-        stdin=waits,
+    _start([sys.executable, "-I", "-c", _REMOVE_AT_THE_END, str(folder)], waits)
+    os.close(waits)
+
+
+def _start(command: list[str], reads: int = subprocess.DEVNULL) -> None:
+    """Start a program of ours that outlives this process and does not receive Ctrl-C."""
+    subprocess.Popen(  # noqa: S603 - fixed programs
+        command,
+        stdin=reads,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # do not receive Ctrl-C
+        start_new_session=True,
     )
-    os.close(waits)
 
 
 def _copy(database: Path, copy: Path) -> None:

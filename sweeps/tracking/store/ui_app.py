@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sweeps.tracking.presentation import ui_state
+from sweeps.tracking.presentation import landing, ui_state
 from sweeps.tracking.presentation.about import AXES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment, Run
+    from mlflow.entities import Experiment
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -49,7 +49,6 @@ _SCRIPT = """\
   }
   if (location.hash === "" && defaults.start) location.replace(defaults.start);
 })()</script>"""
-_MOST_EXPERIMENTS = 100
 
 
 class App:
@@ -111,13 +110,12 @@ async def _with_script(scope: Message, receive: Receive, send: Send, script: byt
 
 def _script() -> str:
     """Return the script with the defaults for the experiments as they are now."""
-    found = {experiment: _newest_sweep(experiment) for experiment in _experiments()}
+    found = landing.newest_sweeps(_client())
     states = {
         _key(one): ui_state.state(one.tags[AXES].split(), [sweep.info.run_id] if sweep else [])
-        for one, sweep in found.items()
+        for one, sweep in found
     }
-    started = {sweep.info.start_time: one for one, sweep in found.items() if sweep is not None}
-    start = ui_state.location(started[max(started)].experiment_id) if started else None
+    start = landing.start(found)
     defaults = {"settings": _SETTINGS, "experiments": states, "start": start}
     return _SCRIPT % json.dumps(defaults).replace("<", r"\u003c")
 
@@ -127,26 +125,6 @@ def _client() -> MlflowClient:
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds
 
     return MlflowClient(os.environ["MLFLOW_BACKEND_STORE_URI"])
-
-
-def _experiments() -> list[Experiment]:
-    """Return the experiments with sweeps."""
-    return list(
-        _client().search_experiments(
-            filter_string=f"tags.`{AXES}` LIKE '%'", max_results=_MOST_EXPERIMENTS
-        )
-    )
-
-
-def _newest_sweep(experiment: Experiment) -> Run | None:
-    """Return the run of an experiment's newest sweep."""
-    found = _client().search_runs(
-        [experiment.experiment_id],
-        "tags.`factorlab.role` = 'sweep'",
-        max_results=1,
-        order_by=["attributes.start_time DESC"],
-    )
-    return next(iter(found), None)
 
 
 def _key(experiment: Experiment) -> str:

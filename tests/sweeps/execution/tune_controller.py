@@ -25,7 +25,7 @@ class Heard:
     def started(self, key, _name):
         self.calls.append(("started", key))
 
-    def progressed(self, key, step, _steps, _accuracy):
+    def progressed(self, key, step, _steps, _accuracy, _loss):
         self.calls.append(("progressed", key, step))
 
     def stopped(self, key):

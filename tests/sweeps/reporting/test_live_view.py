@@ -1,27 +1,29 @@
 """The display of a running sweep, on a terminal and in a log."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from sweeps.reporting.live_view import SweepDisplay, duration
+from factorlab.formatting import duration
+from sweeps.reporting.live.display import SweepDisplay, SweepFacts
+from sweeps.reporting.live.sketch import Point, Sketch
 
 
-def display(terminal, seconds, done=0, problem=None):
+def display(terminal, seconds, done=0, problem=None, width=120, quiet=False, **facts):
     """Return a display and the text it writes."""
     text = io.StringIO()
-    console = Console(file=text, force_terminal=terminal, width=120)
+    console = Console(file=text, force_terminal=terminal, width=width, height=40)
     shown = SweepDisplay(
         "tiny",
-        total=done + len(seconds),
-        done=done,
-        seconds=seconds,
-        slots=2,
+        SweepFacts(total=done + len(seconds), done=done, seconds=seconds, slots=2, **facts),
         problem=lambda: problem,
+        reason=lambda key: f"reason of {key}",
         log=Path("runs/logs/ray.log"),
         console=console,
+        quiet=quiet,
     )
     return shown, text
 
@@ -47,15 +49,16 @@ def test_sweep_display_on_terminal():
     with shown:
         shown.started("a", "size=8")
         shown.started("b", "size=9")
-        shown.progressed("a", 50, 200, 0.5)
+        shown.progressed("a", 50, 200, 0.5, 0.125)
         shown.started("c", "size=10")
         shown.stopped("c")  # its worker died
         shown.ended("b", "done", 0.75)
     out = text.getvalue()
-    assert "tiny: 3 of 5 done, 1 running, 0 failed" in out
+    assert "tiny: 41 %, 3 of 5 done, 1 running on 2 slots, 0 failed" in out
     assert "step 50 of 200" in out
     assert "accuracy 50%" in out
-    assert "last: size=9: accuracy 75%" in out
+    assert "loss 0.125" in out
+    assert "done: size=9: accuracy 75%" in out
     assert "store is away" in out
 
 
@@ -125,8 +128,53 @@ def test_sweep_display_says_that_no_worker_has_started():
     assert "no worker has started for 3 min" in text.getvalue()
 
 
-def test_seconds_left_counts_half_done_trial_by_half():
-    shown, _ = display(False, {"a": 100.0, "b": 900.0})
-    shown.started("a", "a")
-    shown.progressed("a", 1, 2, None)
-    assert shown.seconds_left() == pytest.approx((50 + 900) / 2)
+def test_sweep_display_names_failures_with_their_reason():
+    shown, text = display(True, {"a": 1.0})
+    with shown:
+        shown.started("a", "N6 bump")
+        shown.ended("a", "failed")
+    assert "failed: N6 bump: reason of a" in text.getvalue()
+
+
+def test_quiet_display_prints_problems_alone():
+    for terminal in (True, False):
+        shown, text = display(terminal, {"a": 1.0}, quiet=True)
+        with shown:
+            shown.started("a", "N6 bump")
+            shown.progressed("a", 1, 2, None)
+            shown.narrowed(["size=6: 3 samples"])
+            shown.ended("a", "done", 1.0)
+            shown.worker_died("Its node has died")
+        assert [line.split(":")[0] for line in text.getvalue().splitlines()] == ["a worker died"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 89, 90, 120])
+def test_sweep_display_fits_the_terminal(width):
+    shown, text = display(True, {f"{i}": 1.0 for i in range(60)}, width=width)
+    with shown:
+        for i in range(60):
+            shown.started(f"{i}", f"N{i} bump+stripes λ.025 width=8 s{i}")
+            shown.progressed(f"{i}", 450, 900, 0.5, 0.0123)
+    last = text.getvalue().split("starting")[-1].replace("\x1b[?25h", "")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last)
+    assert max(map(len, plain.splitlines())) <= width
+    assert "more" in plain
+
+
+def test_sketch_places_accuracy_on_a_log_axis():
+    points = [Point(0.01, 0.0, "bump"), Point(1.0, 1.0, "sos"), Point(0.1, 0.5, "bump")]
+    title, *rows, _, scale, legend = Sketch("lambda", (0.01, 1.0), ["bump", "sos"], points).lines()
+    assert title == "accuracy against lambda, log scale"
+    assert rows[0] == "100 % │" + " " * 55 + "○"
+    assert rows[3].index("●") - rows[-1].index("●") == 28  # half of the axis
+    assert scale.split() == ["0.01", "1"]
+    assert legend.split() == ["●", "bump", "○", "sos"]
+
+
+def test_sweep_display_fills_in_the_sketch():
+    empty = Sketch("lambda", (0.1, 0.5), ["bump"])
+    shown, text = display(True, {"a": 1.0}, sketch=empty, places={"a": (0.5, "bump")})
+    with shown:
+        shown.started("a", "N6 bump")
+        shown.ended("a", "done", 1.0)
+    assert "100 % │" + " " * 55 + "●" in text.getvalue()

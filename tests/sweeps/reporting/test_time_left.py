@@ -1,0 +1,116 @@
+"""The time left: within a quarter of the truth after a tenth of the work."""
+
+import heapq
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeps.reporting.live.time_left import TimeLeft
+
+
+def run(durations, slots, steps=20, slow_from=math.inf, factor=1.0):
+    """Run trials on slots, the longest first; yield the clock, and what ended or progressed.
+
+    A step that starts after `slow_from` takes `factor` times as long.
+    """
+    waiting = sorted(durations.items(), key=lambda item: -item[1])
+    events, clock = [], 0.0
+
+    def start(now):
+        if waiting:
+            key, seconds = waiting.pop(0)
+            heapq.heappush(events, (now, key, 0, seconds))
+
+    def step_time(seconds, now):
+        return seconds / steps * (factor if now >= slow_from else 1.0)
+
+    for _ in range(slots):
+        start(0.0)
+    while events:
+        clock, key, step, seconds = heapq.heappop(events)
+        yield clock, key, step
+        if step == steps:
+            start(clock)
+        else:
+            heapq.heappush(events, (clock + step_time(seconds, clock), key, step + 1, seconds))
+
+
+def follow(estimates, slots, history, steps=20):
+    """Return the clock, the share done and the time left at every event."""
+    left = TimeLeft(estimates, slots)
+    found = []
+    for clock, key, step in history:
+        if step == 0:
+            left.started(key, clock)
+            continue
+        left.progressed(key, step, steps, clock)
+        if step == steps:
+            left.ended(key, clock)
+        found.append((clock, left.done, left.seconds()))
+    assert left.done == pytest.approx(1.0)
+    assert left.seconds() == 0.0
+    return found
+
+
+lengths = st.lists(st.floats(5.0, 50.0), min_size=30, max_size=80)
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths, st.integers(1, 8), st.floats(0.3, 3.0))
+def test_time_left_is_right_after_a_tenth_whatever_the_machine(seconds, slots, speed):
+    estimates = {str(i): one for i, one in enumerate(seconds)}
+    history = list(run({key: one / speed for key, one in estimates.items()}, slots))
+    end = history[-1][0]
+    for clock, done, left in follow(estimates, slots, history):
+        if 0.1 <= done < 0.9:
+            assert left == pytest.approx(end - clock, rel=0.25)
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths, st.integers(1, 4), st.floats(1.5, 3.0))
+def test_time_left_follows_a_machine_that_becomes_slower(seconds, slots, factor):
+    estimates = {str(i): one for i, one in enumerate(seconds)}
+    half = sum(seconds) / slots / 3
+    history = list(run(estimates, slots, slow_from=half, factor=factor))
+    end = history[-1][0]
+    late = [row for row in follow(estimates, slots, history) if 0.75 <= row[1] < 0.9]
+    for clock, _, left in late:
+        assert left == pytest.approx(end - clock, rel=0.25)
+
+
+def test_time_left_does_not_jump():
+    estimates = {str(i): 10.0 for i in range(40)}
+    rows = follow(estimates, 2, list(run(estimates, 2)))
+    ends = [clock + left for clock, done, left in rows if done > 0.05]
+    assert max(ends) - min(ends) < 0.1 * ends[-1]
+
+
+def test_time_left_of_resumed_trial_counts_only_the_rest():
+    left = TimeLeft({"a": 100.0}, 1, resumed=["a"])
+    left.started("a", 0.0)
+    left.progressed("a", 76, 100, 0.0)
+    assert left.seconds() == pytest.approx(24.0)
+    assert left.done == 0.0
+    left.progressed("a", 88, 100, 24.0)  # half as fast as estimated
+    assert left.seconds() == pytest.approx(24.0, rel=0.1)
+    left.progressed("a", 70, 100, 25.0)  # from an earlier checkpoint
+    assert left.done < 0.01
+    assert left.seconds() == pytest.approx(60.0, rel=0.1)
+
+
+def test_time_left_without_trials():
+    left = TimeLeft({}, 2)
+    left.progressed("unknown", 1, 2, 0.0)
+    assert (left.done, left.seconds()) == (1.0, 0.0)
+
+
+def test_time_left_of_search_takes_guesses_for_what_is_picked():
+    left = TimeLeft({"pick-0": 10.0, "pick-1": 10.0}, 1)
+    left.picked("a")
+    assert left.seconds() == pytest.approx(20.0)
+    left.ended("a", 10.0)
+    left.picked("b")
+    left.picked("c")  # more than were expected
+    assert left.seconds() == pytest.approx(20.0)
