@@ -25,12 +25,23 @@ from sweeps.cli.options import (
 
 
 def status(
-    name: Name, profile: Profile = None, as_json: AsJson = False, runs: ExistingRuns = DEFAULT_RUNS
+    name: Name,
+    profile: Profile = None,
+    as_json: AsJson = False,
+    watched: Annotated[
+        bool, typer.Option("--watch", help="Follow the sweep until it ends, or until Ctrl-C.")
+    ] = False,
+    runs: ExistingRuns = DEFAULT_RUNS,
 ) -> None:
-    """Show the progress of a sweep."""
+    """Show the progress of a sweep, also of one that another process or machine trains."""
     from sweeps.planning import saved_plans  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 
+    if watched:
+        from sweeps.reporting.live.watch import watch  # noqa: PLC0415
+
+        watch(lambda: saved_plans.find(runs, name, profile), console)
+        return
     found = reports.status(saved_plans.find(runs, name, profile))
     if as_json:
         typer.echo(json.dumps(found.plain(), indent=2))

@@ -34,7 +34,7 @@ class TimeLeft:
     as estimated, and more and more as measured since the first step was taken.
 
     Args:
-        seconds: Estimated seconds of each pending trial, by key.
+        seconds: Estimated seconds of each pending trial from where it goes on, by key.
         slots: Number of trials or packs that train in parallel.
         resumed: Keys of trials that go on from a checkpoint. Their first report says from where.
     """
@@ -102,9 +102,9 @@ class TimeLeft:
 
     def _begin(self, trial: _Trial, first: int, steps: int) -> None:
         """Set the step from which a trial is trained, and the seconds from there."""
-        before = 0 if trial.first is None else trial.first
         self._done -= trial.share * trial.seconds
-        trial.seconds *= (steps - first) / max(1, steps - before)
+        if trial.first is not None:
+            trial.seconds *= (steps - first) / max(1, steps - trial.first)
         trial.first, trial.share = first, 0.0
 
     def ended(self, key: str, now: float) -> None:

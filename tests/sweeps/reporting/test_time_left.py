@@ -88,7 +88,7 @@ def test_time_left_does_not_jump():
 
 
 def test_time_left_of_resumed_trial_counts_only_the_rest():
-    left = TimeLeft({"a": 100.0}, 1, resumed=["a"])
+    left = TimeLeft({"a": 24.0}, 1, resumed=["a"])
     left.started("a", 0.0)
     left.progressed("a", 76, 100, 0.0)
     assert left.seconds() == pytest.approx(24.0)
