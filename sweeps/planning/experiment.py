@@ -141,6 +141,8 @@ class Experiment:
     overrides: dict[str, Any] = field(default_factory=dict)
     search: SearchSpec | None = None
     scheduler: SchedulerSpec | None = None
+    descriptions: tuple[str, ...] = ()
+    """What the experiment and its profile are for."""
 
     @property
     def sweep(self) -> str:
@@ -286,6 +288,7 @@ def load(
         overrides=overrides or {},
         search=search,
         scheduler=scheduler,
+        descriptions=tuple(filter(None, (file.description, chosen.description))),
     )
 
 

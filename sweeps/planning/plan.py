@@ -103,6 +103,9 @@ class Plan(_Saved):
     source: str = ""
     """Name or file of the experiment."""
 
+    descriptions: list[str] = Field(default_factory=list)
+    """What the experiment and its profile are for."""
+
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Values set on the command line, by dotted key."""
 
@@ -314,6 +317,7 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         profile=experiment.profile,
         sweep=experiment.sweep,
         source=experiment.source,
+        descriptions=list(experiment.descriptions),
         overrides=experiment.overrides,
         figures=list(experiment.figures),
         axes=list(experiment.swept),
