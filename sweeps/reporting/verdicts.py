@@ -40,6 +40,7 @@ def judged(plan: Plan, rows: pd.DataFrame, failed: list[Failure]) -> Verdicts | 
     """
     from analysis import findings  # noqa: PLC0415 - pandas and scipy cost a second
 
+    found: Verdicts | None = None
     with caught(f"{plan.sweep}: findings", failed):
         found = findings.judge(plan.experiment, rows)
         failed += [
@@ -47,8 +48,7 @@ def judged(plan: Plan, rows: pd.DataFrame, failed: list[Failure]) -> Verdicts | 
             for claim, outcome in found
             if outcome.error is not None
         ]
-        return found
-    return None
+    return found
 
 
 def counts(found: Verdicts) -> dict[bool, Counter[str]]:

@@ -88,18 +88,20 @@ def rounded(value: object) -> Value:
         value = value.item()
     if axis_labels.missing(value):
         return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        short = float(f"{value:.{DIGITS}g}")
-        return int(short) if short.is_integer() and abs(short) < 1e15 else short
+        return _short(value)
     if isinstance(value, tuple | list):
         return "x".join(str(rounded(part)) for part in value) or axis_labels.NONE
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _short(number: float) -> float | int | None:
+    if not math.isfinite(number):
+        return None
+    short = float(f"{number:.{DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short
 
 
 def latest(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -110,7 +112,7 @@ def latest(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """
     if "step" in rows:
         rows = rows.sort_values("step", kind="stable", na_position="first")
-    return {str(row["key"]): row for row in rows.to_dict("records")}
+    return {str(row["key"]): {str(k): v for k, v in row.items()} for row in rows.to_dict("records")}
 
 
 def columns_of(plan: Plan, runs: Sequence[ReportedRun], rows: pd.DataFrame) -> list[Column]:
@@ -181,7 +183,10 @@ def _durations(runs: Sequence[ReportedRun]) -> list[Column]:
             f"seconds_{phase}",
             f"Duration, {phase} (s)",
             "seconds",
-            [None if run.result is None else rounded(run.result["seconds"].get(phase)) for run in runs],
+            [
+                None if run.result is None else rounded(run.result["seconds"].get(phase))
+                for run in runs
+            ],
         )
         for phase in phases
     ]

@@ -72,7 +72,7 @@ def views_of(runs: Sequence[ReportedRun], budget: int = BUDGET) -> Views:
             continue
         kept = slice(None, None, -(-len(found.labels) // MOST_POINTS))
         parts = {"scores": found.scores[kept, :3], "embedding": found.embedding[kept]}
-        labels = np.round(np.float64(found.labels[kept]), 2).tolist()
+        labels: list[list[float]] = np.asarray(found.labels[kept], float).round(2).tolist()
         name = hashlib.sha256(repr(labels).encode()).hexdigest()
         if name not in known:
             known[name] = len(views.labels)

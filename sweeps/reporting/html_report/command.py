@@ -1,0 +1,48 @@
+"""The command that repeats a sweep."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from factorlab.errors import UserError
+from sweeps.planning import experiment
+from sweeps.planning.plan import Plan
+
+NO_PROFILE = "default"
+"""Profile of an experiment file without profiles."""
+
+
+def command_of(plan: Plan) -> str:
+    """Return the command that plans the same sweep, for a POSIX shell."""
+    words = ["factorlab", "sweep", plan.source or plan.experiment]
+    if _has_profile(plan):
+        words += ["--profile", plan.profile]
+    for key, value in plan.overrides.items():
+        # JSON is YAML as overrides are read, and its quotes keep spaces in one pair.
+        words += ["--set", f"{key}={json.dumps(value, separators=(', ', ': '))}"]
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def _has_profile(plan: Plan) -> bool:
+    """Return whether the profile is one of the file, and not the name that stands for none."""
+    if plan.profile != NO_PROFILE:
+        return True
+    try:
+        return experiment.load(plan.source, NO_PROFILE).profile == NO_PROFILE
+    except UserError:  # the file has no profiles, or is gone
+        return False
+
+
+def descriptions(plan: Plan) -> list[str]:
+    """Return what the experiment and its profile are for.
+
+    Plans of earlier versions do not say so; their experiment file does, if it is still there.
+    """
+    if plan.descriptions:
+        return plan.descriptions
+    try:
+        profile = plan.profile if _has_profile(plan) else None
+        return list(experiment.load(plan.source, profile).descriptions)
+    except UserError:
+        return []
