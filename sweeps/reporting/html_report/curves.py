@@ -40,7 +40,8 @@ def curves_of(runs: Sequence[ReportedRun], rows: pd.DataFrame) -> list[dict[str,
         return [None] * len(runs)
     metrics = _metrics(rows)
     most = max(2, MOST_NUMBERS // max(1, len(metrics) * len(runs)))
-    evaluated = rows[rows["step"].notna()].sort_values("step", kind="stable")
+    evaluated = rows.loc[rows["step"].notna(), ["key", "step", *metrics]]
+    evaluated = evaluated.sort_values("step", kind="stable")
     by_key = dict(iter(evaluated.groupby("key", sort=False)))
     return [_curve(by_key.get(run.trial.key), metrics, most) for run in runs]
 

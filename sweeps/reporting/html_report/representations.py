@@ -19,6 +19,9 @@ from sweeps.reporting.html_report.runs import ReportedRun
 BUDGET = 1_500_000
 """Maximum bytes of all views together, before they are encoded as text."""
 
+MOST_VIEWS = 1000
+"""Maximum number of views, which take some milliseconds each to read."""
+
 MOST_POINTS = 400
 """Maximum number of points of a view; of more, every second, third, ... is shown."""
 
@@ -61,7 +64,7 @@ def views_of(runs: Sequence[ReportedRun], budget: int = BUDGET) -> Views:
     """
     views, known = Views(), dict[str, int]()
     for index, layer, step in _order(runs):
-        if budget <= 0:
+        if budget <= 0 or len(views.items) == MOST_VIEWS:
             views.left_out += 1
             continue
         try:

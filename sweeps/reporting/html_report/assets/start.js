@@ -22,6 +22,7 @@ function startTheme() {
   const printed = { theme: undefined };
   addEventListener("beforeprint", () => {
     printed.theme = document.documentElement.dataset.theme;
+    showAll();
     for (const start of [...pending.values()]) start();
     useTheme(false);
   });
@@ -47,6 +48,7 @@ function whenNear(section, start) {
   watch.observe(section);
 }
 
+performance.mark("plotly");
 startTheme();
 if (chartColumns().length >= 2 && table.passing.length) {
   startScatter();

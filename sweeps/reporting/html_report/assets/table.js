@@ -1,6 +1,6 @@
 // The table of runs: chosen columns, sorting, the filter, and rows that open their details.
 
-const MOST_ROWS = 1500; // rows in the document until the reader asks for all of them
+const FIRST_ROWS = 200; // rows in the document until the reader comes near the last of them
 
 const table = {
   head: find("run-table").tHead,
@@ -10,7 +10,7 @@ const table = {
   passing: Array.from({ length: report.runs }, (_, run) => run),
   rows: [],
   open: new Map(),
-  all: false,
+  most: FIRST_ROWS,
 };
 const withPictures = report.pictures.some((picture) => picture !== null);
 
@@ -116,7 +116,7 @@ function build() {
 /** Put the rows that pass the filter into the table, in its order. */
 function arrange() {
   const order = sortedRuns();
-  const most = table.all ? order.length : Math.min(order.length, MOST_ROWS);
+  const most = Math.min(order.length, table.most);
   const content = document.createDocumentFragment();
   for (const run of order.slice(0, most)) {
     table.rows[run] ||= rowOf(run);
@@ -130,9 +130,15 @@ function arrange() {
   }
   table.body.replaceChildren(content);
   const left = order.length - most;
-  find("all-rows").hidden = left === 0;
+  find("more-rows").hidden = left === 0;
   find("all-rows").textContent = `Show the other ${left} runs`;
   find("count").textContent = `${order.length} of ${report.runs} runs`;
+}
+
+/** Put all rows that pass the filter into the document. */
+function showAll() {
+  table.most = report.runs;
+  arrange();
 }
 
 /** Open or close the details of a run. */
@@ -155,8 +161,7 @@ function toggle(run) {
 /** Open the details of a run, and go there. */
 function openRun(run) {
   if (!table.rows[run] || !table.rows[run].isConnected) {
-    table.all = true;
-    arrange();
+    showAll();
   }
   if (!table.open.has(run)) toggle(run);
   const button = table.rows[run].querySelector("button");
@@ -182,10 +187,16 @@ function startTable() {
     clearTimeout(waiting);
     waiting = setTimeout(applyFilter, 150);
   });
-  find("all-rows").addEventListener("click", () => {
-    table.all = true;
-    arrange();
-  });
+  find("all-rows").addEventListener("click", showAll);
+  const end = new IntersectionObserver(
+    (entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      table.most += FIRST_ROWS;
+      arrange();
+    },
+    { root: find("run-box"), rootMargin: "600px" },
+  );
+  end.observe(find("more-rows"));
   const choices = report.columns.filter((column) => column.id !== "name");
   offerMany(find("column-choices"), choices, table.chosen, build);
   build();
