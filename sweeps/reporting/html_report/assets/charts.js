@@ -63,6 +63,7 @@ function traces(runs, column, point) {
     customdata: chosen,
     text: chosen.map(hoverText),
     hovertemplate: "%{text}<extra></extra>",
+    opacity: 0.85,
     ...more,
   });
   if (!column) return [place(runs, { marker: { size: 8, color: palette()[0] } })];

@@ -20,13 +20,13 @@ function samplesOf(run) {
     const left = (index % side) * pixels - 0.5;
     const top = Math.floor(index / side) * pixels - 0.5;
     if (label) {
-      marks.append(svg("circle", { cx: left + label[0], cy: top + label[1], r: pixels / 14, fill: "none", stroke: "#D55E00", "stroke-width": 2 * thin }));
+      marks.append(svg("circle", { cx: left + label[0], cy: top + label[1], r: pixels / 8, fill: "none", stroke: "#D55E00", "stroke-width": 1.4 * thin }));
     }
     const read = picture.read[index];
     if (read) {
       const [x, y, arm] = [left + read[0], top + read[1], pixels / 18];
       const path = `M${x - arm} ${y}h${2 * arm}M${x} ${y - arm}v${2 * arm}`;
-      marks.append(svg("path", { d: path, stroke: "#0072B2", "stroke-width": 2 * thin }));
+      marks.append(svg("path", { d: path, stroke: "#0072B2", "stroke-width": 1.4 * thin }));
     }
   });
   for (let at = 1; at < Math.max(side, rows); at += 1) {
@@ -84,6 +84,8 @@ function drawCurve(place, run, kind) {
       range: logarithmic ? undefined : [-0.03, 1.05],
     },
     showlegend: true,
+    margin: { l: 60, r: 10, t: 10, b: 150 },
+    legend: { orientation: "h", x: 0, y: -0.28, yanchor: "top", font: { size: 11 } },
   });
   Plotly.react(place, traces, layout, CHART_OPTIONS);
 }

@@ -1,12 +1,17 @@
 // Parallel coordinates of chosen columns.
 
+const MOST_TICKS = 10; // columns with no more distinct numbers have a tick at each
 const chosenAxes = new Set();
 
 /** Return an axis of the parallel coordinates. */
 function dimension(column, runs) {
   const label = plain(shortName(column));
   const values = runs.map((run) => valueOf(column, run));
-  if (column.numeric) return { label, values };
+  if (column.numeric) {
+    const known = distinct(column).sort((a, b) => a - b);
+    if (known.length > MOST_TICKS) return { label, values };
+    return { label, values, tickvals: known, ticktext: known.map(String) };
+  }
   const names = distinct(column).sort();
   return {
     label,
@@ -47,7 +52,9 @@ function drawParallel() {
     rangefont: { size: 11, color: themeColour("--muted") },
     unselected: { line: { color: themeColour("--line"), opacity: 0.3 } },
   };
-  const layout = chartLayout({ margin: { l: 70, r: 40, t: 50, b: 30 } });
+  const [first] = axes;
+  const longest = first && !first.numeric ? Math.max(...distinct(first).map((name) => name.length)) : 0;
+  const layout = chartLayout({ margin: { l: Math.min(220, Math.max(70, 20 + 7 * longest)), r: 40, t: 50, b: 30 } });
   return Plotly.react(place, axes.length < 2 ? [] : [trace], layout, CHART_OPTIONS);
 }
 

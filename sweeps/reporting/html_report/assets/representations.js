@@ -1,6 +1,6 @@
 // Representations in three dimensions: a point per label, of a run, a layer and a step.
 
-const START = { x: 1.4, y: 1.4, z: 0.9 }; // place of the camera, in units of the box
+const START = { x: 1.5, y: 1.5, z: 1.0 }; // place of the camera, in units of the box
 let eye = { ...START };
 
 // A cyclic map for periodic labels (after matplotlib's twilight).
@@ -72,7 +72,7 @@ function drawView() {
   const name = kind === "scores" ? "component" : "UMAP";
   const line = { gridcolor: themeColour("--line"), zerolinecolor: themeColour("--line"), backgroundcolor: themeColour("--ground"), nticks: 5 };
   const axes = [1, 2, 3].map((number) => ({ ...line, title: { text: `${name} ${number}` } }));
-  const scene = { xaxis: axes[0], yaxis: axes[1], zaxis: axes[2], aspectmode: "data", camera: { eye } };
+  const scene = { xaxis: axes[0], yaxis: axes[1], zaxis: axes[2], aspectmode: "auto", camera: { eye } };
   const layout = chartLayout({ scene, margin: { l: 0, r: 0, t: 0, b: 0 } });
   return Plotly.react(find("view"), [trace], layout, CHART_OPTIONS);
 }

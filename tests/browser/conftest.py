@@ -1,0 +1,61 @@
+"""A headless Chromium, and pages that record their errors and requests."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A running Chromium: the system's, or the one that playwright has installed."""
+    with sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, NAMES)), playwright.chromium.executable_path)
+        if not Path(found).exists():
+            pytest.skip("no Chromium is installed, neither the system's nor playwright's")
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """An open page, with what it wrote to the console and what it asked for."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def visit(chromium: Browser):
+    """Open a file in a window of a given size; the page has no error and asks for nothing else."""
+    opened: list[Visit] = []
+
+    def open_file(path, *, width=1280, height=900, scheme="light", motion="no-preference"):
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            reduced_motion=motion,
+        )
+        found = Visit(context.new_page())
+        opened.append(found)
+        found.page.on(
+            "console",
+            lambda message: message.type == "error" and found.errors.append(message.text),
+        )
+        found.page.on("pageerror", lambda error: found.errors.append(str(error)))
+        found.page.on("request", lambda request: found.requests.append(request.url))
+        found.page.goto(path.as_uri())
+        return found.page
+
+    yield open_file
+    for found in opened:
+        assert found.errors == []
+        outside = [url for url in found.requests if not url.startswith(("data:", "blob:"))]
+        assert len(outside) == 1, outside  # the file itself
+        found.page.context.close()

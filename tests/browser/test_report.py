@@ -1,0 +1,400 @@
+"""The HTML report in a browser: table, filter, charts, views, themes, keyboard and phone."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from sweeps.reporting.html_report import page as html_report
+from tests.helpers import synthetic_records
+
+HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A report of 18 runs: 15 done, one failed, one not finished, one new."""
+    folder = tmp_path_factory.mktemp("report")
+    made = synthetic_records.make_plan(folder, figures=[])
+    for trial in made.trials[:15]:
+        synthetic_records.write_run(made, trial, measured=True)
+    synthetic_records.write_evaluations(made, made.trials[15]).write_failure(HOSTILE, 6)
+    synthetic_records.write_evaluations(made, made.trials[16], steps=(2,))
+    made = made.model_copy(update={"descriptions": [f"Why: {HOSTILE}"]})
+    failed = []
+    path = html_report.write(made, folder / "figures", failed)
+    assert failed == []
+    return path
+
+
+@pytest.fixture(scope="module")
+def values(report):
+    """The data of the page, as a table: one row per run, one column per setting or metric."""
+    text = re.search(r'id="data">(.*?)</script>', report.read_text(), re.S)[1]
+    document = json.loads(text)
+    return pd.DataFrame(
+        {
+            column["id"]: column["values"] * (document["runs"] if len(column["values"]) == 1 else 1)
+            for column in document["columns"]
+        }
+    )
+
+
+def names(page):
+    """Return the names of the runs in the table, in its order."""
+    return page.locator("tr[data-run] th button").all_inner_texts()
+
+
+def type_filter(page, text):
+    """Type a filter and wait until it is applied."""
+    page.fill("#filter", text)
+    page.wait_for_timeout(300)
+
+
+def column(page, name):
+    """Return the texts of a column of the table."""
+    heads = page.locator("#run-table thead th")
+    ids = heads.evaluate_all("cells => cells.map(cell => cell.dataset.column)")
+    cells = page.locator(f"tr[data-run] > *:nth-child({ids.index(name) + 1})")
+    return cells.all_inner_texts()
+
+
+def test_report_has_every_run_with_its_samples(visit, report, values):
+    page = visit(report)
+    assert names(page) == list(values["name"])
+    assert page.inner_text("#count") == "18 of 18 runs"
+    page.wait_for_function("document.querySelectorAll('img.thumb[src]').length > 3")
+    assert page.locator("img.thumb").count() == 15
+    loaded = page.locator("img.thumb[src]").evaluate_all(
+        "images => images.map(image => image.complete && image.naturalWidth)"
+    )
+    assert set(loaded) == {18}  # 3 x 3 images of 6 pixels
+
+
+def test_report_shows_hostile_texts_as_texts(visit, report):
+    page = visit(report)
+    assert HOSTILE in page.inner_text(".lead")
+    assert HOSTILE in page.inner_text("#failures td.words")
+    page.locator("tr[data-run]", has_text="failed").locator("button").click()
+    assert HOSTILE in page.inner_text(".details .note")
+    assert page.title() != "taken"
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_sort_by_click_and_by_keyboard(visit, report, values):
+    page = visit(report)
+    button = page.locator("th[data-column=accuracy] button")
+    button.click()
+    ordered = values.sort_values("accuracy", kind="stable", na_position="last")
+    assert names(page) == list(ordered["name"])
+    assert page.get_attribute("th[data-column=accuracy]", "aria-sort") == "ascending"
+    button.focus()
+    page.keyboard.press("Enter")
+    ordered = values.sort_values("accuracy", ascending=False, kind="stable", na_position="last")
+    assert names(page) == list(ordered["name"])
+    assert page.get_attribute("th[data-column=accuracy]", "aria-sort") == "descending"
+    assert page.locator("[aria-sort]").count() == 1
+
+
+FILTERS = {
+    "accuracy > 0.6 family:bump": lambda t: (t["accuracy"] > 0.6)
+    & t["data.family"].str.contains("bump", regex=False),
+    "family=bump": lambda t: t["data.family"] == "bump",
+    "data.sigma <= 1 seed!=0": lambda t: (t["data.sigma"] <= 1) & (t["seed"] != 0),
+    "accuracy>=40%": lambda t: t["accuracy"] >= 0.4,
+    "-state:done": lambda t: t["state"] != "done",
+    "state=failed or sigma = 2 seed=1": lambda t: (t["state"] == "failed")
+    | ((t["data.sigma"] == 2) & (t["seed"] == 1)),
+    "accuracy=none": lambda t: t["accuracy"].isna(),
+    "accuracy<1e-3 or 0.5": lambda t: (t["accuracy"] < 1e-3) | (t["data.sigma"] == 0.5),
+    '"sigma=2.0 seed=1"': lambda t: t["name"].str.contains("sigma=2.0 seed=1", regex=False),
+    "nothing-like-this": lambda t: t["accuracy"] > 9,
+    "": lambda t: t["seed"] >= 0,
+}
+
+
+def test_filter_agrees_with_pandas(visit, report, values):
+    page = visit(report)
+    for text, expected in FILTERS.items():
+        type_filter(page, text)
+        wanted = values[expected(values)]["name"]
+        assert names(page) == list(wanted), text
+        assert page.inner_text("#count") == f"{len(wanted)} of 18 runs", text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("acuracy > 1", 'There is no column "acuracy"'),
+        ("accur > 1", "did you mean accuracy"),
+        ("width = 4", ""),
+        ("accuracy > high", "needs a number"),
+        ("family > 2", "has texts"),
+        ("seed=", "a value is missing"),
+    ],
+)
+def test_filter_with_mistake_says_so_and_changes_nothing(visit, report, text, problem):
+    page = visit(report)
+    type_filter(page, text)
+    assert problem in page.inner_text("#filter-problem")
+    assert (page.get_attribute("#filter", "aria-invalid") == "true") == bool(problem)
+    assert page.locator("tr[data-run]").count() == 18
+
+
+def test_columns_can_be_chosen(visit, report, values):
+    page = visit(report)
+    page.click("#chooser summary")
+    page.check("#column-choices input[value=validation_loss]")
+    page.uncheck("#column-choices input[value=accuracy]")
+    assert page.locator("th[data-column=accuracy]").count() == 0
+    shown = [float(text) for text in column(page, "validation_loss") if text != "–"]
+    assert shown == list(values["validation_loss"].dropna())
+
+
+def test_row_opens_details_by_keyboard(visit, report, values):
+    page = visit(report)
+    button = page.locator("tr[data-run] th button").first
+    button.focus()
+    page.keyboard.press("Enter")
+    assert button.get_attribute("aria-expanded") == "true"
+    details = page.locator("tr.details")
+    terms = dict(
+        zip(
+            details.locator("dt").all_inner_texts(),
+            details.locator("dd").all_inner_texts(),
+            strict=True,
+        )
+    )
+    assert terms["data.family"] == values["data.family"][0]
+    assert float(terms["accuracy"]) == values["accuracy"][0]
+    assert "evaluation.labels" in terms
+    curve = details.locator(".js-plotly-plot")
+    drawn = curve.evaluate("plot => plot.data.find(trace => trace.name === 'accuracy')")
+    assert list(drawn["x"]) == list(synthetic_records.STEPS)
+    assert drawn["y"][-1] == values["accuracy"][0]
+    assert details.locator("circle").count() == 9
+    page.keyboard.press("Enter")
+    assert page.locator("tr.details").count() == 0
+
+
+def test_scatter_shows_any_columns_and_names_runs(visit, report, values):
+    page = visit(report)
+    page.wait_for_selector("#scatter .point")
+    page.select_option("#x", "seconds")
+    page.select_option("#y", "validation_loss")
+    page.select_option("#colour", "data.family")
+    page.check("#y-log")
+    plot = page.locator("#scatter")
+    assert plot.evaluate("plot => plot.layout.yaxis.type") == "log"
+    drawn = plot.evaluate("plot => plot.data.flatMap(trace => Array.from(trace.y))")
+    has_both = values[["seconds", "validation_loss"]].notna().all(axis=1)
+    assert sorted(drawn) == sorted(values["validation_loss"][has_both])
+    assert "3 runs have no value" in page.inner_text("#scatter-note")
+
+    point = page.locator("#scatter .point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + 40)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#scatter .hovertext")
+    hover = page.locator("#scatter .hovertext").text_content()
+    assert any(name in hover for name in values["name"])
+
+
+def test_filter_applies_to_charts_and_click_opens_run(visit, report, values):
+    page = visit(report)
+    page.wait_for_selector("#scatter .point")
+    type_filter(page, "family=bump sigma=2 seed=1")
+    plot = page.locator("#scatter")
+    drawn = plot.evaluate("plot => plot.data.flatMap(trace => Array.from(trace.customdata))")
+    (run,) = drawn
+    point = page.locator("#scatter .point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("tr.details")
+    opened = page.locator("tr[data-run]:has(button[aria-expanded=true]) th")
+    assert opened.inner_text() == values["name"][run] == "family=bump sigma=2.0 seed=1"
+
+
+def test_parallel_coordinates_of_chosen_columns(visit, report, values):
+    page = visit(report)
+    page.locator("#parallel").scroll_into_view_if_needed()
+    page.wait_for_selector("#parallel .parcoords")
+    labels = "plot => plot.data[0].dimensions.map(axis => axis.label)"
+    plot = page.locator("#parallel")
+    assert plot.evaluate(labels) == ["family", "sigma", "seed", "accuracy"]
+    page.click(".menu:has(#parallel-choices) summary")
+    page.check("#parallel-choices input[value=error_pixels]")
+    page.uncheck("#parallel-choices input[value=seed]")
+    assert plot.evaluate(labels) == ["family", "sigma", "accuracy", "error_pixels"]
+    errors = plot.evaluate("plot => Array.from(plot.data[0].dimensions[3].values)")
+    assert errors == list(values["error_pixels"].dropna())
+
+
+def test_views_can_be_chosen_and_rotated(visit, report):
+    page = visit(report)
+    page.locator("#view").scroll_into_view_if_needed()
+    page.wait_for_selector("#view canvas")
+    plot = page.locator("#view")
+    assert page.locator("#view-run option").count() == 15
+    assert page.locator("#view-step option").all_inner_texts() == list(
+        map(str, synthetic_records.STEPS)
+    )
+    assert page.input_value("#view-step") == str(synthetic_records.STEPS[-1])
+    points = "plot => [plot.data[0].x, plot.data[0].y, plot.data[0].z].map(axis => Array.from(axis))"
+    page.select_option("#view-kind", "scores")
+    page.select_option("#view-step", "4")
+    x, y, _ = plot.evaluate(points)
+    labels = plot.evaluate("plot => plot.data[0].customdata")
+    assert len(labels) == 36
+    for label, first, second in zip(labels, x, y, strict=True):
+        assert first == pytest.approx(4 * label[0], abs=1e-3)
+        assert second == pytest.approx(label[1], abs=1e-3)
+    eye = "plot => plot._fullLayout.scene.camera.eye"
+    before = plot.evaluate(eye)
+    page.click("[data-turn=left]")
+    page.wait_for_timeout(200)
+    after = plot.evaluate(eye)
+    assert after["z"] == pytest.approx(before["z"])
+    assert after["x"] != pytest.approx(before["x"])
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 420, box["y"] + 240, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(400)
+    assert plot.evaluate(eye) != pytest.approx(after)
+
+
+# The contrast of each text with the ground that it stands on (WCAG 2), below the given bound.
+LOW_CONTRAST = """bound => {
+  const part = (value) => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  };
+  const parsed = (colour) => (colour.match(/[0-9.]+/g) || []).map(Number);
+  const bright = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parsed(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    if (element.closest("svg, script, style, noscript, optgroup")) continue;
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own) continue;
+    const [a, b] = [bright(parsed(getComputedStyle(element).color)), bright(ground(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < bound) found.push([element.outerHTML.slice(0, 90), contrast]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_have_contrast_in_both_themes(visit, report, scheme):
+    page = visit(report, scheme=scheme)
+    page.locator("tr[data-run] th button").first.click()
+    assert page.evaluate(LOW_CONTRAST, 4.5) == []
+    assert page.evaluate(LOW_CONTRAST, 21.1) != []  # the check itself can fail
+    page.click("#theme")
+    assert page.evaluate(LOW_CONTRAST, 4.5) == []
+
+
+def test_theme_follows_system_until_chosen(visit, report):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    chart = "plot => plot.layout.paper_bgcolor"
+    light, dark = visit(report), visit(report, scheme="dark")
+    assert light.evaluate(ground) != dark.evaluate(ground)
+    white = light.evaluate(ground)
+    assert dark.get_attribute("#theme", "aria-pressed") == "true"
+    light.emulate_media(color_scheme="dark")
+    assert light.evaluate(ground) == dark.evaluate(ground)
+    before = dark.locator("#scatter").evaluate(chart)
+    dark.click("#theme")
+    assert dark.evaluate(ground) == white
+    assert dark.locator("#scatter").evaluate(chart) != before
+    dark.click("#theme")
+    assert dark.locator("#scatter").evaluate(chart) == before
+
+
+def test_phone_has_no_horizontal_scrolling(visit, report):
+    page = visit(report, width=390, height=844, scheme="dark")
+    page.locator("tr[data-run] th button").first.click()
+    for part in ("#scatter", "#parallel", "#view", "#origin"):
+        page.locator(part).scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    box = page.locator("#run-box")
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+
+
+def test_keyboard_reaches_runs_first(visit, report):
+    page = visit(report)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the table of runs"
+    assert page.locator(".skip").bounding_box()["x"] >= 0
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "filter"
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(outline) == "solid"
+
+
+def test_controls_have_names_and_landmarks(visit, report):
+    page = visit(report)
+    for role in ("banner", "navigation", "main"):
+        assert page.get_by_role(role).count() == 1, role
+    for selector in ("select", "input:not(.choices input)", "button"):
+        for control in page.locator(f"{selector}:visible").all():
+            name = control.evaluate(
+                "e => e.labels?.[0]?.textContent || e.textContent || e.getAttribute('aria-label')"
+            )
+            assert name.strip(), control.evaluate("e => e.outerHTML")
+    assert page.locator("img:not([alt])").count() == 0
+    assert page.get_attribute("html", "lang") == "en"
+
+
+def test_reduced_motion_is_respected(visit, report):
+    behaviour = "getComputedStyle(document.documentElement).scrollBehavior"
+    assert visit(report).evaluate(behaviour) == "smooth"
+    assert visit(report, motion="reduce").evaluate(behaviour) == "auto"
+
+
+def test_print_is_light_and_shows_every_row(visit, report):
+    page = visit(report, scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    box = page.locator("#run-box")
+    assert box.evaluate("box => getComputedStyle(box).overflow") == "visible"
+    assert page.locator("tr[data-run]").count() == 18
+    assert page.locator("nav").is_hidden()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+
+
+def test_page_cannot_reach_the_network(chromium, report):
+    page = chromium.new_page()
+    page.goto(report.as_uri())
+    blocked = page.evaluate(
+        """async () => {
+          const tried = [fetch("https://example.org/"), import("https://example.org/a.js")];
+          const image = new Image();
+          tried.push(new Promise((done, fail) => { image.onload = done; image.onerror = fail; }));
+          image.src = "https://example.org/a.png";
+          const made = document.createElement("script");
+          made.textContent = "window.injected = true";
+          document.body.append(made);
+          const ends = (await Promise.allSettled(tried)).map((one) => one.status);
+          return [...ends, window.injected === undefined];
+        }"""
+    )
+    assert blocked == ["rejected"] * 3 + [True]
+    page.close()
