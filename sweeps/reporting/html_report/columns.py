@@ -101,6 +101,8 @@ def _short(number: float) -> float | int | None:
     if not math.isfinite(number):
         return None
     short = float(f"{number:.{DIGITS}g}")
+    if not math.isfinite(short):  # rounded up beyond the largest number
+        return number
     return int(short) if short.is_integer() and abs(short) < 1e15 else short
 
 

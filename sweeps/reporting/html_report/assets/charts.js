@@ -1,7 +1,13 @@
 // What all charts share, and the scatter chart of any column against any other.
 
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "cross", "star", "x"];
-const CHART_OPTIONS = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+const CHART_OPTIONS = {
+  responsive: true,
+  displaylogo: false,
+  scrollZoom: false, // the wheel scrolls the page
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+};
+const TOUCH = matchMedia("(pointer: coarse)").matches; // a finger that drags scrolls the page
 const MOST_COLOURS = 7; // columns with more distinct numbers have a colour scale
 
 /** Return a colour of the theme. */
@@ -40,6 +46,7 @@ function chartLayout(more) {
     plot_bgcolor: themeColour("--ground"),
     font: { color: themeColour("--text"), size: 13 },
     hoverlabel: { align: "left" },
+    dragmode: TOUCH ? false : "zoom",
     margin: { l: 60, r: 20, t: 20, b: 60 },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12 } },
     ...more,
