@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from sweeps.reporting.html_report import page as html_report
+from tests.helpers import synthetic_records
+
+HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
+"""A text that takes over a page which shows it as HTML."""
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -59,3 +65,19 @@ def visit(chromium: Browser):
         outside = [url for url in found.requests if not url.startswith(("data:", "blob:"))]
         assert len(outside) == 1, outside  # the file itself
         found.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory):
+    """A report of 18 runs: 15 done, one failed, one not finished, one new."""
+    folder = tmp_path_factory.mktemp("report")
+    made = synthetic_records.make_plan(folder, figures=[])
+    for trial in made.trials[:15]:
+        synthetic_records.write_run(made, trial, measured=True)
+    synthetic_records.write_evaluations(made, made.trials[15]).write_failure(HOSTILE, 6)
+    synthetic_records.write_evaluations(made, made.trials[16], steps=(2,))
+    made = made.model_copy(update={"descriptions": [f"Why: {HOSTILE}"]})
+    failed = []
+    path = html_report.write(made, folder / "figures", failed)
+    assert failed == []
+    return path

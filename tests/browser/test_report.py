@@ -1,4 +1,4 @@
-"""The HTML report in a browser: table, filter, charts, views, themes, keyboard and phone."""
+"""The HTML report in a browser: table, filter, details, charts and views."""
 
 import json
 import re
@@ -6,26 +6,8 @@ import re
 import pandas as pd
 import pytest
 
-from sweeps.reporting.html_report import page as html_report
+from tests.browser.conftest import HOSTILE
 from tests.helpers import synthetic_records
-
-HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """A report of 18 runs: 15 done, one failed, one not finished, one new."""
-    folder = tmp_path_factory.mktemp("report")
-    made = synthetic_records.make_plan(folder, figures=[])
-    for trial in made.trials[:15]:
-        synthetic_records.write_run(made, trial, measured=True)
-    synthetic_records.write_evaluations(made, made.trials[15]).write_failure(HOSTILE, 6)
-    synthetic_records.write_evaluations(made, made.trials[16], steps=(2,))
-    made = made.model_copy(update={"descriptions": [f"Why: {HOSTILE}"]})
-    failed = []
-    path = html_report.write(made, folder / "figures", failed)
-    assert failed == []
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +80,16 @@ def test_sort_by_click_and_by_keyboard(visit, report, values):
 
 
 FILTERS = {
-    "accuracy > 0.6 family:bump": lambda t: (t["accuracy"] > 0.6)
-    & t["data.family"].str.contains("bump", regex=False),
+    "accuracy > 0.6 family:bump": lambda t: (
+        (t["accuracy"] > 0.6) & t["data.family"].str.contains("bump", regex=False)
+    ),
     "family=bump": lambda t: t["data.family"] == "bump",
     "data.sigma <= 1 seed!=0": lambda t: (t["data.sigma"] <= 1) & (t["seed"] != 0),
     "accuracy>=40%": lambda t: t["accuracy"] >= 0.4,
     "-state:done": lambda t: t["state"] != "done",
-    "state=failed or sigma = 2 seed=1": lambda t: (t["state"] == "failed")
-    | ((t["data.sigma"] == 2) & (t["seed"] == 1)),
+    "state=failed or sigma = 2 seed=1": lambda t: (
+        (t["state"] == "failed") | ((t["data.sigma"] == 2) & (t["seed"] == 1))
+    ),
     "accuracy=none": lambda t: t["accuracy"].isna(),
     "accuracy<1e-3 or 0.5": lambda t: (t["accuracy"] < 1e-3) | (t["data.sigma"] == 0.5),
     '"sigma=2.0 seed=1"': lambda t: t["name"].str.contains("sigma=2.0 seed=1", regex=False),
@@ -124,7 +108,7 @@ def test_filter_agrees_with_pandas(visit, report, values):
 
 
 MISTAKES = {
-    "acuracy > 1": 'There is no column "acuracy"',
+    "precision > 1": 'There is no column "precision"',
     "accur > 1": "did you mean accuracy",
     "batch_size = 4": "may be",
     "accuracy > high": "needs a number",
@@ -246,7 +230,9 @@ def test_views_can_be_chosen_and_rotated(visit, report):
         map(str, synthetic_records.STEPS)
     )
     assert page.input_value("#view-step") == str(synthetic_records.STEPS[-1])
-    points = "plot => [plot.data[0].x, plot.data[0].y, plot.data[0].z].map(axis => Array.from(axis))"
+    points = (
+        "plot => [plot.data[0].x, plot.data[0].y, plot.data[0].z].map(axis => Array.from(axis))"
+    )
     page.select_option("#view-kind", "scores")
     page.select_option("#view-step", "4")
     x, y, _ = plot.evaluate(points)
@@ -274,135 +260,3 @@ def test_views_can_be_chosen_and_rotated(visit, report):
         "x => Math.abs(document.querySelector('#view').layout.scene.camera.eye.x - x) > 0.01",
         arg=after["x"],
     )
-
-
-# The contrast of each text with the ground that it stands on (WCAG 2), below the given bound.
-LOW_CONTRAST = """bound => {
-  const part = (value) => {
-    const share = value / 255;
-    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-  };
-  const parsed = (colour) => (colour.match(/[0-9.]+/g) || []).map(Number);
-  const bright = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = parsed(getComputedStyle(at).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const found = [];
-  for (const element of document.querySelectorAll("body *")) {
-    if (element.closest("svg, script, style, noscript, optgroup")) continue;
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own) continue;
-    const [a, b] = [bright(parsed(getComputedStyle(element).color)), bright(ground(element))];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < bound) found.push([element.outerHTML.slice(0, 90), contrast]);
-  }
-  return found;
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_have_contrast_in_both_themes(visit, report, scheme):
-    page = visit(report, scheme=scheme)
-    page.locator("tr[data-run] th button").first.click()
-    assert page.evaluate(LOW_CONTRAST, 4.5) == []
-    assert page.evaluate(LOW_CONTRAST, 21.1) != []  # the check itself can fail
-    page.click("#theme")
-    assert page.evaluate(LOW_CONTRAST, 4.5) == []
-
-
-def test_theme_follows_system_until_chosen(visit, report):
-    ground = "getComputedStyle(document.body).backgroundColor"
-    chart = "plot => plot.layout.paper_bgcolor"
-    light, dark = visit(report), visit(report, scheme="dark")
-    assert light.evaluate(ground) != dark.evaluate(ground)
-    white = light.evaluate(ground)
-    assert dark.get_attribute("#theme", "aria-pressed") == "true"
-    light.emulate_media(color_scheme="dark")
-    assert light.evaluate(ground) == dark.evaluate(ground)
-    before = dark.locator("#scatter").evaluate(chart)
-    dark.click("#theme")
-    assert dark.evaluate(ground) == white
-    assert dark.locator("#scatter").evaluate(chart) != before
-    dark.click("#theme")
-    assert dark.locator("#scatter").evaluate(chart) == before
-
-
-def test_phone_has_no_horizontal_scrolling(visit, report):
-    page = visit(report, width=390, height=844, scheme="dark")
-    page.locator("tr[data-run] th button").first.click()
-    for part in ("#scatter", "#parallel", "#view", "#origin"):
-        page.locator(part).scroll_into_view_if_needed()
-        page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    box = page.locator("#run-box")
-    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
-
-
-def test_keyboard_reaches_runs_first(visit, report):
-    page = visit(report)
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the table of runs"
-    assert page.locator(".skip").bounding_box()["x"] >= 0
-    page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "filter"
-    outline = "getComputedStyle(document.activeElement).outlineStyle"
-    assert page.evaluate(outline) == "solid"
-
-
-def test_controls_have_names_and_landmarks(visit, report):
-    page = visit(report)
-    for role in ("banner", "navigation", "main"):
-        assert page.get_by_role(role).count() == 1, role
-    for selector in ("select", "input:not(.choices input)", "button"):
-        for control in page.locator(f"{selector}:visible").all():
-            name = control.evaluate(
-                "e => e.labels?.[0]?.textContent || e.textContent || e.getAttribute('aria-label')"
-            )
-            assert name.strip(), control.evaluate("e => e.outerHTML")
-    assert page.locator("img:not([alt])").count() == 0
-    assert page.get_attribute("html", "lang") == "en"
-
-
-def test_reduced_motion_is_respected(visit, report):
-    behaviour = "getComputedStyle(document.documentElement).scrollBehavior"
-    assert visit(report).evaluate(behaviour) == "smooth"
-    assert visit(report, motion="reduce").evaluate(behaviour) == "auto"
-
-
-def test_print_is_light_and_shows_every_row(visit, report):
-    page = visit(report, scheme="dark")
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    page.emulate_media(media="print", color_scheme="dark")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    box = page.locator("#run-box")
-    assert box.evaluate("box => getComputedStyle(box).overflow") == "visible"
-    assert page.locator("tr[data-run]").count() == 18
-    assert page.locator("nav").is_hidden()
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
-    page.emulate_media(media="screen")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
-
-
-def test_page_cannot_reach_the_network(chromium, report):
-    page = chromium.new_page()
-    page.goto(report.as_uri())
-    blocked = page.evaluate(
-        """async () => {
-          const tried = [fetch("https://example.org/"), import("https://example.org/a.js")];
-          const image = new Image();
-          tried.push(new Promise((done, fail) => { image.onload = done; image.onerror = fail; }));
-          image.src = "https://example.org/a.png";
-          const made = document.createElement("script");
-          made.textContent = "window.injected = true";
-          document.body.append(made);
-          const ends = (await Promise.allSettled(tried)).map((one) => one.status);
-          return [...ends, window.injected === undefined];
-        }"""
-    )
-    assert blocked == ["rejected"] * 3 + [True]
-    page.close()

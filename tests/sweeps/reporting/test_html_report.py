@@ -22,6 +22,7 @@ from factorlab.errors import TrialFailed, UserError
 from factorlab.trial import Trial
 from sweeps.planning import overrides, plan, saved_plans
 from sweeps.planning.experiment import load
+from sweeps.planning.search import picked
 from sweeps.reporting import reports
 from sweeps.reporting.html_report import command, figures, page, representations, samples
 from sweeps.reporting.html_report.columns import rounded
@@ -168,9 +169,7 @@ def test_write_views_are_those_of_the_record(trained, report):
     views = data_of(report)["views"]
     assert [view["step"] for view in views["items"]] == [6, 0, 3]
     for view in views["items"]:
-        kept = measurement_cache.read(
-            made.record(made.trials[0]).path, view["layer"], view["step"]
-        )
+        kept = measurement_cache.read(made.record(made.trials[0]).path, view["layer"], view["step"])
         for name, points in (("scores", kept.scores[:, :3]), ("embedding", kept.embedding)):
             raw = np.frombuffer(base64.b64decode(view[name]["points"]), "<u2").reshape(-1, 3)
             low, high = np.array(view[name]["ends"]).T
@@ -240,9 +239,12 @@ def test_write_shows_crossings_of_threshold_search(tmp_path):
         figures=[],
     )
     made = plan.make(load(str(file)), tmp_path / "runs")
-    trials = [made.at({"data.subsample": share, "seed": 0}) for share in (0.1, 0.5)]
-    made = made.with_trials(trials)
-    for trial in trials:
+    saved_plans.save(made)
+    for share in (0.1, 0.5):
+        point = {"data.subsample": share, "seed": 0}
+        picked.append(made, point, made.at(point))
+    made = saved_plans.find(tmp_path / "runs", "crossing")
+    for trial in made.trials:
         synthetic_records.write_run(made, trial)
     found = read(written(made, tmp_path))
     assert "The search 'threshold' has picked 2 of at most 4 runs." in found.text
@@ -290,12 +292,9 @@ def test_figures_beyond_budget_are_smaller_or_left_out(trained, report):
     assert "Too large" in none[0].note
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
-    max_leaves=5,
-)  # fmt: skip
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = st.none() | st.booleans() | NUMBERS | st.text(max_size=20)
+VALUES = PLAIN | st.lists(PLAIN, max_size=3) | st.dictionaries(st.text(max_size=5), PLAIN)
 KEYS = st.from_regex(r"\A(axes\.)?[a-z_]{1,8}(\.[a-z_]{1,8}){0,2}\Z")
 
 
@@ -330,7 +329,7 @@ def test_report_command_needs_neither_ray_nor_torch(trained, report):
     script = (
         "import sys; from sweeps.cli.main import app; "
         "app(sys.argv[1:], standalone_mode=False); "
-        "sys.exit(f'imported: {sorted({\"ray\", \"torch\", \"mlflow\"} & set(sys.modules))}')"
+        'sys.exit(f\'imported: {sorted({"ray", "torch", "mlflow"} & set(sys.modules))}\')'
     )
     options = ["--runs", str(made.runs), "--figures", str(folder / "figures")]
     ended = subprocess.run(

@@ -35,7 +35,7 @@ function columnNamed(name) {
 }
 
 /** Return a number if a text is one, perhaps in percent, otherwise null. */
-function numberIn(text) {
+function asNumber(text) {
   const match = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(%?)$/i.exec(text);
   return match ? Number(match[1]) / (match[2] ? 100 : 1) : null;
 }
@@ -43,7 +43,7 @@ function numberIn(text) {
 /** Return whether a value equals what was typed. */
 function equals(value, text) {
   if (value === null) return text.toLowerCase() === NONE;
-  if (typeof value === "number") return value === numberIn(text);
+  if (typeof value === "number") return value === asNumber(text);
   return value.toLowerCase() === text.toLowerCase();
 }
 
@@ -65,7 +65,7 @@ function termOf(word) {
     const wanted = text.toLowerCase();
     return { test: (run) => String(valueOf(column, run) ?? NONE).toLowerCase().includes(wanted) };
   }
-  const bound = numberIn(text);
+  const bound = asNumber(text);
   if (bound === null) return { problem: `"${word}": ${sign} needs a number, not "${text}"` };
   if (!column.numeric) return { problem: `"${word}": ${column.id} has texts; use : or =` };
   const compare = COMPARISONS[sign];
@@ -98,7 +98,7 @@ function parseFilter(text) {
       continue;
     }
     if (/^(and|&&?)$/i.test(word)) continue;
-    const negated = word.length > 1 && word.startsWith("-") && numberIn(word) === null;
+    const negated = word.length > 1 && word.startsWith("-") && asNumber(word) === null;
     const { test, problem } = termOf(negated ? word.slice(1) : word);
     if (problem) return { test: () => true, problem };
     alternatives[alternatives.length - 1].push(negated ? (run) => !test(run) : test);
