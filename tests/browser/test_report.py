@@ -226,6 +226,9 @@ def test_views_can_be_chosen_and_rotated(visit, report):
     page.wait_for_selector("#view canvas")
     plot = page.locator("#view")
     assert page.locator("#view-run option").count() == 15
+    buttons = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
+    assert "Download plot as a PNG" in buttons
+    assert not any("Share" in title for title in buttons)  # plotly would upload the chart
     assert page.locator("#view-step option").all_inner_texts() == list(
         map(str, synthetic_records.STEPS)
     )

@@ -1,13 +1,16 @@
 // What all charts share, and the scatter chart of any column against any other.
 
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "cross", "star", "x"];
+const TOUCH = matchMedia("(pointer: coarse)").matches; // a finger that drags scrolls the page
 const CHART_OPTIONS = {
   responsive: true,
+  displayModeBar: TOUCH ? false : "hover",
   displaylogo: false,
   scrollZoom: false, // the wheel scrolls the page
+  showSendToCloud: false, // nothing leaves the page
+  plotlyServerURL: "",
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
 };
-const TOUCH = matchMedia("(pointer: coarse)").matches; // a finger that drags scrolls the page
 const MOST_COLOURS = 7; // columns with more distinct numbers have a colour scale
 
 /** Return a colour of the theme. */
@@ -55,6 +58,13 @@ function chartLayout(more) {
   };
 }
 
+/** Return the legend of a colour scale: beside a chart, or above it where that is narrow. */
+function colourBar(text) {
+  const bar = { title: { text, side: "right" }, thickness: 14, outlinewidth: 0 };
+  if (innerWidth >= 640) return bar;
+  return { ...bar, orientation: "h", title: { text, side: "top" }, y: 1, yanchor: "bottom", thickness: 10 };
+}
+
 /** Return whether a column gets one colour per value, and not a scale. */
 function isDiscrete(column) {
   return !column.numeric || distinct(column).length <= MOST_COLOURS;
@@ -77,8 +87,7 @@ function traces(runs, column, point) {
   if (!isDiscrete(column)) {
     const known = runs.filter((run) => valueOf(column, run) !== null);
     const color = known.map((run) => valueOf(column, run));
-    const title = { text: plain(shortName(column)), side: "right" };
-    const colorbar = { title, thickness: 14, outlinewidth: 0 };
+    const colorbar = colourBar(plain(shortName(column)));
     return [place(known, { marker: { size: 8, color, colorscale: colourScale(), colorbar } })];
   }
   const values = [...new Set(runs.map((run) => valueOf(column, run)))];

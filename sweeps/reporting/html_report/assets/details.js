@@ -84,8 +84,8 @@ function drawCurve(place, run, kind) {
       range: logarithmic ? undefined : [-0.03, 1.05],
     },
     showlegend: true,
-    margin: { l: 60, r: 10, t: 10, b: 150 },
-    legend: { orientation: "h", x: 0, y: -0.28, yanchor: "top", font: { size: 11 } },
+    margin: { l: 60, r: 10, t: 10, b: 180 },
+    legend: { orientation: "h", x: 0, y: -0.36, yanchor: "top", font: { size: 11 } },
   });
   Plotly.react(place, traces, layout, CHART_OPTIONS);
 }

@@ -35,12 +35,11 @@ function drawParallel() {
   place.style.minWidth = `${Math.max(20, 6 * axes.length)}rem`;
   const line = { color: palette()[0] };
   if (colour) {
-    const title = { text: plain(shortName(colour)), side: "right" };
     Object.assign(line, {
       color: runs.map((run) => valueOf(colour, run)),
       colorscale: colourScale(),
       showscale: true,
-      colorbar: { title, thickness: 14, outlinewidth: 0 },
+      colorbar: { title: { text: plain(shortName(colour)), side: "right" }, thickness: 14, outlinewidth: 0 },
     });
   }
   const trace = {

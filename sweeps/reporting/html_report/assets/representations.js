@@ -1,6 +1,8 @@
 // Representations in three dimensions: a point per label, of a run, a layer and a step.
 
 const START = { x: 1.5, y: 1.5, z: 1.0 }; // place of the camera, in units of the box
+const FARTHER = innerWidth < 640 ? 1.15 : 1; // a narrow window shows less of the width
+for (const axis of "xyz") START[axis] *= FARTHER;
 let eye = { ...START };
 
 // A cyclic map for periodic labels (after matplotlib's twilight).
@@ -53,7 +55,6 @@ function drawView() {
   const labels = report.views.labels[view.labels];
   const axis = Number(find("view-colour").value);
   const letter = "xy"[axis];
-  const title = { text: `label ${letter}<br>(pixels)`, side: "right" };
   const trace = {
     type: "scatter3d",
     mode: "markers",
@@ -63,17 +64,17 @@ function drawView() {
     customdata: labels,
     hovertemplate: "label x %{customdata[0]}, y %{customdata[1]} pixels<extra></extra>",
     marker: {
-      size: 3.5,
+      size: innerWidth < 640 ? 2.2 : 3.5,
       color: labels.map((label) => label[axis]),
       colorscale: labelScale(view.run),
-      colorbar: { title, thickness: 14, outlinewidth: 0 },
+      colorbar: colourBar(`label ${letter} (pixels)`),
     },
   };
   const name = kind === "scores" ? "component" : "UMAP";
   const line = { gridcolor: themeColour("--line"), zerolinecolor: themeColour("--line"), backgroundcolor: themeColour("--ground"), nticks: 5 };
   const axes = [1, 2, 3].map((number) => ({ ...line, title: { text: `${name} ${number}` } }));
   const scene = { xaxis: axes[0], yaxis: axes[1], zaxis: axes[2], aspectmode: "auto", camera: { eye } };
-  const layout = chartLayout({ scene, margin: { l: 0, r: 0, t: 0, b: 0 } });
+  const layout = chartLayout({ scene, margin: { l: 0, r: 0, t: innerWidth < 640 ? 70 : 10, b: 0 } });
   return Plotly.react(find("view"), [trace], layout, CHART_OPTIONS);
 }
 
