@@ -15,6 +15,7 @@ from sweeps.execution.listener import SweepListener
 from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.spool import FetchingListener, Spool
+from sweeps.outputs import write_outputs
 from sweeps.planning import plan as planning
 from sweeps.planning import probe, saved_plans
 from sweeps.planning.estimate import NOTHING, Estimate, Estimator, estimate
@@ -27,7 +28,6 @@ from sweeps.reporting.failures import Failure, caught
 from sweeps.reporting.figure_checks import check_figures
 from sweeps.reporting.live import facts
 from sweeps.reporting.live.display import SweepDisplay
-from sweeps.reporting.reports import draw
 from sweeps.reporting.summary import conclude, show_plan
 from sweeps.tracking.mlflow_sync import START_DELAY, MlflowSync
 from sweeps.tracking.plan_sync import mlflow_sync_of, tracked
@@ -130,8 +130,7 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         with caught("MLflow", failed):
             if sync is not None:
                 sync.stop()
-    if plan.figures and state.counts()["done"]:
-        _draw(plan, sync, options, failed)
+    write_outputs(state, sync, options.figures, failed, options.say)
     if sync is not None:
         for text in filter(None, (sync.problem, *sync.notes())):
             options.say(text)
@@ -193,21 +192,6 @@ def _measure(state: SweepState, options: SweepOptions, failed: list[Failure]) ->
             failed.append(
                 Failure("measures", "some trials could not be measured; see the messages above")
             )
-
-
-def _draw(
-    plan: Plan, sync: MlflowSync | None, options: SweepOptions, failed: list[Failure]
-) -> None:
-    """Draw the figures and upload them to MLflow."""
-    drawn: list[Path] = []
-    with caught("figures", failed):
-        drawn, problems = draw(plan, options.figures)
-        failed += problems
-    if drawn:
-        options.say(f"figures: {drawn[0].parent}")
-    with caught("MLflow", failed):
-        if sync is not None:
-            sync.log_figures(drawn)
 
 
 def _begin(state: SweepState, options: SweepOptions) -> Estimate:

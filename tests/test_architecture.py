@@ -21,7 +21,8 @@ LIBRARIES = {
     "factorlab": "cv2 llvmlite numba numpy pydantic pydantic_core safetensors torch",
     "percolation": "llvmlite networkx numba numpy psutil scipy",
     "analysis": "matplotlib numpy pandas persim pydantic ripser scipy sklearn torch umap",
-    "sweeps": "mlflow pandas pyarrow pydantic ray rich sqlalchemy torch typer yaml",
+    "sweeps": "cv2 jinja2 mlflow numpy pandas plotly pyarrow pydantic ray rich sqlalchemy torch "
+    "typer yaml",
 }
 """Libraries that a package may import besides the standard library."""
 

@@ -26,6 +26,7 @@ COMMANDS = (
     training.train,
     reading.status,
     reading.figures,
+    reading.report,
     reading.illustrate,
     reading.analyse,
     reading.export,

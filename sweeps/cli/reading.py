@@ -1,4 +1,4 @@
-"""Commands that read records: `factorlab status`, `figures`, `illustrate`, `analyse`, `export`."""
+"""Commands that read records: `factorlab status`, `figures`, `report`, `analyse`, `export`, ..."""
 
 from __future__ import annotations
 
@@ -71,6 +71,35 @@ def figures(
     written, failed = reports.draw(found, folder)
     for path in written:
         typer.echo(str(path))
+    show(failed, found.sweep, console)
+    raise typer.Exit(1 if failed else 0)
+
+
+def report(
+    name: Name,
+    profile: Profile = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            dir_okay=False,
+            help="Output file; by default report-<profile>.html beside the figures.",
+        ),
+    ] = None,
+    runs: ExistingRuns = DEFAULT_RUNS,
+    folder: Figures = DEFAULT_FIGURES,
+) -> None:
+    """Write one HTML page of a sweep: runs, findings, figures and interactive charts.
+
+    The page needs no network. Figures that are missing or older than the records are drawn first.
+    """
+    from sweeps.planning import saved_plans  # noqa: PLC0415
+    from sweeps.reporting.failures import Failure, show  # noqa: PLC0415
+    from sweeps.reporting.html_report import page  # noqa: PLC0415
+
+    found = saved_plans.find(runs, name, profile)
+    failed: list[Failure] = []
+    typer.echo(str(page.write(found, folder, failed, output=output)))
     show(failed, found.sweep, console)
     raise typer.Exit(1 if failed else 0)
 

@@ -16,8 +16,8 @@ from factorlab.storage.files import DamagedFile, write_atomically
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
 from sweeps.planning.saved_plans import saved
-from sweeps.reporting import reports
-from sweeps.reporting.failures import Failure, caught, failure
+from sweeps.reporting import reports, verdicts
+from sweeps.reporting.failures import Failure, caught
 
 if TYPE_CHECKING:
     from analysis.findings import Claim, Outcome
@@ -76,13 +76,12 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
         f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}. "
         "[F]: arXiv 2408.13256, [W]: arXiv 2402.03305.",
         "",
-        "The rules by which a finding counts as shown are ours. It is *shown* if the 95 % interval "
-        "of each estimate, in square brackets, lies on the right side of its bound, *not shown* if "
-        "one lies on the wrong side, and else *not resolvable* with these runs. Each rule holds "
-        "the finding against a null model, which has learned nothing of it.",
+        verdicts.METHOD.format(
+            shown="*shown*", not_shown="*not shown*", not_resolvable="*not resolvable*"
+        ),
         "",
-        f"Stated by the papers: {_tally(counts[False])}. Our own readings and questions: "
-        f"{_tally(counts[True])}.",
+        f"Stated by the papers: {verdicts.tally(counts[False])}. Our own readings and questions: "
+        f"{verdicts.tally(counts[True])}.",
     ]
     for section in sections:
         lines += ["", *section]
@@ -95,31 +94,21 @@ def write(runs: Path, folder: Path, profile: str, failed: list[Failure]) -> Path
     return path
 
 
-def _tally(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none judged"
-
-
 def _judged(
     plan: Plan, folder: Path, counts: dict[bool, Counter[str]], failed: list[Failure]
 ) -> list[str]:
-    """Return the section of one experiment. Updates the counts of verdicts and the failures.
-
-    Verdicts are counted by whether the claim is our own.
-    """
-    from analysis import findings  # noqa: PLC0415
-
-    experiment = plan.experiment
-    lines = [f"## {experiment}", "", "Not judged because of an error; see the command's output."]
+    """Return the section of one experiment. Updates the counts of verdicts and the failures."""
+    lines = [
+        f"## {plan.experiment}",
+        "",
+        "Not judged because of an error; see the command's output.",
+    ]
     with caught(f"{plan.sweep}: findings", failed):
-        found = findings.judge(experiment, reports.evaluations(plan))
-        lines = _section(plan, found, folder)
-        for claim, outcome in found:
-            counts[claim.ours][outcome.verdict] += 1
-        failed += [
-            failure(f"{plan.sweep}: finding '{claim.text}'", outcome.error)
-            for claim, outcome in found
-            if outcome.error is not None
-        ]
+        found = verdicts.judged(plan, reports.evaluations(plan), failed)
+        if found:
+            lines = _section(plan, found, folder)
+            for ours, tally in verdicts.counts(found).items():
+                counts[ours] += tally
     return lines
 
 
@@ -155,13 +144,4 @@ def _state(plan: Plan) -> str:
             continue
         if result is not None:
             results.append(result)
-    text = f"{len(results)} of {len(plan.keys)} trials are done"
-    if not results:
-        return f"{text}."
-    devices = ", ".join(sorted({result["device"] for result in results}))
-    minutes = sum(sum(result["seconds"].values()) for result in results) / 60
-    last = datetime.fromtimestamp(max(result["finished"] for result in results), UTC)
-    return (
-        f"{text}, the last on {last:%Y-%m-%d}, on {devices}: {minutes:.0f} minutes of training and "
-        "evaluation in total."
-    )
+    return reports.progress(results, len(plan.keys))

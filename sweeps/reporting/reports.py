@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,25 @@ def status(plan: Plan) -> Status:
     )
 
 
+def progress(results: Sequence[Mapping[str, Any]], planned: int) -> str:
+    """Return the progress, devices and training time of a sweep in one sentence.
+
+    Args:
+        results: Contents of the `result.json` of all finished trials.
+        planned: Number of trials of the sweep.
+    """
+    text = f"{len(results)} of {planned} trials are done"
+    if not results:
+        return f"{text}."
+    devices = ", ".join(sorted({result["device"] for result in results}))
+    minutes = sum(sum(result["seconds"].values()) for result in results) / 60
+    last = datetime.fromtimestamp(max(result["finished"] for result in results), UTC)
+    return (
+        f"{text}, the last on {last:%Y-%m-%d}, on {devices}: {minutes:.0f} minutes of training and "
+        "evaluation in total."
+    )
+
+
 def table(plan: Plan) -> pd.DataFrame:
     """Return the sweep's table of trials; see `analysis.tables.loading.trials_table`.
 
@@ -89,7 +109,9 @@ def evaluations(plan: Plan) -> pd.DataFrame:
     return steps_table(plan.runs, {trial.key: trial.settings for trial in plan.trials})
 
 
-def draw(plan: Plan, folder: Path) -> tuple[list[Path], list[Failure]]:
+def draw(
+    plan: Plan, folder: Path, names: Collection[str] | None = None
+) -> tuple[list[Path], list[Failure]]:
     """Draw the sweep's figures from its records, as PNG, PDF and one CSV per panel.
 
     An exception in one figure does not affect the others.
@@ -97,6 +119,7 @@ def draw(plan: Plan, folder: Path) -> tuple[list[Path], list[Failure]]:
     Args:
         plan: Plan of the sweep.
         folder: Folder of all figures. Files go to ``<folder>/<experiment>/<figure>-<profile>...``.
+        names: Names of the figures to draw; all by default.
 
     Returns:
         The files written, and the failures.
@@ -116,6 +139,8 @@ def draw(plan: Plan, folder: Path) -> tuple[list[Path], list[Failure]]:
     failed: list[Failure] = []
     target = folder / plan.experiment
     for entry in plan.figures:
+        if names is not None and entry.name not in names:
+            continue
         with caught(f"figure '{entry.name}'", failed, NotDrawableError, ParameterError):
             module = sweep_figures.load(entry.draw)
             drawn = module.draw(rows, sweep_figures.options_of(module, entry.options))

@@ -16,6 +16,8 @@ from sweeps import series, sweep
 from sweeps.cli import main
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
+from sweeps.reporting import reports
+from sweeps.reporting.html_report import page
 from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import copy_store
 from tests.helpers.processes import factorlab
@@ -96,7 +98,11 @@ def test_run_sweeps_draws_all_figures(folder):
     code, said = run("first", "second")
     assert code == 0, said
     assert drawn() == [*FIRST, *SECOND]
-    assert said.splitlines()[-1] == "figures: figures/second"
+    assert said.splitlines()[-2:] == [
+        "figures: figures/second",
+        "report: figures/second/report-default.html",
+    ]
+    assert all(Path(f"figures/{name}/report-default.html").exists() for name in ("first", "second"))
 
 
 def test_run_sweeps_continues_after_failing_figure(folder, monkeypatch):
@@ -169,17 +175,20 @@ def test_run_sweeps_draws_without_mlflow(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("attribute", "line", "shown"),
+    ("module", "attribute", "line", "shown"),
     [
-        ("analyse_all", "measures: ZeroDivisionError: of ours", [*FIRST, *SECOND]),
-        ("draw", "figures: ZeroDivisionError: of ours", []),
-        ("conclude", "ZeroDivisionError: of ours", [*FIRST, *SECOND]),
-        ("show_plan", "ZeroDivisionError: of ours", []),
-        ("_begin", "ZeroDivisionError: of ours", []),
+        (sweep, "analyse_all", "measures: ZeroDivisionError: of ours", [*FIRST, *SECOND]),
+        (reports, "draw", "figures: ZeroDivisionError: of ours", []),
+        (page, "write", "report: ZeroDivisionError: of ours", [*FIRST, *SECOND]),
+        (sweep, "conclude", "ZeroDivisionError: of ours", [*FIRST, *SECOND]),
+        (sweep, "show_plan", "ZeroDivisionError: of ours", []),
+        (sweep, "_begin", "ZeroDivisionError: of ours", []),
     ],
 )
-def test_run_sweeps_continues_after_failing_part(folder, monkeypatch, attribute, line, shown):
-    monkeypatch.setattr(sweep, attribute, broken)
+def test_run_sweeps_continues_after_failing_part(
+    folder, monkeypatch, module, attribute, line, shown
+):
+    monkeypatch.setattr(module, attribute, broken)
     code, said = run("first", "second")
     assert code == 1
     assert drawn() == shown

@@ -147,7 +147,7 @@ def test_sweep_sends_every_point_once(swept):
 def test_sweep_draws_figures_with_their_data(swept):
     folder = swept["folder"] / "figures" / "tiny"
     names = {p.name for p in folder.iterdir()}
-    assert {"scaling-default.png", "scaling-default.pdf"} <= names
+    assert {"scaling-default.png", "scaling-default.pdf", "report-default.html"} <= names
     trials = pd.read_csv(folder / "scaling-default-trials.csv")
     assert len(trials) == 8
 

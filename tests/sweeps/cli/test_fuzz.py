@@ -161,7 +161,10 @@ def test_sweep_dry_run_of_any_override(tmp_path, monkeypatch, key, value):
 
 
 COMMANDS = st.sampled_from(
-    ["sweep", "train", "status", "figures", "analyse", "export", "reproduce", "illustrate", "sync"]
+    [
+        *("sweep", "train", "status", "figures", "report", "analyse", "export", "reproduce"),
+        *("illustrate", "sync"),
+    ]
 )
 OPTIONS = st.sampled_from(
     ["--profile", "--set", "--runs", "--json", "--dry-run", "--seed", "--layer", "--address"]

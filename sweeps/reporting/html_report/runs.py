@@ -1,0 +1,61 @@
+"""The runs of a sweep as the report shows them, read once from their records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from factorlab.storage.files import DamagedFile
+from factorlab.storage.record import Record, State
+from sweeps.planning.plan import Plan, PlannedTrial
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """One run of the sweep."""
+
+    trial: PlannedTrial
+    record: Record
+    state: State
+
+    result: dict[str, Any] | None
+    """Content of `result.json`, None if the run is not done."""
+
+    reason: str | None
+    """Why the run failed, was stopped, or counts as damaged; None for all others."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of training and evaluation, None if the run is not done."""
+        return None if self.result is None else float(sum(self.result["seconds"].values()))
+
+
+def read_runs(plan: Plan) -> list[ReportedRun]:
+    """Read all runs of a sweep, in the order of its plan."""
+    return [_read(trial, plan.record(trial)) for trial in plan.trials]
+
+
+def _read(trial: PlannedTrial, record: Record) -> ReportedRun:
+    state, result = record.state(), None
+    try:
+        result = record.result() if state == "done" else None
+    except DamagedFile:  # since its state was read
+        state = "damaged"
+    return ReportedRun(trial, record, state, result, _reason(record, state))
+
+
+def _reason(record: Record, state: State) -> str | None:
+    """Return why a run has no result although it has ended."""
+    if state == "failed":
+        return record.failure()
+    if state == "damaged":
+        return record.damage()
+    if state != "stopped":
+        return None
+    try:
+        stopped = record.stopped()
+    except DamagedFile as error:
+        return str(error)
+    if stopped is None:
+        return None
+    return f"stopped early at step {stopped['step']} by {stopped['scheduler']}"
