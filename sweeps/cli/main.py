@@ -29,6 +29,7 @@ COMMANDS = (
     reading.illustrate,
     reading.analyse,
     reading.export,
+    reading.compare,
     mlflow_store.sync,
     mlflow_store.ui,
 )
