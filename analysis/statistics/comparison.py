@@ -23,6 +23,7 @@ from analysis.statistics.estimate import Estimate, of_difference, of_mean
 from analysis.statistics.paired import PairedTest, pairs_test
 
 SEED, SIZE = "seed", "data.size"
+_SIDE = "cell and sweep"  # one number for each
 
 RESULTS = ["runs_a", "runs_b", "pairs", "identical", "mean_a", "mean_b"]
 ESTIMATE = ["difference", "low", "high"]
@@ -242,7 +243,7 @@ def _intervals(
         if means is None or here["identical"].all() or len(rows) < 2:
             found[place] = plain
             continue
-        wide = means.difference(({"place": 2 * number}, {"place": 2 * number + 1}))
+        wide = means.difference(({_SIDE: 2 * number}, {_SIDE: 2 * number + 1}))
         # The posterior shrinks a mean at 0 or 1; the measured difference is never left out.
         ends = min(wide.low, plain.value), max(wide.high, plain.value)
         found[place] = Estimate(plain.value, *ends, len(rows))
@@ -250,14 +251,14 @@ def _intervals(
 
 
 def _cell_means(pairs: pd.DataFrame, cells: Runs) -> CellMeans:
-    """Return the posterior of the means of all cells of both sweeps, by their place."""
+    """Return the posterior of the means of all cells of both sweeps, by their number."""
     number = np.empty(len(pairs), dtype=int)
     for index, rows in enumerate(cells.values()):
         number[rows] = index
     both = pd.concat(
         pd.DataFrame(
             {
-                "place": 2 * number + second,
+                _SIDE: 2 * number + second,
                 "seed": pairs[SEED].to_numpy(),
                 "value": pairs[f"value_{side}"].to_numpy(float),
                 "labels": pairs[f"labels_{side}"].to_numpy(float),
@@ -265,7 +266,7 @@ def _cell_means(pairs: pd.DataFrame, cells: Runs) -> CellMeans:
         )
         for second, side in enumerate("ab")
     )
-    return CellMeans(both, "value", both["labels"].tolist(), ["place"])
+    return CellMeans(both, "value", both["labels"].tolist(), [_SIDE])
 
 
 def _overall(pairs: pd.DataFrame) -> tuple[Estimate | None, PairedTest | None]:

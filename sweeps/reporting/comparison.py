@@ -43,7 +43,7 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """The result in one sentence."""
+        """The result in a few sentences; A and B are the first and the second sweep."""
         return " ".join(filter(None, [_difference(self), _identity(self), _remainder(self)]))
 
 
@@ -200,12 +200,11 @@ def _difference(compared: Comparison) -> str:
     ends = interval(metric, overall.low, overall.high)
     ends = "no interval, since there is one block" if ends == "-" else f"95 % interval {ends}"
     least = 1.0 if test.blocks == 1 else 2.0 ** (1 - test.blocks)
+    blocks = "1 block" if test.blocks == 1 else f"{test.blocks} blocks"
     return (
-        f"{metric} of {compared.name_b} is "
-        f"{amount(metric, overall.value, signed=True)}{unit(metric)} from {compared.name_a} "
-        f"({ends}; {test.pairs} pairs{cells}, {test.better} of them higher; permutation test over "
-        f"{test.blocks} {'block' if test.blocks == 1 else 'blocks'}: p = {test.p_value:.2g}, at "
-        f"least {least:.2g})."
+        f"{metric}, B less A: {amount(metric, overall.value, signed=True)}{unit(metric)} ({ends}) "
+        f"over {test.pairs} pairs{cells}; B is higher in {test.better}; permutation test over "
+        f"{blocks}: p = {test.p_value:.2g}, where {least:.2g} is the least."
     )
 
 
@@ -227,13 +226,17 @@ def _remainder(compared: Comparison) -> str:
     """Return how many runs were not compared."""
     found = compared.found
     parts = [
-        f"{len(rows)} runs are only in {name}"
-        for name, rows in ((compared.name_a, found.only_a), (compared.name_b, found.only_b))
+        f"{_runs(len(rows))} only in {name}"
+        for name, rows in (("A", found.only_a), ("B", found.only_b))
         if len(rows) and not found.obstacle
     ]
     if found.unfinished:
-        parts.append(f"{found.unfinished} matching runs are not finished in both")
+        parts.append(f"{_runs(found.unfinished)} in both, but not finished in both")
     return f"{'; '.join(parts)}." if parts else ""
+
+
+def _runs(count: int) -> str:
+    return "1 run is" if count == 1 else f"{count} runs are"
 
 
 def shown_values(values: Sequence[Any]) -> str:
