@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from pydantic.fields import FieldInfo
 
     from analysis.figures.sweep import FigureModule
 
@@ -78,6 +79,10 @@ def _document(module: FigureModule) -> str:
     ]
     known = "\n".join(["", "Options:", *options]) if options else "\nNo options."
     return f"{module.__doc__ or ''}{known}\n"
+
+
+def _default(field: FieldInfo) -> object:
+    return field.get_default(call_default_factory=True, validated_data={})
 
 
 def _draw(module: FigureModule, name: str, frame: pd.DataFrame, options: dict[str, Any]) -> Figure:
