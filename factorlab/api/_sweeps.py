@@ -176,7 +176,7 @@ def compare(
     >>> import factorlab.api as fl
     >>> compared = fl.compare("scaling_laptop", "scaling_quick")
     >>> len(compared.pairs), round(compared.difference, 2)
-    (28, -0.1)
+    (28, -0.13)
     >>> compared.cells[["data.size", "pairs", "difference", "low", "high"]].shape
     (14, 5)
     """

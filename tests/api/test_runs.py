@@ -108,7 +108,7 @@ def test_mistakes_in_settings_are_named(settings, message, tmp_path):
 
 @pytest.mark.slow
 def test_interrupted_run_is_resumed_with_the_same_bits(tmp_path):
-    long = updated(TINY, training={"steps": 500, "checkpoint_every": 10**6})
+    long = updated(TINY, training={"steps": 150, "checkpoint_every": 10**6, "log_every": 5})
     script = f"import factorlab.api as fl; fl.run({long!r}, runs={str(tmp_path / 'a')!r})"
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     (path,) = _wait_for(lambda: [*(tmp_path / "a" / "trials").glob("*/metrics.jsonl")])
