@@ -219,7 +219,7 @@ def _identity(compared: Comparison) -> str:
     identical = int(same["identical"].sum())
     if identical == len(same):
         return f"All {identical} pairs with the same key have bit-identical weights."
-    return f"{len(same)} pairs have the same key, and {identical} of them bit-identical weights."
+    return f"{len(same)} pairs have the same key; {identical} of them have bit-identical weights."
 
 
 def _remainder(compared: Comparison) -> str:
@@ -239,9 +239,14 @@ def _runs(count: int) -> str:
     return "1 run is" if count == 1 else f"{count} runs are"
 
 
+def _missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def shown_values(values: Sequence[Any]) -> str:
     """Return the values of a setting, shortened; None stands for a setting that is not set."""
-    if all(isinstance(value, int | float) for value in values):
-        values = sorted(values)
-    words = ["not set" if value is None else str(value) for value in values]
+    known = [value for value in values if not _missing(value)]
+    if all(isinstance(value, int | float) for value in known):
+        known = sorted(known)
+    words = [*map(str, known), *["not set"] * (len(known) < len(values))]
     return shortened(listed(words, most=6), 60)
