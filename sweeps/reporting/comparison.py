@@ -96,16 +96,16 @@ def _planned(plan: Plan) -> pd.DataFrame:
         {"key": t.key, "state": "new", **flatten(t.settings), **_facts(plan, t.key)}
         for t in plan.trials
     ]
+    for row in settings:
+        row.pop("device", None)  # the setting; a result names the hardware
     planned = pd.DataFrame(settings, columns=None if settings else ["key", "state", "seed"])
-    planned = planned.reindex(columns=[*dict.fromkeys([*planned.columns, *FACTS])])
     results = trials_table(plan.runs, plan.keys)
     if results.empty:
-        return planned
+        return planned.reindex(columns=[*dict.fromkeys([*planned.columns, *FACTS])])
     kept = [c for c in results.columns if c == "key" or c not in planned.columns]
     joined = planned.merge(results[[*kept, "state"]], on="key", how="left", suffixes=("", "_now"))
     joined["state"] = joined.pop("state_now").fillna("new")
-    # The columns of settings stay plain objects, so that None and numbers are not converted.
-    return joined.astype(dict.fromkeys(flatten(plan.trials[0].settings), object), errors="ignore")
+    return joined.reindex(columns=[*dict.fromkeys([*joined.columns, *FACTS])])
 
 
 def _facts(plan: Plan, key: str) -> dict[str, Any]:

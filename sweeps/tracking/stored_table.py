@@ -121,6 +121,7 @@ def _rows(client: MlflowClient, run: Run, *, steps: bool) -> list[dict[str, Any]
     row = {"key": run.data.tags["factorlab.key"], "state": state, **settings, **_derived(settings)}
     metrics: Mapping[str, float] = run.data.metrics
     if not steps:
+        row.pop("device", None)  # the setting; records name the hardware
         last = {"steps": settings.get("training.steps")} if state == "done" else {}
         return [row | (dict(metrics) | last if state == "done" else {})]
     found: dict[int, dict[str, Any]] = {}
