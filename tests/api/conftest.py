@@ -3,7 +3,7 @@
 import pytest
 
 import factorlab.api as fl
-from tests.helpers.synthetic_records import HOLES, fill, make_plan
+from tests.api.synthetic_records import HOLES, fill, make_plan
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def test_run_works_outside_of_the_main_thread(tmp_path):
     ("settings", "message"),
     [
         ({"data": {"size": 3}}, r"settings: data\.size = 3: .*greater than or equal to 6"),
-        ({"data.sise": 8}, r"unknown key 'data\.sise'.*did you mean"),
+        ({"data.sizes": 8}, r"unknown key 'data\.sizes'.*did you mean"),
         ({"seed": object()}, "settings: a value of type object"),
         ({"seed.deep": 1, "seed": 2, "data.size.x": 3}, "size"),
     ],

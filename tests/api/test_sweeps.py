@@ -8,7 +8,7 @@ import pytest
 import factorlab.api as fl
 from factorlab.errors import UserError
 from sweeps.planning import saved_plans
-from tests.helpers.synthetic_records import HOLES, changed
+from tests.api.synthetic_records import HOLES, changed
 
 
 def test_sweep_of_a_finished_experiment_returns_its_frame(records, tmp_path, monkeypatch):
@@ -37,7 +37,7 @@ def test_sweep_of_a_finished_experiment_returns_its_frame(records, tmp_path, mon
         ({"name": "Mine"}, {}, "experiment: name = 'Mine'"),
         ({"name": "mine", "basis": {}}, {}, "experiment: unknown key 'basis'"),
         (HOLES, {"profile": "laptop"}, "no profile 'laptop'"),
-        (HOLES, {"overrides": {"data.sise": 3}}, "data.sise"),
+        (HOLES, {"overrides": {"data.sizes": 3}}, "data.sizes"),
         (HOLES, {"address": "ray://host:1"}, "Ray Client is only for the command"),
     ],
 )

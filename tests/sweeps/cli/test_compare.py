@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from factorlab.errors import UserError
 from sweeps.cli.main import app
-from tests.helpers.synthetic_records import SCALING, changed, law, make_plan, write_finished
+from tests.api.synthetic_records import SCALING, changed, law, make_plan, write_finished
 
 SMALL = changed(
     SCALING,

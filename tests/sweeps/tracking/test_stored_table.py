@@ -9,7 +9,7 @@ from sweeps.reporting import reports
 from sweeps.tracking.plan_sync import mlflow_sync_of
 from sweeps.tracking.store import access
 from sweeps.tracking.store.uri import uri_of
-from tests.helpers.synthetic_records import (
+from tests.api.synthetic_records import (
     SCALING,
     TORUS,
     changed,
