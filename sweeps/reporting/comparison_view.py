@@ -62,7 +62,7 @@ def _print_cells(compared: Comparison, console: Console) -> None:
     title = f"{metric} (%)" if is_share(metric) else metric
     names = [key.removeprefix("data.") for key in keys]
     table = _table(*names, "pairs", f"A: {title}", "B", "B - A", "95 % interval", right=5)
-    # The largest differences first, in units of their intervals where they have one.
+    # The largest differences first.
     order = cells["difference"].abs().sort_values(ascending=False, kind="stable").index
     for _, row in cells.loc[order[:MOST_CELLS]].iterrows():
         numbers = (amount(metric, row["mean_a"]), amount(metric, row["mean_b"]))
