@@ -16,6 +16,7 @@ ALLOWED = {
     "percolation": set(),
     "analysis": {"factorlab", "percolation"},
     "sweeps": {"factorlab", "percolation", "analysis"},
+    "api": {"factorlab", "percolation", "analysis", "sweeps"},
 }
 LIBRARIES = {
     "factorlab": "cv2 llvmlite numba numpy pydantic pydantic_core safetensors torch",
@@ -23,8 +24,12 @@ LIBRARIES = {
     "analysis": "matplotlib numpy pandas persim pydantic ripser scipy sklearn torch umap",
     "sweeps": "cv2 jinja2 mlflow numpy pandas plotly pyarrow pydantic ray rich sqlalchemy torch "
     "typer yaml",
+    "api": "matplotlib numpy pandas pydantic rich",
 }
 """Libraries that a package may import besides the standard library."""
+
+API = "factorlab.api"
+"""The public Python face: the one place inside a package that may see all of them."""
 
 LONGEST = 350
 LONG = {
@@ -48,6 +53,11 @@ def modules(package):
     return found
 
 
+def package_of(module):
+    """The package that a module of the project counts to: `api` for the Python face."""
+    return "api" if f"{module}.".startswith(f"{API}.") else module.partition(".")[0]
+
+
 OURS = {name: path for package in PACKAGES for name, path in modules(package).items()}
 
 
@@ -68,6 +78,23 @@ def imports(path):
 IMPORTS = {name: imports(path) for name, path in OURS.items()}
 
 
+def at_import(path):
+    """Modules that a file imports as it is imported: outside of functions, and not for types."""
+    found = set()
+    nodes = [*ast.parse(path.read_text(encoding="utf-8")).body]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            nodes += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            nodes += ast.iter_child_nodes(node)
+    return found
+
+
 def folder_of(module, package):
     """The folder of a package that a module lies in; None for those beside the folders."""
     parts = module.split(".")
@@ -85,13 +112,33 @@ def diagrams():
     return found
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", [*PACKAGES, "api"])
 def test_a_package_imports_only_what_it_may(package):
-    for name in modules(package):
-        roots = {module.partition(".")[0] for module in IMPORTS[name]}
-        assert roots & set(PACKAGES) <= ALLOWED[package] | {package}, name
-        foreign = roots - set(PACKAGES) - sys.stdlib_module_names - {"__future__"}
+    own = [name for name in OURS if package_of(name) == package]
+    assert own
+    for name in own:
+        roots = {package_of(module) for module in IMPORTS[name]}
+        assert roots & {*PACKAGES, "api"} <= ALLOWED[package] | {package}, name
+        foreign = roots - {*PACKAGES, "api"} - sys.stdlib_module_names - {"__future__"}
         assert foreign <= set(LIBRARIES[package].split()), name
+
+
+def test_imports_at_import_are_told_from_deferred_ones(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        "import a\nfrom b import c\n"
+        "if TYPE_CHECKING:\n    import d\nelse:\n    import e\n"
+        "class K:\n    import f\n    def g(self):\n        import h\n"
+        "try:\n    import i\nexcept ImportError:\n    pass\n"
+    )
+    assert at_import(path) == {"a", "b.c", "e", "f", "i"}
+
+
+def test_the_python_face_defers_all_imports_of_packages_and_libraries():
+    for name, path in OURS.items():
+        if package_of(name) == "api":
+            found = {m for m in at_import(path) if package_of(m) != "api"}
+            assert {m.partition(".")[0] for m in found} <= sys.stdlib_module_names, name
 
 
 def test_no_module_imports_itself_through_others():
@@ -104,6 +151,8 @@ def test_no_module_imports_itself_through_others():
 def test_the_page_shows_how_the_folders_of_a_package_depend(package):
     edges = set()
     for name in modules(package):
+        if package_of(name) == "api":  # it stands among the packages
+            continue
         own = folder_of(name, package)
         others = {folder_of(module, package) for module in IMPORTS[name]}
         edges |= {(own, other) for other in others if own and other and other != own}
@@ -116,11 +165,10 @@ def test_the_page_shows_how_the_folders_of_a_package_depend(package):
 
 def test_the_page_shows_how_the_packages_depend():
     edges = {
-        (package, root)
-        for package in PACKAGES
-        for name in modules(package)
-        for root in {module.partition(".")[0] for module in IMPORTS[name]}
-        if root in PACKAGES and root != package
+        (package_of(name), root)
+        for name in OURS
+        for root in map(package_of, IMPORTS[name])
+        if root in {*PACKAGES, "api"} and root != package_of(name)
     }
     assert diagrams()["Packages"] == edges
 

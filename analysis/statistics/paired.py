@@ -1,4 +1,6 @@
-"""Whether two data families are learned equally well, from trials that agree in N, lambda and seed.
+"""Whether the two values of pairs could be swapped; for two data families or for two sweeps.
+
+Data families are compared by trials that agree in N, lambda and seed.
 
 Two such trials see the same 2D examples. Other settings may follow the family, such as the batch
 size. Under the hypothesis of no
@@ -8,10 +10,12 @@ share of all swaps whose mean difference is at least as large. It assumes nothin
 the curves or of the noise. The test is our choice.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from analysis.tables.selection import measured, require
@@ -72,14 +76,27 @@ def paired_test(table: pd.DataFrame, first: str, second: str) -> PairedTest | No
     pairs = pd.concat([one, other], axis=1, join="inner", keys=["first", "second"])
     if pairs.empty:
         return None
-    blocks = pairs.groupby(_BLOCK).sum()
+    return pairs_test(pairs["first"], pairs["second"], list(pairs.groupby(_BLOCK).ngroup()))
+
+
+def pairs_test(first: ArrayLike, second: ArrayLike, blocks: Sequence[Hashable]) -> PairedTest:
+    """Test whether the two values of pairs could be swapped.
+
+    Args:
+        first: First values, shape (pairs,), at least one.
+        second: Second values, shape (pairs,).
+        blocks: The block of each pair; pairs of a block are swapped together.
+    """
+    values = {"first": np.asarray(first, float), "second": np.asarray(second, float)}
+    pairs = pd.DataFrame({**values, "block": list(blocks)})
+    sums = pairs.groupby("block", sort=False)[["first", "second"]].sum()
     difference = pairs["second"] - pairs["first"]
     return PairedTest(
         pairs=len(pairs),
-        blocks=len(blocks),
+        blocks=len(sums),
         better=int((difference > 0).sum()),
         difference=float(difference.mean()),
-        p_value=1.0 if len(blocks) == 1 else _swapped(blocks),  # both swaps of one are alike
+        p_value=1.0 if len(sums) == 1 else _swapped(sums),  # both swaps of one are alike
     )
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from factorlab import families
 from factorlab.config import RunSettings, layer_of
 from factorlab.data.dataset import Dataset
+from factorlab.errors import UserError
 from factorlab.storage import journal, lease
 from factorlab.storage.files import (
     DamagedFile,
@@ -85,6 +86,22 @@ def recorded(runs: Path) -> set[str]:
     """Return the keys of all records in a runs folder."""
     folder = runs / "trials"
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def find_key(runs: Path, prefix: str) -> str:
+    """Return the key that starts with a prefix.
+
+    Raises:
+        UserError: No record or several records have such a key.
+    """
+    found = sorted(key for key in recorded(runs) if prefix and key.startswith(prefix))
+    if len(found) > 1:
+        raise UserError(
+            f"{runs / 'trials'}: {len(found)} keys start with '{prefix}'; give a longer prefix"
+        )
+    if not found:
+        raise UserError(f"{runs / 'trials'}: no key starts with '{prefix}'")
+    return found[0]
 
 
 class Record:

@@ -30,6 +30,7 @@ COMMANDS = (
     reading.illustrate,
     reading.analyse,
     reading.export,
+    reading.compare,
     mlflow_store.sync,
     mlflow_store.ui,
 )

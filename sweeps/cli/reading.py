@@ -1,4 +1,4 @@
-"""Commands that read records: `factorlab status`, `figures`, `report`, `analyse`, `export`, ..."""
+"""Commands that read records: `factorlab status`, `figures`, `report`, `compare`, `export`, ..."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from factorlab.formatting import duration, first_of
 from factorlab.storage.files import check_writable
@@ -166,3 +167,41 @@ def export(
 
     count = reports.export(saved_plans.find(runs, name, profile), path)
     console.print(f"{path}: {count} trials", highlight=False)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="SWEEP_A", help="Experiment or sweep.")],
+    second: Annotated[str, typer.Argument(metavar="SWEEP_B", help="Experiment or sweep.")],
+    metric: Annotated[
+        str, typer.Option("--metric", help="Metric of the last evaluation.")
+    ] = "accuracy",
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write all cells to a file.")
+    ] = None,
+    as_json: AsJson = False,
+    runs: ExistingRuns = DEFAULT_RUNS,
+    other_runs: Annotated[
+        Path | None,
+        typer.Option(
+            "--runs-b",
+            file_okay=False,
+            exists=True,
+            help="Folder of the records of SWEEP_B; by default that of SWEEP_A.",
+        ),
+    ] = None,
+) -> None:
+    """Show what differs between two sweeps, in settings and in results.
+
+    Runs match if they agree in the seed and in all swept settings with a value in both sweeps. A
+    difference is that of SWEEP_B less SWEEP_A, with a 95 % interval.
+    """
+    from sweeps.reporting import comparison, comparison_view  # noqa: PLC0415
+
+    found = comparison.compare(first, second, runs=runs, runs_b=other_runs, metric=metric)
+    if csv is not None:
+        count = comparison_view.write_csv(found, csv)
+        console.print(f"{csv}: {count} cells", highlight=False)
+    if as_json:
+        typer.echo(comparison_view.as_json(found))
+    else:
+        comparison_view.show(found, Console(markup=False))

@@ -240,7 +240,9 @@ def _locate(name_or_file: str) -> Path:
 
 
 def load(
-    name_or_file: str, profile: str | None = None, overrides: dict[str, Any] | None = None
+    experiment: str | Mapping[str, Any],
+    profile: str | None = None,
+    overrides: dict[str, Any] | None = None,
 ) -> Experiment:
     """Load an experiment and apply a profile and overrides.
 
@@ -248,7 +250,7 @@ def load(
     setting into an axis. Any other override sets a base setting.
 
     Args:
-        name_or_file: Name of an experiment of the project, or path of a file.
+        experiment: Name of an experiment of the project, path of a file, or the content of one.
         profile: Name of the profile; by default `laptop`, or no profile if the file has none.
         overrides: Values by dotted key.
 
@@ -256,9 +258,13 @@ def load(
         UserError: The experiment or the profile does not exist, or the file is not a valid
             experiment.
     """
-    path = _locate(name_or_file)
-    source = name_or_file if path.parent == FOLDER else str(path)
-    file = _read(path, source)
+    if isinstance(experiment, Mapping):
+        source, content = "experiment", json.loads(json.dumps(experiment))
+    else:
+        path = _locate(experiment)
+        source = experiment if path.parent == FOLDER else str(path)
+        content = read_yaml(path)
+    file = _checked(content, source)
     chosen, profile = _profile(file, profile, source)
     base, axes = _merge(file.base, chosen.base), {**file.axes, **chosen.axes}
     also = [dict(grid) for grid in (file.also if chosen.also is None else chosen.also) or ()]
@@ -292,13 +298,12 @@ def load(
     )
 
 
-def _read(path: Path, source: str) -> ExperimentFile:
-    """Return the content of an experiment file.
+def _checked(content: object, source: str) -> ExperimentFile:
+    """Return the content of an experiment file, validated.
 
     Raises:
-        UserError: The file is not a valid experiment.
+        UserError: It is not a valid experiment.
     """
-    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{source}: not an experiment: expected keys such as name, base, axes")
     try:

@@ -147,12 +147,27 @@ def check_tracking_uri(runs: Path) -> None:
             f"{ARTIFACTS} = {root}: the library boto3 is missing; install it by: "
             "pip install 'factorlab[s3]'"
         )
+    allowed = f"; if it is not set, MLflow uses {_own(runs)}"
+    check_uri(uri, f"{VARIABLE} = {redact(uri)}", allowed)
+
+
+def check_uri(uri: str, source: str, allowed: str = "") -> None:
+    """Reject a URI that MLflow can never use.
+
+    Args:
+        uri: URI of a store.
+        source: Option and value to name in the message, without credentials.
+        allowed: Text to add to what is allowed.
+
+    Raises:
+        UserError: The URI is malformed or of an unknown kind, or the database driver is missing.
+    """
     problem = _problem(uri)
     if problem is not None:
         raise UserError(
-            f"{VARIABLE} = {redact(uri)}: {problem}; allowed: "
-            "http://HOST:PORT of an MLflow server, sqlite:////PATH/FILE.db, or the URI of a "
-            f"postgresql, mysql or mssql database; if it is not set, MLflow uses {_own(runs)}"
+            f"{source}: {problem}; allowed: http://HOST:PORT of an MLflow server, "
+            "sqlite:////PATH/FILE.db, or the URI of a postgresql, mysql or mssql database"
+            f"{allowed}"
         )
 
 

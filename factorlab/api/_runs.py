@@ -1,0 +1,343 @@
+"""Single runs: train one, open its record, generate images from its weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factorlab.api._arguments import console, plain, runs_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+    from factorlab.config import RunSettings
+    from factorlab.storage.record import Record, State
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Generated images that an evaluation saved."""
+
+    step: int
+    """Optimizer steps done."""
+
+    images: NDArray[np.uint8]
+    """8-bit images, (K, N, N), white = 255."""
+
+    labels: NDArray[np.float64]
+    """Labels that were asked for, (K, 2), x and y in pixels."""
+
+    readings: NDArray[np.float64]
+    """Labels read off the images, (K, 2), in pixels; NaN if none could be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run and its record. Everything is read from disk when it is asked for.
+
+    >>> import factorlab.api as fl
+    >>> run = fl.open_run(fl.load("holes").iloc[0])
+    >>> run.state, run.settings.data.size, run.settings.training.steps
+    ('done', 6, 6)
+    >>> sorted(run.metrics)[:2]
+    ['accuracy', 'accuracy_half_pixel']
+    >>> run.curve[["step", "accuracy"]].iloc[-1].to_dict()["step"]
+    6.0
+    >>> run.samples.images.shape
+    (2, 6, 6)
+    """
+
+    path: Path
+    """Folder of the record, ``<runs>/trials/<key>``."""
+
+    def __repr__(self) -> str:
+        accuracy = self.metrics.get("accuracy")
+        reached = "" if accuracy is None else f", accuracy {accuracy:.1%}"
+        return f"Run({self.key[:12]}, {self.state}{reached})"
+
+    @property
+    def key(self) -> str:
+        """The key of the run, 64 hexadecimal digits; the same key means the same result."""
+        return self.path.name
+
+    @property
+    def record(self) -> Record:
+        """The files of the run."""
+        from factorlab.storage.record import Record
+
+        return Record(self.path.parents[1], self.key)
+
+    @property
+    def state(self) -> State:
+        """The state of the record: `done`, `resumable`, `running`, `failed`, `stopped`, ..."""
+        return self.record.state()
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        """The settings that decide the result. Others, such as the device, have their defaults.
+
+        Raises:
+            UserError: The record has no settings, or this version does not know them.
+        """
+        from factorlab.errors import UserError
+        from factorlab.parsing import parse
+
+        config = self.record.config()
+        if config is None:
+            raise UserError(f"{self.path}: the record has no config.json")
+        return parse(config["config"], str(self.path / "config.json"))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the last evaluation by name; empty while the run is not finished.
+
+        Accuracies, ceilings and shares are in [0, 1], losses without a unit, `error_pixels` in
+        pixels; `docs/records.md` explains each.
+        """
+        result = self.record.result()
+        return {} if result is None else dict(result["metrics"])
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """The course of training, one row per line of the journal.
+
+        Columns: `step` (optimizer steps), `time` (seconds since the epoch), `loss` (mean since the
+        line before), `learning_rate`, and at evaluations their metrics; NaN elsewhere.
+        """
+        import pandas as pd
+
+        points, _ = self.record.points()
+        rows = [{"step": point.step, "time": point.time, **point.metrics} for point in points]
+        return pd.DataFrame(rows, columns=None if rows else ["step", "time", "loss"])
+
+    @property
+    def samples(self) -> Samples | None:
+        """The images that the last evaluation saved; None if it saved none."""
+        steps = sorted(self.record.samples.glob("step-*.npz"))
+        if not steps:
+            return None
+        step = int(steps[-1].stem.removeprefix("step-"))
+        arrays = self.record.read_samples(step)
+        return None if arrays is None else Samples(step, **arrays)
+
+
+def run(
+    settings: Mapping[str, Any] | RunSettings,
+    *,
+    runs: str | Path | None = None,
+    progress: bool = True,
+) -> Run:
+    """Train one run in this process, as `factorlab train` does, and return it.
+
+    A finished run is not trained again, and an unfinished one is resumed. Ctrl-C stops after the
+    current step with a checkpoint; the same call resumes. The run is trained on one thread, so that
+    its bits are those of a sweep.
+
+    Args:
+        settings: Nested settings, dotted keys, or both; missing ones take their defaults.
+            `factorlab/config/` has all of them with their units.
+        runs: Folder of all records; by default ``FACTORLAB_RUNS``, else ``runs``.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        UserError: A setting is not allowed, the loss is not finite, or another process trains it.
+        KeyboardInterrupt: The run was stopped by Ctrl-C; its record can be resumed.
+
+    >>> import factorlab.api as fl
+    >>> small = {"data.size": 6, "data.spacing": 1.0, "model": {"width": 4, "encoding": 8}}
+    >>> brief = {"training": {"steps": 4, "batch_size": 4}, "evaluation": {"samples": 4}}
+    >>> trained = fl.run({**small, **brief, "diffusion.sampling_steps": 2}, progress=False)
+    >>> trained.state, trained.curve["step"].tolist()
+    ('done', [4])
+    """
+    from sweeps.execution.single_run import prepare, train
+
+    trial = prepare(_nested(settings), runs_folder(runs, exists=False), "settings")
+    found = Run(trial.record.path)
+    if found.record.damage() is None and found.state == "done":
+        return found
+    if not train(trial, console(), shown=progress):
+        raise KeyboardInterrupt(f"stopped; the same call resumes {trial.record.path}")
+    return found
+
+
+def _nested(settings: Mapping[str, Any] | RunSettings) -> dict[str, Any]:
+    """Return settings as nested plain values."""
+    from sweeps.planning.overrides import assign
+
+    if not isinstance(settings, Mapping):
+        return settings.model_dump(mode="json")
+    nested: dict[str, Any] = {}
+
+    def put(values: Mapping[str, Any], prefix: str) -> None:
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                put(value, f"{prefix}{key}.")
+            else:
+                assign(nested, f"{prefix}{key}", value, "settings")
+
+    put(plain(settings, "settings"), "")
+    return nested
+
+
+def open_run(run: str | Mapping[str, Any] | pd.Series, *, runs: str | Path | None = None) -> Run:
+    """Open the record of a run.
+
+    Args:
+        run: The key of the run or the beginning of it, or a row of a frame of `load`.
+        runs: Folder of all records; by default that of the row, else ``FACTORLAB_RUNS``, else
+            ``runs``.
+
+    Raises:
+        UserError: There is no such record.
+
+    >>> import factorlab.api as fl
+    >>> best = fl.load("scaling").sort_values("accuracy").iloc[-1]
+    >>> fl.open_run(best).key == best["key"]
+    True
+    """
+    from factorlab.errors import UserError
+    from factorlab.storage.record import find_key
+
+    if isinstance(run, str):
+        folder, key = runs_folder(runs), run
+    else:
+        key, record = str(run.get("key")), run.get("record")
+        known = runs is None and isinstance(record, str)
+        folder = Path(record).parents[1] if known and isinstance(record, str) else runs_folder(runs)
+    if not re.fullmatch(r"[0-9a-f]{1,64}", key):
+        raise UserError(f"run = '{key}': not a key; allowed: up to 64 hexadecimal digits")
+    return Run(folder / "trials" / find_key(folder, key))
+
+
+def samples(
+    run: Run | str | Mapping[str, Any] | pd.Series,
+    labels: ArrayLike,
+    *,
+    seed: int = 0,
+    runs: str | Path | None = None,
+) -> NDArray[np.float32]:
+    """Generate images from the final weights of a finished run.
+
+    The sampler and the number of its steps are those of the run's evaluations. The noise of an
+    image depends on the seed and on the place of its label in `labels` alone, so the same call
+    gives the same images on the same machine.
+
+    Args:
+        run: The run, its key, or a row of a frame of `load`.
+        labels: x and y in pixels, (n, 2), or one label, (2,). The first pixel is 1. A label needs
+            not lie on the training lattice, but in the frame: from 1 to N. For families with
+            stripes, one coordinate may lie outside, on the canvas of the stripes; the image is
+            then a stripe at the other one. On periodic images labels go from 1 to N + 1.
+        seed: Seed of the noise.
+        runs: Folder of all records, if `run` is a key.
+
+    Returns:
+        Images, (n, N, N), values in [0, 1] with white = 1. Rows are y, columns are x. The
+        model's own range, [-1, 1], is 2 v - 1.
+
+    Raises:
+        UserError: A label is outside of what is allowed, the run is not finished, or its record
+            has no weights.
+
+    >>> import factorlab.api as fl
+    >>> images = fl.samples(fl.load("holes").iloc[0], [(2, 3), (4.5, 4.5)], seed=1)
+    >>> images.shape, str(images.dtype)
+    ((2, 6, 6), 'float32')
+    """
+    from factorlab.device import resolve_device
+    from factorlab.evaluation import sampling
+    from sweeps.execution.single_run import one_thread
+
+    opened = run if isinstance(run, Run) else open_run(run, runs=runs)
+    wanted = sampling.check_labels(labels, opened.settings.data)
+    device = resolve_device(opened.settings.device)
+    with one_thread(), _reported():
+        model = sampling.load_model(opened.record, opened.settings, device)
+        return sampling.generate(model, opened.settings, wanted, seed=seed, device=device)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn a damaged file into a message for the user."""
+    from factorlab.errors import UserError
+    from factorlab.storage.files import DamagedFile
+
+    try:
+        yield
+    except DamagedFile as error:
+        raise UserError(str(error)) from None
+
+
+def read_labels(
+    images: ArrayLike, family: str | Run = "bump", *, periodic: bool = False
+) -> pd.DataFrame:
+    """Read the labels off images, as evaluations do (Algorithm 1 of arXiv 2402.03305).
+
+    Args:
+        images: Images, (n, N, N) or one of (N, N), values in [0, 1] with white = 1, as `samples`
+            returns them, or 8-bit.
+        family: Data family of the images, or the run that generated them.
+        periodic: Whether the images are tori; ignored if a run is given.
+
+    Returns:
+        One row per image: `x` and `y` in pixels (NaN if nothing could be read), and `shapes`, the
+        number of shapes in the image: 0, 1, or 2 for several.
+
+    Raises:
+        UserError: The shape or the values of the images are not allowed, or there is no such
+            family.
+
+    >>> import factorlab.api as fl, numpy as np
+    >>> image = np.ones((8, 8))
+    >>> image[2:5, 4:7] = 0  # a dark square around x = 6, y = 4
+    >>> fl.read_labels(image).iloc[0].to_dict()
+    {'x': 6.0, 'y': 4.0, 'shapes': 1.0}
+    """
+    import pandas as pd
+
+    from factorlab import families, label_reader
+    from factorlab.errors import UserError
+    from factorlab.formatting import listed
+
+    if isinstance(family, Run):
+        data = family.settings.data
+        family, periodic = data.family, data.periodic
+    if family not in families.families():
+        raise UserError(f"family = '{family}'; allowed: {listed(families.families())}")
+    found = label_reader.read(_eight_bit(images), families.of(family).READ, periodic=periodic)
+    x, y = found.labels.T
+    return pd.DataFrame({"x": x, "y": y, "shapes": found.objects})
+
+
+def _eight_bit(images: ArrayLike) -> NDArray[np.uint8]:
+    """Return images as 8-bit ones, truncated as in evaluations.
+
+    Raises:
+        UserError: The shape or a value is not allowed.
+    """
+    import numpy as np
+
+    from factorlab.errors import UserError
+
+    found = np.asarray(images)
+    found = found[None] if found.ndim == 2 else found
+    if found.ndim != 3 or found.shape[1] != found.shape[2] or not len(found):
+        raise UserError(f"images: an array of shape {found.shape}; allowed: (n, N, N)")
+    if found.dtype == np.uint8:
+        return found
+    if not ((found >= 0) & (found <= 1)).all():
+        raise UserError(
+            f"images: values from {found.min():g} to {found.max():g}; allowed: from 0 to 1 with "
+            "white = 1, or 8-bit integers"
+        )
+    return (found.astype(np.float32) * np.float32(255)).astype(np.uint8)
