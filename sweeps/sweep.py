@@ -17,8 +17,9 @@ from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.spool import FetchingListener, Spool
 from sweeps.outputs import write_outputs
 from sweeps.planning import plan as planning
-from sweeps.planning import probe, saved_plans
-from sweeps.planning.estimate import NOTHING, Estimate, Estimator, estimate
+from sweeps.planning import saved_plans
+from sweeps.planning.cost import probe
+from sweeps.planning.cost.estimate import NOTHING, Estimate, Estimator, estimate
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced

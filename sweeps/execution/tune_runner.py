@@ -28,8 +28,8 @@ from sweeps.execution.listener import SweepListener
 from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.trainable import SweepOrders, Worker
 from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler, UntilStuck
+from sweeps.planning.cost.pack_limits import PackLimits
 from sweeps.planning.experiment import Resources
-from sweeps.planning.pack_limits import PackLimits
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.search.curves import candidates
 from sweeps.ray_runtime import capacity, connection, ray_log

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from factorlab.errors import UserError
-from sweeps.planning import probe
+from sweeps.planning.cost import probe
+from sweeps.planning.cost.probe import MachineProfile, Question, Speed
 from sweeps.planning.experiment import Resources
-from sweeps.planning.probe import MachineProfile, Question, Speed
 from sweeps.ray_runtime import capacity, connection
 
 ANNOUNCE_AFTER = 10.0

@@ -12,7 +12,7 @@ from factorlab.errors import UserError
 from factorlab.formatting import listed
 from factorlab.storage.files import check_writable
 from factorlab.storage.record import State
-from sweeps.planning.estimate import seconds_left
+from sweeps.planning.cost.estimate import seconds_left
 from sweeps.planning.plan import Plan
 from sweeps.reporting import archive
 from sweeps.reporting.failures import Failure, caught

@@ -15,9 +15,9 @@ from factorlab.storage.record import State
 from sweeps.execution import watchdog
 from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.watchdog import REPORT
-from sweeps.planning.estimate import Estimate
+from sweeps.planning.cost.estimate import Estimate
+from sweeps.planning.cost.pack_limits import A100_SUSTAINED
 from sweeps.planning.overrides import single_values
-from sweeps.planning.pack_limits import A100_SUSTAINED
 from sweeps.planning.plan import Plan, SweepState
 from sweeps.planning.search import threshold
 from sweeps.planning.search.spec import AxisRange

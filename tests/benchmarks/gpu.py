@@ -22,7 +22,7 @@ from factorlab.errors import UserError
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.model import cuda_graph
 from factorlab.model.diffusion import Diffusion
-from sweeps.planning.pack_limits import step_flops
+from sweeps.planning.cost.pack_limits import step_flops
 from tests.benchmarks.report import HISTORY, Measurement, publish
 from tests.benchmarks.training_step import Eager, ensemble, settings_of
 

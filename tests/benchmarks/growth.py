@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sweeps.planning.estimate import flops, work_of
+from sweeps.planning.cost.estimate import flops, work_of
+from sweeps.planning.cost.pack_limits import A100_SUSTAINED, step_flops
 from sweeps.planning.experiment import load
-from sweeps.planning.pack_limits import A100_SUSTAINED, step_flops
 from sweeps.planning.plan import make
 from tests.benchmarks.report import HISTORY, Measurement, publish
 from tests.benchmarks.training_step import ensemble, interleaved, settings_of

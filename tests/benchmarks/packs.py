@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from factorlab.training.packed import PackedTraining
-from sweeps.planning.pack_limits import step_flops
+from sweeps.planning.cost.pack_limits import step_flops
 from tests.benchmarks.memory import in_child, resident
 from tests.benchmarks.report import HISTORY, Measurement, publish
 from tests.benchmarks.training_step import ensemble, interleaved, settings_of

@@ -30,7 +30,7 @@ from factorlab.model.unet import Block, SelfAttention, UNet
 from factorlab.parsing import parse
 from factorlab.training.packed import PackedTraining
 from factorlab.training.step import TrainingState, TrainingStep
-from sweeps.planning.pack_limits import step_flops
+from sweeps.planning.cost.pack_limits import step_flops
 from tests.benchmarks.report import HISTORY, Measurement, publish
 
 CPU = torch.device("cpu")

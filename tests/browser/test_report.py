@@ -6,8 +6,8 @@ import re
 import pandas as pd
 import pytest
 
+from tests.browser import synthetic_records
 from tests.browser.conftest import HOSTILE
-from tests.helpers import synthetic_records
 
 
 @pytest.fixture(scope="module")

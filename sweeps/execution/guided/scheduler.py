@@ -14,7 +14,7 @@ from sweeps.execution.guided.early_stopping import EarlyStopping
 from sweeps.execution.guided.run_search import RunSearch
 from sweeps.execution.outcomes import Ended, Outcomes, RunProgress
 from sweeps.execution.tune_scheduler import PackSearcher, SweepScheduler
-from sweeps.planning.pack_limits import ALONE, PackLimits
+from sweeps.planning.cost.pack_limits import ALONE, PackLimits
 from sweeps.planning.plan import PlannedTrial
 
 

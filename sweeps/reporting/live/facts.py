@@ -9,7 +9,7 @@ from typing import Any
 
 from factorlab.parsing import flatten
 from factorlab.storage.files import DamagedFile
-from sweeps.planning.estimate import Estimate
+from sweeps.planning.cost.estimate import Estimate
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.search.spec import AxisRange, AxisValues
 from sweeps.reporting.live.display import SweepFacts

@@ -12,8 +12,8 @@ from rich.live import Live
 from factorlab.config import Shape
 from factorlab.errors import UserError
 from factorlab.storage.record import State
-from sweeps.planning import estimate
-from sweeps.planning.estimate import RunCost
+from sweeps.planning.cost import estimate
+from sweeps.planning.cost.estimate import RunCost
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.reporting.live.display import MOST_ENDED, PLAIN_EVERY
 from sweeps.reporting.live.facts import SketchAxes

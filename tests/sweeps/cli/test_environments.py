@@ -13,7 +13,7 @@ import ray
 
 from factorlab.errors import UserError
 from factorlab.provenance import sources
-from sweeps.planning import estimate
+from sweeps.planning.cost import estimate
 from sweeps.planning.experiment import Resources
 from sweeps.ray_runtime import connection, ray_settings
 from tests.helpers.experiments import records_of, train_options, write_experiment
@@ -265,7 +265,7 @@ connection.disconnect()
 def test_slots_and_connect_respect_cpu_quota(tmp_path, monkeypatch):
     """With a quota of one core one run trains at a time, however many cores there are."""
     monkeypatch.setattr("sweeps.ray_runtime.connection.usable", lambda: 1)
-    monkeypatch.setattr("sweeps.planning.estimate.usable", lambda: 1)
+    monkeypatch.setattr("sweeps.planning.cost.estimate.usable", lambda: 1)
     assert estimate._slots(Resources(), 0) == 1
     started = {}
     monkeypatch.setattr(ray, "init", lambda **options: started.update(options))

@@ -6,7 +6,8 @@ import torch
 from factorlab.errors import UserError
 from factorlab.parsing import parse
 from factorlab.storage.record import Record
-from sweeps.planning import estimate, experiment, plan
+from sweeps.planning import experiment, plan
+from sweeps.planning.cost import estimate
 
 FILE = """
 name: priced

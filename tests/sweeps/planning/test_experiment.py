@@ -12,7 +12,7 @@ from rich.console import Console
 
 from factorlab.errors import UserError
 from sweeps.planning import experiment, plan
-from sweeps.planning.estimate import NOTHING
+from sweeps.planning.cost.estimate import NOTHING
 from sweeps.planning.search import continuation
 from sweeps.planning.yaml_file import parse_yaml
 from sweeps.reporting.summary import show_plan

@@ -14,7 +14,7 @@ from rich.console import Console
 from factorlab.errors import UserError
 from factorlab.parsing import setting_keys
 from sweeps.planning import experiment, plan
-from sweeps.planning.estimate import Estimate
+from sweeps.planning.cost.estimate import Estimate
 from sweeps.planning.overrides import parse_overrides, split_pairs
 from sweeps.reporting import summary
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab.parsing import parse
-from sweeps.planning import estimate, experiment, plan
-from sweeps.planning.pack_limits import (
+from sweeps.planning import experiment, plan
+from sweeps.planning.cost import estimate
+from sweeps.planning.cost.pack_limits import (
     A100_SUSTAINED,
     ALONE,
     FEW_ON_GPU,
@@ -19,7 +20,7 @@ from sweeps.planning.pack_limits import (
     on_gpu,
     step_flops,
 )
-from sweeps.planning.packing import FAIR, form
+from sweeps.planning.cost.packing import FAIR, form
 from sweeps.planning.plan import PlannedTrial
 from tests.helpers.experiments import write_experiment
 

@@ -7,7 +7,8 @@ import pytest
 from factorlab.errors import UserError
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.journal import Journal
-from sweeps.planning import estimate, plan, saved_plans
+from sweeps.planning import plan, saved_plans
+from sweeps.planning.cost import estimate
 from sweeps.planning.experiment import load
 from sweeps.reporting import reports
 

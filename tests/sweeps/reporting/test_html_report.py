@@ -27,7 +27,7 @@ from sweeps.reporting import reports
 from sweeps.reporting.html_report import figures, page, representations, samples
 from sweeps.reporting.html_report.columns import rounded
 from sweeps.reporting.html_report.runs import read_runs
-from tests.helpers import synthetic_records
+from tests.browser import synthetic_records
 from tests.helpers.experiments import write_experiment
 
 

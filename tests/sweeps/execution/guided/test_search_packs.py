@@ -9,9 +9,9 @@ from sweeps.execution.guided.run_search import RunSearch
 from sweeps.execution.guided.scheduler import PickingSearcher
 from sweeps.execution.outcomes import Outcomes
 from sweeps.planning import plan, saved_plans
-from sweeps.planning.estimate import Estimator
+from sweeps.planning.cost.estimate import Estimator
+from sweeps.planning.cost.pack_limits import PackLimits
 from sweeps.planning.experiment import load
-from sweeps.planning.pack_limits import PackLimits
 from sweeps.planning.search import continuation, picked, threshold
 from tests.helpers.experiments import write_experiment
 from tests.helpers.processes import factorlab

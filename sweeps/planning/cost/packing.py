@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from factorlab.config import Shape
-from sweeps.planning.pack_limits import PackLimits
+from sweeps.planning.cost.pack_limits import PackLimits
 from sweeps.planning.plan import PlannedTrial
 
 FAIR = 1.1

@@ -23,7 +23,7 @@ from factorlab.config import RunSettings
 from factorlab.errors import UserError
 from factorlab.model.flops import forward_flops
 from factorlab.provenance.sources import Sources, at_start, explain
-from sweeps.planning.pack_limits import PackLimits, on_cpu, on_gpu
+from sweeps.planning.cost.pack_limits import PackLimits, on_cpu, on_gpu
 
 _REFUSED = 2  # exit status of the probe after a user error
 _PROBE_FLOPS = 2e10  # operations of a probe step, about half a second on one core
@@ -109,7 +109,7 @@ def start(questions: Sequence[Question]) -> Iterator[Probe]:
     asked = _QUESTIONS.dump_json([*questions]).decode()
     with subprocess.Popen(
         # -P: do not import from the working folder
-        [sys.executable, "-P", "-m", "sweeps.planning.probe"],
+        [sys.executable, "-P", "-m", "sweeps.planning.cost.probe"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

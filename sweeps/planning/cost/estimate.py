@@ -17,11 +17,11 @@ from factorlab.data.dataset import evaluation_label_count
 from factorlab.errors import UserError
 from factorlab.model.flops import forward_flops
 from factorlab.system.cores import usable
-from sweeps.planning import packing, probe
+from sweeps.planning.cost import packing, probe
+from sweeps.planning.cost.pack_limits import ALONE, PackLimits, step_flops
+from sweeps.planning.cost.probe import MachineProfile, Question
 from sweeps.planning.experiment import Resources
-from sweeps.planning.pack_limits import ALONE, PackLimits, step_flops
 from sweeps.planning.plan import PlannedTrial, SweepState
-from sweeps.planning.probe import MachineProfile, Question
 from sweeps.planning.search import threshold
 
 
