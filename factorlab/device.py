@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from factorlab.errors import UserError
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, as in a sweep, so that either can resume the other's trial."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -254,9 +254,8 @@ def samples(
     >>> images.shape, str(images.dtype)
     ((2, 6, 6), 'float32')
     """
-    from factorlab.device import resolve_device
+    from factorlab.device import one_thread, resolve_device
     from factorlab.evaluation import sampling
-    from sweeps.execution.single_run import one_thread
 
     opened = run if isinstance(run, Run) else open_run(run, runs=runs)
     wanted = sampling.check_labels(labels, opened.settings.data)

@@ -49,11 +49,22 @@ def load_model(record: Record, settings: RunSettings, device: torch.device) -> n
         ) from None
     if hashlib.sha256(content).hexdigest() != result["weights_sha256"]:
         raise DamagedFile(f"{record.weights}: its checksum does not match the one in result.json")
+    return network_of(settings, content, device)
+
+
+def network_of(settings: RunSettings, weights: bytes, device: torch.device) -> nn.Module:
+    """Return a network with weights, ready to evaluate.
+
+    Args:
+        settings: Settings of the run.
+        weights: Content of a safetensors file.
+        device: Device to put the network on.
+    """
     with torch.random.fork_rng(devices=[]):  # the constructor draws from the global generator
         model = UNet(settings.model).to(device)
     if device.type == "cuda":
         model.to(memory_format=torch.channels_last)  # as in training
-    model.load_state_dict(safetensors.torch.load(content))
+    model.load_state_dict(safetensors.torch.load(weights))
     return model.eval()
 
 
@@ -64,7 +75,7 @@ def check_labels(labels: ArrayLike, data: DataSettings) -> Labels:
         UserError: The shape is not (n, 2), or a label is outside of what is allowed.
     """
     try:
-        found = np.asarray(labels, dtype=np.float64)
+        found = np.array(labels, dtype=np.float64)
     except (TypeError, ValueError):
         raise UserError("labels: not numbers; allowed: an array of shape (n, 2)") from None
     if found.shape == (2,):

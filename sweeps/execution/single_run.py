@@ -11,10 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from factorlab.device import one_thread
 from factorlab.errors import TrialFailed, UserError
 from factorlab.parsing import parse
 from factorlab.provenance import sources
@@ -115,17 +115,6 @@ def train(trial: Trial, console: Console, *, shown: bool = True) -> bool:
 def _settle() -> None:
     """Import all of `factorlab` once, so that later changes on disk cannot affect this process."""
     sources.settle()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread, as in a sweep, so that either can resume the other's trial."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

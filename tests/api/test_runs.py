@@ -16,6 +16,7 @@ import factorlab.api as fl
 from factorlab import families, label_reader
 from factorlab.api._arguments import console
 from factorlab.data.rendering import render, to_8_bit, to_model
+from factorlab.device import one_thread
 from factorlab.errors import UserError
 from factorlab.evaluation import sampling
 from factorlab.evaluation.evaluator import Evaluator
@@ -24,7 +25,6 @@ from factorlab.parsing import parse
 from factorlab.prepared_trial import PreparedTrial
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
-from sweeps.execution.single_run import one_thread
 from tests.helpers.settings import TINY, updated
 
 CPU = torch.device("cpu")

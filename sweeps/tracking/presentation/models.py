@@ -86,12 +86,18 @@ def _known(client: MlflowClient, run: Run) -> LoggedModel | None:
 def _describe(model: LoggedModel, run: Run) -> Any:  # noqa: ANN401 - MLflow is imported on demand
     """Return the content of the file `MLmodel`."""
     from mlflow.models import Model, ModelSignature  # noqa: PLC0415 - seconds
-    from mlflow.types import ColSpec, DataType, Schema  # noqa: PLC0415 - seconds
+    from mlflow.types import (  # noqa: PLC0415 - seconds
+        ColSpec,
+        DataType,
+        ParamSchema,
+        ParamSpec,
+        Schema,
+    )
 
     labels = Schema([ColSpec(DataType.double, name) for name in ("x", "y")])
-    described = Model(
-        run_id=run.info.run_id, model_id=model.model_id, signature=ModelSignature(labels)
-    )
+    seed = ParamSchema([ParamSpec("seed", DataType.long, 0)])
+    signature = ModelSignature(labels, params=seed)
+    described = Model(run_id=run.info.run_id, model_id=model.model_id, signature=signature)
     return described.add_flavor("python_function", loader_module=LOADER, data="data", env={})
 
 

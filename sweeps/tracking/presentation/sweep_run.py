@@ -39,7 +39,7 @@ def present(
         return
     run = client.get_run(sweep.info.run_id)
     text = about.description(trials, [f"{run.info.run_id}/{path}" for path in figures], verdicts)
-    tags = about.tags() | _description(run.data.tags, text, keep=not figures)
+    tags = about.tags() | _description(run.data.tags, text, keep=not (figures or verdicts))
     changed = {key: value for key, value in tags.items() if run.data.tags.get(key) != value}
     if changed:
         set_tags(client, run.info.run_id, changed)

@@ -1,23 +1,20 @@
 """`factorlab ui` by HTTP, on moved, read-only and oddly named runs folders."""
 
 import contextlib
-import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
 from sweeps.tracking.store import server
+from tests.browser.ui_server import answer, served
 from tests.helpers.mlflow_runs import child_runs, copy_store, key_of, sync_of, tree, write_record
 from tests.helpers.processes import FACTORLAB, factorlab, wait_for
 
@@ -44,53 +41,6 @@ def finished(runs):
     write_record(runs, 0, done=True)
     sync_of(runs, [0]).sync()
     return runs
-
-
-@contextmanager
-def served(cwd, *before, runs="runs", end=signal.SIGTERM, **environment):
-    """Serve the UI until the block ends; yield the port and the file of messages."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    messages = cwd / f"messages-{port}"
-    with messages.open("w") as file:
-        process = subprocess.Popen(
-            [*before, FACTORLAB, "ui", "--port", str(port), "--runs", str(runs)],
-            cwd=cwd,
-            env={**os.environ, **environment},
-            stdout=file,
-            stderr=file,
-        )
-    started = [process]
-    try:
-        wait_for(lambda: process.poll() is not None or answer(port, "/health") == b"OK")
-        assert process.poll() is None, messages.read_text()
-        started += psutil.Process(process.pid).children(recursive=True)
-        yield port, messages
-    finally:
-        process.send_signal(end)
-        process.wait(60)
-        if end == signal.SIGKILL:  # its child process outlives it
-            for child in started[1:]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
-        wait_for(lambda: not any(alive(child) for child in started[1:]))
-
-
-def alive(process):
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def answer(port, path):
-    """Return the body of the server's answer, None without one."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
-            return response.read()
-    except OSError:
-        return None
 
 
 def artifact(port, run, name="config.json"):

@@ -1,0 +1,130 @@
+"""What MLflow shows of sweeps: descriptions, data sets, models, and a view of the table."""
+
+import base64
+import json
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import factorlab.api as fl
+from factorlab.storage.record import Record
+from factorlab.trial import Trial
+from sweeps.planning import plan, saved_plans
+from sweeps.planning.experiment import load
+from sweeps.tracking.plan_sync import mlflow_sync_of
+from sweeps.tracking.presentation.about import NOTE, SweepAbout
+from sweeps.tracking.presentation.ui_state import VIEW_TAG
+from tests.helpers.experiments import write_experiment
+from tests.helpers.mlflow_runs import client_of
+
+pytestmark = pytest.mark.usefixtures("no_server")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A sweep of two finished runs, in MLflow."""
+    folder = tmp_path_factory.mktemp("shown")
+    path = write_experiment(
+        folder / "shown.yaml", axes={"data.subsample": [0.5, 1.0], "seed": [0]}, figures=[]
+    )
+    made = plan.make(load(str(path)), folder / "runs")
+    saved_plans.save(made)
+    for trial in made.trials:
+        list(Trial(trial.run, made.runs).run())
+    mlflow_sync_of(made).sync()
+    return made
+
+
+def runs_of(made, role):
+    client = client_of(made.runs)
+    experiment = client.get_experiment_by_name(made.experiment)
+    return client.search_runs(
+        [experiment.experiment_id], f"tags.`factorlab.role` = '{role}'", order_by=["start_time"]
+    )
+
+
+def test_sweep_is_described_with_its_command(made):
+    (sweep,) = runs_of(made, "sweep")
+    note = sweep.data.tags[NOTE]
+    assert f"factorlab sweep {made.source}" in note
+    assert "| `data.subsample` | 0.5, 1.0 |" in note
+    assert sweep.data.tags["mlflow.source.name"] == f"factorlab sweep {made.source}"
+
+
+def test_description_of_the_user_is_kept(made):
+    (sweep,) = runs_of(made, "sweep")
+    client, before = client_of(made.runs), sweep.data.tags[NOTE]
+    client.set_tag(sweep.info.run_id, NOTE, "mine")
+    sync = mlflow_sync_of(made)
+    sync.sync()
+    sync.log_figures([made.runs / "trials" / made.keys[0] / "config.json"], [("a claim", "shown")])
+    assert sync.problem is None
+    assert runs_of(made, "sweep")[0].data.tags[NOTE] == "mine"
+    client.set_tag(sweep.info.run_id, NOTE, before)
+    sync.log_figures([made.runs / "trials" / made.keys[0] / "config.json"], [("a claim", "shown")])
+    assert "| a claim | shown |" in runs_of(made, "sweep")[0].data.tags[NOTE]
+
+
+def test_runs_have_short_names_and_few_parameters(made):
+    runs = {run.info.run_name: run for run in runs_of(made, "trial")}
+    assert runs.keys() == {"λ.5 s0", "λ1.0 s0"}
+    parameters = runs["λ.5 s0"].data.params
+    assert parameters["data.subsample"] == "0.5"
+    assert parameters["seed"] == "0"
+    assert parameters["training.steps"] == "6"
+    assert "diffusion.schedule" not in parameters  # it has its default
+
+
+def test_runs_have_their_data_set(made):
+    for run in runs_of(made, "trial"):
+        (given,) = run.inputs.dataset_inputs
+        config = Record(made.runs, run.data.tags["factorlab.key"]).config()
+        assert given.dataset.digest == config["dataset"][:16]
+        assert json.loads(given.dataset.profile)["samples_2d"] == config["samples_2d"]
+        assert [tag.value for tag in given.tags] == ["training"]
+
+
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
+def test_model_draws_the_images_of_the_run(made):
+    import mlflow  # noqa: PLC0415 - seconds
+
+    client = client_of(made.runs)
+    run = runs_of(made, "trial")[0]
+    (model,) = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+    )
+    assert str(model.status) == "READY"
+    loaded = mlflow.pyfunc.load_model(model.artifact_location)
+    labels = pd.DataFrame({"x": [2.0, 3.5], "y": [3.0, 3.5]})
+    drawn = loaded.predict(labels, params={"seed": 3})
+    expected = fl.samples(run.data.tags["factorlab.key"], labels.to_numpy(), seed=3, runs=made.runs)
+    assert np.array_equal(drawn, expected)
+    files = [path.name for path in (made.runs / "artifacts" / "models").rglob("*")]
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pth"))]
+
+
+def test_models_and_data_sets_are_logged_once(made):
+    for path in made.runs.glob("trials/*/mlflow/*.json"):
+        path.unlink()  # as if the process had died before it saved what it had sent
+    mlflow_sync_of(made).sync()
+    client, (run, *_) = client_of(made.runs), runs_of(made, "trial")
+    assert len(client.search_logged_models([run.info.experiment_id])) == 2
+    assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_experiment_has_a_view_with_the_axes_as_columns(made):
+    tags = client_of(made.runs).get_experiment_by_name(made.experiment).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    packed = json.loads(tags[VIEW_TAG])["state"].removeprefix("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert state["selectedColumns"][:2] == ["params.`data.subsample`", "params.`seed`"]
+
+
+def test_description_escapes_tables():
+    about = SweepAbout("factorlab sweep a", ["Why."], {"data.family": "a|b"})
+    text = about.description(2, ["run/figures/a b.png"], [("x | y", "not shown")])
+    assert r"| `data.family` | a\|b |" in text
+    assert r"| x \| y | not shown |" in text
+    assert "![a b](get-artifact?path=figures/a%20b.png&run_uuid=run)" in text
