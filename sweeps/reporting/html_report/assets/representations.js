@@ -73,7 +73,7 @@ function drawView() {
   const name = kind === "scores" ? "component" : "UMAP";
   const line = { gridcolor: themeColour("--line"), zerolinecolor: themeColour("--line"), backgroundcolor: themeColour("--ground"), nticks: 5 };
   const axes = [1, 2, 3].map((number) => ({ ...line, title: { text: `${name} ${number}` } }));
-  const scene = { xaxis: axes[0], yaxis: axes[1], zaxis: axes[2], aspectmode: "auto", camera: { eye } };
+  const scene = { xaxis: axes[0], yaxis: axes[1], zaxis: axes[2], aspectmode: "auto", camera: { eye }, dragmode: "turntable" };
   const layout = chartLayout({ scene, margin: { l: 0, r: 0, t: innerWidth < 640 ? 70 : 10, b: 0 } });
   return Plotly.react(find("view"), [trace], layout, CHART_OPTIONS);
 }
