@@ -264,6 +264,7 @@ def test_views_can_be_chosen_and_rotated(visit, report):
         " - x) > 0.01",
         arg=after["x"],
     )
+    page.wait_for_timeout(800)  # it comes to rest
     turned = plot.evaluate(eye)
     distance = [sum(turned[axis] ** 2 for axis in "xyz"), sum(after[axis] ** 2 for axis in "xyz")]
     assert distance[0] == pytest.approx(distance[1])  # it turns, and does not come nearer
