@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from sweeps.reporting.html_report import page as html_report
-from tests.browser import synthetic_records
+from tests.sweeps.reporting import synthetic_records
 
 HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
 """A text that takes over a page which shows it as HTML."""

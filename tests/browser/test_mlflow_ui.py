@@ -11,7 +11,6 @@ from sweeps.tracking.plan_sync import mlflow_sync_of
 from tests.browser.ui_server import served
 from tests.helpers.experiments import write_experiment
 
-pytestmark = pytest.mark.usefixtures("no_server")
 SLOW = 60_000  # milliseconds; the page is large
 
 
@@ -19,6 +18,8 @@ SLOW = 60_000  # milliseconds; the page is large
 def shown(tmp_path_factory):
     """The address of a UI with a sweep of two finished runs."""
     folder = tmp_path_factory.mktemp("ui")
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     path = write_experiment(
         folder / "shown.yaml",
         axes={"data.subsample": [0.5, 1.0], "seed": [0]},
@@ -32,6 +33,7 @@ def shown(tmp_path_factory):
     mlflow_sync_of(made).sync()
     with served(folder) as (port, _):
         yield f"http://127.0.0.1:{port}/"
+    monkeypatch.undo()
 
 
 @pytest.fixture

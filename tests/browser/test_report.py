@@ -6,8 +6,8 @@ import re
 import pandas as pd
 import pytest
 
-from tests.browser import synthetic_records
 from tests.browser.conftest import HOSTILE
+from tests.sweeps.reporting import synthetic_records
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,7 @@ def test_views_can_be_chosen_and_rotated(visit, report):
     for label, first, second in zip(labels, x, y, strict=True):
         assert first == pytest.approx(4 * label[0], abs=1e-3)
         assert second == pytest.approx(label[1], abs=1e-3)
-    eye = "plot => plot._fullLayout.scene.camera.eye"
+    eye = "plot => plot._fullLayout.scene._scene.getCamera().eye"  # as it is drawn
     before = plot.evaluate(eye)
     page.click("[data-turn=left]")
     page.wait_for_timeout(200)
@@ -260,6 +260,14 @@ def test_views_can_be_chosen_and_rotated(visit, report):
         page.wait_for_timeout(60)
     page.mouse.up()
     page.wait_for_function(
-        "x => Math.abs(document.querySelector('#view').layout.scene.camera.eye.x - x) > 0.01",
+        "x => Math.abs(document.querySelector('#view')._fullLayout.scene._scene.getCamera().eye.x"
+        " - x) > 0.01",
         arg=after["x"],
     )
+    page.wait_for_timeout(800)  # it comes to rest
+    turned = plot.evaluate(eye)
+    distance = [sum(turned[axis] ** 2 for axis in "xyz"), sum(after[axis] ** 2 for axis in "xyz")]
+    assert distance[0] == pytest.approx(distance[1])  # it turns, and does not come nearer
+    page.select_option("#view-step", "2")
+    page.wait_for_timeout(300)
+    assert plot.evaluate(eye) == pytest.approx(turned)  # another step is seen from the same side

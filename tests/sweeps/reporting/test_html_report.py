@@ -27,8 +27,8 @@ from sweeps.reporting import reports
 from sweeps.reporting.html_report import figures, page, representations, samples
 from sweeps.reporting.html_report.columns import rounded
 from sweeps.reporting.html_report.runs import read_runs
-from tests.browser import synthetic_records
 from tests.helpers.experiments import write_experiment
+from tests.sweeps.reporting import synthetic_records
 
 
 class Sections(HTMLParser):

@@ -47,8 +47,15 @@ function labelScale(run) {
   return periodic ? CYCLIC.map((colour, index) => [index / (CYCLIC.length - 1), colour]) : colourScale();
 }
 
-/** Draw the chosen view. */
+/** Take over where the camera is: it still moves after the event that tells of a drag. */
+function followCamera() {
+  const scene = find("view")._fullLayout?.scene?._scene;
+  if (scene) eye = { ...scene.getCamera().eye };
+}
+
+/** Draw the chosen view, from the side from which the last one was seen. */
 function drawView() {
+  followCamera();
   const view = chosenView();
   const kind = find("view-kind").value;
   const [x, y, z] = unpack(view[kind]);
@@ -73,13 +80,14 @@ function drawView() {
   const name = kind === "scores" ? "component" : "UMAP";
   const line = { gridcolor: themeColour("--line"), zerolinecolor: themeColour("--line"), backgroundcolor: themeColour("--ground"), nticks: 5 };
   const axes = [1, 2, 3].map((number) => ({ ...line, title: { text: `${name} ${number}` } }));
-  const scene = { xaxis: axes[0], yaxis: axes[1], zaxis: axes[2], aspectmode: "auto", camera: { eye } };
+  const scene = { xaxis: axes[0], yaxis: axes[1], zaxis: axes[2], aspectmode: "auto", camera: { eye }, dragmode: "turntable" };
   const layout = chartLayout({ scene, margin: { l: 0, r: 0, t: innerWidth < 640 ? 70 : 10, b: 0 } });
   return Plotly.react(find("view"), [trace], layout, CHART_OPTIONS);
 }
 
 /** Move the camera by a button. */
 function turn(way) {
+  followCamera();
   const distance = Math.hypot(eye.x, eye.y, eye.z);
   let around = Math.atan2(eye.y, eye.x);
   let above = Math.asin(eye.z / distance);
@@ -106,10 +114,5 @@ function startViews() {
     button.addEventListener("click", () => turn(button.dataset.turn));
   }
   listeners.theme.push(drawView);
-  drawView().then(() => {
-    find("view").on("plotly_relayout", (change) => {
-      const camera = change["scene.camera"];
-      if (camera) eye = { ...camera.eye };
-    });
-  });
+  drawView();
 }
