@@ -132,9 +132,7 @@ class SweepRuns:
         if found.parent is None or found.lost_artifacts is not None:
             return
         client = connection.client
-        for path in files:
-            client.log_artifact(found.parent.info.run_id, str(path), "figures")
-        shown = [f"figures/{path.name}" for path in files if path.suffix == ".png"]
+        shown = sweep_run.log_figures(client, found.parent.info.run_id, files)
         count = len(self._trials or ())
         sweep_run.present(
             client, found.parent, self._about, count, figures=shown, verdicts=verdicts

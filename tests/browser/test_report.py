@@ -92,7 +92,7 @@ FILTERS = {
     ),
     "accuracy=none": lambda t: t["accuracy"].isna(),
     "accuracy<1e-3 or 0.5": lambda t: (t["accuracy"] < 1e-3) | (t["data.sigma"] == 0.5),
-    '"sigma=2.0 seed=1"': lambda t: t["name"].str.contains("sigma=2.0 seed=1", regex=False),
+    '"σ2.0 s1"': lambda t: t["name"].str.contains("σ2.0 s1", regex=False),
     "nothing-like-this": lambda t: t["accuracy"] > 9,
     "": lambda t: t["seed"] >= 0,
 }
@@ -202,7 +202,7 @@ def test_filter_applies_to_charts_and_click_opens_run(visit, report, values):
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector("tr.details")
     opened = page.locator("tr[data-run]:has(button[aria-expanded=true]) th")
-    assert opened.inner_text() == values["name"][run] == "family=bump sigma=2.0 seed=1"
+    assert opened.inner_text() == values["name"][run] == "bump σ2.0 s1"
 
 
 def test_parallel_coordinates_of_chosen_columns(visit, report, values):

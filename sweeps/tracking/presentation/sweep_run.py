@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import cv2
 
 from sweeps.tracking.presentation import ui_state
 from sweeps.tracking.presentation.about import AXES, NOTE, WRITTEN, SweepAbout
@@ -14,6 +18,9 @@ from sweeps.tracking.run_logging import set_tags
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+FIGURES = "figures"
+PREVIEW_WIDTH = 800  # pixels
 
 
 def present(
@@ -44,6 +51,28 @@ def present(
     if changed:
         set_tags(client, run.info.run_id, changed)
     _arrange(client, run.info.experiment_id, about)
+
+
+def log_figures(client: MlflowClient, run: str, files: Sequence[Path]) -> list[str]:
+    """Upload figures to a run, and return the artifact paths of small pictures of them.
+
+    A description shows pictures at their full width, which is too wide for the page.
+    """
+    for path in files:
+        client.log_artifact(run, str(path), FIGURES)
+    shown = []
+    with tempfile.TemporaryDirectory(prefix="factorlab-") as folder:
+        for path in (path for path in files if path.suffix == ".png"):
+            picture = cv2.imread(str(path))
+            if picture is None:
+                continue
+            height = round(picture.shape[0] * PREVIEW_WIDTH / picture.shape[1])
+            size = (PREVIEW_WIDTH, max(1, height))
+            small = Path(folder) / path.name
+            cv2.imwrite(str(small), cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+            client.log_artifact(run, str(small), f"{FIGURES}/small")
+            shown.append(f"{FIGURES}/small/{path.name}")
+    return shown
 
 
 def _description(tags: Mapping[str, str], text: str, *, keep: bool) -> dict[str, str]:
