@@ -64,7 +64,7 @@ def test_positions_are_numbers_of_samples(tmp_path):
         for value, position in zip(line.values, line.positions, strict=True):
             run = made.at({**line.others, "data.subsample": value, "seed": 1}).run
             assert math.exp(position) == pytest.approx(build(run.data, run.seed).samples_2d)
-    assert small.name == "N6"
+    assert small.name == "size=6"
 
 
 def test_finished_trials_of_earlier_sweeps_are_adopted(tmp_path):
