@@ -7,14 +7,19 @@ from the settings. `LACKING` names what only records have.
 from __future__ import annotations
 
 import ast
+import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factorlab.data.dataset import build
+from factorlab.config import RunSettings
+from factorlab.data.dataset import Dataset, build
 from factorlab.errors import UserError
 from factorlab.formatting import listed
-from factorlab.parsing import parse
+from factorlab.parsing import flatten, parse
+from factorlab.storage.record import identify
 from sweeps.planning.overrides import assign
 from sweeps.tracking import stored_runs
 from sweeps.tracking.mlflow_sync import sentence
@@ -117,8 +122,8 @@ def _order(run: Run) -> int:
 def _rows(client: MlflowClient, run: Run, *, steps: bool) -> list[dict[str, Any]]:
     """Return the row of a run, or one for each of its evaluations."""
     state = run.data.tags.get("factorlab.state", "running")
-    settings = {name: _value(text) for name, text in run.data.params.items()}
-    row = {"key": run.data.tags["factorlab.key"], "state": state, **settings, **_derived(settings)}
+    settings, derived = _settings(client, run)
+    row = {"key": run.data.tags["factorlab.key"], "state": state, **settings, **derived}
     metrics: Mapping[str, float] = run.data.metrics
     if not steps:
         row.pop("device", None)  # the setting; records name the hardware
@@ -144,21 +149,49 @@ def _value(text: str) -> Any:  # noqa: ANN401 - a value of any setting
     return text
 
 
-def _derived(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that follow from the settings, as far as this version knows them."""
+def _settings(client: MlflowClient, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all settings of a run, and the columns that follow from them.
+
+    A run has few parameters; the others have the defaults of the version that trained it. If the
+    key shows that these were not the defaults of this version, `config.json` of the run has them.
+    """
+    logged = {name: _value(text) for name, text in run.data.params.items()}
+    nested: dict[str, Any] = {}
+    for name, value in logged.items():
+        assign(nested, name, list(value) if isinstance(value, tuple) else value, "MLflow")
+    with suppress(UserError):
+        settings = parse(nested)
+        data = build(settings.data, settings.seed)
+        if identify(settings, data).key != run.data.tags["factorlab.key"]:
+            settings = parse(_configuration(client, run))
+            data = build(settings.data, settings.seed)
+        return flatten(settings.model_dump(mode="json")), _derived(settings, data)
+    return logged, {}  # this version does not know the settings
+
+
+def _configuration(client: MlflowClient, run: Run) -> dict[str, Any]:
+    """Return the settings in the artifact `config.json`.
+
+    Raises:
+        UserError: The run does not have it.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - seconds
+
+    with tempfile.TemporaryDirectory(prefix="factorlab-") as folder:
+        try:
+            path = client.download_artifacts(run.info.run_id, "config.json", folder)
+        except (MlflowException, OSError) as error:
+            raise UserError(f"run {run.info.run_id}: no config.json: {error}") from None
+        return dict(json.loads(Path(path).read_bytes())["config"])
+
+
+def _derived(settings: RunSettings, data: Dataset) -> dict[str, Any]:
+    """Return the columns that follow from the settings."""
     from analysis.measures.null_models import null_accuracies  # noqa: PLC0415 - scipy: a second
 
-    nested: dict[str, Any] = {}
-    for key, value in settings.items():
-        assign(nested, key, list(value) if isinstance(value, tuple) else value, "MLflow")
-    try:
-        run = parse(nested)
-        data = build(run.data, run.seed)
-    except UserError:
-        return {}
     counts = (data.samples_2d, data.samples_total, len(data.lattice))
     names = ("samples_2d", "samples_total", "lattice_labels")
-    return dict(zip(names, counts, strict=True)) | null_accuracies(run)
+    return dict(zip(names, counts, strict=True)) | null_accuracies(settings)
 
 
 def _phases(values: Mapping[str, float]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from tests.api.synthetic_records import (
     write_finished,
     write_measures,
 )
+from tests.helpers.mlflow_runs import execute
 
 FEW = changed(
     SCALING,
@@ -96,6 +97,21 @@ def test_runs_that_were_logged_twice_have_one_row(runs, plans, tmp_path):
     frame = load(runs, "scaling")
     assert len(frame) == 3
     assert frame.set_index("key").loc[plan.trials[0].key, "state"] == "done"
+
+
+def test_settings_of_another_version_are_read_from_its_configuration(runs, plans):
+    plan, _ = plans
+    before = load(runs, "scaling").set_index("key")["model.width"]
+    key = plan.trials[0].key
+    # As if `model.width` had been logged by nobody, because it was the default at that time.
+    execute(
+        runs,
+        "DELETE FROM params WHERE key = 'model.width' AND run_uuid IN "
+        "(SELECT run_uuid FROM tags WHERE key = 'factorlab.key' AND value = ?)",
+        key,
+    )
+    after = load(runs, "scaling").set_index("key")["model.width"]
+    assert after[key] == before[key] == plan.trials[0].run.model.width
 
 
 def test_mistakes_are_named(runs, plans, tmp_path):
