@@ -198,7 +198,7 @@ class ChildRuns:
             (run, *_) = found.children[record.key]
             log_artifacts(client, run.info.artifact_uri, child, record, ending)
         if ending is not None:
-            self._log_model(client, found, child, record, ending)
+            self._log_model(client, found, child, record, ending, uncertain=uncertain)
             end(client, child, ending, code_record.tags(record.code()))
         else:
             if phase == "live":
@@ -220,6 +220,8 @@ class ChildRuns:
         child: RunSyncState,
         record: Record,
         ending: Path,
+        *,
+        uncertain: bool,
     ) -> None:
         """Log the final network of a trial that has just been finished.
 
@@ -228,7 +230,7 @@ class ChildRuns:
         new = ending.name == "result.json" and child.status != "FINISHED"
         if new and child.model is None and found.lost_artifacts is None:
             (run, *_) = found.children[record.key]
-            child.model = models.log_model(client, run, record)
+            child.model = models.log_model(client, run, record, may_be_there=uncertain)
 
     def _settle_without_record(
         self, connection: Connection, found: StoredSweep, key: str, phase: SweepPhase

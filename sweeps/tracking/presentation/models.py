@@ -27,16 +27,17 @@ _FORBIDDEN = re.compile(r"[/:.%\"']")  # in the name of a model
 FILES = ("config.json", "weights.safetensors")
 
 
-def log_model(client: MlflowClient, run: Run, record: Record) -> str | None:
+def log_model(client: MlflowClient, run: Run, record: Record, *, may_be_there: bool) -> str | None:
     """Log the final network of a finished trial, and return the id of the model.
 
-    Nothing is logged twice: a model that the run already has is completed. Weights are linked
-    instead of copied where the store keeps its artifacts on the same disk.
+    Weights are linked instead of copied where the store keeps its artifacts on the same disk.
 
     Args:
         client: Client of the store.
         run: Run of the trial.
         record: Record of the trial.
+        may_be_there: Whether the run may already have its model, for example after a crash. If so,
+            the store is asked, and the model is completed.
 
     Returns:
         The id, or None if the record has no weights, as in an archive, or if the store is a server
@@ -47,15 +48,16 @@ def log_model(client: MlflowClient, run: Run, record: Record) -> str | None:
     if not record.weights.exists():
         return None
     try:
-        return _log(client, run, record)
+        known = _known(client, run) if may_be_there else None
+        return _log(client, run, record, known)
     except MlflowException as error:
         if error.error_code != "ENDPOINT_NOT_FOUND":
             raise
         return None
 
 
-def _log(client: MlflowClient, run: Run, record: Record) -> str:
-    model = _known(client, run) or client.create_logged_model(
+def _log(client: MlflowClient, run: Run, record: Record, known: LoggedModel | None) -> str:
+    model = known or client.create_logged_model(
         run.info.experiment_id,
         name=_FORBIDDEN.sub("·", run.info.run_name),
         source_run_id=run.info.run_id,
@@ -76,7 +78,7 @@ def _log(client: MlflowClient, run: Run, record: Record) -> str:
 
 
 def _known(client: MlflowClient, run: Run) -> LoggedModel | None:
-    """Return the model that a run already has, for example after a crash."""
+    """Return the model that a run already has."""
     found = client.search_logged_models(
         [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
     )
