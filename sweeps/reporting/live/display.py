@@ -124,7 +124,7 @@ class SweepDisplay:
         self._live = Live(
             self,
             console=console,
-            refresh_per_second=4,
+            refresh_per_second=2,  # with ten thousand trials, a refresh takes 20 ms
             transient=False,
             redirect_stdout=False,  # Ray's messages go there, and from there to a file
         )

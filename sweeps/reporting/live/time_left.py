@@ -43,6 +43,7 @@ class TimeLeft:
         self, seconds: Mapping[str, float], slots: int, resumed: Collection[str] = ()
     ) -> None:
         self._trials = {key: _Trial(one) for key, one in seconds.items()}
+        self._rest = sum(seconds.values())  # work that is left; summing it up is slow
         self._resumed = frozenset(resumed)
         self._running: set[str] = set()
         self._done, self._slots = 0.0, max(1, slots)
@@ -52,8 +53,8 @@ class TimeLeft:
     @property
     def done(self) -> float:
         """Share of the work of this command that is done, from 0 to 1."""
-        whole = self._done + self._left()
-        return self._done / whole if whole > 0 else 1.0
+        whole = self._done + self._rest
+        return self._done / whole if self._trials and whole > 0 else 1.0
 
     def picked(self, key: str) -> bool:
         """Note that a search picked a trial, in the place of one of its guesses.
@@ -67,6 +68,7 @@ class TimeLeft:
         elif self._trials:  # it is like the others
             typical = sum(one.seconds for one in self._trials.values()) / len(self._trials)
             self._trials[key] = _Trial(typical)
+            self._rest += typical
         return guess is not None
 
     def started(self, key: str, now: float) -> None:
@@ -102,9 +104,12 @@ class TimeLeft:
 
     def _begin(self, trial: _Trial, first: int, steps: int) -> None:
         """Set the step from which a trial is trained, and the seconds from there."""
-        self._done -= trial.share * trial.seconds
+        undone = trial.share * trial.seconds
+        longer = 0.0
         if trial.first is not None:
-            trial.seconds *= (steps - first) / max(1, steps - trial.first)
+            longer = trial.seconds * ((steps - first) / max(1, steps - trial.first) - 1)
+        self._done, self._rest = self._done - undone, self._rest + undone + longer
+        trial.seconds += longer
         trial.first, trial.share = first, 0.0
 
     def ended(self, key: str, now: float) -> None:
@@ -116,20 +121,17 @@ class TimeLeft:
 
     def _add(self, work: float, now: float) -> None:
         """Count work that was done since the last report."""
-        self._done += work
+        self._done, self._rest = self._done + work, self._rest - work
         if self._last is None or work <= 0:
             return
         passed = max(0.0, now - self._last) * min(self._slots, max(1, len(self._running)))
         self._last = now
-        fade = math.exp(-work / (MEMORY * (self._done + self._left())))
+        fade = math.exp(-work / (MEMORY * (self._done + self._rest)))
         self._work, self._time = self._work * fade + work, self._time * fade + passed
-
-    def _left(self) -> float:
-        return sum((1 - trial.share) * trial.seconds for trial in self._trials.values())
 
     def seconds(self) -> float:
         """Return the seconds until all trials are done."""
-        trust = TRUST * (self._done + self._left())
+        trust = TRUST * (self._done + self._rest)
         speed = (self._work + trust) / (self._time + trust) if trust else 1.0
         return self._longest_slot() / speed
 
