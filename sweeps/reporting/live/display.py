@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from rich.live import Live
 from factorlab.formatting import duration
 from sweeps.execution.outcomes import Outcome
 from sweeps.reporting.live.layout import View
-from sweeps.reporting.live.sketch import Point, Sketch
+from sweeps.reporting.live.sketch import Sketch
 from sweeps.reporting.live.snapshot import RunningTrial, Snapshot
 from sweeps.reporting.live.time_left import TimeLeft
 
@@ -247,8 +247,7 @@ class SweepDisplay:
     def _add_to_sketch(self, key: str, accuracy: float) -> None:
         place = self._places.get(key)
         if self._sketch is not None and place is not None:
-            point = Point(place[0], accuracy, place[1])
-            self._sketch = replace(self._sketch, points=(*self._sketch.points, point))
+            self._sketch = self._sketch.with_point(place, accuracy)
 
     def snapshot(self) -> Snapshot:
         """Return what is known now."""

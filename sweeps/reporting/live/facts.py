@@ -72,7 +72,7 @@ class SketchAxes:
         values = plan.values[self.x]
         ends = values.ends if isinstance(values, AxisRange) else [min(values), max(values)]
         groups = [] if self.group is None else map(str, _listed(plan.values[self.group]))
-        found = {trial.key: _accuracy(plan, trial) for trial in state.select("done")}
+        found = {trial.key: accuracy_of(plan, trial) for trial in state.select("done")}
         places = {trial.key: self.place(trial) for trial in state.select("done")}
         points = [
             Point(places[key][0], accuracy, places[key][1])
@@ -94,7 +94,8 @@ def _listed(values: AxisValues) -> Sequence[Any]:
     return () if isinstance(values, AxisRange) else values
 
 
-def _accuracy(plan: Plan, trial: PlannedTrial) -> float | None:
+def accuracy_of(plan: Plan, trial: PlannedTrial) -> float | None:
+    """Return the accuracy of a trial that is done, None if its result cannot be read."""
     try:
         result = plan.record(trial).result()
     except DamagedFile:

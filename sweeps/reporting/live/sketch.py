@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WIDTH, HEIGHT = 56, 7
 _SYMBOLS = "●○▲△■□◆◇"
@@ -34,6 +34,15 @@ class Sketch:
 
     groups: Sequence[str]
     points: Sequence[Point] = ()
+
+    def with_point(self, place: tuple[float, str], accuracy: float) -> Sketch:
+        """Return the sketch with one more trial.
+
+        Args:
+            place: Its value on the axis, and its group.
+            accuracy: Its accuracy, in [0, 1].
+        """
+        return replace(self, points=(*self.points, Point(place[0], accuracy, place[1])))
 
     def lines(self) -> list[str]:
         """Return the sketch, at most 70 characters wide."""

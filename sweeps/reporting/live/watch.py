@@ -16,8 +16,9 @@ from sweeps.planning.cost import estimate
 from sweeps.planning.cost.estimate import RunCost
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.reporting.live.display import MOST_ENDED, PLAIN_EVERY
-from sweeps.reporting.live.facts import SketchAxes
+from sweeps.reporting.live.facts import SketchAxes, accuracy_of
 from sweeps.reporting.live.layout import View
+from sweeps.reporting.live.sketch import Sketch
 from sweeps.reporting.live.snapshot import RunningTrial, Snapshot
 from sweeps.reporting.live.time_left import TimeLeft
 
@@ -40,8 +41,7 @@ def watch(find: Callable[[], Plan], console: Console, every: float = EVERY) -> N
     watched, last = Watched(), 0.0
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            state = find().state()
-            shown = watched.look(state, time.monotonic())
+            state, shown = watched.look(find(), time.monotonic())
             if console.is_terminal:
                 live.update(View(shown), refresh=True)
             elif time.monotonic() - last >= PLAIN_EVERY:
@@ -54,55 +54,83 @@ def watch(find: Callable[[], Plan], console: Console, every: float = EVERY) -> N
 
 @dataclass
 class Watched:
-    """What was seen of a sweep so far."""
+    """What was seen of a sweep so far. Records of trials that are done are read once."""
 
     _left: TimeLeft | None = None
     _known: dict[str, State] = field(default_factory=dict)
+    _costs: dict[Shape, RunCost] = field(default_factory=dict)
+    _sketch: Sketch | None = None
     _ended: list[str] = field(default_factory=list)
-    _since: float | None = None
 
-    def look(self, state: SweepState, now: float) -> Snapshot:
-        """Return the progress as it is now.
+    def look(self, plan: Plan, now: float) -> tuple[SweepState, Snapshot]:
+        """Return the state of a sweep as it is now, and what to show of it.
 
         Args:
-            state: State of the sweep.
+            plan: The plan; a search adds trials to it.
             now: Time in seconds, of any clock that does not go back.
         """
-        self._since = now if self._since is None else self._since
-        trains = state.select("running")
+        state = self._state(plan)
         if self._left is None:
-            seconds = _seconds(state)
-            self._left = TimeLeft(seconds, max(1, len(trains)), resumed=seconds.keys())
-        running = [self._running(state.plan, trial, now) for trial in trains]
-        for trial in state.plan.trials:
+            self._begin(state)
+        assert self._left is not None
+        running = [self._running(plan, trial, now) for trial in state.select("running")]
+        for trial in plan.trials:
             self._note(state, trial, now)
-        counts, axes = state.counts(), SketchAxes.of(state.plan)
-        return Snapshot(
-            state.plan.sweep,
+        counts = state.counts()
+        return state, Snapshot(
+            plan.sweep,
             self._share(state),
             counts["done"],
-            len(state.plan.trials),
+            len(plan.trials),
             running=running,
             failed=counts["failed"],
             stopped_early=counts["stopped"],
-            elapsed=None,
             left=self._left.seconds() if running else None,
             ended=self._ended[-1 : -MOST_ENDED - 1 : -1],
             failures=[
-                f"{trial.name}: {state.plan.record(trial).failure() or 'unknown'}"
+                f"{trial.name}: {plan.record(trial).failure() or 'unknown'}"
                 for trial in state.select("failed")
             ],
-            sketch=None if axes is None else axes.sketch(state),
+            sketch=self._sketch,
             message=_IDLE if state.select(*_OPEN) and not running else "",
+        )
+
+    def _state(self, plan: Plan) -> SweepState:
+        done = {key for key, state in self._known.items() if state == "done"}
+        states: dict[str, State] = {
+            trial.key: "done" if trial.key in done else plan.record(trial).state()
+            for trial in plan.trials
+        }
+        return SweepState(plan, states)
+
+    def _begin(self, state: SweepState) -> None:
+        """Read what the first look needs."""
+        axes = SketchAxes.of(state.plan)
+        self._sketch = None if axes is None else axes.sketch(state)
+        self._costs = _costs_of(state)
+        seconds = {
+            trial.key: self._cost(trial).seconds(estimate.remaining_work(state, trial))
+            for trial in state.select(*_OPEN)
+        }
+        slots = max(1, len(state.select("running")))
+        self._left = TimeLeft(seconds, slots, resumed=seconds.keys())
+
+    def _cost(self, trial: PlannedTrial) -> RunCost:
+        """Return the cost of a trial, by its floating-point operations if no other has ended."""
+        known = self._costs.get(trial.run.shape)
+        if known is not None:
+            return known
+        work = estimate.work_of(trial.run, 0)
+        return RunCost(
+            estimate.flops(trial.run, work) / max(1, work.steps) / _FLOPS_PER_SECOND, 0.0
         )
 
     def _share(self, state: SweepState) -> float:
         """Return the share of all work of the sweep that is done."""
-        costs, whole, rest = _costs(state), 0.0, 0.0
+        whole, rest = 0.0, 0.0
         for trial in state.plan.trials:
-            cost = costs.get(trial.run.shape, _guess(trial))
-            work = cost.seconds(estimate.work_of(trial.run, 0))
-            whole += work
+            cost = self._cost(trial)
+            whole += cost.seconds(estimate.work_of(trial.run, 0))
             if state.states[trial.key] in _OPEN:
                 rest += cost.seconds(estimate.remaining_work(state, trial))
         return 1 - rest / whole if whole else 1.0
@@ -131,32 +159,18 @@ class Watched:
         if was is None or was == now_is or now_is in _OPEN:
             return
         self._left.ended(trial.key, now)
-        result = state.plan.record(trial).result() if now_is == "done" else None
-        shown = now_is if result is None else f"accuracy {result['metrics']['accuracy']:.0%}"
-        self._ended.append(f"{trial.name}: {shown}")
+        accuracy = accuracy_of(state.plan, trial) if now_is == "done" else None
+        self._ended.append(
+            f"{trial.name}: {now_is if accuracy is None else f'accuracy {accuracy:.0%}'}"
+        )
+        axes = SketchAxes.of(state.plan)
+        if accuracy is not None and axes is not None and self._sketch is not None:
+            self._sketch = self._sketch.with_point(axes.place(trial), accuracy)
 
 
-def _costs(state: SweepState) -> dict[Shape, RunCost]:
+def _costs_of(state: SweepState) -> dict[Shape, RunCost]:
     """Return the cost of each shape of which a trial has finished."""
     try:
         return estimate.finished_costs(state)
     except UserError:  # a data family of another version
         return {}
-
-
-def _guess(trial: PlannedTrial) -> RunCost:
-    """Return the cost of a trial by its floating-point operations."""
-    one = estimate.work_of(trial.run, 0)
-    per_step = estimate.flops(trial.run, one) / max(1, one.steps) / _FLOPS_PER_SECOND
-    return RunCost(per_step, 0.0)
-
-
-def _seconds(state: SweepState) -> dict[str, float]:
-    """Return the estimated seconds of each trial that has not ended, by key."""
-    costs = _costs(state)
-    return {
-        trial.key: costs.get(trial.run.shape, _guess(trial)).seconds(
-            estimate.remaining_work(state, trial)
-        )
-        for trial in state.select(*_OPEN)
-    }

@@ -30,7 +30,7 @@ def test_watch_shows_what_runs_and_what_has_ended(made):
         journal = Journal(second.journal)
         journal.append(10, {"loss": 0.5})
         journal.append(20, {"loss": 0.25})
-        shown = watched.look(made.state(), 0.0)
+        _, shown = watched.look(made, 0.0)
     (running,) = shown.running
     assert (running.name, running.step, running.steps, running.loss) == ("λ.5", 20, 40, 0.25)
     assert running.speed > 0
@@ -39,12 +39,12 @@ def test_watch_shows_what_runs_and_what_has_ended(made):
     assert [point.x for point in shown.sketch.points] == [0.2]
 
     second.write_failure("loss is nan", 30)
-    shown = watched.look(made.state(), 5.0)
+    _, shown = watched.look(made, 5.0)
     assert shown.failures == ["λ.5: loss is nan"]
     assert list(shown.ended) == ["λ.5: failed"]
     assert shown.message == "no process trains this sweep now"
 
     list(Trial(made.trials[2].run, made.runs).run())
-    shown = watched.look(made.state(), 9.0)
+    _, shown = watched.look(made, 9.0)
     assert shown.ended[0].startswith("λ1.0: accuracy ")
     assert (shown.share, shown.message) == (1.0, "")
