@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import ArrayLike, NDArray
+from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from factorlab import families
@@ -64,7 +64,7 @@ def network_of(settings: RunSettings, weights: bytes, device: torch.device) -> n
         model = UNet(settings.model).to(device)
     if device.type == "cuda":
         model.to(memory_format=torch.channels_last)  # as in training
-    model.load_state_dict(safetensors.torch.load(weights))
+    model.load_state_dict(load_safetensors(weights))
     return model.eval()
 
 
