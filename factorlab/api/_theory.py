@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from factorlab.api._frames import finished
@@ -65,10 +66,7 @@ def crossings(
         found = scaling.measure_crossings(group, level=level)
         table = scaling.crossings_table(found)
         posteriors = pd.Series([one.crossing for one in found], dtype=object)
-        table = table.assign(level=level, posterior=posteriors)
-        for place, (key, value) in enumerate(zip(keys, values, strict=True)):
-            table.insert(place, key, [value] * len(table))
-        parts.append(table)
+        parts.append(_labelled(table.assign(level=level, posterior=posteriors), keys, values))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -122,10 +120,7 @@ def exponents(crossings: pd.DataFrame) -> pd.DataFrame:
             )
             for _, row in group.iterrows()
         ]
-        table = scaling.exponents_table(found)
-        for place, (key, value) in enumerate(zip(keys, values, strict=True)):
-            table.insert(place, key, [value] * len(table))
-        parts.append(table)
+        parts.append(_labelled(scaling.exponents_table(found), keys, values))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -187,7 +182,7 @@ def percolation(
     return table.assign(low=np.clip(low, 0, 1), high=np.clip(high, 0, 1))
 
 
-_NORMAL = 1.959963984540054
+_NORMAL = NormalDist().inv_cdf(0.975)
 """Half of a 95 % interval of a normal distribution, in standard errors."""
 
 
@@ -240,6 +235,13 @@ def predictions(
     )
     half = _NORMAL * table["error"]
     return table.assign(low=table["value"] - half, high=table["value"] + half)
+
+
+def _labelled(table: pd.DataFrame, keys: Sequence[str], values: Sequence[Any]) -> pd.DataFrame:
+    """Return a table with the settings that it is for as its first columns."""
+    for place, (key, value) in enumerate(zip(keys, values, strict=True)):
+        table.insert(place, key, [value] * len(table))
+    return table
 
 
 def _several(value: Any) -> list[Any]:  # noqa: ANN401 - a number or several

@@ -1,4 +1,4 @@
-"""The command that repeats a sweep."""
+"""The command that repeats a sweep, and what the sweep is for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ NO_PROFILE = "default"
 
 
 def command_of(plan: Plan) -> str:
-    """Return the command that plans the same sweep, for a POSIX shell."""
+    """Return the command that plans the same sweep, for a POSIX shell.
+
+    A sweep of an experiment that was given as a dictionary has no command; its call is named.
+    """
+    if plan.source == experiment.DICTIONARY:
+        return f"factorlab.api.sweep(...)  # the experiment '{plan.experiment}', a dictionary"
     words = ["factorlab", "sweep", plan.source or plan.experiment]
     if _has_profile(plan):
         words += ["--profile", plan.profile]

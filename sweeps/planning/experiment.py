@@ -31,6 +31,7 @@ from sweeps.planning.search.spec import (
 from sweeps.planning.tied import Tied, check, follow
 from sweeps.planning.yaml_file import read_yaml
 
+DICTIONARY = "the experiment"  # source of one that was given as a dictionary
 FOLDER = Path(__file__).parents[1] / "experiments"
 DEFAULT_PROFILE = "laptop"
 
@@ -141,8 +142,7 @@ class Experiment:
     overrides: dict[str, Any] = field(default_factory=dict)
     search: SearchSpec | None = None
     scheduler: SchedulerSpec | None = None
-    descriptions: tuple[str, ...] = ()
-    """What the experiment and its profile are for."""
+    descriptions: tuple[str, ...] = ()  # what the experiment and its profile are for
 
     @property
     def sweep(self) -> str:
@@ -259,7 +259,7 @@ def load(
             experiment.
     """
     if isinstance(experiment, Mapping):
-        source, content = "experiment", json.loads(json.dumps(experiment))
+        source, content = DICTIONARY, json.loads(json.dumps(experiment))
     else:
         path = _locate(experiment)
         source = experiment if path.parent == FOLDER else str(path)

@@ -93,7 +93,7 @@ class Sweep:
         """Return which trial was trained again or given up, if any was."""
         for log in self.folder.glob("driver-*.log"):
             for line in log.read_text().splitlines():
-                if line.startswith("seed=") and line.endswith(": failed"):
+                if line.endswith(": failed"):
                     return f"a trial was given up: {line}"
         for record in self.records:
             result = record.result()

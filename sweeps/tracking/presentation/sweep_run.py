@@ -68,10 +68,10 @@ def log_figures(client: MlflowClient, run: str, files: Sequence[Path]) -> list[s
                 continue
             height = round(picture.shape[0] * PREVIEW_WIDTH / picture.shape[1])
             size = (PREVIEW_WIDTH, max(1, height))
-            small = Path(folder) / path.name
+            small = Path(folder) / f"{path.stem}-small.png"
             cv2.imwrite(str(small), cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
             client.log_artifact(run, str(small), f"{FIGURES}/small")
-            shown.append(f"{FIGURES}/small/{path.name}")
+            shown.append(f"{FIGURES}/small/{small.name}")
     return shown
 
 

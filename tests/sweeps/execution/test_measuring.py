@@ -33,7 +33,7 @@ def test_sweep_measures_kept_representations(analysed):
     folder, records, swept, _ = analysed
     assert swept.returncode == 0, swept.stderr
     for seed, record in enumerate(records):
-        assert f"seed={seed}: 2 steps measured" in swept.stderr
+        assert f"s{seed}: 2 steps measured" in swept.stderr
         assert (record.analysis / "layer4" / "course.png").exists()
     assert (folder / "figures" / "kept" / "accuracy-default.png").exists()  # the default figure
 
@@ -41,7 +41,7 @@ def test_sweep_measures_kept_representations(analysed):
 def test_analyse_names_trial_without_representations(analysed):
     _, _, _, again = analysed
     assert again.returncode == 1
-    assert "seed=1: no representations were stored" in again.stderr
+    assert "s1: no representations were stored" in again.stderr
     assert "1 trials are already measured" in again.stderr
     assert "Traceback" not in again.stderr
 

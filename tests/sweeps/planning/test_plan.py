@@ -8,6 +8,7 @@ from factorlab.errors import UserError
 from factorlab.storage.files import DamagedFile, read_json, write_json
 from factorlab.storage.journal import Journal
 from sweeps.planning import plan, saved_plans
+from sweeps.planning.command import command_of
 from sweeps.planning.cost import estimate
 from sweeps.planning.experiment import load
 from sweeps.reporting import reports
@@ -105,7 +106,7 @@ def test_plan_with_a_family_that_is_gone_can_be_read(made):
     assert status.counts["done"] == 1
     assert status.counts["new"] == 2
     assert status.seconds_left is None
-    with pytest.raises(UserError, match=r"seed=0: data\.family = 'gone'"):
+    with pytest.raises(UserError, match=r"s0: data\.family = 'gone'"):
         _ = found.trials[0].run
 
 
@@ -157,3 +158,12 @@ def test_status_prints_plain_values(made):
     shown = json.loads(json.dumps(reports.status(made).plain()))
     assert shown["sweep"] == "planned_default"
     assert [shown[name] for name in reports.STATES] == [1, 0, 0, 0, 0, 0, 2]
+
+
+def test_command_of_a_dictionary_names_the_call(tmp_path):
+    content = {"name": "experiment", "base": {"data": {"size": 6}}, "axes": {"seed": [0]}}
+    made = plan.make(load(content), tmp_path)
+    assert command_of(made).startswith("factorlab.api.sweep(...)")
+    (tmp_path / "experiment.yaml").write_text(json.dumps(content))
+    from_file = plan.make(load(str(tmp_path / "experiment.yaml")), tmp_path)
+    assert command_of(from_file) == f"factorlab sweep {tmp_path}/experiment.yaml"
