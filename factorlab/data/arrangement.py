@@ -10,16 +10,13 @@ the same random subset. This is our definition.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from factorlab.data.example_set import ExampleSet, Links, Places, largest_cluster
 from factorlab.data.lattice import Labels
 from factorlab.seeding import Stream, sequence
-
-Places = NDArray[np.int64]
 
 FRAGMENTED = 0.25
 """Largest share of the examples of a fragmented set in one cluster; clusters of two are allowed."""
@@ -77,76 +74,47 @@ def arrange(
     """
     if len(labels) > MOST_LABELS:
         raise ImpossibleError(f"{len(labels)} labels are too many; at most {MOST_LABELS}")
-    coverage, links = _Coverage(labels, asked), links_within(labels, distance)
-    target = coverage.of(start)
     if len(start) == len(labels):
         raise ImpossibleError("all labels are kept")
-
-    def energy(kept: Places) -> float:
-        missed = _excess(largest_cluster(links[np.ix_(kept, kept)]), len(kept), kind)
-        away = np.maximum(np.abs(coverage.of(kept) - target) - _TOLERANCES, 0)
-        return missed + 4 * len(kept) * float(away.sum())
-
+    links = links_within(labels, distance)
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng(sequence(seed, Stream.ARRANGEMENT, attempt))
-        found = _annealed(start, len(labels), energy, rng)
+        found = _annealed(ExampleSet(labels, asked, start, REACHES), links, kind, rng)
         if found is not None:
             return found
     raise ImpossibleError(f"no {kind} set of {len(start)} labels with the coverage of a random one")
 
 
-def _annealed(
-    start: Places, count: int, energy: Callable[[Places], float], rng: np.random.Generator
-) -> Places | None:
+def _annealed(kept: ExampleSet, links: Links, kind: str, rng: np.random.Generator) -> Places | None:
     """Exchange labels until the energy is zero; None if it does not get there."""
-    kept, spare = start.copy(), np.setdiff1d(np.arange(count), start)
-    now = energy(kept)
+    count, target = len(kept.examples), kept.coverage()
+
+    def energy() -> float:
+        missed = _excess(largest_cluster(links, kept.examples), count, kind)
+        away = np.maximum(np.abs(kept.coverage() - target) - _TOLERANCES, 0)
+        return missed + 4 * count * float(away.sum())
+
+    spare = np.setdiff1d(np.arange(len(links)), kept.examples)
+    now = energy()
     for step in range(_STEPS):
         if now == 0:
-            return np.sort(kept)
+            return np.sort(kept.examples)
         heat = _HOT * (_COLD / _HOT) ** (step / _STEPS)
-        out, into = int(rng.integers(len(kept))), int(rng.integers(len(spare)))
+        out, into = int(rng.integers(count)), int(rng.integers(len(spare)))
         chance = float(rng.random())
-        kept[out], spare[into] = spare[into], kept[out]
-        then = energy(kept)
+        spare[into] = kept.exchange(out, int(spare[into]))
+        then = energy()
         if then <= now or chance < math.exp((now - then) / heat):
             now = then
         else:
-            kept[out], spare[into] = spare[into], kept[out]
+            spare[into] = kept.exchange(out, int(spare[into]))
     return None
 
 
-def links_within(labels: Labels, distance: float) -> NDArray[np.bool_]:
+def links_within(labels: Labels, distance: float) -> Links:
     """Return which labels are closer than a distance, shape (n, n)."""
     squares = ((labels[:, None] - labels[None]) ** 2).sum(axis=2)
     return np.asarray(squares < distance**2)
-
-
-class _Coverage:
-    """How well examples cover the labels that are asked for."""
-
-    def __init__(self, labels: Labels, asked: Labels) -> None:
-        offsets = np.abs(asked[:, None] - labels[None])
-        self._squares = (offsets**2).sum(axis=2)
-        self._near = np.round(offsets, 9) < 1  # in x and in y, (asked, labels, 2)
-
-    def of(self, kept: Places) -> NDArray[np.float64]:
-        """Return the shares of labels that are covered.
-
-        They are: by their nearest example, within each of `REACHES`, and by nearest coordinates.
-        """
-        chosen = np.sort(kept)
-        squares, near = self._squares[:, chosen], self._near[:, chosen]
-        nearest = squares.argmin(axis=1)
-        rows = np.arange(len(nearest))
-        least = squares[rows, nearest]
-        return np.array(
-            [
-                near[rows, nearest].all(axis=1).mean(),
-                *((least <= reach**2 + 1e-9).mean() for reach in REACHES),
-                np.all(near.any(axis=1), axis=1).mean(),
-            ]
-        )
 
 
 def _excess(largest: int, count: int, kind: str) -> float:
@@ -154,19 +122,3 @@ def _excess(largest: int, count: int, kind: str) -> float:
     if kind == "connected":
         return float(count - largest)
     return float(max(0, largest - max(2, math.floor(FRAGMENTED * count))))
-
-
-def largest_cluster(links: NDArray[np.bool_]) -> int:
-    """Return the size of the largest cluster, from the matrix of links."""
-    left = np.ones(len(links), dtype=bool)
-    largest = 0
-    while left.any():
-        cluster = np.zeros(len(links), dtype=bool)
-        front = cluster.copy()
-        front[left.argmax()] = True
-        while front.any():
-            cluster |= front
-            front = links[front].any(axis=0) & ~cluster
-        left &= ~cluster
-        largest = max(largest, int(cluster.sum()))
-    return largest

@@ -1,5 +1,6 @@
 """Connected and fragmented data sets, against the percolation engine and the null model."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -16,11 +17,11 @@ from factorlab.data.arrangement import (
     REACHES,
     ImpossibleError,
     arrange,
-    largest_cluster,
     links_within,
     reach,
 )
 from factorlab.data.dataset import build
+from factorlab.data.example_set import ExampleSet, largest_cluster
 from factorlab.errors import UserError
 from factorlab.parsing import parse
 from percolation import Link, graph, radius
@@ -71,7 +72,53 @@ def test_largest_cluster_agrees_with_the_percolation_engine(count, distance, see
     centres = np.random.default_rng(seed).uniform(1, 9, (count, 2))
     overlap = float(np.exp(-(distance**2) / 16))
     expected = len(percolation.largest_cluster(graph(centres, sigma=1.0, threshold=overlap)))
-    assert largest_cluster(links_within(centres, reach(1.0, overlap))) == expected
+    links = links_within(centres, reach(1.0, overlap))
+    assert largest_cluster(links, np.arange(count)) == expected
+
+
+def test_largest_cluster_of_some_labels():
+    links = links_within(np.array([[1.0, 1], [2, 1], [3, 1], [8, 8]]), 1.5)
+    assert largest_cluster(links, np.array([2, 3, 0])) == 1
+    assert largest_cluster(links, np.array([2, 1, 3, 0])) == 3
+    assert largest_cluster(links, np.array([], dtype=int)) == 0
+
+
+def shares(labels, asked, examples):
+    """The four kinds of coverage, from all distances."""
+    offsets = np.abs(asked[:, None] - labels[np.sort(examples)][None])
+    squares, near = (offsets**2).sum(axis=2), np.round(offsets, 9) < 1
+    copied = near[np.arange(len(asked)), squares.argmin(axis=1)].all(axis=1)
+    composed = near.any(axis=1).all(axis=1)
+    within = [squares.min(axis=1) <= distance**2 + 1e-9 for distance in REACHES]
+    return [float(np.mean(one)) for one in (copied, *within, composed)]
+
+
+@given(st.integers(3, 9), st.sampled_from([0.5, 1.0]), st.integers(0, 10_000), st.integers(1, 12))
+def test_exchanged_examples_have_the_coverage_of_their_set(size, spacing, seed, count):
+    rng = np.random.default_rng(seed)
+    axis = np.arange(1, size + 0.25, spacing)
+    labels = np.array([(x, y) for x in axis for y in axis])
+    asked = labels[rng.random(len(labels)) < 0.6]
+    asked = asked if len(asked) else labels
+    count = min(count, len(labels) - 1)
+    examples = rng.permutation(len(labels))[:count]
+    tried = ExampleSet(labels, asked, examples, REACHES)
+    assert tried.coverage().tolist() == shares(labels, asked, examples)
+    for _ in range(20):
+        spare = np.setdiff1d(np.arange(len(labels)), tried.examples)
+        place, label = int(rng.integers(count)), int(rng.choice(spare))
+        expected = int(tried.examples[place])
+        assert tried.exchange(place, label) == expected
+        assert tried.examples[place] == label
+        assert tried.coverage().tolist() == shares(labels, asked, tried.examples)
+
+
+@pytest.mark.parametrize(
+    ("kind", "digest"), [("connected", "2d3ddf8c29a75ad3"), ("fragmented", "868b95bf24452f74")]
+)
+def test_arranged_sets_are_those_of_earlier_records(kind, digest):
+    data = build(run(3, kind).data, 3)
+    assert hashlib.sha256(data.seen.tobytes()).hexdigest()[:16] == digest
 
 
 def test_reach_is_the_radius_of_percolation():
