@@ -14,6 +14,7 @@ from rich.console import Console
 
 from factorlab.errors import INTERRUPTED, UserError, user_message
 from factorlab.provenance import code_record
+from sweeps.execution.guided.checks import check_tune_parts
 from sweeps.execution.spool import Spool
 from sweeps.planning import plan as planning
 from sweeps.planning.experiment import Experiment
@@ -64,6 +65,7 @@ def run_sweeps(
         checked = aside.submit(_check, experiments)
         plans = _plan(experiments, runs, failed)
         checked.result()
+    check_tune_parts(plans, address)
     for sweep, found in failed.items():
         show(found, sweep, console)
     options = SweepOptions(

@@ -11,6 +11,7 @@ from rich.console import Console
 from factorlab.errors import UserError
 from factorlab.provenance import code_record
 from factorlab.storage.files import check_writable
+from sweeps.execution.guided.checks import check_tune_parts
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.outcomes import Outcomes
@@ -44,9 +45,9 @@ def price_sweeps(
     """
     for experiment in experiments:
         check_figures(experiment)
-    for plan in [
-        continuation.continued(planning.make(experiment, runs)) for experiment in experiments
-    ]:
+    plans = [continuation.continued(planning.make(experiment, runs)) for experiment in experiments]
+    check_tune_parts(plans, None)
+    for plan in plans:
         state = plan.state()
         show_plan(state, estimate(state, _expected(state, retry_failed=retry_failed)), console)
 

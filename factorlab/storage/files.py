@@ -66,12 +66,6 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def can_write(folder: Path) -> bool:
-    """Return whether a folder is writable, or can be created in its nearest existing parent."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return os.access(there, os.W_OK)
-
-
 def check_writable(folder: Path) -> None:
     """Create a folder and check that it is writable.
 

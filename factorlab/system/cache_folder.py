@@ -16,8 +16,6 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from factorlab.storage.files import can_write
-
 _FOLDERS = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib"}
 """Environment variables with the cache folders of libraries, and the names of our subfolders."""
 
@@ -47,6 +45,12 @@ def provide() -> None:
         os.environ[name] = str(folder)
     if "NUMBA_CACHE_DIR" in missing and "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+
+
+def can_write(folder: Path) -> bool:
+    """Return whether a folder is writable, or can be created in its nearest existing parent."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(there, os.W_OK)
 
 
 @cache

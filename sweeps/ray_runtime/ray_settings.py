@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from factorlab.errors import UserError
-from factorlab.storage.files import can_write
+from factorlab.system.cache_folder import can_write
 
 SOCKET_PATH = 107 if sys.platform == "linux" else 103
 """Maximum length of a socket path in bytes."""

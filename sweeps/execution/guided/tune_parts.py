@@ -69,6 +69,18 @@ class RandomSearch(Searcher):  # type: ignore[misc]  # Ray has no types
         """Learn nothing."""
 
 
+def check(plan: Plan) -> None:
+    """Make the parts that a plan names once, to find mistakes before anything starts.
+
+    Raises:
+        UserError: A class does not exist, lacks a library, or does not take these options.
+    """
+    if plan.search is not None and plan.search.algorithm != THRESHOLD:
+        searcher(plan)
+    if plan.scheduler is not None:
+        scheduler(plan.scheduler, plan.most_steps, plan.source)
+
+
 def searcher(plan: Plan) -> Searcher:
     """Return the searcher of a plan with a search.
 

@@ -124,21 +124,28 @@ def test_search_can_be_extended(searched):
 
 
 @pytest.mark.parametrize(
-    ("changes", "problem"),
+    "changes",
     [
-        ({"metric": "speed"}, "search.metric = speed: runs have no such metric; allowed: acc"),
-        ({"algorithm": "ray.tune.search.optuna.Optuna"}, "Ray Tune has no such searcher"),
-        ({"options": {"seeds": 3}}, "search.options: unknown key 'seeds'; allowed: "),
-        ({"options": {"metric": "loss"}}, "search.options: metric is given by the experiment"),
-        ({"options": {"seed": "x"}}, "search.options: "),
-        ({"options": {"points_to_evaluate": [{"data.spacing": "x"}]}}, "Dim of point"),
+        {"search": TPE | {"options": {"seeds": 3}}},
+        {"scheduler": ASHA | {"algorithm": "ray.tune.schedulers.HyperBandScheduler"}},
     ],
 )
-def test_search_refuses(tmp_path, changes, problem):
-    write_search(tmp_path, **changes)
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_mistake_in_tune_parts_is_found_before_ray_starts(tmp_path, changes, options):
+    axes = {"training.learning_rate": {"loguniform": [1e-5, 1e-1]}} if "search" in changes else {}
+    write_experiment(tmp_path / "bad.yaml", axes=axes, figures=[], **changes)
+    ended = factorlab("sweep", "bad.yaml", *options, cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith(f"factorlab: bad.yaml: {min(changes)}.")
+    assert ended.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_metric_that_no_run_has_is_refused_at_the_first_evaluation(tmp_path):
+    write_search(tmp_path, metric="speed")
     ended = factorlab("sweep", "tpe.yaml", cwd=tmp_path)
     assert ended.returncode == 2, ended.stderr
-    assert problem in ended.stderr
+    assert "search.metric = speed: runs have no such metric; allowed: acc" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -200,26 +207,6 @@ def test_sweep_without_scheduler_resumes_stopped_runs(stopped):
         before = stopped["journals"][key]
         assert record.journal.read_bytes().startswith(before)  # resumed, not trained again
         assert mark["step"] in [point.step for point in record.points()[0]]
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "options", "problem"),
-    [
-        ("PopulationBasedTraining", {}, "it changes settings while a run trains"),
-        ("HyperBandScheduler", {}, "it pauses runs; use a scheduler that only stops runs"),
-        ("HyperBandForBOHB", {}, "it pauses runs"),
-        ("ASHAScheduler", {"time_attr": "time_total_s"}, "options.time_attr: the unit of time"),
-        ("ASHAScheduler", {"reduction_factor": 1}, "Reduction Factor not valid"),
-        ("ASHA", {}, "Ray Tune has no such trialscheduler"),
-    ],
-)
-def test_scheduler_refuses(tmp_path, algorithm, options, problem):
-    spec = ASHA | {"algorithm": f"ray.tune.schedulers.{algorithm}", "options": options}
-    write_experiment(tmp_path / "bad.yaml", axes={"seed": [0, 1]}, scheduler=spec, figures=[])
-    ended = factorlab("sweep", "bad.yaml", cwd=tmp_path)
-    assert ended.returncode == 2, ended.stderr
-    assert problem in ended.stderr
-    assert "Traceback" not in ended.stderr
 
 
 def write_threshold(folder, **changes):

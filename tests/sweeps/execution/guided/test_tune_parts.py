@@ -1,14 +1,19 @@
 """Searchers and schedulers of Ray Tune, made from what an experiment names."""
 
+import re
+
 import pytest
 from ray.tune.result import TRAINING_ITERATION
 
+from factorlab.errors import UserError
 from sweeps.execution.guided import tune_parts
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
 from sweeps.planning.search.spec import SchedulerSpec
 from tests.helpers.experiments import write_experiment
 
+GOAL = {"metric": "validation_loss", "mode": "min"}
+TPE = {"algorithm": "ray.tune.search.optuna.OptunaSearch", "runs": 6, **GOAL}
 RANDOM = {"algorithm": "random", "metric": "accuracy", "mode": "max", "runs": 9}
 
 
@@ -44,3 +49,39 @@ def test_random_search_goes_on_where_it_stopped(tmp_path):
     points = [whole.suggest(str(number)) for number in range(5)]
     later = tune_parts.searcher(plan_with(tmp_path, RANDOM, axes, picked=3))
     assert [later.suggest(str(number)) for number in range(2)] == points[3:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"algorithm": "ray.tune.search.optuna.Optuna"}, "Ray Tune has no such searcher"),
+        ({"options": {"seeds": 3}}, "search.options: unknown key 'seeds'; allowed: "),
+        ({"options": {"metric": "loss"}}, "search.options: metric is given by the experiment"),
+        ({"options": {"seed": "x"}}, "search.options: "),
+        ({"options": {"points_to_evaluate": [{"data.spacing": "x"}]}}, "Dim of point"),
+    ],
+)
+def test_search_refuses(tmp_path, changes, problem):
+    axes = {"training.learning_rate": {"loguniform": [1e-5, 1e-1]}, "data.spacing": [0.5, 1.0]}
+    with pytest.raises(UserError, match=re.escape(problem)):
+        tune_parts.check(plan_with(tmp_path, TPE | changes, axes))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "problem"),
+    [
+        ("PopulationBasedTraining", {}, "it changes settings while a run trains"),
+        ("HyperBandScheduler", {}, "it pauses runs; use a scheduler that only stops runs"),
+        ("HyperBandForBOHB", {}, "it pauses runs"),
+        ("ASHAScheduler", {"time_attr": "time_total_s"}, "options.time_attr: the unit of time"),
+        ("ASHAScheduler", {"reduction_factor": 1}, "Reduction Factor not valid"),
+        ("ASHA", {}, "Ray Tune has no such trialscheduler"),
+    ],
+)
+def test_scheduler_refuses(tmp_path, algorithm, options, problem):
+    spec = {"algorithm": f"ray.tune.schedulers.{algorithm}", "options": options}
+    path = write_experiment(
+        tmp_path / "bad.yaml", axes={"seed": [0, 1]}, scheduler=spec | GOAL, figures=[]
+    )
+    with pytest.raises(UserError, match=re.escape(problem)):
+        tune_parts.check(plan.make(load(str(path)), tmp_path / "runs"))
