@@ -10,13 +10,15 @@ the same random subset. This is our definition.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from factorlab.data.example_set import ExampleSet, Links, Places, largest_cluster
 from factorlab.data.lattice import Labels
 from factorlab.seeding import Stream, sequence
+
+if TYPE_CHECKING:
+    from factorlab.data.example_set import ExampleSet, Links, Places
 
 FRAGMENTED = 0.25
 """Largest share of the examples of a fragmented set in one cluster; clusters of two are allowed."""
@@ -76,6 +78,8 @@ def arrange(
         raise ImpossibleError(f"{len(labels)} labels are too many; at most {MOST_LABELS}")
     if len(start) == len(labels):
         raise ImpossibleError("all labels are kept")
+    from factorlab.data.example_set import ExampleSet  # noqa: PLC0415 - numba costs a second
+
     links = links_within(labels, distance)
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng(sequence(seed, Stream.ARRANGEMENT, attempt))
@@ -87,6 +91,8 @@ def arrange(
 
 def _annealed(kept: ExampleSet, links: Links, kind: str, rng: np.random.Generator) -> Places | None:
     """Exchange labels until the energy is zero; None if it does not get there."""
+    from factorlab.data.example_set import largest_cluster  # noqa: PLC0415 - as above
+
     count, target = len(kept.examples), kept.coverage()
 
     def energy() -> float:

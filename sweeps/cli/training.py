@@ -46,15 +46,17 @@ def sweep(
     """Train all pending trials of experiments, measure them and draw the figures."""
     from sweeps.planning import experiment as experiments  # noqa: PLC0415
     from sweeps.planning.overrides import parse_overrides  # noqa: PLC0415
-    from sweeps.series import run_sweeps  # noqa: PLC0415
-    from sweeps.sweep import price_sweeps  # noqa: PLC0415
 
     changes = parse_overrides(overrides or [])
     chosen = [experiments.load(name, profile, changes) for name in names]
     if dry_run:
+        from sweeps.sweep import price_sweeps  # noqa: PLC0415
+
         price_sweeps(chosen, runs, retry_failed=retry_failed, console=Console(markup=False))
         return
     open_store(runs)
+    from sweeps.series import run_sweeps  # noqa: PLC0415 - seconds, which a mistake need not wait
+
     code = run_sweeps(
         chosen,
         runs,
@@ -83,12 +85,13 @@ def reproduce(
     from sweeps.planning import experiment as experiments  # noqa: PLC0415
     from sweeps.reporting import replication_report  # noqa: PLC0415
     from sweeps.reporting.failures import Failure, show  # noqa: PLC0415
-    from sweeps.series import run_sweeps  # noqa: PLC0415
 
     known = replication_report.available()
     chosen = [experiments.load(name, profile, {}) for name in names or known]
     replication_report.check(chosen)
     open_store(runs)
+    from sweeps.series import run_sweeps  # noqa: PLC0415 - as above
+
     code = run_sweeps(
         chosen,
         runs,

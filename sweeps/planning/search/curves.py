@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from analysis.scaling.first_guess import first_guess, refusal
 from analysis.scaling.threshold_curves import SEED, SUBSAMPLE, Axis, Curve
 from factorlab.config import RunSettings, Settings
 from factorlab.data.dataset import build, evaluation_label_count
@@ -149,6 +148,8 @@ def _guesses(settings: RunSettings, options: ThresholdOptions, source: str) -> d
     """
     if options.prior == "none":
         return {}
+    from analysis.scaling.first_guess import first_guess, refusal  # noqa: PLC0415 - a second
+
     reason = refusal(settings, options.prior)
     if reason is not None:
         raise UserError(f"{source}: search.{THRESHOLD}.prior = {options.prior}: {reason}")

@@ -12,9 +12,8 @@ import torch
 from matplotlib.figure import Figure
 
 import analysis.figures.static
-from analysis import Drawing, save
 from analysis.figures.static import available, collapse, critical, load
-from analysis.plotting.figure_io import styled
+from analysis.plotting.figure_io import Drawing, save, styled
 from factorlab.config import DataSettings, ModelSettings
 from factorlab.data.dataset import build
 from factorlab.data.rendering import render

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import Drawing, save
 from analysis.figures.sweep import available, load
+from analysis.plotting.figure_io import Drawing, save
 from tests.helpers.synthetic_trials import trials
 
 QUICK = {"realisations": 3}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis import measure_crossings
 from analysis.scaling.advantage import advantages_table, null_crossings
+from analysis.scaling.exponents import measure_crossings
 from analysis.scaling.first_guess import first_guess
 from factorlab.config import DataSettings, EvaluationSettings, RunSettings
 from factorlab.parsing import parse

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import accuracy_table, crossings_table, exponents_table, measure_crossings
+from analysis.scaling.exponents import (
+    accuracy_table,
+    crossings_table,
+    exponents_table,
+    measure_crossings,
+)
 from analysis.tables.selection import single
 from tests.helpers.synthetic_trials import trials
 

@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import critical_table, mass_ratio_table, prediction_exponents_table, predictions_table
+from analysis.scaling.predictions import (
+    critical_table,
+    mass_ratio_table,
+    prediction_exponents_table,
+    predictions_table,
+)
 from percolation import Link, critical_fraction, lattice_links, mass_ratio, predict_samples, radius
 
 SETTING = {"spacing": 0.5, "sigma": 1.0, "realisations": 10}

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import crossing
-from analysis.scaling.thresholds import monotone_crossing
+from analysis.scaling.thresholds import crossing, monotone_crossing
 from tests.helpers.synthetic_trials import accuracy_at
 
 GRID = np.array([2.0, 5, 11, 22, 45, 112, 225])
