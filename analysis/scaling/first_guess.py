@@ -28,9 +28,6 @@ Theory = Literal["percolation", "nearest"]
 OVERLAP = 0.5
 """Overlap from which two bumps are linked; close to what small images need (our choice)."""
 
-DEVIATION = math.log(2)
-"""Standard deviation of a first guess, in log(samples): a factor of 2 (our choice)."""
-
 _REALISATIONS = 100
 _COUNTS = 400  # numbers of examples between 1 and the whole lattice
 

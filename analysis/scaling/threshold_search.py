@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from analysis.scaling.first_guess import DEVIATION
 from analysis.scaling.posterior import CrossingPosterior, Interval
 from analysis.scaling.threshold_curves import SEED, Axis, Curve
 from analysis.scaling.thresholds import monotone_crossing
 
 FEWEST = 4
 """Runs on a curve before it may count as finished."""
+
+DEVIATION = math.log(2)
+"""Standard deviation of a first guess, in log(samples): a factor of 2 (our choice)."""
 
 MANY_OUTLIERS = 0.1
 """Share of outliers above which a finding says so, if there are two."""
