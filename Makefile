@@ -89,8 +89,12 @@ ui: $(READY)  ## serve the MLflow UI on http://127.0.0.1:5000
 	$(BIN)/factorlab ui --runs="$$RUNS"
 
 .PHONY: test
-test: $(READY)  ## run all tests, several files in parallel: TESTS= to select files
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TESTS)
+test: $(READY)  ## run the tests, several files in parallel: TESTS= to select files
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not slow" $(TESTS)
+
+.PHONY: test-slow
+test-slow: $(READY)  ## run the tests of whole sweeps that `make test` leaves out: TESTS= to select files
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m slow $(TESTS)
 
 .PHONY: test-cluster
 test-cluster: $(READY)  ## run the tests of several Ray nodes, in a network of their own: TESTS= to select

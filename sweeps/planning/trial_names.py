@@ -52,5 +52,5 @@ def _short(number: str) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, dict):
-        return "-".join(map(str, value.values()))
+        return "-".join(str(value[key]) for key in sorted(value))
     return "x".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -106,7 +106,6 @@ def test_mistakes_in_settings_are_named(settings, message, tmp_path):
         fl.run(settings, runs=tmp_path, progress=False)
 
 
-@pytest.mark.slow
 def test_interrupted_run_is_resumed_with_the_same_bits(tmp_path):
     long = updated(TINY, training={"steps": 150, "checkpoint_every": 10**6, "log_every": 5})
     script = f"import factorlab.api as fl; fl.run({long!r}, runs={str(tmp_path / 'a')!r})"

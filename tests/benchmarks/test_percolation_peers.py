@@ -6,13 +6,10 @@ import sys
 from itertools import product
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 LIBRARIES = {"networkx", "scipy", "igraph", "rustworkx"}
 
 
-@pytest.mark.slow
 def test_percolation_peers_agree_with_engine(tmp_path):
     file = tmp_path / "peers.json"
     options = ["--sides", "8", "--radii", "1", "--seconds", "0", "--json", str(file)]

@@ -9,8 +9,6 @@ from sweeps.tracking.store import access
 from tests.helpers.mlflow_runs import client_of, finish, key_of, sync_of, write_record
 from tests.helpers.mlflow_stores import STORES
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module", params=STORES)
 def store(request, tmp_path_factory):

@@ -57,7 +57,6 @@ def test_extending_page_names_every_example():
     assert {path.name for path in EXAMPLES.iterdir()} == set(PLACES)
 
 
-@pytest.mark.slow
 def test_sweep_of_example_draws_its_figure(checkout):
     ended = run(checkout, "-m", "sweeps.cli.main", "sweep", "rings", "--profile", "smoke")
     assert ended.returncode == 0, ended.stderr

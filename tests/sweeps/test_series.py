@@ -315,7 +315,6 @@ def test_run_sweeps_checks_figures_of_all_files(tmp_path, monkeypatch, figures, 
     assert not Path("runs").exists()
 
 
-@pytest.mark.slow
 def test_sweep_refuses_resources_that_no_machine_has(tmp_path):
     write(tmp_path, "good")
     write(tmp_path, "large", axes={"seed": [7]}, more="resources: {cpu: 100000}\n")
@@ -325,7 +324,6 @@ def test_sweep_refuses_resources_that_no_machine_has(tmp_path):
     assert not list(tmp_path.glob("runs/trials/*"))
 
 
-@pytest.mark.slow
 def test_sweep_over_axis_with_null(tmp_path):
     axes = {"data.margin": [None, 5.0], "data.family": ["bump+stripes"]}
     write(tmp_path, "margins", axes=axes, figures=None)  # the default figure

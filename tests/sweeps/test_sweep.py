@@ -209,6 +209,7 @@ def test_sweep_trains_only_new_trials_and_names_failures(swept):
     assert again.returncode == 1
 
 
+@pytest.mark.slow
 def test_sweep_takes_up_trial_once_released(tmp_path):
     path = write(tmp_path, axes={"data.subsample": [0.05, 0.5]}, keep=0)
     held, other = records_of(path, tmp_path / "runs")

@@ -77,6 +77,7 @@ def measured(folder):
     return all(record.measures("layer4").exists() for record in records(folder))
 
 
+@pytest.mark.slow
 def test_sweep_with_deep_temporary_folder(folder, no_server):
     deep = folder / ("d" * (127 - len(str(folder)) - 1))
     deep.mkdir()
@@ -86,6 +87,7 @@ def test_sweep_with_deep_temporary_folder(folder, no_server):
     assert done(folder)
 
 
+@pytest.mark.slow
 def test_sweep_with_read_only_installation_and_home(folder, represented, no_server):
     mounts = ["unshare", "--mount", "sh", "-e", "-c", MOUNT, "mounts"]
     home = folder / "home"
@@ -111,6 +113,7 @@ def test_sweep_with_read_only_installation_and_home(folder, represented, no_serv
         assert status == 0, said
 
 
+@pytest.mark.slow
 def test_sweep_with_space_in_python_path(folder, no_server):
     """The environment is a new one, with the packages of this one."""
     venv.create(folder / "an environment's" / "venv", with_pip=False)
@@ -146,6 +149,7 @@ def no_locks(tmp_path):
     return {"LD_PRELOAD": str(library)}
 
 
+@pytest.mark.slow
 def test_sweep_and_other_commands_without_file_locks(folder, represented, no_locks, no_server):
     commands = (
         ["sweep", "small.yaml"],

@@ -170,7 +170,6 @@ def test_percolate_reports_mistake_in_one_sentence(arguments, sentence, capsys, 
     assert sentence in err
 
 
-@pytest.mark.slow
 def test_critical_shows_progress_on_terminal_only():
     """Standard error is a terminal, standard output a pipe."""
     ours, theirs = pty.openpty()
@@ -201,7 +200,6 @@ def test_critical_shows_progress_on_terminal_only():
     assert first[0] > 2  # the command, which began later, shows nothing for two seconds
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_critical_interrupted_stops_threads(kind):
     arguments = ["percolate", "critical", "--radius2", "1", "--seconds", "1e6", "--workers", "8"]

@@ -106,6 +106,7 @@ def test_sweep_refuses_process_with_other_code(tmp_path, project, no_server):
     assert not list((tmp_path / "runs" / "trials").glob("*/result.json"))
 
 
+@pytest.mark.slow
 def test_sweep_records_code_change_per_run(tmp_path, project, no_server):
     root, git = project
     path = write_experiment(

@@ -11,6 +11,8 @@ from sweeps.planning import saved_plans
 from tests.helpers.experiments import write_experiment
 from tests.helpers.processes import factorlab
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def analysed(tmp_path_factory):

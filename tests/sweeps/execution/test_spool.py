@@ -222,6 +222,7 @@ def test_download_that_failed_is_repeated_at_the_end(spool, bucket, tmp_path, mo
     assert other.state() == "done"
 
 
+@pytest.mark.slow
 def test_sweep_finds_in_the_bucket_what_another_machine_trained(bucket, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

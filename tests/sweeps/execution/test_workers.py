@@ -119,6 +119,7 @@ def test_sweep_reports_workers_that_never_start(tmp_path):
     assert "10 trials are not finished" in driver.stderr
 
 
+@pytest.mark.slow
 def test_sigterm_to_the_driver_interrupts_the_sweep(tmp_path):
     path = write_experiment(
         tmp_path / "long.yaml", axes={"seed": [0, 1, 2]}, training={"steps": 100_000}

@@ -39,7 +39,9 @@ def test_find_names_the_sweeps_that_exist(runs, asked):
 
 def test_saved_reports_and_skips_a_damaged_plan(runs, caplog):
     path = plan.path_of(runs, "mine_smoke")
-    path.write_text(path.read_text().replace("seed=1", "seed=2"))
+    text = path.read_text()
+    assert text.count("smoke") > 1
+    path.write_text(text.replace("smoke", "broke", 1))
     assert [found.sweep for found in saved_plans.saved(runs)][-1:] == ["mine_laptop"]
     assert len(saved_plans.saved(runs)) == 2
     assert f"{path}: its checksum does not match" in caplog.text

@@ -28,6 +28,7 @@ VALUES = {
         ({"seed": 0, "data.sigma": [0.1, 0.5], "model.width": 8}, "σ.1x.5 width=8 s0"),
         ({"data.held_out": {"kind": "rim", "width": 1.0}, "data.subsample": 1.0},
          "λ1.0 held_out=rim-1.0"),
+        ({"data.held_out": {"width": 1.0, "kind": "rim"}}, "held_out=rim-1.0"),
         ({}, ""),
     ],
 )  # fmt: skip

@@ -241,6 +241,7 @@ def crossed(tmp_path_factory):
     return folders, whole, after
 
 
+@pytest.mark.slow
 def test_threshold_search_goes_on_after_a_kill_as_it_would_have(crossed):
     folders, whole, after = crossed
     assert whole.returncode == after.returncode == 0, whole.stderr + after.stderr
@@ -251,6 +252,7 @@ def test_threshold_search_goes_on_after_a_kill_as_it_would_have(crossed):
     assert (folders[0] / "figures" / "cross" / "search-default.png").exists()
 
 
+@pytest.mark.slow
 def test_threshold_search_uses_finished_runs_of_a_grid(crossed, tmp_path):
     folders, *_ = crossed
     path = tmp_path / "grid"

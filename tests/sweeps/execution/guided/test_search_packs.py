@@ -105,6 +105,7 @@ def points_of_all_shapes():
     return [{**common, "data.size": size} for size in AXES["data.size"]]
 
 
+@pytest.mark.slow
 def test_sweep_of_packs(tmp_path):
     axes = {**AXES, "data.size": [6]}
     search = {"threshold": {"level": 0.3, "width": 2.5}, "runs": 12}
