@@ -115,6 +115,18 @@ check: $(READY)  ## lint, check types, spelling and YAML files
 	$(BIN)/codespell
 	$(BIN)/yamllint --strict .
 
+# Warnings about later versions of MkDocs are not about this site.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+docs docs-serve: export DISABLE_MKDOCS_2_WARNING := true
+
+.PHONY: docs
+docs: $(READY)  ## build the documentation into site/; a broken link or anchor is an error
+	$(BIN)/python -m mkdocs build --strict --site-dir site
+
+.PHONY: docs-serve
+docs-serve: $(READY)  ## serve the documentation on http://127.0.0.1:8000, and rebuild it as files change
+	$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
+
 .PHONY: coverage
 coverage: $(READY)  ## run all tests and report line coverage: TESTS= to select files
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered $(TESTS)

@@ -6,14 +6,15 @@ takes a tenth of a second and loads neither PyTorch nor pandas.
 
 `docs/api.md` lists the names, which are stable, with the unit of every column.
 
->>> import factorlab.api as fl
->>> frame = fl.load("scaling")
->>> fl.exponents(fl.crossings(frame))[["family", "count", "exponent"]].round(1)
-         family          count  exponent
-0          bump     samples_2d       2.0
-1          bump  samples_total       2.0
-2  bump+stripes     samples_2d       1.0
-3  bump+stripes  samples_total       1.0
+Examples:
+    >>> import factorlab.api as fl
+    >>> frame = fl.load("scaling")
+    >>> fl.exponents(fl.crossings(frame))[["family", "count", "exponent"]].round(1)
+             family          count  exponent
+    0          bump     samples_2d       2.0
+    1          bump  samples_total       2.0
+    2  bump+stripes     samples_2d       1.0
+    3  bump+stripes  samples_total       1.0
 """
 
 from factorlab.api import plot

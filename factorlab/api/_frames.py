@@ -43,12 +43,13 @@ def load(
     Raises:
         UserError: There is no such sweep, no run of it has started, or the store does not answer.
 
-    >>> import factorlab.api as fl
-    >>> frame = fl.load("scaling")
-    >>> list(frame.columns[:4])
-    ['data.family', 'data.size', 'data.subsample', 'seed']
-    >>> frame.groupby("data.family")["accuracy"].mean().round(1).to_dict()
-    {'bump': 0.6, 'bump+stripes': 0.7}
+    Examples:
+        >>> import factorlab.api as fl
+        >>> frame = fl.load("scaling")
+        >>> list(frame.columns[:4])
+        ['data.family', 'data.size', 'data.subsample', 'seed']
+        >>> frame.groupby("data.family")["accuracy"].mean().round(1).to_dict()
+        {'bump': 0.6, 'bump+stripes': 0.7}
     """
     if tracking_uri is not None:
         return _stored(tracking_uri, name, profile, steps=steps)

@@ -44,16 +44,17 @@ class Samples:
 class Run:
     """A run and its record. Everything is read from disk when it is asked for.
 
-    >>> import factorlab.api as fl
-    >>> run = fl.open_run(fl.load("holes").iloc[0])
-    >>> run.state, run.settings.data.size, run.settings.training.steps
-    ('done', 6, 6)
-    >>> sorted(run.metrics)[:2]
-    ['accuracy', 'accuracy_half_pixel']
-    >>> run.curve[["step", "accuracy"]].iloc[-1].to_dict()["step"]
-    6.0
-    >>> run.samples.images.shape
-    (2, 6, 6)
+    Examples:
+        >>> import factorlab.api as fl
+        >>> run = fl.open_run(fl.load("holes").iloc[0])
+        >>> run.state, run.settings.data.size, run.settings.training.steps
+        ('done', 6, 6)
+        >>> sorted(run.metrics)[:2]
+        ['accuracy', 'accuracy_half_pixel']
+        >>> run.curve[["step", "accuracy"]].iloc[-1].to_dict()["step"]
+        6.0
+        >>> run.samples.images.shape
+        (2, 6, 6)
     """
 
     path: Path
@@ -152,12 +153,13 @@ def run(
         UserError: A setting is not allowed, the loss is not finite, or another process trains it.
         KeyboardInterrupt: The run was stopped by Ctrl-C; its record can be resumed.
 
-    >>> import factorlab.api as fl
-    >>> small = {"data.size": 6, "data.spacing": 1.0, "model": {"width": 4, "encoding": 8}}
-    >>> brief = {"training": {"steps": 4, "batch_size": 4}, "evaluation": {"samples": 4}}
-    >>> trained = fl.run({**small, **brief, "diffusion.sampling_steps": 2}, progress=False)
-    >>> trained.state, trained.curve["step"].tolist()
-    ('done', [4])
+    Examples:
+        >>> import factorlab.api as fl
+        >>> small = {"data.size": 6, "data.spacing": 1.0, "model": {"width": 4, "encoding": 8}}
+        >>> brief = {"training": {"steps": 4, "batch_size": 4}, "evaluation": {"samples": 4}}
+        >>> trained = fl.run({**small, **brief, "diffusion.sampling_steps": 2}, progress=False)
+        >>> trained.state, trained.curve["step"].tolist()
+        ('done', [4])
     """
     from sweeps.execution.single_run import prepare, train
 
@@ -200,10 +202,11 @@ def open_run(run: str | Mapping[str, Any] | pd.Series, *, runs: str | Path | Non
     Raises:
         UserError: There is no such record.
 
-    >>> import factorlab.api as fl
-    >>> best = fl.load("scaling").sort_values("accuracy").iloc[-1]
-    >>> fl.open_run(best).key == best["key"]
-    True
+    Examples:
+        >>> import factorlab.api as fl
+        >>> best = fl.load("scaling").sort_values("accuracy").iloc[-1]
+        >>> fl.open_run(best).key == best["key"]
+        True
     """
     from factorlab.errors import UserError
     from factorlab.storage.record import find_key
@@ -249,10 +252,11 @@ def samples(
         UserError: A label is outside of what is allowed, the run is not finished, or its record
             has no weights.
 
-    >>> import factorlab.api as fl
-    >>> images = fl.samples(fl.load("holes").iloc[0], [(2, 3), (4.5, 4.5)], seed=1)
-    >>> images.shape, str(images.dtype)
-    ((2, 6, 6), 'float32')
+    Examples:
+        >>> import factorlab.api as fl
+        >>> images = fl.samples(fl.load("holes").iloc[0], [(2, 3), (4.5, 4.5)], seed=1)
+        >>> images.shape, str(images.dtype)
+        ((2, 6, 6), 'float32')
     """
     from factorlab.device import one_thread, resolve_device
     from factorlab.evaluation import sampling
@@ -296,11 +300,12 @@ def read_labels(
         UserError: The shape or the values of the images are not allowed, or there is no such
             family.
 
-    >>> import factorlab.api as fl, numpy as np
-    >>> image = np.ones((8, 8))
-    >>> image[2:5, 4:7] = 0  # a dark square around x = 6, y = 4
-    >>> fl.read_labels(image).iloc[0].to_dict()
-    {'x': 6.0, 'y': 4.0, 'shapes': 1.0}
+    Examples:
+        >>> import factorlab.api as fl, numpy as np
+        >>> image = np.ones((8, 8))
+        >>> image[2:5, 4:7] = 0  # a dark square around x = 6, y = 4
+        >>> fl.read_labels(image).iloc[0].to_dict()
+        {'x': 6.0, 'y': 4.0, 'shapes': 1.0}
     """
     import pandas as pd
 

@@ -51,12 +51,13 @@ def sweep(
         UserError: The experiment is not valid, or a folder cannot be written.
         KeyboardInterrupt: The sweep was interrupted.
 
-    >>> import factorlab.api as fl
-    >>> base = {"data": {"size": 6, "spacing": 1.0}, "model": {"width": 4, "encoding": 8},
-    ...         "training": {"steps": 6, "batch_size": 4}, "evaluation": {"samples": 4},
-    ...         "diffusion": {"sampling_steps": 2}}
-    >>> experiment = {"name": "mine", "base": base, "axes": {"seed": [0, 1]}, "figures": []}
-    >>> frame = fl.sweep(experiment)  # doctest: +SKIP
+    Examples:
+        >>> import factorlab.api as fl
+        >>> base = {"data": {"size": 6, "spacing": 1.0}, "model": {"width": 4, "encoding": 8},
+        ...         "training": {"steps": 6, "batch_size": 4}, "evaluation": {"samples": 4},
+        ...         "diffusion": {"sampling_steps": 2}}
+        >>> experiment = {"name": "mine", "base": base, "axes": {"seed": [0, 1]}, "figures": []}
+        >>> frame = fl.sweep(experiment)  # doctest: +SKIP
     """
     from factorlab.errors import INTERRUPTED, UserError
     from sweeps.planning import experiment as experiments
@@ -173,12 +174,13 @@ def compare(
     Raises:
         UserError: There is no such sweep, both are the same, or no finished run has the metric.
 
-    >>> import factorlab.api as fl
-    >>> compared = fl.compare("scaling_laptop", "scaling_quick")
-    >>> len(compared.pairs), round(compared.difference, 2)
-    (28, -0.13)
-    >>> compared.cells[["data.size", "pairs", "difference", "low", "high"]].shape
-    (14, 5)
+    Examples:
+        >>> import factorlab.api as fl
+        >>> compared = fl.compare("scaling_laptop", "scaling_quick")
+        >>> len(compared.pairs), round(compared.difference, 2)
+        (28, -0.13)
+        >>> compared.cells[["data.size", "pairs", "difference", "low", "high"]].shape
+        (14, 5)
     """
     from sweeps.reporting import comparison
 

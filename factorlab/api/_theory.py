@@ -45,12 +45,13 @@ def crossings(
     Raises:
         ValueError: A column is missing, or the runs differ in other settings.
 
-    >>> import factorlab.api as fl
-    >>> found = fl.crossings(fl.load("scaling"))
-    >>> found[(found["count"] == "samples_2d") & (found["family"] == "bump")]["size"].tolist()
-    [8, 12, 16]
-    >>> bool((found["low"] < found["value"]).all() and (found["value"] < found["high"]).all())
-    True
+    Examples:
+        >>> import factorlab.api as fl
+        >>> found = fl.crossings(fl.load("scaling"))
+        >>> found[(found["count"] == "samples_2d") & (found["family"] == "bump")]["size"].tolist()
+        [8, 12, 16]
+        >>> bool((found["low"] < found["value"]).all() and (found["value"] < found["high"]).all())
+        True
     """
     import pandas as pd
 
@@ -90,12 +91,13 @@ def exponents(crossings: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: The frame is neither.
 
-    >>> import factorlab.api as fl
-    >>> frame = fl.load("scaling")
-    >>> laws = fl.exponents(fl.crossings(frame)).set_index(["family", "count"])
-    >>> law = laws.loc[("bump", "samples_2d")]
-    >>> law["sizes"], bool(law["low"] < 2 < law["high"])
-    ('8 12 16', True)
+    Examples:
+        >>> import factorlab.api as fl
+        >>> frame = fl.load("scaling")
+        >>> laws = fl.exponents(fl.crossings(frame)).set_index(["family", "count"])
+        >>> law = laws.loc[("bump", "samples_2d")]
+        >>> law["sizes"], bool(law["low"] < 2 < law["high"])
+        ('8 12 16', True)
     """
     import pandas as pd
 
@@ -158,10 +160,11 @@ def percolation(
     Raises:
         ValueError: A parameter is out of its range.
 
-    >>> import factorlab.api as fl
-    >>> curve = fl.percolation(8, sigma=1.0, realisations=20)
-    >>> float(curve["mass_ratio"].iloc[-1])  # all bumps of the lattice are linked
-    1.0
+    Examples:
+        >>> import factorlab.api as fl
+        >>> curve = fl.percolation(8, sigma=1.0, realisations=20)
+        >>> float(curve["mass_ratio"].iloc[-1])  # all bumps of the lattice are linked
+        1.0
     """
     import numpy as np
 
@@ -215,12 +218,13 @@ def predictions(
     Raises:
         ValueError: A parameter is out of its range.
 
-    >>> import factorlab.api as fl
-    >>> found = fl.predictions([8, 16], sigma=1.0, realisations=20)
-    >>> bool(found["value"].iloc[1] > found["value"].iloc[0])
-    True
-    >>> fl.exponents(found)["sizes"].tolist()
-    ['8 16']
+    Examples:
+        >>> import factorlab.api as fl
+        >>> found = fl.predictions([8, 16], sigma=1.0, realisations=20)
+        >>> bool(found["value"].iloc[1] > found["value"].iloc[0])
+        True
+        >>> fl.exponents(found)["sizes"].tolist()
+        ['8 16']
     """
     from analysis.scaling.predictions import predictions_table
 

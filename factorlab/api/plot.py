@@ -5,11 +5,12 @@ lists them. Each takes a frame of `load` and the options that docs/experiments.m
 figure, returns a matplotlib Figure, and saves nothing. Figures over training steps, and those of
 layers, need a frame with ``steps=True``.
 
->>> import factorlab.api as fl
->>> "scaling" in dir(fl.plot)
-True
->>> figure = fl.plot.curves(fl.load("scaling"), x="data.subsample", panels=["data.size"])
->>> figure.savefig("curves.png")
+Examples:
+    >>> import factorlab.api as fl
+    >>> "scaling" in dir(fl.plot)
+    True
+    >>> figure = fl.plot.curves(fl.load("scaling"), x="data.subsample", panels=["data.size"])
+    >>> figure.savefig("curves.png")
 """
 
 from __future__ import annotations

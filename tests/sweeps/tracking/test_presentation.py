@@ -2,13 +2,16 @@
 
 import base64
 import json
+import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import factorlab.api as fl
+from factorlab.provenance import code_record
 from factorlab.storage.record import Record
 from factorlab.trial import Trial
 from sweeps.planning import plan, saved_plans
@@ -128,3 +131,15 @@ def test_description_escapes_tables():
     assert r"| `data.family` | a\|b |" in text
     assert r"| x \| y | not shown |" in text
     assert "![a b](get-artifact?path=figures/a%20b.png&run_uuid=run)" in text
+
+
+def test_reference_lists_every_tag(made):
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "tags.md").read_text()
+    listed = set(re.findall(r"`(factorlab\.\w+)`", page))
+    client = client_of(made.runs)
+    runs = [*runs_of(made, "sweep"), *runs_of(made, "trial")]
+    owners = [client.get_experiment_by_name(made.experiment).tags, *(r.data.tags for r in runs)]
+    own = {tag for tags in owners for tag in tags if tag.startswith("factorlab.")}
+    assert own <= listed
+    # Not every run has a failure or a changed checkout.
+    assert listed - own <= {"factorlab.failure", *code_record.TAGS}
