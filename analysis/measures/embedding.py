@@ -4,10 +4,13 @@ Periodic labels lie on a circle, which a linear regression cannot fit. Given the
 regressions here predict the cosine and sine of a label instead, and R-squared covers both (ours;
 [W] has no periodic images).
 
-The first UMAP call in a process compiles for 10 to 20 s; later calls take seconds.
+UMAP compiles for 10 to 20 s the first time. Later processes load the machine code from numba's
+cache.
 """
 
 import warnings
+from functools import cache
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -57,9 +60,7 @@ def embed(points: NDArray[np.floating] | Principal, dimensions: int = 3, seed: i
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # an optional part of UMAP needs TensorFlow
         warnings.simplefilter("ignore", UserWarning)  # UMAP warns that a seed implies one thread
-        import umap  # noqa: PLC0415 - takes seconds, and other measures do not need it
-
-        reducer = umap.UMAP(
+        reducer = _umap().UMAP(
             n_components=dimensions,
             n_neighbors=min(15, len(scores) - 1),
             random_state=seed,
@@ -67,6 +68,23 @@ def embed(points: NDArray[np.floating] | Principal, dimensions: int = 3, seed: i
         )
         embedded: Floats = reducer.fit_transform(scores).astype(np.float64)
     return embedded
+
+
+@cache
+def _umap() -> ModuleType:
+    """Import UMAP, which takes seconds, and have numba keep what it compiles of it.
+
+    UMAP caches a few of its functions only, so every process would compile the others.
+    """
+    import umap.layouts  # noqa: PLC0415 - other measures do not need it
+    from numba.core.registry import CPUDispatcher  # noqa: PLC0415
+
+    for module in (umap.umap_, umap.layouts):
+        for value in vars(module).values():
+            if isinstance(value, CPUDispatcher):
+                value.enable_caching()
+    found: ModuleType = umap
+    return found
 
 
 def normalised(components: Principal) -> Floats:

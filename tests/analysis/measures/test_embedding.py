@@ -1,5 +1,10 @@
 """R-squared of labels: linear regressions, and what UMAP keeps of a sheet."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -11,6 +16,8 @@ from analysis.measures.pca import decompose
 from tests.analysis.measures.in_one_call import r_squared
 from tests.helpers.rounding import EXACT
 from tests.helpers.spaces import embed as embed_at_random
+
+ROOT = Path(__file__).parents[3]
 
 CHANCE = 0.05
 """R-squared of 400 labels by three coordinates of noise: exceeded once in 6000 times.
@@ -100,3 +107,27 @@ def test_embed_has_requested_dimensions():
 def test_r_squared_refuses_what_cannot_be_explained(measure, points, labels, message):
     with pytest.raises(ValueError, match=message):
         measure(points, labels)
+
+
+def test_second_process_embeds_the_same_without_compiling(tmp_path):
+    script = """
+import numpy as np, umap.layouts
+from analysis.measures.embedding import embed
+found = embed(np.random.default_rng(0).normal(size=(60, 8)))
+used = (umap.umap_.smooth_knn_dist, umap.layouts._nb_optimize_layout_euclidean_single_epoch)
+print(found.tobytes().hex()[:64], *(sum(f.stats.cache_misses.values()) for f in used))
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for _ in range(2)
+    )
+    assert first[1:] == ["1", "1"]
+    assert second == [first[0], "0", "0"]
