@@ -77,11 +77,11 @@ def _umap() -> ModuleType:
     UMAP caches a few of its functions only, so every process would compile the others.
     """
     import umap.layouts  # noqa: PLC0415 - other measures do not need it
-    from numba.core.registry import CPUDispatcher  # noqa: PLC0415
 
+    compiled = type(umap.umap_.smooth_knn_dist)
     for module in (umap.umap_, umap.layouts):
         for value in vars(module).values():
-            if isinstance(value, CPUDispatcher):
+            if isinstance(value, compiled):
                 value.enable_caching()
     found: ModuleType = umap
     return found

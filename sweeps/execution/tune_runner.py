@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ray import tune
 from ray.exceptions import RayError
@@ -50,6 +53,18 @@ LIMIT_EVERY = 5.0
 
 AHEAD = 8
 """Runs that a search picks ahead where an autoscaler adds machines for them."""
+
+
+@contextmanager
+def _signal_handlers_restored() -> Iterator[None]:
+    """Restore the signal handlers that Tune replaces, and which would ignore the next Ctrl-C."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _stateless(name: str, folder: str, stopper: UntilStuck) -> RunConfig:
@@ -230,7 +245,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         where = _stateless(plan.sweep, scratch, UntilStuck(parts.scheduler))
         try:
-            Tuner(trainable, tune_config=how, run_config=where).fit()
+            with _signal_handlers_restored():
+                Tuner(trainable, tune_config=how, run_config=where).fit()
         except (RayError, TuneError) as error:  # a part of Ray died
             parts.outcomes.lost = connection.reason(error)
             return parts.outcomes

@@ -58,7 +58,8 @@ def _check_axes(experiment: Experiment, entry: FigureEntry, module: FigureModule
         if several and module.AXES is not None and key not in module.AXES:
             raise UserError(
                 f"{experiment.source}: axes.{key}: figure '{entry.name}' compares trials over "
-                f"{', '.join(module.AXES)} only; remove the figure or sweep only these"
+                f"{', '.join(module.AXES)} only; give {key} one value (--set {key}=...), or "
+                "remove the figure"
             )
     for key in getattr(module, "NUMBERS", ()):
         for value in _values(experiment, key):

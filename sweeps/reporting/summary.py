@@ -79,8 +79,8 @@ def show_plan(
             f"to train: {len(left.seconds)} trials, {left.steps:,} steps, {left.flops:.2g} "
             f"floating-point operations; about {duration(left.wall)} {where}, "
             f"{left.slots} at a time (from {left.basis}){_together(left)}; "
-            f"about {hours:.2g} GPU hours on an A100, assuming that it sustains "
-            f"{A100_SUSTAINED:.0e} operations per second",
+            f"at least {hours:.2g} GPU hours on an A100, at the {A100_SUSTAINED:.0e} operations "
+            "per second of large networks",
             highlight=False,
             soft_wrap=True,
         )

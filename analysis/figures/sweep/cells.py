@@ -1,8 +1,9 @@
 """Accuracy in each cell of a design, with its interval and beside both null models.
 
 One panel per metric, one row per combination of settings. The mean over seeds has the 95 % interval
-of `analysis.statistics.cell_means`; small dots are single runs. Of the null models, one draws the
-nearest training example, and one puts the nearest coordinates together. Data: `cells` and `trials`.
+of `analysis.statistics.cell_means`; small dots below it are single runs. Of the null models, one
+draws the nearest training example, and one puts the nearest coordinates together. A long grey
+line is the label reader's ceiling. Data: `cells` and `trials`.
 """
 
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ NULLS = {
 _MOST_CELLS, _MOST_PANELS = 60, 6
 _WIDTH, _LINE = 2.5, 0.24  # of a panel and of a cell, in inches
 _CHARACTER = 0.075  # width of a character of a cell's name, in inches
+_BELOW = 0.25  # of the single runs, in lines
 
 
 class Options(Settings):
@@ -83,12 +85,13 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         places = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
         for index, (axes, metric) in enumerate(zip(places, measured, strict=True)):
             _panel(axes, cells[cells["metric"] == metric], trials, metric, names)
-            title(axes, letter(index), "")
+            title(axes, letter(index) if len(measured) > 1 else "", "")
         places[0].set_yticks(range(len(names)), names)
         places[0].set_ylim(len(names) - 0.5, -0.5)
-        _legend(figure)
-        seeds = f"Up to {int(cells['runs'].max())} runs in a cell."
-        note(figure, [seeds, *missing(rows, options.y), *unfinished(table)])
+        _legend(figure, columns=2 if len(measured) == 1 else 3)
+        least, most = int(cells["runs"].min()), int(cells["runs"].max())
+        many = f"{least} to {most}" if least < most else str(most)
+        note(figure, [f"{many} runs in a cell.", *missing(rows, options.y), *unfinished(table)])
     kept = trials[["cell", "seed", *measured]]
     return Drawing(figure=figure, panels={"cells": cells, "trials": kept})
 
@@ -113,6 +116,8 @@ def _cells(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
             for name in NULLS
         }
         ends = {"mean": one.value, "low": one.low, "high": one.high, "runs": one.runs}
+        ceiling = metric.replace("accuracy", "ceiling", 1)
+        ends["ceiling"] = group.get(ceiling, pd.Series(dtype=float)).mean()
         found.append({"metric": metric, "cell": cell, **ends, **nulls})
     return pd.DataFrame(found)
 
@@ -125,8 +130,10 @@ def _panel(
     y = cells["cell"].map(place)
     for name, (_, marker, colour) in NULLS.items():
         axes.plot(100 * cells[name], y, marker, color=colour, ms=6, mew=1.6, zorder=1)
+    axes.plot(100 * cells["ceiling"], y, "|", color=GREY, ms=14, mew=1.2, zorder=0)
     runs = trials.dropna(subset=metric)
-    axes.plot(100 * runs[metric], runs["cell"].map(place), ".", color=GREY, ms=4, mew=0, zorder=2)
+    below = runs["cell"].map(place) + _BELOW
+    axes.plot(100 * runs[metric], below, ".", color=GREY, ms=4, mew=0, zorder=2)
     spread = [100 * (cells["mean"] - cells["low"]), 100 * (cells["high"] - cells["mean"])]
     axes.errorbar(
         100 * cells["mean"], y, xerr=spread, fmt="o", color=COLOURS[0], ms=4, capsize=2, zorder=3
@@ -136,7 +143,7 @@ def _panel(
     axes.grid(axis="y", lw=0.4, color="0.9")
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, columns: int) -> None:
     handles = [
         Line2D([], [], marker="o", color=COLOURS[0], ms=4, label="model, 95 % interval"),
         Line2D([], [], marker=".", ls="", color=GREY, ms=4, label="single runs"),
@@ -144,5 +151,6 @@ def _legend(figure: Figure) -> None:
             Line2D([], [], marker=marker, ls="", color=colour, ms=6, mew=1.6, label=name)
             for name, marker, colour in NULLS.values()
         ),
+        Line2D([], [], marker="|", ls="", color=GREY, ms=9, mew=1.2, label="reader's ceiling"),
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=7)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=7)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from ipaddress import ip_address
 
 import psutil
@@ -133,3 +135,30 @@ def test_sigterm_to_the_driver_interrupts_the_sweep(tmp_path):
     assert messages.splitlines()[-1] == "factorlab: interrupted"
     assert "run the same command again to resume" in messages
     assert "running" not in {record.state() for record in records}
+
+
+MEASURING = """
+import pathlib, sys, time
+from sweeps import sweep
+from sweeps.cli.main import main
+
+def measure(*_):
+    pathlib.Path("measuring").touch()
+    time.sleep(60)
+
+sweep._measure = measure
+sys.argv = ["factorlab", "sweep", "one.yaml"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_after_training_ends_the_sweep(tmp_path, number):
+    write_experiment(tmp_path / "one.yaml", axes={"seed": [0]}, figures=[])
+    command = [sys.executable, "-c", MEASURING]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as driver:
+        wait_for((tmp_path / "measuring").exists)
+        driver.send_signal(number)
+        _, messages = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == 130, messages
+    assert messages.splitlines()[-1] == "factorlab: interrupted"
