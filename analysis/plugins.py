@@ -9,6 +9,7 @@ import pkgutil
 from collections.abc import Iterable
 from typing import Generic, TypeVar, cast
 
+from factorlab.errors import suggestion
 from factorlab.formatting import listed
 
 Module = TypeVar("Module")
@@ -36,7 +37,9 @@ class Folder(Generic[Module]):
 
     def unknown(self, name: str) -> str:
         """Return the error message for a name that no module has."""
-        return f"There is no {name!r} among the {self._kind}: {listed(self.available())}."
+        known = self.available()
+        end = suggestion(name, known) or "."
+        return f"There is no {name!r} among the {self._kind}: {listed(known)}{end}"
 
     def load(self, name: str) -> Module:
         """Import and return the module of a name.

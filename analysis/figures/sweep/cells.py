@@ -55,7 +55,7 @@ class Options(Settings):
     def _accuracies(cls, names: list[str]) -> list[str]:
         for name in names:
             if not name.startswith("accuracy"):
-                raise ValueError(f"'{name}' is not an accuracy")
+                raise ValueError(f"'{name}' is not an accuracy; allowed: accuracy, accuracy_...")
         return names
 
 

@@ -40,7 +40,8 @@ def test_draw_states_required_columns(name):
 def test_load_unknown_figure_lists_available():
     assert "scaling" in available()
     assert not any(name.startswith("-") for name in available())
-    with pytest.raises(ValueError, match=r"^There is no 'scalign' among the figures: .*scaling"):
+    found = r"^There is no 'scalign' among the figures: .*; did you mean 'scaling'\?$"
+    with pytest.raises(ValueError, match=found):
         load("scalign")
 
 
