@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from factorlab.errors import INTERRUPTED
-from factorlab.formatting import duration, first_of, listed
+from factorlab.formatting import duration, first_of, listed, shortened
 from factorlab.provenance.sources import TRAINING, at_start
 from factorlab.storage.record import State
 from sweeps.execution import watchdog
@@ -17,7 +17,7 @@ from sweeps.execution.outcomes import Outcomes
 from sweeps.execution.watchdog import REPORT
 from sweeps.planning.cost.estimate import Estimate
 from sweeps.planning.cost.pack_limits import A100_SUSTAINED
-from sweeps.planning.overrides import single_values
+from sweeps.planning.overrides import AXES, single_values
 from sweeps.planning.plan import Plan, SweepState
 from sweeps.planning.search import threshold
 from sweeps.planning.search.spec import AxisRange
@@ -45,15 +45,8 @@ def show_plan(
         where: Where the sweep will run, as a phrase.
     """
     plan, counts = state.plan, state.counts()
-    table = Table.grid(padding=(0, 2))
-    for key, values in plan.values.items():
-        table.add_row(key, str(values) if isinstance(values, AxisRange) else listed(values))
-    for key, leads in plan.tied.items():
-        for lead, followed in leads.items():
-            pairs = listed(f"{value} at {at}" for at, value in followed.items())
-            table.add_row(key, f"follows {lead}: {pairs}")
     console.print(Text.assemble((plan.sweep, "bold"), f": {_trials_of(plan)} from"))
-    console.print(table)
+    console.print(_settings(plan))
     for sentence in single_values(plan.overrides, plan.values):
         console.print(sentence, highlight=False, soft_wrap=True)
     parts = [f"{counts[one]} {text}" for one, text in STATES.items() if counts[one]]
@@ -88,6 +81,21 @@ def show_plan(
         console.print("nothing left to train", highlight=False)
         if plan.outlook is not None and plan.outlook.over is not None:
             console.print(f"the search is over: {plan.outlook.over}", highlight=False)
+
+
+def _settings(plan: Plan) -> Table:
+    """Return what varies, what the command has set, and what follows an axis."""
+    table = Table.grid(padding=(0, 2))
+    for key, values in plan.values.items():
+        table.add_row(key, str(values) if isinstance(values, AxisRange) else listed(values))
+    for key, value in plan.overrides.items():
+        if key.removeprefix(AXES) not in plan.values:
+            table.add_row(key, f"{shortened(str(value))} in every run (--set)")
+    for key, leads in plan.tied.items():
+        for lead, followed in leads.items():
+            pairs = listed(f"{value} at {at}" for at, value in followed.items())
+            table.add_row(key, f"follows {lead}: {pairs}")
+    return table
 
 
 def _trials_of(plan: Plan) -> str:

@@ -213,6 +213,12 @@ def test_show_plan_does_not_note_other_lists(path, option):
     assert "one value" not in printed(path, option)
 
 
+def test_show_plan_names_settings_that_were_set(path):
+    said = printed(path, "data.sigma=2.0", "seed=[0, 1]", "axes.model.width=[4, 8]")
+    assert re.search(r"^data\.sigma +2\.0 in every run \(--set\) *$", said, re.M)
+    assert said.count("--set") == 1  # the others are axes
+
+
 def test_show_plan_shortens_long_axes(path):
     said = printed(path, f"seed={list(range(2000))}", "data.subsample=1.0")
     assert "0, 1, 2, 3, 4, ..., 1999 (2000 in all)" in said
