@@ -37,7 +37,7 @@ VENV    := .venv
 READY   := $(VENV)/.ready
 BIN     := $(VENV)/bin
 TESTS   :=
-NUMERICAL := $(addprefix tests/,factorlab percolation analysis/measures analysis/scaling analysis/statistics analysis/findings benchmarks)
+NUMERICAL := $(addprefix tests/,factorlab percolation analysis benchmarks)
 EXPERIMENTS := $(basename $(notdir $(wildcard sweeps/experiments/*.yaml)))
 
 options = --profile="$$PROFILE" --runs="$$RUNS" --figures="$$FIGURES" $${ADDRESS:+--address="$$ADDRESS"}

@@ -40,7 +40,7 @@ def test_every_command_of_the_tutorial_ends_well(followed):
     assert len(outputs) == 5
     assert "trials: 12 new" in outputs["factorlab sweep wider.yaml --dry-run"].stderr
     more = outputs["factorlab sweep wider.yaml --set seed=[0,1,2]"].stderr
-    assert "trials: 6 new, 12 already done" in more or "12 already done, 6 new" in more
+    assert "trials: 12 already done, 6 new" in more
 
 
 def test_script_of_the_tutorial_draws_and_reads(followed):
