@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from analysis.errors import NotDrawableError
-from analysis.measures.null_models import null_column
+from analysis.measures.null_models import ceiling_column, null_column
 from analysis.plotting import axis_labels
 from analysis.tables.selection import final, require
 from factorlab.errors import suggestion
@@ -138,8 +138,7 @@ def long(rows: pd.DataFrame, places: pd.DataFrame, metrics: Sequence[str]) -> pd
     for metric in metrics:
         part = places.assign(metric=metric, value=rows[metric], ceiling=np.nan, null=np.nan)
         if metric.startswith("accuracy"):
-            ceiling, null = metric.replace("accuracy", "ceiling", 1), null_column(metric, "nearest")
-            part["ceiling"] = rows.get(ceiling, np.nan)
-            part["null"] = rows.get(null, np.nan)
+            part["ceiling"] = rows.get(ceiling_column(metric), np.nan)
+            part["null"] = rows.get(null_column(metric, "nearest"), np.nan)
         parts.append(part)
     return pd.concat(parts, ignore_index=True).dropna(subset="value")

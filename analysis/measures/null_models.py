@@ -40,6 +40,11 @@ def null_column(accuracy: str, model: str) -> str:
     return accuracy.replace("accuracy", f"null_{model}", 1)
 
 
+def ceiling_column(accuracy: str) -> str:
+    """Return the column of the label reader's ceiling that belongs to one of an accuracy."""
+    return accuracy.replace("accuracy", "ceiling", 1)
+
+
 def labels_column(accuracy: str) -> str:
     """Return the column with the number of labels behind an accuracy."""
     part = accuracy.removeprefix("accuracy")

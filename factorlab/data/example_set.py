@@ -20,7 +20,7 @@ cache_folder.provide()  # numba reads the location when it compiles the first fu
 
 Places = NDArray[np.int64]
 Links = NDArray[np.bool_]
-Squares = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 class ExampleSet:
@@ -74,7 +74,7 @@ class ExampleSet:
 
 
 @njit(cache=True)
-def _nearest(squares: Squares, examples: Places, label: int) -> int:
+def _nearest(squares: Floats, examples: Places, label: int) -> int:
     """Return the example nearest to a label: of equally near ones, that of the lowest index."""
     best = int(examples[0])
     for place in examples[1:]:
@@ -86,7 +86,7 @@ def _nearest(squares: Squares, examples: Places, label: int) -> int:
 
 @njit(cache=True)
 def _exchange(
-    squares: Squares,
+    squares: Floats,
     near: Links,
     examples: Places,
     nearest: Places,
@@ -110,8 +110,8 @@ def _exchange(
 
 @njit(cache=True)
 def _covered(
-    squares: Squares, near: Links, limits: Squares, nearest: Places, coordinates: Places
-) -> Squares:
+    squares: Floats, near: Links, limits: Floats, nearest: Places, coordinates: Places
+) -> Floats:
     """Return how many labels are covered, for each kind of coverage."""
     counts = np.zeros(len(limits) + 2)
     for label in range(len(nearest)):

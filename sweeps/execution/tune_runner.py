@@ -64,7 +64,8 @@ def _signal_handlers_restored() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # one that was not installed from Python
+                    signal.signal(number, handler)
 
 
 def _stateless(name: str, folder: str, stopper: UntilStuck) -> RunConfig:

@@ -9,10 +9,9 @@ the HTML report are opened in a headless Chromium. What a page shows is waited f
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -25,7 +24,7 @@ from sweeps.planning.plan import Plan
 from sweeps.reporting.html_report import page as html_report
 from sweeps.tracking.plan_sync import mlflow_sync_of
 from tests.benchmarks.report import HISTORY, Measurement, publish
-from tests.browser.conftest import NAMES
+from tests.browser.conftest import executable
 from tests.browser.ui_server import served
 from tests.sweeps.reporting import synthetic_records
 
@@ -132,8 +131,7 @@ def measure(runs: int, points: int) -> list[Measurement]:
             report = html_report.write(made, folder / "figures", [])
         assert report is not None
         with sync_playwright() as playwright:
-            found: Callable[[str], str | None] = shutil.which
-            path = next(filter(None, map(found, NAMES)), playwright.chromium.executable_path)
+            path = executable(playwright)
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             with served(folder) as (port, _):
                 for _ in range(REPEATS):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from sweeps.reporting.html_report import page as html_report
 from tests.sweeps.reporting import synthetic_records
@@ -16,11 +16,16 @@ HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
+def executable(playwright: Playwright) -> str:
+    """Return the path of the system's Chromium, or of the one that playwright installs."""
+    return next(filter(None, map(shutil.which, NAMES)), playwright.chromium.executable_path)
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """A running Chromium: the system's, or the one that playwright has installed."""
     with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, NAMES)), playwright.chromium.executable_path)
+        found = executable(playwright)
         if not Path(found).exists():
             pytest.skip("no Chromium is installed, neither the system's nor playwright's")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from analysis.errors import NotDrawableError
 from analysis.figures._grid import COLUMNS, Setting, check_count, chosen_rows, in_words, missing
-from analysis.measures.null_models import labels_column, null_column
+from analysis.measures.null_models import ceiling_column, labels_column, null_column
 from analysis.plotting import axis_labels
 from analysis.plotting.figure_io import COLOURS, Drawing, styled
 from analysis.plotting.notes import note, unfinished
@@ -85,7 +85,8 @@ def draw(table: pd.DataFrame, options: Options | None = None) -> Drawing:
         places = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
         for index, (axes, metric) in enumerate(zip(places, measured, strict=True)):
             _panel(axes, cells[cells["metric"] == metric], trials, metric, names)
-            title(axes, letter(index) if len(measured) > 1 else "", "")
+            if len(measured) > 1:
+                title(axes, letter(index), "")
         places[0].set_yticks(range(len(names)), names)
         places[0].set_ylim(len(names) - 0.5, -0.5)
         _legend(figure, columns=2 if len(measured) == 1 else 3)
@@ -116,8 +117,7 @@ def _cells(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
             for name in NULLS
         }
         ends = {"mean": one.value, "low": one.low, "high": one.high, "runs": one.runs}
-        ceiling = metric.replace("accuracy", "ceiling", 1)
-        ends["ceiling"] = group.get(ceiling, pd.Series(dtype=float)).mean()
+        ends["ceiling"] = group.get(ceiling_column(metric), pd.Series(dtype=float)).mean()
         found.append({"metric": metric, "cell": cell, **ends, **nulls})
     return pd.DataFrame(found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweeps.planning.plan import Plan
+from sweeps.planning.search.spec import THRESHOLD
 from sweeps.ray_runtime import ray_settings
 
 
@@ -14,7 +15,12 @@ def check_tune_parts(plans: Sequence[Plan], address: str | None) -> None:
     Raises:
         UserError: One does not exist, or does not take its options.
     """
-    chosen = [plan for plan in plans if plan.search is not None or plan.scheduler is not None]
+    chosen = [
+        plan
+        for plan in plans
+        if plan.scheduler is not None
+        or (plan.search is not None and plan.search.algorithm != THRESHOLD)
+    ]
     if not chosen:
         return
     ray_settings.configure(address)

@@ -148,7 +148,7 @@ def _guesses(settings: RunSettings, options: ThresholdOptions, source: str) -> d
     """
     if options.prior == "none":
         return {}
-    from analysis.scaling.first_guess import first_guess, refusal  # noqa: PLC0415 - a second
+    from analysis.scaling.first_guess import first_guess, refusal  # noqa: PLC0415 - takes a second
 
     reason = refusal(settings, options.prior)
     if reason is not None:
