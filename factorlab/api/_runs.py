@@ -282,14 +282,18 @@ def _reported() -> Iterator[None]:
 
 
 def read_labels(
-    images: ArrayLike, family: str | Run = "bump", *, periodic: bool = False
+    images: ArrayLike,
+    family: str | Run | Mapping[str, Any] | pd.Series = "bump",
+    *,
+    periodic: bool = False,
 ) -> pd.DataFrame:
     """Read the labels off images, as evaluations do (Algorithm 1 of arXiv 2402.03305).
 
     Args:
         images: Images, (n, N, N) or one of (N, N), values in [0, 1] with white = 1, as `samples`
             returns them, or 8-bit.
-        family: Data family of the images, or the run that generated them.
+        family: Data family of the images, or the run that generated them: the run, or a row of a
+            frame of `load`.
         periodic: Whether the images are tori; ignored if a run is given.
 
     Returns:
@@ -313,8 +317,8 @@ def read_labels(
     from factorlab.errors import UserError
     from factorlab.formatting import listed
 
-    if isinstance(family, Run):
-        data = family.settings.data
+    if not isinstance(family, str):
+        data = (family if isinstance(family, Run) else open_run(family)).settings.data
         family, periodic = data.family, data.periodic
     if family not in families.families():
         raise UserError(f"family = '{family}'; allowed: {listed(families.families())}")

@@ -9,6 +9,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -249,6 +250,14 @@ def test_read_labels_is_the_reader_of_evaluations(family):
         np.testing.assert_array_equal(found[["x", "y"]], expected.labels)
         np.testing.assert_array_equal(found["shapes"], expected.objects)
     assert (np.abs(expected.labels - labels) < 1).all()
+
+
+def test_read_labels_takes_a_run_and_a_row(runs):
+    row = fl.load("holes").iloc[0]
+    images = fl.samples(row, [(2, 3), (4.5, 4.5)])
+    of_row, of_run = (fl.read_labels(images, one) for one in (row, fl.open_run(row)))
+    pd.testing.assert_frame_equal(of_row, of_run)
+    pd.testing.assert_frame_equal(of_row, fl.read_labels(images, row["data.family"]))
 
 
 @pytest.mark.parametrize(
