@@ -19,7 +19,8 @@ Examples:
 
 from factorlab.api import plot
 from factorlab.api._frames import load
-from factorlab.api._runs import Run, Samples, open_run, read_labels, run, samples
+from factorlab.api._images import read_labels, samples
+from factorlab.api._runs import Run, Samples, open_run, run
 from factorlab.api._sweeps import Comparison, compare, sweep
 from factorlab.api._theory import crossings, exponents, percolation, predictions
 
