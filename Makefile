@@ -37,7 +37,9 @@ VENV    := .venv
 READY   := $(VENV)/.ready
 BIN     := $(VENV)/bin
 TESTS   :=
-NUMERICAL := $(addprefix tests/,factorlab percolation analysis benchmarks)
+# What PyTorch, oneDNN or numba compute; the instructions of NumPy have no such switch.
+NUMERICAL := $(addprefix tests/,factorlab percolation analysis/measures \
+	analysis/test_training_dynamics.py benchmarks)
 EXPERIMENTS := $(basename $(notdir $(wildcard sweeps/experiments/*.yaml)))
 
 options = --profile="$$PROFILE" --runs="$$RUNS" --figures="$$FIGURES" $${ADDRESS:+--address="$$ADDRESS"}

@@ -99,7 +99,7 @@ class Run:
         """The metrics of the last evaluation by name; empty while the run is not finished.
 
         Accuracies, ceilings and shares are in [0, 1], losses without a unit, `error_pixels` in
-        pixels; `docs/records.md` explains each.
+        pixels; `docs/reference/metrics.md` explains each.
         """
         result = self.record.result()
         return {} if result is None else dict(result["metrics"])

@@ -251,7 +251,7 @@ def load(
 
     Args:
         experiment: Name of an experiment of the project, path of a file, or the content of one.
-        profile: Name of the profile; by default `laptop`, or no profile if the file has none.
+        profile: Name of the profile; by default `laptop` if the file has it, else none.
         overrides: Values by dotted key.
 
     Raises:
@@ -341,9 +341,9 @@ def _check_axis(key: str, source: str) -> None:
 
 def _profile(file: ExperimentFile, wanted: str | None, source: str) -> tuple[Profile, str]:
     """Return the selected profile and its name."""
-    if not file.profiles and wanted is None:
-        return Profile(), "default"
     name = wanted or DEFAULT_PROFILE
+    if wanted is None and name not in file.profiles:
+        return Profile(), "default"
     if name not in file.profiles:
         allowed = listed(file.profiles) or "none, since the file has no profiles"
         raise UserError(f"{source}: no profile '{name}'; allowed: {allowed}")

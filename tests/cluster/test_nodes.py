@@ -13,6 +13,7 @@ from tests.helpers.experiments import write_experiment
 from tests.helpers.processes import first_worker_paused, runs_program, workers_of
 
 
+@pytest.mark.slow
 def test_sweep_survives_a_node_that_is_killed(nodes, tmp_path):
     records = write(tmp_path, seeds=3, steps=1500)
     first = nodes.head(cpus=1)

@@ -208,6 +208,16 @@ def test_load_refuses_unknown_experiment_or_profile(arguments, expected):
     assert expected in str(error.value)
 
 
+def test_load_without_profile_takes_laptop_or_none(tmp_path):
+    profiles = "profiles: {quick: {base: {training: {steps: 1}}}}\n"
+    path = write(tmp_path, f"name: mine\nbase: {{training: {{steps: 5}}}}\n{profiles}")
+    found = [experiment.load(path, profile) for profile in (None, "quick")]
+    assert [one.profile for one in found] == ["default", "quick"]
+    assert [one.base["training"]["steps"] for one in found] == [5, 1]
+    laptop = write(tmp_path, f"name: mine\n{profiles.replace('quick', 'laptop')}")
+    assert experiment.load(laptop).profile == "laptop"
+
+
 def test_load_refuses_file_that_is_not_text(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"\xff\xfe\x00name: x")
