@@ -1,5 +1,6 @@
 """Reference pages of the documentation, made from the code. MkDocs calls `on_files`."""
 
+import importlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -46,7 +47,16 @@ assert set(API) == set(fl.__all__)
 
 def directives(names: Iterable[str]) -> str:
     """Return the lines that have mkdocstrings document these names."""
-    return "\n\n".join(f"::: {name}" for name in names)
+    return "\n\n".join(f"::: {name}{_inherited(name)}" for name in names)
+
+
+def _inherited(name: str) -> str:
+    """Return the option that documents inherited fields of settings, if there are some."""
+    module, _, kind = name.rpartition(".")
+    found = getattr(importlib.import_module(module), kind)
+    fields = getattr(found, "model_fields", {})
+    inherited = [field for field in fields if field not in found.__annotations__]
+    return f"\n    options: {{inherited_members: {inherited}}}" if inherited else ""
 
 
 def command(path: list[str], node: Any) -> str:  # noqa: ANN401 - Typer has a click of its own
