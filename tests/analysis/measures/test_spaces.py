@@ -1,7 +1,5 @@
 """Measures of known spaces in many dimensions, turned at random and noisy."""
 
-from itertools import cycle
-
 import numpy as np
 import pytest
 
@@ -44,8 +42,16 @@ def test_principal_and_cross_validated_match_closed_form(name, seed):
     assert found == pytest.approx(space.r_squared, abs=0.08)
 
 
-@pytest.mark.parametrize(("name", "seed"), list(zip(cycle(SPACES), SEEDS, strict=False)))
-def test_embed_keeps_order_of_labels(name, seed):
-    space, points, labels = noisy(name, seed)
-    found = r_squared(points, labels, seed, space.period)
-    assert all(np.greater_equal(found, space.embedded))
+@pytest.mark.parametrize("name", SPACES)
+def test_embed_keeps_order_of_labels(name):
+    """The median of five seeds counts, since UMAP sometimes twists a space.
+
+    Its layouts are chaotic, so they differ with the instructions of the processor. With two sets
+    of instructions, 2 of 24 layouts of the circle missed the bound, more than of any other space.
+    Three of five do so with a probability of 0.005.
+    """
+    found = []
+    for seed in range(5):
+        space, points, labels = noisy(name, seed)
+        found.append(r_squared(points, labels, seed, space.period))
+    assert all(np.greater_equal(np.median(found, axis=0), space.embedded)), found
