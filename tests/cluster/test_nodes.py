@@ -131,6 +131,7 @@ def test_wrong_token_is_refused(nodes, tmp_path):
     assert "token" in sentence
 
 
+@pytest.mark.slow
 def test_search_runs_on_a_cluster(nodes, tmp_path):
     write_experiment(
         tmp_path / "small.yaml",

@@ -70,7 +70,7 @@ def test_trial_stopped_between_steps_resumes_bit_identical(tmp_path, uninterrupt
     assert finish(Trial(settings_of(), tmp_path)) == uninterrupted
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.15, 0.3])
+@pytest.mark.parametrize("seconds", [0.0, 0.15])  # `make chaos` has more moments
 def test_trial_killed_resumes_bit_identical(tmp_path, uninterrupted, seconds):
     code = (
         "import sys, json, torch; from pathlib import Path\n"
