@@ -107,9 +107,11 @@ def _first_ended(
 
 def _result(process: subprocess.Popen[str]) -> tuple[str, str] | None:
     """Return what a process that has ended printed as an error."""
-    printed, messages = process.communicate()
-    lines = printed.splitlines()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    # Not `communicate`: it passes over what `readline` left in the buffer.
+    lines = process.stdout.read().splitlines()
     if lines:
         name, text = json.loads(lines[-1])
         return name, text
-    return ("", messages) if process.returncode else None
+    return ("", process.stderr.read()) if process.returncode else None

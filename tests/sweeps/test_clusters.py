@@ -297,9 +297,9 @@ def commands(program):
         if path.suffix == ".yaml":
             text = "\n".join(texts(documents(path.name)))
         elif path == PAGE:
-            text = "\n".join(
-                re.findall(r"(?<=```\n).*?(?=```)|(?<=`)[^`\n]+(?=`)", text, re.DOTALL)
-            )
+            blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
+            inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+            text = "\n".join([*blocks, *inline])
         for found in re.findall(rf"(?<![\w/.-])(?<!-n ){program} ([a-z][^`'#;&|\n]*)", text):
             yield shlex.split(found)
 
@@ -345,5 +345,6 @@ def test_page_names_every_file():
 
 @pytest.mark.parametrize("path", [*FILES, PAGE], ids=lambda path: path.name)
 def test_files_hold_no_secret(path):
+    text = path.read_text().replace("postgresql://USER:PASSWORD@HOST/mlflow", "")
     for pattern in SECRETS:
-        assert re.search(pattern, path.read_text()) is None
+        assert re.search(pattern, text) is None

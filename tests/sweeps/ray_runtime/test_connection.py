@@ -1,6 +1,7 @@
 """Addresses where no cluster answers."""
 
 import socket
+import subprocess
 import sys
 import time
 
@@ -74,3 +75,13 @@ os.write(1, b"written by Ray's own library")
 """)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert answers.first_answer("nonsense", {}) == expected
+
+
+def test_error_that_came_together_with_the_import_is_not_lost():
+    printed = """print('imported'); print('["OSError", "closed"]')"""
+    with subprocess.Popen(
+        [sys.executable, "-c", printed], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.wait()  # both lines are in the pipe, so reading one buffers both
+        assert process.stdout.readline() == "imported\n"
+        assert answers._result(process) == ("OSError", "closed")
