@@ -89,7 +89,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
         raise ValueError("The record has no config.json.")
     layer_of(layer)
     run, last = parse(config["config"]), max(folders)
-    period = float(run.data.size) if run.data.periodic else None
+    period = run.data.period
     nulls: list[ImageNull | None] = []  # measured once, since all steps have the same labels
     with record.measuring(layer):
         written = Journal(record.measures(layer))

@@ -97,7 +97,7 @@ def image_null(
     Returns:
         The measures; None if they are not defined, because neighbouring labels have equal images.
     """
-    period = float(run.data.size) if run.data.periodic else None
+    period = run.data.period
     try:
         found = measure(images_at(run, layer, labels), labels, sides, period=period, seed=seed)
     except ValueError:

@@ -96,7 +96,7 @@ def nearest_curve(run: RunSettings) -> tuple[Floats, Floats]:
     whole = build(run.data, run.seed)
     sites = whole.lattice[~lattice.held_out_mask(whole.lattice, run.data)]
     labels = evaluation_labels(run, whole).labels
-    period = float(run.data.size) if run.data.periodic else None
+    period = run.data.period
     patterns = _patterns(sites, labels, period)
     total = len(sites)
     counts = np.unique(np.rint(np.geomspace(1, total, _COUNTS)))

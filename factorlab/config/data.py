@@ -137,6 +137,11 @@ class DataSettings(Settings):
         return self.spacing if isinstance(self.spacing, tuple) else (self.spacing, self.spacing)
 
     @property
+    def period(self) -> float | None:
+        """Period of both coordinates in pixels; None on a plain frame."""
+        return float(self.size) if self.periodic else None
+
+    @property
     def canvas_margin(self) -> float:
         """Extent of the label canvas beyond the frame, in pixels."""
         return self.margin if self.margin is not None else max(4, math.ceil(6 * max(self.sigmas)))

@@ -23,7 +23,7 @@ LISTED = set(NAMES)
 
 def listed(name):
     """Whether the page names a metric, or the accuracy that it belongs to."""
-    for kind in ("ceiling", "null_nearest", "null_composed"):
+    for kind in ("ceiling", *(f"null_{model}" for model in null_models.available())):
         if name != "ceiling_contrast" and name.startswith(kind):
             name = name.replace(kind, "accuracy", 1)
     return f"`{name}`" in LISTED

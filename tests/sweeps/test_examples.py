@@ -1,4 +1,4 @@
-"""The example of docs/extending.md: four added files, and no other changes."""
+"""The example of docs/extending.md: five added files, and no other changes."""
 
 import json
 import os
@@ -18,6 +18,7 @@ PACKAGES = ("factorlab", "percolation", "analysis", "sweeps")
 PLACES = {
     "ring.py": "factorlab/families/ring.py",
     "intrinsic.py": "analysis/measures/scalars/intrinsic.py",
+    "smoothing.py": "analysis/measures/null_models/smoothing.py",
     "against.py": "analysis/figures/sweep/against.py",
     "rings.yaml": "sweeps/experiments/rings.yaml",
 }
@@ -67,6 +68,13 @@ def test_sweep_of_example_draws_its_figure(checkout):
     drawn = pd.read_csv(checkout / "figures" / "rings" / "against-smoke-trials.csv")
     assert set(drawn["group"]) == {"Bumps", "Rings"}
     assert np.isfinite(drawn["layer4/intrinsic_dimension"]).all()
+    cells = pd.read_csv(checkout / "figures" / "rings" / "cells-smoke-cells.csv")
+    assert cells["smoothing"].between(0, 1).all()
+    exported = run(checkout, "-m", "sweeps.cli.main", "export", "rings", "rings.csv")
+    assert exported.returncode == 0, exported.stderr
+    table = pd.read_csv(checkout / "rings.csv")
+    assert table["null_smoothing"].between(0, 1).all()
+    assert (table["null_smoothing"] != table["null_nearest"]).any()
 
 
 def test_read_finds_labels_of_clean_rings(checkout):

@@ -1,12 +1,14 @@
-"""Accuracy in each cell of a design, with its interval and beside both null models.
+"""Accuracy in each cell of a design, with its interval and beside the null models.
 
 One panel per metric, one row per combination of settings. The mean over seeds has the 95 % interval
-of `analysis.statistics.cell_means`; small dots below it are single runs. Of the null models, one
-draws the nearest training example, and one puts the nearest coordinates together. A long grey
-line is the label reader's ceiling. Data: `cells` and `trials`.
+of `analysis.statistics.cell_means`; small dots below it are single runs. Each null model has a
+marker (`analysis.measures.null_models`, your own included). A long grey line is the label reader's
+ceiling. Data: `cells` and `trials`.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,6 +18,7 @@ from pydantic import Field, field_validator
 
 from analysis.errors import NotDrawableError
 from analysis.figures._grid import COLUMNS, Setting, check_count, chosen_rows, in_words, missing
+from analysis.measures import null_models
 from analysis.measures.null_models import ceiling_column, labels_column, null_column
 from analysis.plotting import axis_labels
 from analysis.plotting.figure_io import COLOURS, Drawing, styled
@@ -29,11 +32,8 @@ __all__ = ["AXES", "COLUMNS", "Options", "draw"]
 
 AXES: Sequence[str] | None = None
 
-NULLS = {
-    "nearest": ("nearest example", "|", COLOURS[1]),
-    "composed": ("nearest coordinates", "x", COLOURS[2]),
-}
-"""Name in the legend, marker and colour of each null model."""
+_MARKERS = "|x+1234"
+"""Markers of the null models, in turn. Their colours start at the second one."""
 
 _MOST_CELLS, _MOST_PANELS = 60, 6
 _WIDTH, _LINE = 2.5, 0.24  # of a panel and of a cell, in inches
@@ -114,7 +114,7 @@ def _cells(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
         one = means.mean({"cell": cell})
         nulls = {
             name: group.get(null_column(metric, name), pd.Series(dtype=float)).mean()
-            for name in NULLS
+            for name in null_models.available()
         }
         ends = {"mean": one.value, "low": one.low, "high": one.high, "runs": one.runs}
         ends["ceiling"] = group.get(ceiling_column(metric), pd.Series(dtype=float)).mean()
@@ -128,8 +128,8 @@ def _panel(
     """Draw one metric: runs, means with intervals, and null models."""
     place = {name: index for index, name in enumerate(names)}
     y = cells["cell"].map(place)
-    for name, (_, marker, colour) in NULLS.items():
-        axes.plot(100 * cells[name], y, marker, color=colour, ms=6, mew=1.6, zorder=1)
+    for name, style in _null_styles().items():
+        axes.plot(100 * cells[name], y, **style, zorder=1)
     axes.plot(100 * cells["ceiling"], y, "|", color=GREY, ms=14, mew=1.2, zorder=0)
     runs = trials.dropna(subset=metric)
     below = runs["cell"].map(place) + _BELOW
@@ -143,13 +143,24 @@ def _panel(
     axes.grid(axis="y", lw=0.4, color="0.9")
 
 
+def _null_styles() -> dict[str, dict[str, Any]]:
+    """Return the marker of each null model."""
+    colours = cycle(COLOURS[1:])
+    return {
+        name: {"marker": marker, "ls": "", "color": colour, "ms": 6, "mew": 1.6}
+        for name, marker, colour in zip(
+            null_models.available(), cycle(_MARKERS), colours, strict=False
+        )
+    }
+
+
 def _legend(figure: Figure, columns: int) -> None:
     handles = [
         Line2D([], [], marker="o", color=COLOURS[0], ms=4, label="model, 95 % interval"),
         Line2D([], [], marker=".", ls="", color=GREY, ms=4, label="single runs"),
         *(
-            Line2D([], [], marker=marker, ls="", color=colour, ms=6, mew=1.6, label=name)
-            for name, marker, colour in NULLS.values()
+            Line2D([], [], **style, label=null_models.load(name).TITLE)
+            for name, style in _null_styles().items()
         ),
         Line2D([], [], marker="|", ls="", color=GREY, ms=9, mew=1.2, label="reader's ceiling"),
     ]

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.measures.null_models import composed, copied, null_accuracies
+from analysis.measures.null_models import null_accuracies
+from analysis.measures.null_models.composed import composed
+from analysis.measures.null_models.nearest import copied
 from factorlab.data.dataset import build, evaluation_labels
 from factorlab.parsing import parse
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from analysis.measures.null_models import copied
+from analysis.measures.null_models.nearest import copied
 from analysis.scaling.first_guess import first_guess, nearest_curve, refusal
 from factorlab.data.dataset import build, evaluation_labels
 from factorlab.parsing import parse
