@@ -19,8 +19,9 @@ sizes = sorted(int(size) for size in bumps["data.size"].unique())
 sigma, spacing = bumps["data.sigma"].iloc[0], bumps["data.spacing"].iloc[0]
 
 # %% [markdown]
-# `threshold` is the overlap from which two bumps count as linked. Theory does not fix it; 0.5 is close to
-# what small images need (docs/percolation.md).
+# `threshold` is the overlap from which two bumps count as linked. Theory does not fix it. At 0.5 the
+# predicted numbers are closest to those measured for sigma = 1; no single threshold fits all sigma
+# (docs/results/percolation.md).
 
 # %%
 theory = {
