@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import torch
@@ -20,22 +20,24 @@ import torch
 from tests.chaos import disk, kills, nodes, stores, trials, whole_sweeps
 from tests.chaos.safeguards import OF_SWEEPS, SAFEGUARDS
 
+OF = ("runs", "sweeps", "nodes", "stores")
+"""What faults are injected into: single runs, whole sweeps, nodes of a cluster, MLflow's store."""
+
 
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--share", type=float, default=1.0, help="share of the faults to inject")
     parser.add_argument("--seed", type=int, default=0, help="seed of the faults")
+    parser.add_argument("--of", choices=OF, nargs="+", default=OF, help="what the faults hit")
     parser.add_argument("--without", choices=[*SAFEGUARDS, *OF_SWEEPS], help="turn a safeguard off")
     return parser.parse_args()
 
 
-def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Iterator[trials.Outcome]:
-    """Inject all faults one after the other."""
-
-    def some(number: int) -> int:
-        return max(1, round(share * number))
-
+def of_runs(
+    some: Callable[[int], int], seed: int, folder: Path, *, may_mount: bool
+) -> Iterator[trials.Outcome]:
+    """Inject faults into single runs."""
     expected = trials.reference(folder)
     for kind, drawn in (
         ("killed at any moment", kills.moments(expected.seconds, some(24), seed)),
@@ -45,24 +47,32 @@ def faults(share: float, seed: int, folder: Path, *, only_trials: bool) -> Itera
         yield from trials.killed(kind, drawn, expected, folder)
     yield from trials.damaged(some(2), seed, expected, folder)
     yield from trials.contended(some(4), seed, expected, folder)
-    may_mount = disk.can_mount(folder / "probe")
     if may_mount:
         yield from trials.full(some(10), seed, expected, folder)
         yield from trials.no_rights(some(3), expected, folder)
-    else:
+
+
+def faults(share: float, seed: int, folder: Path, of: Collection[str]) -> Iterator[trials.Outcome]:
+    """Inject faults one after the other."""
+
+    def some(number: int) -> int:
+        return max(1, round(share * number))
+
+    may_mount = disk.can_mount(folder / "probe")
+    if not may_mount:
         print("no full and no read-only disks: this user may not mount any", file=sys.stderr)
-    if only_trials:
-        return
-    for kind, fault, problem in whole_sweeps.disturbed(
-        folder / "sweeps", share, seed, may_mount=may_mount
-    ):
-        yield trials.Outcome(kind, fault, problem)
-    if _may_have_a_network():
+    if "runs" in of:
+        yield from of_runs(some, seed, folder, may_mount=may_mount)
+    if "sweeps" in of:
+        for outcome in whole_sweeps.disturbed(folder / "sweeps", share, seed, may_mount=may_mount):
+            yield trials.Outcome(*outcome)
+    if "nodes" in of and _may_have_a_network():
         for outcome in nodes.disturbed(folder / "nodes", share, seed):
             yield trials.Outcome(*outcome)
-    else:
+    elif "nodes" in of:
         print("no lost nodes: this user may not have a network of its own", file=sys.stderr)
-    yield from stores.all_faults(some, seed, folder / "stores", may_mount=may_mount)
+    if "stores" in of:
+        yield from stores.all_faults(some, seed, folder / "stores", may_mount=may_mount)
 
 
 def _may_have_a_network() -> bool:
@@ -80,7 +90,7 @@ def chosen(args: argparse.Namespace, folder: Path) -> Iterator[trials.Outcome]:
         yield from (trials.Outcome(*one) for one in found)
         return
     # The other safeguards are turned off only in this process and its children.
-    yield from faults(args.share, args.seed, folder, only_trials=args.without is not None)
+    yield from faults(args.share, args.seed, folder, args.of if args.without is None else ["runs"])
 
 
 def main() -> None:
