@@ -13,6 +13,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from analysis.scaling.threshold_search import ThresholdSearch
 from factorlab.parsing import setting_keys
 from sweeps import sweep
 from sweeps.cli import main
@@ -34,7 +35,7 @@ DOCUMENT = {
 }
 
 EACH = settings(
-    max_examples=700,
+    max_examples=400,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -60,7 +61,8 @@ JUNK = st.recursive(
 
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch, tmp_path):
-    """Skip the estimate and the training of plans that are valid."""
+    """Skip the estimates and the training of plans that are valid."""
+    monkeypatch.setattr(ThresholdSearch, "expected_runs", lambda _search, most: (most, most, most))
     monkeypatch.setattr(sweep, "estimate", lambda *_: None)
     monkeypatch.setattr(sweep, "show_plan", lambda *_: None)
     monkeypatch.chdir(tmp_path)
