@@ -28,7 +28,7 @@ def test_null_crossings_are_those_of_the_nearest_example():
     "changes",
     [
         {"data.periodic": True, "data.spacing": 1.0},
-        {"data.spacing": 0.009},
+        {"data.spacing": 0.045},
         {"data.held_out.kind": "box", "data.held_out.width": 2.0, "evaluation.labels": "region"},
         {"data.sigma": None, "evaluation.samples": float("nan")},
     ],
