@@ -77,8 +77,14 @@ def command(path: list[str], node: Any) -> str:  # noqa: ANN401 - Typer has a cl
 
 COMMANDS_HEAD = """# Command line
 
-Results go to standard output, messages to standard error. Exit status: 0 if all is done, 1 if a
-part failed, 2 for a mistake in the command or a file, 130 after Ctrl-C.
+Results go to standard output, messages to standard error.
+
+| exit status | meaning |
+|---|---|
+| 0 | all is done |
+| 1 | a part failed or is missing: runs that failed, were given up or could not be written; a figure, a finding, the measures or MLflow. The last lines name it |
+| 2 | a mistake in the command, a file or the environment: one sentence says what is allowed. Nothing was changed |
+| 130 | Ctrl-C or SIGTERM; the same command goes on |
 
 """
 
