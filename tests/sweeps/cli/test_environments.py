@@ -127,6 +127,7 @@ def test_sweep_with_space_in_python_path(folder, no_server):
     assert done(folder)
 
 
+@pytest.mark.slow
 def test_sweep_by_user_without_name_and_home(folder):
     unknown = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
     unknown += ["env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]

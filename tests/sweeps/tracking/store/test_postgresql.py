@@ -20,10 +20,10 @@ def bucket(monkeypatch):
 def test_no_point_is_lost_or_doubled_when_the_database_crashes(tmp_path, monkeypatch, bucket):
     path = write_experiment(
         tmp_path / "small.yaml",
-        axes={"seed": [0, 1, 2, 3, 4, 5]},
+        axes={"seed": [0, 1, 2, 3]},
         resources={"pack": 1},
         figures=[],
-        training={"steps": 1000, "log_every": 5},
+        training={"steps": 500, "log_every": 5},
     )
     runs = tmp_path / "runs"
     records = records_of(path, runs)
@@ -45,7 +45,7 @@ def test_no_point_is_lost_or_doubled_when_the_database_crashes(tmp_path, monkeyp
             points_in_mlflow(record, by_key[record.key], MlflowClient(server.uri))
             for record in records
         ]
-        assert all(count > 200 for count in counts)  # a loss every five steps
+        assert all(count > 100 for count in counts)  # a loss every five steps
         roots = {run.info.artifact_uri.rpartition("/artifacts")[0] for run in by_key.values()}
         assert len(roots) == len(records)
     names = [entry.key for entry in bucket.objects.all()]
