@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cluster.sweeps import Sweep, check, write
 from tests.helpers.processes import wait_for
 
@@ -9,6 +11,7 @@ MACHINES = 3
 """Machines of the simulated cloud."""
 
 
+@pytest.mark.slow
 def test_cluster_grows_for_a_sweep_and_shrinks_after_it(nodes, tmp_path):
     records = write(tmp_path, seeds=8, steps=600)
     config = tmp_path / "autoscaling.json"

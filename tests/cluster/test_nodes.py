@@ -38,6 +38,7 @@ def test_sweep_uses_a_node_that_joins(nodes, tmp_path):
     assert "5 of 5 done" in sweep.messages
 
 
+@pytest.mark.slow
 def test_speed_is_measured_where_runs_train(nodes, tmp_path):
     records = write(tmp_path, seeds=2)
     nodes.head(cpus=0)
@@ -53,6 +54,7 @@ def test_speed_is_measured_where_runs_train(nodes, tmp_path):
     assert "on the cluster, 1 at a time (from a probe)" in sweep.messages
 
 
+@pytest.mark.slow
 def test_device_is_looked_for_where_runs_train(nodes, tmp_path):
     write_experiment(tmp_path / "small.yaml", axes={"device": ["cuda"]}, figures=[])
     nodes.head(cpus=1)
