@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from analysis.measures.null_models import TOLERANCE
 from factorlab import families
 from factorlab.config import RunSettings
 from factorlab.data import lattice
 from factorlab.data.dataset import build, evaluation_labels
+from factorlab.evaluation.accuracy import TOLERANCE
 from percolation import predict_samples
 
 Floats = NDArray[np.float64]

@@ -20,6 +20,7 @@ from factorlab.data import lattice
 from factorlab.data.dataset import Dataset, evaluation_labels
 from factorlab.data.lattice import Labels, Mask
 from factorlab.data.rendering import render, to_8_bit, to_model
+from factorlab.evaluation.accuracy import TOLERANCE, accuracies
 from factorlab.evaluation.failures import failures
 from factorlab.label_reader import LabelPredictions
 from factorlab.model.cuda_graph import with_cuda_graph
@@ -54,7 +55,7 @@ def within_a_pixel(readings: LabelPredictions, labels: Labels, period: int | Non
         labels: True labels, (B, 2), in pixels.
         period: N if distances are taken modulo N, else None.
     """
-    return _errors(readings, labels, period) < 1  # NaN compares as wrong
+    return _errors(readings, labels, period) < TOLERANCE  # NaN compares as wrong
 
 
 def _errors(readings: LabelPredictions, labels: Labels, period: int | None) -> NDArray[np.float64]:
@@ -72,28 +73,20 @@ def score(readings: LabelPredictions, labels: Labels, period: int | None) -> Met
         period: N if distances are taken modulo N, else None.
 
     Returns:
-        `accuracy`, `accuracy_x`, `accuracy_y`, and the failures of [W] section 3 as shares:
-        `share_none` (nothing drawn), `share_misplaced` (one shape in the wrong place) and
+        The accuracies of `factorlab.evaluation.accuracy`, and the failures of [W] section 3 as
+        shares: `share_none` (nothing drawn), `share_misplaced` (one shape in the wrong place) and
         `share_several`. These shares and the accuracy add up to one.
 
-        `accuracy_half_pixel` is the share with errors of at most half a pixel in x and in y, which
-        is what the reader can resolve. `error_pixels` is the mean distance between the label and
-        what was read, in pixels; labels that cannot be read do not count, and it is missing if none
-        can. They are our definition.
+        `error_pixels` is the mean distance between the label and what was read, in pixels; labels
+        that cannot be read do not count, and it is missing if none can (our definition).
     """
     errors = _errors(readings, labels, period)
-    right, near = errors < 1, errors <= 0.5  # NaN compares as wrong
     distances = np.hypot(errors[:, 0], errors[:, 1])
     read = np.isfinite(distances)
-    correct = right.all(axis=1)
+    correct = (errors < TOLERANCE).all(axis=1)
     wrong = [float(np.mean(~correct & (readings.objects == k))) for k in (0, 1, 2)]
     return {
-        "accuracy": float(correct.mean()),
-        "accuracy_x": float(right[:, 0].mean()),
-        "accuracy_y": float(right[:, 1].mean()),
-        "accuracy_half_pixel": float(near.all(axis=1).mean()),
-        "accuracy_half_pixel_x": float(near[:, 0].mean()),
-        "accuracy_half_pixel_y": float(near[:, 1].mean()),
+        **accuracies(errors),
         "share_none": wrong[0],
         "share_misplaced": wrong[1],
         "share_several": wrong[2],

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.findings import NotMeasuredError
 from analysis.findings._rules.conditions import shown
 from analysis.findings._rules.tables import measured
-from analysis.measures.null_models import OURS, labels_column, null_column
+from analysis.measures.null_models import IN_FINDINGS, labels_column, null_column
 from analysis.plotting import axis_labels
 from analysis.statistics.cell_means import CellMeans, Cells, Terms, differences
 from analysis.statistics.estimate import Estimate
@@ -30,7 +30,7 @@ class Accuracies:
 
     def __init__(self, rows: pd.DataFrame, metric: str, *keys: str) -> None:
         labels = labels_column(metric)
-        nulls = {model: null_column(metric, model) for model in OURS}
+        nulls = {model: null_column(metric, model) for model in IN_FINDINGS}
         self.rows = measured(rows, metric, labels, "seed", *nulls.values(), *keys[:1])
         self._means = CellMeans(self.rows, metric, self.rows[labels].to_list(), keys)
         self._nulls, self._keys = nulls, keys

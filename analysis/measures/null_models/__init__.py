@@ -23,6 +23,7 @@ from analysis import plugins
 from factorlab.config import DataSettings, EvaluationSettings, RunSettings
 from factorlab.data.dataset import Dataset, build, evaluation_labels
 from factorlab.data.lattice import Labels
+from factorlab.evaluation.accuracy import accuracies
 
 Errors = NDArray[np.float64]
 
@@ -46,13 +47,10 @@ class NullModelModule(Protocol):
         ...
 
 
-TOLERANCE = 1.0
-"""Errors of a coordinate below this many pixels count as right ([W] eq. 1)."""
-
-OURS = ("nearest", "composed")
+IN_FINDINGS = ("nearest", "composed")
 """The null models that findings need."""
 
-_DIGITS = 9  # sums of lattice increments differ from whole pixels in later ones
+_DIGITS = 9  # of errors in pixels
 
 _WHOLE = ("", "_x", "_y", "_half_pixel", "_half_pixel_x", "_half_pixel_y")
 """Suffixes of accuracies on all labels; the others are on a part of them."""
@@ -63,12 +61,7 @@ load = _FOLDER.load
 
 def available() -> list[str]:
     """Return the names of all null models, those that findings need first."""
-    return [*OURS, *(name for name in _FOLDER.available() if name not in OURS)]
-
-
-def rounded(distances: NDArray[np.float64]) -> Errors:
-    """Return distances in pixels without the rounding of sums of lattice increments."""
-    return np.round(distances, _DIGITS)
+    return [*IN_FINDINGS, *(name for name in _FOLDER.available() if name not in IN_FINDINGS)]
 
 
 def null_column(accuracy: str, model: str) -> str:
@@ -120,16 +113,7 @@ def _accuracies(
                 f"analysis/measures/null_models/{name}: errors(...) must return errors in pixels, "
                 f"at least 0, shape {tested.labels.shape}."
             )
-        right, near = np.asarray(errors < TOLERANCE), np.asarray(errors <= TOLERANCE / 2)
-        correct = np.asarray(right.all(axis=1))
-        accuracies = {
-            "accuracy": float(correct.mean()),
-            "accuracy_x": float(right[:, 0].mean()),
-            "accuracy_y": float(right[:, 1].mean()),
-            "accuracy_half_pixel": float(near.all(axis=1).mean()),
-            "accuracy_half_pixel_x": float(near[:, 0].mean()),
-            "accuracy_half_pixel_y": float(near[:, 1].mean()),
-            **{f"accuracy_{part}": float(correct[mask].mean()) for part, mask in parts.items()},
-        }
-        found |= {null_column(column, name): value for column, value in accuracies.items()}
+        # Sums of lattice increments differ from whole pixels in later digits.
+        accuracy = accuracies(np.round(errors, _DIGITS), parts)
+        found |= {null_column(column, name): value for column, value in accuracy.items()}
     return found

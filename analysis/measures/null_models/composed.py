@@ -6,7 +6,7 @@ Stripes inside the frame show one coordinate each, and count.
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.measures.null_models import Errors, rounded
+from analysis.measures.null_models import Errors
 from factorlab.data.dataset import Dataset
 from factorlab.data.lattice import Labels, apart
 
@@ -45,4 +45,4 @@ def composed(
         values = np.unique(seen)
         if len(values):
             found[:, axis] = apart(labels[:, axis, None], values, period).min(axis=1)
-    return rounded(found)
+    return found

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial import KDTree
 
-from analysis.measures.null_models import Errors, rounded
+from analysis.measures.null_models import Errors
 from factorlab.data.dataset import Dataset
 from factorlab.data.lattice import Labels, apart
 
@@ -32,4 +32,4 @@ def copied(examples: Labels, labels: Labels, *, period: float | None = None) -> 
         examples, labels = examples % period, labels % period
     # The stubs of scipy lack the box of a tree.
     _, nearest = KDTree(examples, boxsize=period).query(labels)  # type: ignore[arg-type]
-    return rounded(apart(labels, examples[nearest], period))
+    return apart(labels, examples[nearest], period)

@@ -1,11 +1,14 @@
 """Null models against searches through all examples, and by part of the labels."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.measures.null_models import null_accuracies
+from analysis.measures import null_models
+from analysis.measures.null_models import _DIGITS, null_accuracies
 from analysis.measures.null_models.composed import composed
 from analysis.measures.null_models.nearest import copied
 from factorlab.data.dataset import build, evaluation_labels
@@ -34,8 +37,16 @@ def test_copied_agrees_with_a_search_through_all_examples(period, count, seed):
 
 def test_errors_do_not_depend_on_how_increments_add_up():
     examples = np.array([[1 + 3 * 0.1, 1.0]])  # 1.3 and 2.3 differ by less than 1 in float64
-    assert copied(examples, np.array([[1 + 13 * 0.1, 1.0]])).tolist() == [[1.0, 0.0]]
-    assert composed(examples[:, 0], examples[:, 1], np.array([[2.3, 1.0]])).tolist() == [[1.0, 0.0]]
+    one = copied(examples, np.array([[1 + 13 * 0.1, 1.0]]))
+    both = composed(examples[:, 0], examples[:, 1], np.array([[2.3, 1.0]]))
+    assert np.round([one, both], _DIGITS).tolist() == [[[1.0, 0.0]], [[1.0, 0.0]]]
+
+
+def test_label_a_pixel_away_is_wrong_however_increments_add_up(monkeypatch):
+    just_below = SimpleNamespace(errors=lambda _data, labels: np.full(labels.shape, 1 - 1e-15))
+    monkeypatch.setattr(null_models, "available", lambda: ["apart"])
+    monkeypatch.setattr(null_models, "load", lambda _name: just_below)
+    assert null_accuracies(parse({"data": {"size": 7}, "seed": 12}))["null_apart"] == 0
 
 
 def test_without_examples_errors_are_infinite():
@@ -49,7 +60,8 @@ def test_nearest_example_may_lie_across_the_rim_of_a_periodic_image():
     examples = np.array([[7.9, 7.8], [2.0, 2.0]])
     around = copied(examples, labels, period=PERIOD)
     assert around.tolist() == [pytest.approx([0.3, 0.3])]
-    assert copied(examples + PERIOD, labels, period=PERIOD).tolist() == around.tolist()
+    beyond = copied(examples + PERIOD, labels, period=PERIOD)
+    assert np.round(beyond, _DIGITS).tolist() == np.round(around, _DIGITS).tolist()
     assert copied(examples, labels).tolist() == [pytest.approx([1.8, 1.9])]
 
 

@@ -35,7 +35,7 @@ DOCUMENT = {
 }
 
 EACH = settings(
-    max_examples=400,
+    max_examples=700,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
