@@ -13,13 +13,13 @@ from typer._click import exceptions
 from sweeps.cli.main import app
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
+from tests.docs.pages import BLOCK, snippets
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in PAGES}
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 BASE = {
     "name": "fragment",
     "base": {"data": {"size": 8, "spacing": 0.5}, "training": {"steps": 1000}},
@@ -32,10 +32,7 @@ def commands(program):
     """Return the commands of a program in blocks and in backticks, with their pages."""
     found = []
     for page, text in TEXTS.items():
-        lines = [line for _, block in BLOCK.findall(text) for line in block.splitlines()]
-        inline = re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
-        both = (*lines, *inline)
-        found += [(page, line) for line in both if re.match(rf"{program} [a-z-]", line)]
+        found += [(page, line) for line in snippets(text) if re.match(rf"{program} [a-z-]", line)]
     return sorted(set(found))
 
 

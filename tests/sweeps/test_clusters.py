@@ -21,6 +21,7 @@ from ray.scripts.scripts import cli as ray_cli
 
 from sweeps.cli.main import app
 from sweeps.planning import experiment as experiments
+from tests.docs.pages import snippets
 from tests.helpers.processes import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -297,9 +298,7 @@ def commands(program):
         if path.suffix == ".yaml":
             text = "\n".join(texts(documents(path.name)))
         elif path == PAGE:
-            blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
-            inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
-            text = "\n".join([*blocks, *inline])
+            text = "\n".join(snippets(text))
         for found in re.findall(rf"(?<![\w/.-])(?<!-n ){program} ([a-z][^`'#;&|\n]*)", text):
             yield shlex.split(found)
 
