@@ -85,6 +85,12 @@ def user_message(error: Exception) -> str | None:
     return None
 
 
+def of_one_file(error: OSError) -> bool:
+    """Return whether an error may concern one file alone, and not the process or the whole disk."""
+    known = _NO_RIGHT | _NO_WAY | _NO_DISK | (_AWAY if error.filename else set())
+    return error.errno in known
+
+
 def disk_full(error: Exception) -> bool:
     """Return whether an error says that the disk or the disk quota is full."""
     return isinstance(error, OSError) and error.errno in _NO_ROOM

@@ -14,7 +14,7 @@ from factorlab.errors import UserError
 from factorlab.parsing import flatten, parse
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile
-from factorlab.storage.record import Record
+from factorlab.storage.record import Record, State
 
 
 def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
@@ -26,8 +26,8 @@ def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
     evaluation, `seconds_<phase>`, `steps`, `parameters`, `device` and `weights_sha256`. Values
     that a trial does not have are NaN or None.
 
-    A trial without a record is skipped. A trial with a damaged file has the state `damaged` and
-    no other values.
+    A trial without a record is skipped. A trial with a damaged file has the state `damaged`, one
+    with a file that cannot be read `unreadable`, and no other values.
 
     Args:
         runs: Folder of all records.
@@ -40,8 +40,8 @@ def trials_table(runs: Path, keys: Sequence[str]) -> pd.DataFrame:
         try:
             config, result = record.config(), record.result()
             row["state"] = record.state()
-        except DamagedFile:
-            rows.append(row | {"state": "damaged"})
+        except (DamagedFile, OSError) as error:
+            rows.append(row | {"state": _unusable(error)})
             continue
         if config is None:
             continue
@@ -69,7 +69,8 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
       and `<layer>/null_untrained_<measure>`, on the network at step 0 if that was kept,
     - `last`: whether this is the last evaluation of a finished trial.
 
-    A trial without evaluations or with a damaged file has one row without a step.
+    A trial without evaluations, or with a file that is damaged or cannot be read, has one row
+    without a step.
 
     Args:
         runs: Folder of all records.
@@ -82,10 +83,10 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
         row.pop("data.held_out", None)  # a plain key only if nothing is held out, else a group
         try:
             config, row["state"] = record.config(), record.state()
-            whole = config is not None and row["state"] != "damaged"
+            whole = config is not None and row["state"] not in ("damaged", "unreadable")
             found = _evaluations(record) if whole else {}
-        except DamagedFile:
-            rows.append(row | {"state": "damaged", "last": False})
+        except (DamagedFile, OSError) as error:
+            rows.append(row | {"state": _unusable(error), "last": False})
             continue
         row |= _counts(config) | _nulls(config) if config is not None else {}
         ends = max(found, default=None) if row["state"] == "done" else None
@@ -94,6 +95,11 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
         if not found:
             rows.append(row | {"last": False})
     return pd.DataFrame(rows)
+
+
+def _unusable(error: DamagedFile | OSError) -> State:
+    """Return the state of a trial whose files cannot be used."""
+    return "damaged" if isinstance(error, DamagedFile) else "unreadable"
 
 
 def _counts(config: Mapping[str, Any]) -> dict[str, Any]:

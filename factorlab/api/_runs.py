@@ -162,7 +162,7 @@ def run(
 
     trial = prepare(_nested(settings), runs_folder(runs, exists=False), "settings")
     found = Run(trial.record.path)
-    if found.record.damage() is None and found.state == "done":
+    if found.record.problem() is None and found.state == "done":
         return found
     if not train(trial, console(), shown=progress):
         raise KeyboardInterrupt(f"stopped; the same call resumes {trial.record.path}")

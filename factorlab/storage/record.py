@@ -23,7 +23,7 @@ import numpy as np
 from factorlab import families
 from factorlab.config import RunSettings, layer_of
 from factorlab.data.dataset import Dataset
-from factorlab.errors import UserError
+from factorlab.errors import UserError, of_one_file, user_message
 from factorlab.storage import journal, lease
 from factorlab.storage.files import (
     DamagedFile,
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 NUMERICS = 2
 """Version of the numerical code. Raise it when a change alters any number in a result."""
 
-State = Literal["done", "failed", "stopped", "running", "damaged", "resumable", "new"]
+State = Literal["done", "failed", "stopped", "running", "damaged", "unreadable", "resumable", "new"]
 
 _OF_JOURNAL = "journal_sha256"
 """Key in `result.json`: checksum of the journal of the run."""
@@ -182,12 +182,15 @@ class Record:
         """Delete a damaged result, so that the trial can be trained again."""
         (self.path / "result.json").unlink(missing_ok=True)
 
-    def damage(self) -> str | None:
-        """Return a one-line description of damage to a finished trial's files, None if intact."""
+    def problem(self) -> str | None:
+        """Return in one line why the result is damaged or cannot be read, None if neither holds."""
         try:
-            self.result()
+            if self.result() is None:
+                lease.is_held(self.path / "lease")  # `state` reads it, too
         except DamagedFile as error:
             return str(error)
+        except OSError as error:
+            return user_message(error) or str(error)
         return None
 
     def failure(self) -> str | None:
@@ -274,6 +277,10 @@ class Record:
             raise DamagedFile(f"{folders[-1]}: index.json names unknown layers") from None
         return names
 
+    def measured(self) -> tuple[str, ...]:
+        """Return the layers that have a journal of measures."""
+        return tuple(sorted(path.stem for path in self.analysis.glob("*.jsonl")))
+
     def measures(self, layer: str) -> Path:
         """Return the path of the journal with the measures of a layer's representations."""
         return self.analysis / f"{layer}.jsonl"
@@ -301,7 +308,20 @@ class Record:
             yield
 
     def state(self) -> State:
-        """Return the state of the trial. A trial with a damaged result or journal is not done."""
+        """Return the state of the trial. A trial with a damaged result or journal is not done.
+
+        Raises:
+            OSError: The system refused an operation for a reason that concerns all records, such as
+                too many open files.
+        """
+        try:
+            return self._state()
+        except OSError as error:
+            if not of_one_file(error):
+                raise
+            return "unreadable"
+
+    def _state(self) -> State:
         damaged = False
         try:
             if self.result() is not None:

@@ -51,8 +51,9 @@ def status(
     typer.echo(f"{found.sweep}: {counts}")
     if found.seconds_left:
         typer.echo(f"about {duration(found.seconds_left)} of training left on one core")
-    failures = [f"failed: {trial}: {reason}" for trial, reason in found.failures.items()]
-    for line in first_of(failures, "; --json lists them all"):
+    lines = [f"failed: {trial}: {reason}" for trial, reason in found.failures.items()]
+    lines += [f"{trial}: {problem}" for trial, problem in found.problems.items()]
+    for line in first_of(lines, "; --json lists them all"):
         typer.echo(line)
 
 

@@ -22,7 +22,7 @@ from factorlab.config import RunSettings, TrainingSettings
 from factorlab.data.dataset import build, evaluation_label_count
 from factorlab.errors import UserError
 from factorlab.parsing import parse
-from factorlab.storage.record import Record, State, identify
+from factorlab.storage.record import Record, State, identify, recorded
 from sweeps.planning.experiment import (
     Experiment,
     FigureEntry,
@@ -198,7 +198,12 @@ class Plan(_Saved):
             yield trial.name, self.record(trial)
 
     def state(self) -> SweepState:
-        """Return the plan with the current states of its records."""
+        """Return the plan with the current states of its records.
+
+        Raises:
+            OSError: The folder of all records cannot be read.
+        """
+        recorded(self.runs)
         return SweepState(self, {trial.key: self.record(trial).state() for trial in self.trials})
 
 
@@ -217,6 +222,11 @@ class SweepState:
     def select(self, *states: State) -> list[PlannedTrial]:
         """Return the trials in the given states, in the order of the grid."""
         return [trial for trial in self.plan.trials if self.states[trial.key] in states]
+
+    def problems(self) -> list[tuple[PlannedTrial, str]]:
+        """Return the trials with a damaged or unreadable result, each with the reason."""
+        found = [(t, self.plan.record(t).problem()) for t in self.select("damaged", "unreadable")]
+        return [(trial, reason) for trial, reason in found if reason is not None]
 
     @property
     def to_pick(self) -> int:

@@ -113,7 +113,7 @@ def _facts(plan: Plan, key: str) -> dict[str, Any]:
     record = plan.record_of(key)
     try:
         config = record.config() or {}
-    except DamagedFile:
+    except (DamagedFile, OSError):
         return {}
     entries = record.code()
     last = entries[-1] if entries else {}

@@ -140,7 +140,7 @@ def _state(plan: Plan) -> str:
     for _, record in plan.records():
         try:
             result = record.result()
-        except DamagedFile:
+        except (DamagedFile, OSError):
             continue
         if result is not None:
             results.append(result)

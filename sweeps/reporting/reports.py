@@ -25,6 +25,7 @@ STATES: tuple[State, ...] = (
     "running",
     "resumable",
     "damaged",
+    "unreadable",
     "stopped",
     "failed",
     "new",
@@ -47,6 +48,9 @@ class Status:
     failures: dict[str, str]
     """Reason of each failed trial, by name."""
 
+    problems: dict[str, str]
+    """What is wrong with the files of each damaged or unreadable trial, by name."""
+
     def plain(self) -> dict[str, Any]:
         """Return the status as plain values."""
         return {
@@ -54,6 +58,7 @@ class Status:
             **self.counts,
             "seconds_left": self.seconds_left,
             "failures": self.failures,
+            "problems": self.problems,
         }
 
 
@@ -66,6 +71,7 @@ def status(plan: Plan) -> Status:
         {name: counts[name] for name in STATES},
         seconds_left(state),
         {trial.name: plan.record(trial).failure() or "unknown" for trial in state.select("failed")},
+        {trial.name: f"{state.states[trial.key]}: {reason}" for trial, reason in state.problems()},
     )
 
 

@@ -27,6 +27,7 @@ STATES: dict[State, str] = {
     "running": "running in another process",
     "resumable": "resumable",
     "damaged": "damaged (will be trained again)",
+    "unreadable": "unreadable (will be tried again)",
     "stopped": "stopped early",
     "failed": "already failed",
     "new": "new",
@@ -54,10 +55,8 @@ def show_plan(
         parts.append(f"{plan.duplicates} duplicates dropped")
     if parts:
         console.print("trials: " + ", ".join(parts), highlight=False)
-    damaged = [
-        f"damaged: {trial.name}: {plan.record(trial).damage()}" for trial in state.select("damaged")
-    ]
-    for line in first_of(damaged):
+    problems = [f"{state.states[t.key]}: {t.name}: {why}" for t, why in state.problems()]
+    for line in first_of(problems):
         console.print(line, highlight=False, soft_wrap=True)
     if plan.outlook is not None and state.to_pick:
         expected = plan.outlook

@@ -175,6 +175,36 @@ def test_sweep_and_status_name_damaged_files(swept, tmp_path):
     assert f"{plan_file.relative_to(folder)}: incomplete, or not a JSON document" in complaint
 
 
+def test_sweep_trains_beside_record_that_cannot_be_read(swept, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(swept["folder"], folder)
+    plan = saved_plans.find(folder / "runs", "tiny")
+    (name, unreadable), (_, removed), *_ = plan.records()
+    before = removed.result()["metrics"]
+    shutil.rmtree(removed.path)
+    (unreadable.path / "result.json").unlink()
+    (unreadable.path / "result.json").mkdir()
+    problem = f"runs/trials/{unreadable.key}/result.json: Is a directory"
+
+    ended = factorlab("sweep", "tiny.yaml", cwd=folder)
+
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "6 already done, 1 unreadable (will be tried again), 1 new" in ended.stderr
+    assert f"unreadable: {name}: {problem}" in ended.stderr
+    assert f"not trained: {name}: {folder / problem}" in ended.stderr
+    assert removed.result()["metrics"] == before
+    status = json.loads(factorlab("status", "tiny", "--json", cwd=folder).stdout)
+    assert (status["done"], status["unreadable"]) == (7, 1)
+    assert status["problems"] == {name: f"unreadable: {problem}"}
+    assert f"{name}: unreadable: {problem}" in factorlab("status", "tiny", cwd=folder).stdout
+    assert factorlab("figures", "tiny", cwd=folder).returncode == 0
+    assert factorlab("export", "tiny", "out.csv", cwd=folder).returncode == 0
+    table = pd.read_csv(folder / "out.csv").set_index("key")
+    assert list(table["state"]).count("done") == 7
+    assert table.loc[unreadable.key, "state"] == "unreadable"
+
+
 def test_trials_table_and_export_hold_every_trial(swept):
     folder = swept["folder"]
     keys = saved_plans.find(folder / "runs", "tiny").keys

@@ -22,7 +22,7 @@ class ReportedRun:
     """Content of `result.json`, None if the run is not done."""
 
     reason: str | None
-    """Why the run failed, was stopped, or counts as damaged; None for all others."""
+    """Why the run failed, was stopped, or is damaged or unreadable; None for all others."""
 
     @property
     def seconds(self) -> float | None:
@@ -41,6 +41,8 @@ def _read(trial: PlannedTrial, record: Record) -> ReportedRun:
         result = record.result() if state == "done" else None
     except DamagedFile:  # since its state was read
         state = "damaged"
+    except OSError:
+        state = "unreadable"
     return ReportedRun(trial, record, state, result, _reason(record, state))
 
 
@@ -48,13 +50,13 @@ def _reason(record: Record, state: State) -> str | None:
     """Return why a run has no result although it has ended."""
     if state == "failed":
         return record.failure()
-    if state == "damaged":
-        return record.damage()
+    if state in ("damaged", "unreadable"):
+        return record.problem()
     if state != "stopped":
         return None
     try:
         stopped = record.stopped()
-    except DamagedFile as error:
+    except (DamagedFile, OSError) as error:
         return str(error)
     if stopped is None:
         return None

@@ -25,7 +25,7 @@ from sweeps.reporting.live.time_left import TimeLeft
 EVERY = 2.0
 """Seconds between two looks at the records."""
 
-_OPEN: tuple[State, ...] = ("new", "resumable", "running", "damaged")
+_OPEN: tuple[State, ...] = ("new", "resumable", "running", "damaged", "unreadable")
 _IDLE = "no process trains this sweep now"
 _FLOPS_PER_SECOND = 1e10  # of a core, where no trial of any shape has finished yet
 

@@ -253,13 +253,13 @@ def test_record_damaged_file_is_trained_again(tmp_path, uninterrupted, name, dam
     damage(trial.record.path / name)
     record = Record(tmp_path, trial.identity.key)
     assert record.state() == "damaged"
-    assert str(record.path / name) in record.damage()
+    assert str(record.path / name) in record.problem()
     with record.lease():
         assert record.state() == "running"
     assert finish(trial) == uninterrupted
     assert str(record.path / name) in caplog.text
     assert record.state() == "done"
-    assert record.damage() is None
+    assert record.problem() is None
 
 
 def test_record_accepts_result_without_journal_digest(tmp_path):
