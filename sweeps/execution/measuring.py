@@ -26,6 +26,9 @@ class TrialReference:
     name: str
     """Readable name."""
 
+    layers: tuple[str, ...] = ()
+    """Layers whose representations its settings store; empty if only the record tells."""
+
 
 def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialReference]:
     """Return all trials of a sweep, or a single trial selected by a prefix of its key.
@@ -112,13 +115,15 @@ def _look(chosen: Sequence[TrialReference], runs: Path, layer: str | None) -> _L
     for subject in chosen:
         record = Record(runs, subject.key)
         try:
-            layers = (layer,) if layer is not None and record.represented() else record.layers()
-        except DamagedFile as error:
-            problems[subject] = str(error)
+            stored = record.layers()
+        except (DamagedFile, OSError) as error:
+            problems[subject] = user_message(error) or str(error)
             continue
-        if not layers:
+        # Representations may be deleted once they are measured.
+        layers = (layer,) if layer is not None else stored or subject.layers or record.measured()
+        if not layers or not (stored or all(measured(record, name) for name in layers)):
             problems[subject] = (
-                "no representations were stored; representations.layers selects the layers to store"
+                "no representations are stored; representations.layers selects the layers to store"
             )
         elif all(measured(record, name) for name in layers):
             before += 1

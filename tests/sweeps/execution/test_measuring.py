@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def analysed(tmp_path_factory):
-    """A sweep of two trials, analysed again after the representations of one were deleted."""
+    """A sweep of two trials, of which one loses its representations, and then its measures."""
     folder = tmp_path_factory.mktemp("kept")
     write_experiment(
         folder / "kept.yaml",
@@ -28,11 +28,15 @@ def analysed(tmp_path_factory):
     swept = factorlab("sweep", "kept.yaml", cwd=folder)
     records = [record for _, record in saved_plans.find(folder / "runs", "kept").records()]
     shutil.rmtree(records[1].representations)
-    return folder, records, swept, factorlab("analyse", "kept", cwd=folder)
+    deleted = factorlab("sweep", "kept.yaml", cwd=folder)
+    measures = records[1].analysis.rename(folder / "measures")
+    analysed_again = factorlab("analyse", "kept", cwd=folder)
+    measures.rename(records[1].analysis)
+    return folder, records, swept, deleted, analysed_again
 
 
 def test_sweep_measures_kept_representations(analysed):
-    folder, records, swept, _ = analysed
+    folder, records, swept, _, _ = analysed
     assert swept.returncode == 0, swept.stderr
     for seed, record in enumerate(records):
         assert f"s{seed}: 2 steps measured" in swept.stderr
@@ -40,16 +44,22 @@ def test_sweep_measures_kept_representations(analysed):
     assert (folder / "figures" / "kept" / "accuracy-default.png").exists()  # the default figure
 
 
+def test_sweep_needs_no_representations_once_measured(analysed):
+    _, _, _, deleted, _ = analysed
+    assert deleted.returncode == 0, deleted.stderr
+    assert "2 trials are already measured" in deleted.stderr
+
+
 def test_analyse_names_trial_without_representations(analysed):
-    _, _, _, again = analysed
+    *_, again = analysed
     assert again.returncode == 1
-    assert "s1: no representations were stored" in again.stderr
+    assert "s1: no representations are stored" in again.stderr
     assert "1 trials are already measured" in again.stderr
     assert "Traceback" not in again.stderr
 
 
 def test_analyse_sends_measures_and_figures_once(analysed):
-    folder, _, _, again = analysed
+    folder, *_, again = analysed
     with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as store:
         rows = store.execute(
             "select step, count(*) from metrics where key = 'layer4/dimension' group by step"
