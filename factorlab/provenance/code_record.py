@@ -28,7 +28,10 @@ from factorlab.provenance.sources import ROOT, TRAINING, sources_of
 from factorlab.storage.files import write_atomically
 from factorlab.storage.record import Record
 
-TAGS = ("factorlab.git_revision", "factorlab.git_dirty_diff", "factorlab.lock_sha256")
+DIFF_TAG = "factorlab.git_dirty_diff"
+"""Name of the MLflow tag with the digest of the difference from the commit."""
+
+TAGS = ("factorlab.git_revision", DIFF_TAG, "factorlab.lock_sha256")
 """Names of the MLflow tags that describe a revision."""
 
 TIMEOUT = 10.0
@@ -75,7 +78,7 @@ class Revision:
     """sha256 of requirements.lock."""
 
     def tags(self) -> dict[str, str]:
-        """Return the known values as MLflow tags; `git_dirty_diff` is present if files differ."""
+        """Return the known values as MLflow tags; `DIFF_TAG` is present if files differ."""
         known = zip(TAGS, (self.commit, self.diff_sha256, self.lock_sha256), strict=True)
         return {name: value for name, value in known if value is not None}
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factorlab.errors import of_one_file
 from factorlab.provenance import code_record
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 _ONE_RUN = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST"}
 """Error codes of a store that concern a single run and not the store itself."""
-
-_OF_RECORDS = (DamagedFile, FileNotFoundError, PermissionError)
-"""Errors that concern a single record, so that the pass can continue with the others."""
 
 
 class SweepRuns:
@@ -89,10 +87,9 @@ class SweepRuns:
         """
         try:
             return self._send(phase, out_of_time)
-        except _OF_RECORDS:
-            raise
-        except Exception:
-            self._is_stale = True  # outdated information may be the cause
+        except Exception as error:
+            if not _of_record(error):
+                self._is_stale = True  # outdated information may be the cause
             raise
 
     def _send(self, phase: SweepPhase, out_of_time: Callable[[], bool]) -> int:
@@ -218,26 +215,41 @@ class SweepRuns:
     def _describe(
         self, client: MlflowClient, parent: Run, phase: SweepPhase, *, with_diff: bool
     ) -> dict[str, str]:
-        """Set the tags and the diff of the current code on the parent run, and return the tags.
+        """Set the tags and the diff of the code on the parent run, and return the tags.
 
-        Existing tags are kept if this sweep trains nothing, since earlier code trained the runs.
+        This is the code of this process if the sweep trains. If not, tags that are there are kept,
+        and a new parent run gets the code that trained last.
         """
         before = {k: v for k, v in parent.data.tags.items() if k in code_record.TAGS}
         trials = self._trials or ()
         results = (Record(self._runs, t.key).path / "result.json" for t in trials)
-        if before and (phase != "live" or all(path.exists() for path in results)):
+        trains = phase == "live" and not all(path.exists() for path in results)
+        if before and not trains:
             return before
-        code = code_record.code().revision
-        tags = code.tags()
+        last = None if trains else self._last_code()
+        tags, diff = last or (code_record.code().revision.tags(), code_record.code().revision.diff)
         for name in before.keys() - tags.keys():
             client.delete_tag(parent.info.run_id, name)
-        if code.diff and with_diff:
+        if diff and with_diff:
             with tempfile.TemporaryDirectory(prefix="factorlab-") as folder:
                 path = Path(folder) / "dirty.diff"
-                path.write_bytes(code.diff)
+                path.write_bytes(diff)
                 client.log_artifact(parent.info.run_id, str(path))
         set_tags(client, parent.info.run_id, tags)
         return tags
+
+    def _last_code(self) -> tuple[dict[str, str], bytes] | None:
+        """Return the tags and the diff of the code that finished a trial last, None if unknown."""
+        latest, code = 0.0, {}
+        for record in (Record(self._runs, trial.key) for trial in self._trials or ()):
+            result = record.result() if record.state() == "done" else None
+            if result is not None and result["finished"] > latest:
+                latest, code = result["finished"], code_record.tags(result.get("code", []))
+        tags = {name: value for name, value in code.items() if name in code_record.TAGS}
+        if not tags:
+            return None
+        saved = self._runs / "code" / f"{tags.get(code_record.DIFF_TAG)}.patch"
+        return tags, saved.read_bytes() if saved.exists() else b""
 
     def _update_parents(self, client: MlflowClient, found: StoredSweep, phase: SweepPhase) -> None:
         """Set the status of the parent run and of duplicate parents from the trials' statuses."""
@@ -286,6 +298,11 @@ class SweepRuns:
 
 def _concerns_one_run(error: Exception) -> bool:
     """Return whether an error concerns a single run, so that the pass can continue."""
-    if isinstance(error, _OF_RECORDS):
-        return True
-    return getattr(error, "error_code", None) in _ONE_RUN
+    return _of_record(error) or getattr(error, "error_code", None) in _ONE_RUN
+
+
+def _of_record(error: Exception) -> bool:
+    """Return whether an error concerns a file of a record."""
+    if isinstance(error, OSError):
+        return isinstance(error, FileNotFoundError) or of_one_file(error)
+    return isinstance(error, DamagedFile)

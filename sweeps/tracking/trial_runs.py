@@ -223,14 +223,20 @@ class ChildRuns:
         *,
         uncertain: bool,
     ) -> None:
-        """Log the final network of a trial that has just been finished.
+        """Log the final network of a finished trial, or write its files again if they are gone.
 
         Trials that finished under an earlier version keep their runs as they are.
         """
-        new = ending.name == "result.json" and child.status != "FINISHED"
-        if new and child.model is None and found.lost_artifacts is None:
-            (run, *_) = found.children[record.key]
+        if ending.name != "result.json" or found.lost_artifacts is not None:
+            return
+        (run, *_) = found.children[record.key]
+        if child.model is None and child.status != "FINISHED":
             child.model = models.log_model(client, run, record, may_be_there=uncertain)
+            return
+        if child.model is None and uncertain:
+            child.model = models.id_of(client, run)
+        if child.model is not None:
+            models.restore_files(client, run, record, child.model)
 
     def _settle_without_record(
         self, connection: Connection, found: StoredSweep, key: str, phase: SweepPhase

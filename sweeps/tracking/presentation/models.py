@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,17 +44,23 @@ def log_model(client: MlflowClient, run: Run, record: Record, *, may_be_there: b
         The id, or None if the record has no weights, as in an archive, or if the store is a server
         of MLflow 2, which has no models of runs.
     """
+    if record.weights.exists():
+        with _ignored("ENDPOINT_NOT_FOUND"):
+            known = _known(client, run) if may_be_there else None
+            return _log(client, run, record, known)
+    return None
+
+
+@contextmanager
+def _ignored(code: str) -> Iterator[None]:
+    """Ignore an error of MLflow with this code."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - seconds
 
-    if not record.weights.exists():
-        return None
     try:
-        known = _known(client, run) if may_be_there else None
-        return _log(client, run, record, known)
+        yield
     except MlflowException as error:
-        if error.error_code != "ENDPOINT_NOT_FOUND":
+        if error.error_code != code:
             raise
-        return None
 
 
 def _log(client: MlflowClient, run: Run, record: Record, known: LoggedModel | None) -> str:
@@ -75,6 +82,37 @@ def _log(client: MlflowClient, run: Run, record: Record, known: LoggedModel | No
             client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, "READY")
     return str(model.model_id)
+
+
+def id_of(client: MlflowClient, run: Run) -> str | None:
+    """Return the id of the model that a run has in the store, None if it has none."""
+    known = None
+    with _ignored("ENDPOINT_NOT_FOUND"):
+        known = _known(client, run)
+    return None if known is None else str(known.model_id)
+
+
+def restore_files(client: MlflowClient, run: Run, record: Record, model: str) -> None:
+    """Write the files of a model again if they were deleted from the store's disk.
+
+    A model that was deleted in the store stays deleted.
+
+    Args:
+        client: Client of the store.
+        run: Run of the trial.
+        record: Record of the trial.
+        model: Id of the model.
+    """
+    artifacts = local_path(run.info.artifact_uri)
+    if artifacts is None or not record.weights.exists():
+        return
+    if (artifacts.parents[1] / "models" / model / "artifacts" / "MLmodel").exists():
+        return  # MLflow's own layout, which saves a query for every model
+    with _ignored("RESOURCE_DOES_NOT_EXIST"):
+        known = client.get_logged_model(model)
+        folder = local_path(known.artifact_location)
+        if folder is not None and not (folder / "MLmodel").exists():
+            _fill(folder, known, run, record)
 
 
 def _known(client: MlflowClient, run: Run) -> LoggedModel | None:

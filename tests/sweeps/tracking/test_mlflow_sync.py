@@ -135,6 +135,23 @@ def test_sync_sets_tags_and_parameters(runs):
         assert paths == ["dirty.diff"]
 
 
+def test_sync_gives_new_parent_the_code_that_trained_last(runs):
+    saved = runs / "code" / f"{'d' * 64}.patch"
+    saved.parent.mkdir(parents=True)
+    saved.write_bytes(b"a difference")
+    for number, revision in enumerate(["a" * 40, "b" * 40, "c" * 40]):
+        entry = {"revision": revision, "difference_sha256": "d" * 64, "lock_sha256": "e" * 64}
+        code = [{"from_step": 0, "sources_sha256": "f" * 64, **entry}]
+        ended = {"finished": 1_700_000_000 - abs(number - 1), "code": code}  # the second one last
+        write_record(runs, number).write_result({"metrics": {}, "device": "cpu test", **ended})
+    sync_of(runs, [0, 1, 2]).sync()
+    (parent,) = parent_runs(runs)
+    tags = {k: v for k, v in parent.data.tags.items() if k in code_record.TAGS}
+    assert tags == dict(zip(code_record.TAGS, ["b" * 40, "d" * 64, "e" * 64], strict=True))
+    diff = client_of(runs).download_artifacts(parent.info.run_id, "dirty.diff")
+    assert Path(diff).read_bytes() == b"a difference"
+
+
 @pytest.mark.parametrize("damage", ["lost", "torn", "rolled back"])
 def test_sync_with_outdated_state_repeats_no_point(runs, damage):
     record = write_record(runs, 0)

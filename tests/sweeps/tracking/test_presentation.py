@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import zlib
 from pathlib import Path
 
@@ -115,6 +116,31 @@ def test_models_and_data_sets_are_logged_once(made):
     client, (run, *_) = client_of(made.runs), runs_of(made, "trial")
     assert len(client.search_logged_models([run.info.experiment_id])) == 2
     assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_files_of_models_are_written_again(made):
+    artifacts = made.runs / "artifacts"
+    before = {path.relative_to(artifacts) for path in (artifacts / "models").rglob("*")}
+    assert before
+    client, runs = client_of(made.runs), runs_of(made, "trial")
+    models = client.search_logged_models([runs[0].info.experiment_id])
+    shutil.rmtree(artifacts)
+    mlflow_sync_of(made).sync()
+    assert {path.relative_to(artifacts) for path in (artifacts / "models").rglob("*")} == before
+    assert len(client.search_logged_models([runs[0].info.experiment_id])) == len(models)
+    assert [path.stat().st_nlink for path in artifacts.rglob("weights.safetensors")] == [2, 2]
+
+
+def test_deleted_model_stays_deleted(made):
+    client, (run, *_) = client_of(made.runs), runs_of(made, "trial")
+    experiment = [run.info.experiment_id]
+    (model,) = client.search_logged_models(
+        experiment, filter_string=f"source_run_id = '{run.info.run_id}'"
+    )
+    client.delete_logged_model(model.model_id)
+    shutil.rmtree(made.runs / "artifacts" / "models" / model.model_id)
+    mlflow_sync_of(made).sync()
+    assert not (made.runs / "artifacts" / "models" / model.model_id).exists()
 
 
 def test_experiment_has_a_view_with_the_axes_as_columns(made):
