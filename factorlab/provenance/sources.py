@@ -151,20 +151,20 @@ def explain(theirs: Sources, ours: Sources, who: str) -> str | None:
     )
 
 
-def refusal(theirs: Sources, ours: Sources, who: str, *, begun: bool) -> str | None:
+def refusal(theirs: Sources, ours: Sources, who: str, *, replaces: bool) -> str | None:
     """Return why a worker may not train, or None if it may.
 
-    Until the first trial is trained, workers must have imported the same source files as the
-    driver. Later, a replacement worker may have imported newer files, if they are those on disk.
-    The records note the change and the sweep continues.
+    A worker must have imported the same source files as the driver. One that takes the place of
+    another on the driver's machine may have imported newer files, if they are those on disk. The
+    records note the change and the sweep continues.
 
     Args:
         theirs: Source files that the worker imported.
         ours: Source files that the driver imported.
         who: Description of the worker for the message.
-        begun: Whether any worker of the sweep has begun to train.
+        replaces: Whether it is on the driver's machine, and another worker has begun to train.
     """
     reason = explain(theirs, ours, who)
-    if reason is None or not begun:
+    if reason is None or not replaces:
         return reason
     return reason if theirs.differences(on_disk(Path(ours.root))) else None

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 
 from factorlab.errors import UserError, disk_full, user_message
@@ -56,6 +57,9 @@ class SweepOrders:
     spool: str | None
     """URI of the records in a bucket, None if all machines share the runs folder."""
 
+    node: str
+    """Ray's identifier of the driver's machine."""
+
     sources: Sources
     """Source files that the driver imported."""
 
@@ -87,8 +91,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
 
             theirs = pack_training.prepare()
             who = f"a worker on {platform.node()}"
+            here = ray.get_runtime_context().get_node_id() == orders.node
             self._broken = (
-                refusal(theirs, orders.sources, who, begun=config["begun"])
+                refusal(theirs, orders.sources, who, replaces=config["begun"] and here)
                 or other_versions(versions(), orders.versions, who)
                 or (_not_shared(orders, who) if orders.spool is None else "")
                 or ""

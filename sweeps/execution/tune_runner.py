@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
@@ -194,6 +195,7 @@ def _orders(plan: Plan, spool: str | None, workers: int) -> SweepOrders:
         timeout=plan.resources.timeout,
         report_every=report_period(workers),
         at_evaluations=plan.search is not None or plan.scheduler is not None,
+        node=ray.get_runtime_context().get_node_id(),
         sources=sources.at_start(),
         versions=code_record.versions(),
     )

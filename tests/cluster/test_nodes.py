@@ -2,10 +2,12 @@
 
 import platform
 import re
+import shlex
 import time
 
 import pytest
 
+from factorlab.provenance.sources import ROOT
 from sweeps.planning import saved_plans
 from tests.cluster.nodes import ADDRESS
 from tests.cluster.sweeps import Sweep, check, write
@@ -93,6 +95,21 @@ def test_sweep_names_a_machine_with_other_libraries(nodes, tmp_path):
         sweep.wait_for(lambda: "has torch 99.0, and this command has" in sweep.messages)
     check(sweep, records)
     assert sweep.messages.count("a worker cannot train: ") == 1
+
+
+@pytest.mark.slow
+def test_sweep_names_a_machine_that_joins_with_other_code(nodes, tmp_path):
+    records = write(tmp_path)
+    file, other = ROOT / "factorlab" / "trial.py", tmp_path / "trial.py"
+    other.write_text(f"{file.read_text()}\n")
+    first = nodes.head(cpus=1)
+    sweep = Sweep(nodes, tmp_path)
+    with first_worker_paused([first], records):  # has begun
+        mounted = f'mount --bind {shlex.quote(str(other))} {shlex.quote(str(file))} && exec "$@"'
+        nodes.node(cpus=1, prefix=("unshare", "--mount", "sh", "-c", mounted, "sh"))
+        sweep.wait_for(lambda: "imported other code than this command" in sweep.messages)
+    check(sweep, records)
+    assert "the code changed while the sweep ran" not in sweep.messages
 
 
 @pytest.mark.slow

@@ -149,9 +149,9 @@ def test_sweep_records_code_change_per_run(tmp_path, project, no_server):
 def test_refusal_of_other_code():
     ours, who = at_start(), "a worker on a1"
     foreign = Sources("/elsewhere", {**ours.files, "factorlab/trial.py": "0" * 64})
-    assert refusal(Sources("/elsewhere", ours.files), ours, who, begun=False) is None
-    for begun in (False, True):
-        reason = refusal(foreign, ours, who, begun=begun)
+    assert refusal(Sources("/elsewhere", ours.files), ours, who, replaces=False) is None
+    for replaces in (False, True):
+        reason = refusal(foreign, ours, who, replaces=replaces)
         assert reason.startswith("a worker on a1 imported other code than this command")
         assert "factorlab/trial.py" in reason
 
@@ -163,7 +163,7 @@ def test_refusal_accepts_code_on_disk_once_training(tmp_path):
     ours = sources.on_disk(tmp_path)
     trial.write_text("a = 2\n")
     theirs = sources.on_disk(tmp_path)
-    assert "factorlab/trial.py" in refusal(theirs, ours, "a worker", begun=False)
-    assert refusal(theirs, ours, "a worker", begun=True) is None
+    assert "factorlab/trial.py" in refusal(theirs, ours, "a worker", replaces=False)
+    assert refusal(theirs, ours, "a worker", replaces=True) is None
     trial.write_text("a = 3\n")
-    assert "factorlab/trial.py" in refusal(theirs, ours, "a worker", begun=True)
+    assert "factorlab/trial.py" in refusal(theirs, ours, "a worker", replaces=True)
