@@ -51,11 +51,14 @@ stop() {
 }
 trap stop TERM
 
+# The job is exclusive: without --cpus-per-task, it has all cores of its machines.
+cores="${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}"
+gpus="${SLURM_GPUS_ON_NODE:-0}"
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 # shellcheck disable=SC2016 # the shell on the head expands it
 sweep='echo $$ >"$SWEEP_PID"; exec factorlab sweep scaling --profile a100 --address "$RAY_ADDRESS"'
-on_each --cpus-per-task="$SLURM_CPUS_PER_TASK" ray symmetric-run --address "$RAY_ADDRESS" \
-  --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus="$SLURM_CPUS_PER_TASK" --num-gpus="$SLURM_GPUS_ON_NODE" \
+on_each --cpus-per-task="$cores" ray symmetric-run --address "$RAY_ADDRESS" \
+  --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus="$cores" --num-gpus="$gpus" \
   --object-store-memory=200000000 --disable-usage-stats -- bash -c "$sweep" &
 ray=$!
 

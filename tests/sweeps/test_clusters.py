@@ -1,10 +1,7 @@
 """The files for clusters: schemas, linters, and commands that exist. None of them meets a cloud."""
 
-import os
 import re
 import shlex
-import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -22,7 +19,6 @@ from ray.scripts.scripts import cli as ray_cli
 from sweeps.cli.main import app
 from sweeps.planning import experiment as experiments
 from tests.docs.pages import snippets
-from tests.helpers.processes import wait_for
 
 ROOT = Path(__file__).parents[2]
 CLUSTERS = ROOT / "sweeps" / "clusters"
@@ -234,61 +230,6 @@ def test_file_passes_linter(linter, name):
         pytest.skip(f"{linter} is not installed")
     found = subprocess.run([path, CLUSTERS / name], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, "")
-
-
-def stand_in(folder, name, body):
-    path = folder / name
-    path.write_text(f"#!/bin/bash\n{body}\n")
-    path.chmod(0o755)
-
-
-@pytest.fixture
-def slurm(tmp_path):
-    """Runs the script with stand-ins for SLURM's commands, for Ray and for the sweep."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    stand_in(programs, "srun", 'while [[ $1 == --* ]]; do shift; done; exec "$@"')
-    stand_in(programs, "scontrol", 'if [ $1 = show ]; then echo here; else echo "$@" >>asked; fi')
-    stand_in(programs, "ray", 'echo "$@" >ray; until [ "$1" = -- ]; do shift; done; "${@:2}"')
-    tokens = 'stat -c "%a %s" "$RAY_AUTH_TOKEN_PATH"'
-    wait = "trap 'exit 130' TERM; touch begun; while [ -e wait ]; do sleep 0.1; done"
-    stand_in(programs, "factorlab", f'echo "$@" >sweep; {tokens} >token; {wait}; exit 3')
-    job = str(os.getpid())
-    environment = {
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "SLURM_JOB_ID": job,
-        "SLURM_JOB_NUM_NODES": "2",
-        "SLURM_JOB_NODELIST": "here,there",
-        "SLURM_CPUS_PER_TASK": "8",
-        "SLURM_GPUS_ON_NODE": "4",
-    }
-    environment = {**os.environ, "FACTORLAB_RUNS": str(tmp_path / "runs"), **environment}
-    yield lambda: subprocess.Popen(["bash", CLUSTERS / "slurm.sh"], cwd=tmp_path, env=environment)
-    shutil.rmtree(f"/tmp/ray-{job}", ignore_errors=True)
-
-
-def test_slurm_script_stops_the_sweep_and_queues_the_job_again(slurm, tmp_path):
-    (tmp_path / "wait").touch()
-    with slurm() as process:
-        wait_for((tmp_path / "begun").exists)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 130
-    assert (tmp_path / "asked").read_text() == f"requeue {os.getpid()}\n"
-    assert (tmp_path / "token").read_text() == "600 64\n"
-    assert list((tmp_path / "runs").iterdir()) == []  # the token is gone
-    assert not Path(f"/tmp/ray-{os.getpid()}").exists()
-    arguments = (tmp_path / "ray").read_text().split()
-    address = arguments[arguments.index("--address") + 1]
-    assert address.startswith("here:")
-    swept = (tmp_path / "sweep").read_text().strip()
-    assert swept == f"sweep scaling --profile a100 --address {address}"
-
-
-def test_slurm_script_ends_with_the_status_of_the_sweep(slurm, tmp_path):
-    with slurm() as process:
-        assert process.wait(30) == 3
-    assert not (tmp_path / "asked").exists()
-    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def commands(program):
