@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Outcome = Literal["done", "failed", "stopped", "locked", "io_error"]
-"""How a trial ended in this sweep: `stopped` by a scheduler before its last step, `locked` if
-another process trains it, `io_error` if its record cannot be read or written."""
+Outcome = Literal["done", "failed", "stopped", "locked", "io_error", "given_up"]
+"""How a trial ended in this sweep: `failed` if a loss or metric is not finite, `stopped` by a
+scheduler before its last step, `locked` if another process trains it, `io_error` if its record
+cannot be read or written, `given_up` if its workers died too often."""
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
     def _give_up(self, trial: Trial, reason: str) -> None:
         for task in self._assignments.left(trial.trial_id):
             self._outcomes.errors[task.key] = reason
-            self._settle(trial, Ended(task.key, "failed"))
+            self._settle(trial, Ended(task.key, "given_up"))
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """Do nothing; pending Tune trials are removed only when the sweep ends."""

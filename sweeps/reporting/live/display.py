@@ -30,8 +30,9 @@ _OUTCOMES: dict[Outcome, str] = {
     "done": "done",
     "failed": "failed",
     "stopped": "stopped early",
-    "locked": "locked",
-    "io_error": "io_error",
+    "locked": "trained by another process",
+    "io_error": "skipped, since its record cannot be read or written",
+    "given_up": "given up, since its workers died",
 }
 
 

@@ -91,7 +91,7 @@ def test_run_alone_is_tried_four_times(tune_of):
     tune.die(trial)
     assert trial.status == Trial.ERROR
     assert tune.outcomes.errors == {"deadly": "The worker died."}
-    assert tune.heard.calls[-1] == ("ended", "deadly", "failed")
+    assert tune.heard.calls[-1] == ("ended", "deadly", "given_up")
     assert tune.searcher.suggest("t9") is None
     tune.complete(other, ended=done("b"))
     assert tune.assignments.over

@@ -68,12 +68,15 @@ def test_sweep_display_in_log():
         for key, outcome, accuracy in (("a", "done", 1.0), ("b", "failed", None)):
             shown.started(key, f"trial {key}")
             shown.ended(key, outcome, accuracy)
-        shown.started("c", "trial c")
-        shown.ended("c", "locked")
+        for key, outcome in (("c", "locked"), ("d", "io_error"), ("e", "given_up")):
+            shown.started(key, f"trial {key}")
+            shown.ended(key, outcome)
     lines = text.getvalue().splitlines()
     assert "trial a: accuracy 100%" in lines
     assert "trial b: failed" in lines
-    assert "trial c: locked" in lines
+    assert "trial c: trained by another process" in lines
+    assert "trial d: skipped, since its record cannot be read or written" in lines
+    assert "trial e: given up, since its workers died" in lines
     assert lines[-1].startswith("tiny: 1 of 3 done, 0 running, 1 failed")
     assert "\x1b" not in text.getvalue()
 
