@@ -32,9 +32,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from tests.benchmarks.percolation_idioms import IDIOMS, LIBRARIES, counts_of, pairs_of, serves
 
 Row = dict[str, Any]
@@ -177,27 +174,27 @@ def measure_case(
     return rows
 
 
-def table(rows: list[Row]) -> Table:
-    """All measurements, a section for every lattice."""
-    result = Table(title="One realisation of a curve: 50 lambdas, one random order")
-    for title in ("lattice, links", "by"):
-        result.add_column(title, no_wrap=True)
-    for title in ("time", "/ engine's", "peak memory", "floor's share", "first call"):
-        result.add_column(title, justify="right", no_wrap=True)
+def publish_all(rows: list[Row], history: Path) -> None:
+    """Publish times, factors and memory, a line for every lattice."""
+    from tests.benchmarks.report import Better, Measurement, publish
+
+    times, factors, memory = [], [], []
     for row in rows:
-        engine, best = row["peer"] == ENGINE, row.get("best_peer_times")
-        if engine:
-            result.add_section()
-        result.add_row(
-            f"L = {row['side']:,}, {row['neighbours']:,}" if engine else "",
-            f"{row['peer']} {row['idiom']}" + ("" if row["agrees"] else " [red]DIFFERS[/]"),
-            f"{1e3 * row['seconds']:,.2f} ms",
-            f"{row['times_engine']:,.0f}" if not engine else f"best: {best:,.0f}" if best else "",
-            f"{row['memory_mb']:,.1f} MB",
-            f"{row['floor_share']:.1%}" if engine else "",
-            f"{row['first_call']:.2f} s" if engine else "",
-        )
-    return result
+        case = f"L = {row['side']:,}, {row['neighbours']:,} neighbours"
+        name = f"{row['peer']} {row['idiom']}".strip()
+        better: Better = "neither"
+        if row["peer"] == ENGINE:
+            better = "lower"
+            factors.append(Measurement(case, "share of the floor", row["floor_share"]))
+            factors.append(Measurement(case, "first call", row["first_call"], "s", "lower"))
+        else:
+            factors.append(Measurement(case, name, row["times_engine"]))
+        times.append(Measurement(case, name, 1e3 * row["seconds"], "ms", better))
+        memory.append(Measurement(case, name, row["memory_mb"], "MB", better))
+    title = "One realisation of a curve: 50 lambdas, one random order"
+    publish("percolation peers", title, times, history)
+    publish("percolation factors", "Times over that of the engine", factors, history)
+    publish("percolation memory", "Peak memory of one realisation", memory, history)
 
 
 def targets(rows: list[Row]) -> list[Row]:
@@ -236,7 +233,7 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave out networkx where it is slow")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    parser.add_argument("--history", type=Path, help="file to add the numbers to")
     parser.add_argument("--sides", type=int, nargs="+", help="only these sides of the lattice")
     parser.add_argument("--radii", type=int, nargs="+", help="only these squared radii")
     parser.add_argument("--seconds", type=float, default=1, help="how long to repeat a library")
@@ -250,6 +247,8 @@ def main() -> int:
     if args.child:
         print(json.dumps(child(args.child)))
         return 0
+    from tests.benchmarks.report import HISTORY  # the child that measures does without it
+
     bandwidth = in_child("bandwidth")["bytes_per_second"]
     measure = partial(measure_case, bandwidth=bandwidth, quick=args.quick, seconds=args.seconds)
     cases = [(*case, True) for case in product(args.sides or SIDES, args.radii or RADII)]
@@ -258,16 +257,14 @@ def main() -> int:
         for radius2 in RADII:  # the compiler's work is not what a first call costs later
             in_child(ENGINE, 8, radius2)
     rows = [row for case in cases for row in measure(*case)]
-    reached = targets(rows)
-    console = Console(width=120)
-    console.print(table(rows))
-    console.print(f"Floor: {FLOOR_BYTES} bytes a site at {bandwidth / 1e9:.1f} GB/s, by a copy.")
-    for row in reached:
+    publish_all(rows, args.history or HISTORY)
+    print(f"Floor: {FLOOR_BYTES} bytes a site at {bandwidth / 1e9:.1f} GB/s, by a copy.")
+    for row in targets(rows):
         met = "met" if row["met"] else "not met"
-        console.print(f"{row['what']}: {row['found']:,.4g}, {row['target']}: {met} in this run.")
-    if args.json:
-        result = {"bytes_per_second": bandwidth, "rows": rows, "targets": reached}
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(f"{row['what']}: {row['found']:,.4g}, {row['target']}: {met} in this run.")
+    for row in rows:
+        if not row["agrees"]:
+            print(f"{row['peer']} {row['idiom']} finds other clusters at L = {row['side']}")
     return 0 if all(row["agrees"] for row in rows) else 1
 
 

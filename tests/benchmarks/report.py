@@ -71,7 +71,7 @@ def _cpuinfo() -> dict[str, str]:
 def as_table(measurements: Sequence[Measurement]) -> Table:
     """Return the measurements as Markdown, one line a case."""
     quantities = list(dict.fromkeys((m.quantity, m.unit) for m in measurements))
-    values = {(m.case, m.quantity): _readable(m.value) for m in measurements}
+    values = {(m.case, m.quantity): readable(m.value) for m in measurements}
     table = Table(box=box.MARKDOWN)
     table.add_column("")
     for quantity, unit in quantities:
@@ -81,7 +81,7 @@ def as_table(measurements: Sequence[Measurement]) -> Table:
     return table
 
 
-def _readable(value: float) -> str:
+def readable(value: float) -> str:
     """Return three digits, and all before the point; a difference that is rounding alone is 0."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{round(value, 12):.3g}"
 
