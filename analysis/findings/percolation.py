@@ -75,12 +75,15 @@ def _rises(table: pd.DataFrame) -> Outcome:
 
 
 def _crossings(found: Accuracies, sigmas: Sequence[float]) -> dict[float, Crossing]:
-    """Return the crossing of 60 % in examples for each sigma."""
-    rows = measured(found.rows, "samples_2d")
+    """Return the crossing of 60 % in examples for each sigma.
+
+    Raises:
+        NotMeasuredError: The numbers of examples of a sigma are missing.
+    """
+    parts = {s: measured(found.rows[found.rows[_SIGMA] == s], "samples_2d") for s in sigmas}
     return {
         sigma: crossing(part["samples_2d"], part["accuracy"], level=LEVEL)
-        for sigma in sigmas
-        for part in [rows[rows[_SIGMA] == sigma]]
+        for sigma, part in parts.items()
     }
 
 

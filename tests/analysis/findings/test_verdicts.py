@@ -164,6 +164,15 @@ def test_judge_scaling_exponent_near_simulated_one():
     assert judged == [OPEN, SHOWN, "not measured", SHOWN, SHOWN, SHOWN, SHOWN]
 
 
+def test_judge_percolation_needs_numbers_of_examples_at_every_sigma():
+    table = tables.percolation(needed=tables.percolating())
+    table["samples_2d"] = table["samples_2d"].where(table["data.sigma"] > table["data.sigma"].min())
+    judged = [outcome for _, outcome in findings.judge("percolation", table)]
+    assert [outcome.error for outcome in judged] == [None] * 4
+    assert judged[1].verdict == "not measured"
+    assert "samples_2d" in judged[1].numbers
+
+
 def test_judge_percolation_names_widths_not_learned():
     table = tables.percolation(needed={0.5: 1000.0, 1.0: 2000.0})
     judged = findings.judge("percolation", table)
