@@ -139,6 +139,12 @@ class CrossingPosterior:
         share = float(np.interp(self._sign * position, self._crossings, cumulated))
         return share if self._sign > 0 else 1 - share
 
+    def masses(self, cells: int) -> Floats:
+        """Return the probability of the crossing in equal cells of the range, shape (cells,)."""
+        edges = np.linspace(self._low, self._high, cells + 1)
+        below = np.interp(edges, self._crossings, self._cumulated())
+        return np.asarray(np.diff(below)[:: int(self._sign)])
+
     def density(self, positions: NDArray[np.floating]) -> Floats:
         """Return the posterior density at some positions, shape (positions,); 0 off the grid."""
         density = self._marginal() / np.gradient(self._crossings)

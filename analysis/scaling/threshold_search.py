@@ -33,6 +33,9 @@ DEVIATION = math.log(2)
 MANY_OUTLIERS = 0.1
 """Share of outliers above which a finding says so, if there are two."""
 
+CELLS = 24
+"""Parts of the range for which a finding has the probability that the crossing lies there."""
+
 SURE = 0.95
 """Probability that a crossing lies outside the range at which the search says so."""
 
@@ -75,6 +78,9 @@ class Finding:
 
     outliers: int
     """Number of runs that the fitted curve probably does not describe."""
+
+    masses: tuple[float, ...]
+    """Probability of the crossing in each of `CELLS` equal parts of the range of positions."""
 
     guess: float | None = None
     """Position at which the prior expected the crossing; None without one."""
@@ -240,6 +246,7 @@ class ThresholdSearch:
                 self._over(curve, level),
                 self._monotone(curve, level),
                 self.posterior(curve, level).outliers(),
+                tuple(self.posterior(curve, level).masses(CELLS).tolist()),
                 self.curves[curve].guesses.get(level),
             )
             for curve in range(len(self.curves))

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
 
 from sweeps.execution.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from analysis.scaling.threshold_search import Finding
+
+
+@dataclass(frozen=True)
+class KnownCrossing:
+    """What a threshold search knows of one crossing."""
+
+    text: str
+    """A sentence with its interval."""
+
+    masses: Sequence[float]
+    """Probability that it lies in each of some equal parts of its range."""
+
+    @classmethod
+    def of(cls, finding: Finding) -> Self:
+        """Return what a search has found."""
+        return cls(str(finding), finding.masses)
 
 
 class SweepListener(Protocol):
@@ -67,12 +87,8 @@ class SweepListener(Protocol):
         """
         ...
 
-    def narrowed(self, findings: Sequence[str]) -> None:
-        """Handle what a threshold search knows after a trial has ended.
-
-        Args:
-            findings: A sentence for each crossing.
-        """
+    def narrowed(self, crossings: Sequence[KnownCrossing]) -> None:
+        """Handle what a threshold search knows of all crossings after a trial has ended."""
         ...
 
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:

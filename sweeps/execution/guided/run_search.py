@@ -11,6 +11,7 @@ from ray.tune.search import Searcher
 
 from factorlab.errors import UserError
 from sweeps.execution.guided.threshold_searcher import ThresholdSearcher
+from sweeps.execution.listener import KnownCrossing
 from sweeps.execution.outcomes import Outcome
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.search import picked
@@ -184,7 +185,7 @@ class RunSearch:
             self._budget.ended(ended["seconds"])
             self._check_budget()
 
-    def findings(self) -> list[str]:
+    def findings(self) -> list[KnownCrossing]:
         """Return what a threshold search knows; nothing for other searches."""
         known = isinstance(self._searcher, ThresholdSearcher)
         return self._searcher.findings() if known else []

@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from analysis.scaling.threshold_curves import SEED
+from sweeps.execution.listener import KnownCrossing
 from sweeps.planning.plan import Plan
 from sweeps.planning.search.picked import Point
 from sweeps.planning.search.threshold import PER_CURVE, of_plan, shape_of
@@ -95,6 +96,6 @@ class ThresholdSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         if place is not None:
             (self._search.lost if lost else self._search.started)(*place)
 
-    def findings(self) -> list[str]:
-        """Return a sentence on every crossing."""
-        return [str(finding) for finding in self._search.findings()]
+    def findings(self) -> list[KnownCrossing]:
+        """Return what is known of every crossing."""
+        return [KnownCrossing.of(finding) for finding in self._search.findings()]

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from factorlab.formatting import duration
+from sweeps.execution.listener import KnownCrossing
 from sweeps.execution.outcomes import Outcome
 from sweeps.reporting.live.layout import View
 from sweeps.reporting.live.sketch import Sketch
@@ -114,7 +115,7 @@ class SweepDisplay:
         self._running: dict[str, _Running] = {}
         self._ended: deque[str] = deque(maxlen=MOST_ENDED)
         self._failures: list[str] = []
-        self._findings: list[str] = []
+        self._crossings: list[KnownCrossing] = []
         self._sketch, self._places = facts.sketch, dict(facts.places)
         self._slots = facts.slots
         self._time_left = TimeLeft(facts.seconds, facts.slots, facts.resumed)
@@ -214,13 +215,14 @@ class SweepDisplay:
             "space); raylet.out and raylet.err in the logs of Ray on the machines say why"
         )
 
-    def narrowed(self, findings: Sequence[str]) -> None:
+    def narrowed(self, crossings: Sequence[KnownCrossing]) -> None:
         """Show what a threshold search knows; print what has changed if there is no live view."""
         if not self._shows and not self._quiet:
-            for sentence in findings:
-                if sentence not in self._findings:
-                    self._say(sentence)
-        self._findings = list(findings)
+            said = {known.text for known in self._crossings}
+            for known in crossings:
+                if known.text not in said:
+                    self._say(known.text)
+        self._crossings = list(crossings)
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
@@ -265,7 +267,7 @@ class SweepDisplay:
             left=self._time_left.seconds(),
             ended=list(self._ended),
             failures=list(self._failures),
-            findings=list(self._findings),
+            crossings=list(self._crossings),
             sketch=self._sketch,
             message=self.message,
             problem=self._problem(),

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from factorlab.formatting import duration, first_of
+from sweeps.reporting.live.sketch import strip
 from sweeps.reporting.live.snapshot import RunningTrial, Snapshot, percent
 
 NARROW = 90
@@ -32,7 +33,7 @@ class View:
         shown, width = self._of, options.max_width
         height = console.height if console.is_terminal else 100
         parts: list[RenderableType] = [Text(self._header(), style="bold"), self._bar(width)]
-        below: list[RenderableType] = [Text(line) for line in first_of(shown.findings)]
+        below: list[RenderableType] = [Text(line) for line in self._crossings(width)]
         below += [Text(f"failed: {line}", style="red") for line in first_of(shown.failures)]
         below += [Text(f"done: {line}", style="dim") for line in shown.ended[:_SHOWN]]
         if shown.message:
@@ -59,6 +60,13 @@ class View:
         if shown.left is not None and shown.share < 1:
             parts.append(f"about {duration(shown.left)} left")
         return ", ".join(parts)
+
+    def _crossings(self, width: int) -> list[str]:
+        """Return a line for each crossing, with its posterior if there is room for it."""
+        known = self._of.crossings
+        lines = [f"│{strip(one.masses)}│ {one.text}" for one in known]
+        fits = max(map(len, lines), default=0) <= width
+        return first_of(lines if fits else [one.text for one in known])
 
     def _bar(self, width: int) -> RenderableType:
         whole = Table.grid()  # a bare progress bar would not end its line

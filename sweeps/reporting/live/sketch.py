@@ -8,6 +8,13 @@ from dataclasses import dataclass, replace
 
 WIDTH, HEIGHT = 56, 7
 _SYMBOLS = "●○▲△■□◆◇"
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+def strip(masses: Sequence[float]) -> str:
+    """Return a histogram as one line of characters, scaled to its largest value."""
+    most = max(masses, default=0.0)
+    return "".join(_BARS[round(mass / most * (len(_BARS) - 1)) if most else 0] for mass in masses)
 
 
 @dataclass(frozen=True)

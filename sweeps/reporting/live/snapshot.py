@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factorlab.formatting import duration
+from sweeps.execution.listener import KnownCrossing
 from sweeps.reporting.live.sketch import Sketch
 
 
@@ -56,8 +57,8 @@ class Snapshot:
     failures: Sequence[str] = ()
     """Trials that failed, with their reasons."""
 
-    findings: Sequence[str] = ()
-    """What a search knows."""
+    crossings: Sequence[KnownCrossing] = ()
+    """What a threshold search knows."""
 
     sketch: Sketch | None = None
     """Accuracy against an axis."""

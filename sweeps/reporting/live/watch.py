@@ -12,9 +12,12 @@ from rich.live import Live
 from factorlab.config import Shape
 from factorlab.errors import UserError
 from factorlab.storage.record import State
+from sweeps.execution.listener import KnownCrossing
 from sweeps.planning.cost import estimate
 from sweeps.planning.cost.estimate import RunCost
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
+from sweeps.planning.search import threshold
+from sweeps.planning.search.spec import THRESHOLD
 from sweeps.reporting.live.display import MOST_ENDED, PLAIN_EVERY
 from sweeps.reporting.live.facts import SketchAxes, accuracy_of
 from sweeps.reporting.live.layout import View
@@ -61,6 +64,8 @@ class Watched:
     _costs: dict[Shape, RunCost] = field(default_factory=dict)
     _sketch: Sketch | None = None
     _ended: list[str] = field(default_factory=list)
+    _crossings: list[KnownCrossing] = field(default_factory=list)
+    _searched: int = -1
 
     def look(self, plan: Plan, now: float) -> tuple[SweepState, Snapshot]:
         """Return the state of a sweep as it is now, and what to show of it.
@@ -91,9 +96,22 @@ class Watched:
                 f"{trial.name}: {plan.record(trial).failure() or 'unknown'}"
                 for trial in state.select("failed")
             ],
+            crossings=self._crossings_of(state),
             sketch=self._sketch,
             message=_IDLE if state.select(*_OPEN) and not running else "",
         )
+
+    def _crossings_of(self, state: SweepState) -> list[KnownCrossing]:
+        """Return what a threshold search knows. It changes when a trial has ended."""
+        search = state.plan.search
+        if search is None or search.algorithm != THRESHOLD:
+            return []
+        ended = len(state.select("done", "failed"))
+        if ended != self._searched:
+            self._searched = ended
+            findings = threshold.of_plan(state.plan).findings()
+            self._crossings = [KnownCrossing.of(finding) for finding in findings]
+        return self._crossings
 
     def _state(self, plan: Plan) -> SweepState:
         done = {key for key, state in self._known.items() if state == "done"}

@@ -142,6 +142,19 @@ def test_falling_curve_is_the_mirror_image(seed):
         (-one.high, -one.middle, -one.low), abs=1e-6
     )
     assert mirror.outside() == pytest.approx(found.outside()[::-1], abs=1e-6)
+    assert mirror.masses(8) == pytest.approx(found.masses(8)[::-1], abs=1e-6)
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_masses_are_those_of_equal_parts_of_the_range(seed):
+    found = observed(seed, low=0.0, high=6.0, truth=3.0)
+    masses = found.masses(12)
+    expected = [
+        found.probability_below(0.5 * i + 0.5) - found.probability_below(0.5 * i) for i in range(12)
+    ]
+    assert masses == pytest.approx(expected, abs=1e-9)
+    assert (masses >= 0).all()
 
 
 @given(seed=st.integers(0, 1000))

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from factorlab.formatting import duration
+from sweeps.execution.listener import KnownCrossing
 from sweeps.reporting.live.display import SweepDisplay, SweepFacts
-from sweeps.reporting.live.sketch import Point, Sketch
+from sweeps.reporting.live.sketch import Point, Sketch, strip
 
 
 def display(terminal, seconds, done=0, problem=None, width=120, quiet=False, **facts):
@@ -26,6 +27,11 @@ def display(terminal, seconds, done=0, problem=None, width=120, quiet=False, **f
         quiet=quiet,
     )
     return shown, text
+
+
+def known(*sentences):
+    """Return what a search knows of crossings, with a posterior of six cells."""
+    return [KnownCrossing(text, (0.0, 0.1, 0.4, 0.4, 0.1, 0.0)) for text in sentences]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +117,8 @@ def test_sweep_display_drops_the_full_stop_of_ray():
 def test_sweep_display_prints_what_a_search_has_learned():
     shown, text = display(False, {"a": 1.0})
     with shown:
-        shown.narrowed(["size=6: 3 samples", "size=8: 5 samples"])
-        shown.narrowed(["size=6: 3 samples", "size=8: 6 samples"])
+        shown.narrowed(known("size=6: 3 samples", "size=8: 5 samples"))
+        shown.narrowed(known("size=6: 3 samples", "size=8: 6 samples"))
     found = [line for line in text.getvalue().splitlines() if line.startswith("size=")]
     assert found == ["size=6: 3 samples", "size=8: 5 samples", "size=8: 6 samples"]
 
@@ -120,8 +126,22 @@ def test_sweep_display_prints_what_a_search_has_learned():
 def test_sweep_display_shows_what_a_search_has_learned():
     shown, text = display(True, {"a": 1.0})
     with shown:
-        shown.narrowed(["size=6: 3 samples"])
+        shown.narrowed(known("size=6: 3 samples"))
+    assert "│ ▂██▂ │ size=6: 3 samples" in text.getvalue()
+
+
+def test_sweep_display_leaves_out_posteriors_without_room():
+    shown, text = display(True, {"a": 1.0}, width=26)
+    with shown:
+        shown.narrowed(known("size=6: 3 samples", "size=8: 55 samples"))
+    assert "▂" not in text.getvalue()
     assert "size=6: 3 samples" in text.getvalue()
+
+
+def test_strip_scales_to_the_largest_value():
+    assert strip([0.0, 1.0, 0.5, 0.04]) == " █▄ "
+    assert strip([0.0, 0.0]) == "  "
+    assert strip([]) == ""
 
 
 def test_sweep_display_says_that_no_worker_has_started():
@@ -145,7 +165,7 @@ def test_quiet_display_prints_problems_alone():
         with shown:
             shown.started("a", "N6 bump")
             shown.progressed("a", 1, 2, None)
-            shown.narrowed(["size=6: 3 samples"])
+            shown.narrowed(known("size=6: 3 samples"))
             shown.ended("a", "done", 1.0)
             shown.worker_died("Its node has died")
         assert [line.split(":")[0] for line in text.getvalue().splitlines()] == ["a worker died"]

@@ -6,6 +6,7 @@ from factorlab.storage.journal import Journal
 from factorlab.trial import Trial
 from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
+from sweeps.planning.search import continuation
 from sweeps.reporting.live.watch import Watched
 from tests.helpers.experiments import write_experiment
 
@@ -48,3 +49,22 @@ def test_watch_shows_what_runs_and_what_has_ended(made):
     _, shown = watched.look(made, 9.0)
     assert shown.ended[0].startswith("λ1.0: accuracy ")
     assert (shown.share, shown.message) == (1.0, "")
+
+
+def test_watch_shows_what_a_search_knows(tmp_path):
+    path = write_experiment(
+        tmp_path / "searched.yaml",
+        axes={"data.subsample": {"loguniform": [0.05, 1.0]}, "seed": [0]},
+        search={"threshold": {"axis": "data.subsample"}, "runs": 6},
+        training={"steps": 4},
+        figures=[],
+    )
+    made = plan.make(load(str(path)), tmp_path / "runs")
+    watched = Watched()
+    _, shown = watched.look(continuation.continued(made, simulate=False), 0.0)
+    assert "after 0 runs" in shown.crossings[0].text
+    list(Trial(made.at({"data.subsample": 0.5, "seed": 0}).run, made.runs).run())
+    _, shown = watched.look(continuation.continued(made, simulate=False), 1.0)
+    (known,) = shown.crossings
+    assert "after 1 run" in known.text
+    assert sum(known.masses) <= 1
