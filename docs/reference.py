@@ -82,8 +82,8 @@ Results go to standard output, messages to standard error.
 Exit status:
 
 - 0: all is done.
-- 1: a part failed or is missing: runs that failed, were given up or could not be written; a figure,
-  a finding, the measures or MLflow. The last lines name it.
+- 1: a part failed or is missing: runs that failed, were given up, or whose files could not be read
+  or written; a figure, a finding, the measures or MLflow. The last lines name it.
 - 2: a mistake in the command, a file or the environment. One sentence says what is allowed, and
   nothing was changed.
 - 130: Ctrl-C or SIGTERM. The same command goes on.

@@ -85,7 +85,7 @@ def user_message(error: Exception) -> str | None:
     return None
 
 
-def of_one_file(error: OSError) -> bool:
+def concerns_one_file(error: OSError) -> bool:
     """Return whether an error may concern one file alone, and not the process or the whole disk."""
     known = _NO_RIGHT | _NO_WAY | _NO_DISK | (_AWAY if error.filename else set())
     return error.errno in known

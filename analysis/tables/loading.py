@@ -13,7 +13,7 @@ from analysis.measures.phases import phase
 from factorlab.errors import UserError
 from factorlab.parsing import flatten, parse
 from factorlab.storage import journal
-from factorlab.storage.files import DamagedFile
+from factorlab.storage.files import DamagedFile, reason_of
 from factorlab.storage.record import Record, State
 
 
@@ -99,6 +99,7 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
 
 def _unusable(error: DamagedFile | OSError) -> State:
     """Return the state of a trial whose files cannot be used."""
+    reason_of(error)
     return "damaged" if isinstance(error, DamagedFile) else "unreadable"
 
 

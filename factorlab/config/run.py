@@ -163,6 +163,11 @@ class RepresentationSettings(Settings):
             **{time: {layer: f"{layer}-t{time}" for layer in self.layers} for time in rest},
         }
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names under which activations are saved."""
+        return tuple(name for names in self.saved.values() for name in names.values())
+
 
 Shape = tuple[int, ModelSettings, int, bool, str]
 """Size of the image, network, batch size, mixed precision and device."""

@@ -14,11 +14,23 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from factorlab.errors import UserError
+from factorlab.errors import UserError, concerns_one_file, user_message
 
 
 class DamagedFile(RuntimeError):  # noqa: N818 - the name says what was found
     """A file is not what was written: its checksum or its format is wrong."""
+
+
+def reason_of(error: DamagedFile | OSError) -> str:
+    """Return in one line why a file cannot be used.
+
+    Raises:
+        OSError: The error itself, if it does not concern this file alone, such as too many open
+            files.
+    """
+    if isinstance(error, OSError) and not concerns_one_file(error):
+        raise error
+    return str(error) if isinstance(error, DamagedFile) else user_message(error) or str(error)
 
 
 def canonical(value: object) -> bytes:
@@ -83,7 +95,7 @@ def check_writable(folder: Path) -> None:
 
 def digest(path: Path) -> str:
     """Return the sha256 of the content of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
+    with path.open("rb") as file, naming(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,7 @@ import numpy as np
 from factorlab import families
 from factorlab.config import RunSettings, layer_of
 from factorlab.data.dataset import Dataset
-from factorlab.errors import UserError, of_one_file, user_message
+from factorlab.errors import UserError
 from factorlab.storage import journal, lease
 from factorlab.storage.files import (
     DamagedFile,
@@ -31,6 +32,7 @@ from factorlab.storage.files import (
     digest,
     read_arrays,
     read_json,
+    reason_of,
     write_atomically,
     write_json,
 )
@@ -149,8 +151,8 @@ class Record:
         """
         try:
             document = read_json(self.path / "code.json")
-        except DamagedFile as error:
-            log.warning("%s; the code of earlier training steps is unknown", error)
+        except (DamagedFile, OSError) as error:
+            log.warning("%s; the code of earlier training steps is unknown", reason_of(error))
             return []
         return list(document["code"]) if document is not None else []
 
@@ -175,6 +177,10 @@ class Record:
         document = {"key": self.key, **result, _OF_JOURNAL: self._journal_digest()}
         write_json(self.path / "result.json", document)
 
+    def has_result(self) -> bool:
+        """Return whether there is a result, intact or not; False if the folder cannot be read."""
+        return os.access(self.path / "result.json", os.F_OK)
+
     def _journal_digest(self) -> str | None:
         return digest(self.journal) if self.journal.exists() else None
 
@@ -187,18 +193,16 @@ class Record:
         try:
             if self.result() is None:
                 lease.is_held(self.path / "lease")  # `state` reads it, too
-        except DamagedFile as error:
-            return str(error)
-        except OSError as error:
-            return user_message(error) or str(error)
+        except (DamagedFile, OSError) as error:
+            return reason_of(error)
         return None
 
     def failure(self) -> str | None:
-        """Return why the trial failed, None if it did not, or "unknown" if the file is damaged."""
+        """Return why the trial failed, None if it did not, or that the file cannot be used."""
         try:
             document = read_json(self.path / "failure.json")
-        except DamagedFile:
-            return "unknown"
+        except (DamagedFile, OSError) as error:
+            return f"unknown, since {reason_of(error)}"
         return str(document["reason"]) if document is not None else None
 
     def write_failure(self, reason: str, step: int) -> None:
@@ -277,10 +281,6 @@ class Record:
             raise DamagedFile(f"{folders[-1]}: index.json names unknown layers") from None
         return names
 
-    def measured(self) -> tuple[str, ...]:
-        """Return the layers that have a journal of measures."""
-        return tuple(sorted(path.stem for path in self.analysis.glob("*.jsonl")))
-
     def measures(self, layer: str) -> Path:
         """Return the path of the journal with the measures of a layer's representations."""
         return self.analysis / f"{layer}.jsonl"
@@ -317,8 +317,7 @@ class Record:
         try:
             return self._state()
         except OSError as error:
-            if not of_one_file(error):
-                raise
+            reason_of(error)
             return "unreadable"
 
     def _state(self) -> State:

@@ -11,6 +11,7 @@ machines never mix, and an older record never takes the place of a newer one.
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,11 +20,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from factorlab.errors import UserError
-from factorlab.storage.files import write_atomically
+from factorlab.errors import UserError, disk_full
+from factorlab.storage.files import reason_of, write_atomically
 from factorlab.storage.record import Record
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.outcomes import Outcome
+
+log = logging.getLogger(__name__)
 
 ENDINGS = ("failure.json", "stopped.json", "result.json")
 """Files that say how a trial ended. They are written last."""
@@ -71,6 +74,8 @@ class Spool:
         try:
             yield
         except OSError as error:
+            if error.filename is not None:  # a file of this machine
+                raise
             raise UserError(f"--spool {self.uri}: {error}") from error
 
     def _at(self, key: str) -> PurePosixPath:
@@ -116,6 +121,7 @@ class Spool:
 
         Raises:
             UserError: The storage cannot be read.
+            OSError: The record on this machine cannot be written.
         """
         if record.state() in ("done", "running"):
             return
@@ -150,6 +156,8 @@ class Spool:
     def exchange(self, records: Sequence[Record]) -> None:
         """Download the records of all trials that ended, and upload those that only are here.
 
+        A record that cannot be read or written on this machine is left out.
+
         Raises:
             UserError: The storage cannot be read or written.
         """
@@ -157,10 +165,15 @@ class Spool:
             there = self._names(self._root / "trials")
 
         def one(record: Record) -> None:
-            if ENDED in there.get(record.key, ()):
-                self.fetch(record, ended=True)
-            elif record.state() in ("done", "failed"):
-                self.send(record)
+            try:
+                if ENDED in there.get(record.key, ()):
+                    self.fetch(record, ended=True)
+                elif record.state() in ("done", "failed"):
+                    self.send(record)
+            except OSError as error:
+                if disk_full(error):
+                    raise
+                log.warning("%s; this record is left out", reason_of(error))
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for moved in [pool.submit(one, record) for record in records]:

@@ -130,14 +130,18 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
 
     def _begin(self, pack: Pack) -> None:
         self._pack = pack  # trials that have not ended
-        if self._spool is not None:
-            try:
-                for task in pack:
-                    self._spool.fetch(Record(self._runs, task.key))
-            except (OSError, UserError) as error:  # reported by the next step
-                self._broken = user_message(error) or str(error)
-        self._training = self._train(pack)
         self._ended: list[Ended] = []  # not yet reported
+        if self._spool is not None:
+            self._fetch(self._spool, pack)
+        self._training = self._train(self._pack)
+
+    def _fetch(self, spool: Spool, pack: Pack) -> None:
+        """Download the records of trials; the next step reports those that cannot be."""
+        for task in pack:
+            try:
+                spool.fetch(Record(self._runs, task.key))
+            except (OSError, UserError) as error:
+                self._skip(error, user_message(error) or str(error))
 
     def step(self) -> dict[str, Any]:
         """Train until the next report is due.
@@ -209,15 +213,21 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         reason = user_message(error)
         if reason is None:
             raise error
+        self._skip(error, reason)
+        if self._broken:
+            self._training.close()  # frees the leases if the error did not come from it
+        else:
+            self._training = self._train(self._pack)
+        return _result(Report(self._newly_ended(), broken=self._broken))
+
+    def _skip(self, error: OSError | UserError, reason: str) -> None:
+        """Skip the trial that an error concerns; if it concerns all, train nothing further."""
         path = str(getattr(error, "filename", None))
         refused = next((task.key for task in self._pack if task.key in path), None)
         if refused is None or disk_full(error):  # the next trial would fail in the same way
             self._broken = reason
-            self._training.close()  # frees the leases if the error did not come from it
         else:
             self._end(Ended(refused, "io_error", reason=reason))
-            self._training = self._train(self._pack)
-        return _result(Report(self._newly_ended(), broken=self._broken))
 
     def get_auto_filled_metrics(self, *arguments: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401
         """Return Tune's own fields of a result, without the configuration.

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from factorlab.errors import UserError
 from factorlab.formatting import listed
-from factorlab.storage.files import DamagedFile, read_json, write_json
+from factorlab.storage.files import DamagedFile, read_json, reason_of, write_json
 from sweeps.planning.plan import Plan, path_of
 from sweeps.planning.search import continuation
 
@@ -54,13 +54,15 @@ def load(path: Path) -> Plan | None:
 
 
 def saved(runs: Path) -> list[Plan]:
-    """Return all saved plans, the newest first. A damaged plan is reported and skipped."""
+    """Return all saved plans, the newest first. One that cannot be used is reported and skipped."""
     plans = []
-    for path in (runs / "sweeps").glob("*/plan.json"):
+    folder = runs / "sweeps"
+    for sweep in folder.iterdir() if folder.is_dir() else ():
         try:
-            plan = load(path)
-        except DamagedFile as error:
-            log.warning("%s; running the sweep again rewrites the plan", error)
+            plan = load(sweep / "plan.json")
+        except (DamagedFile, OSError) as error:
+            reason = reason_of(error)
+            log.warning("%s; this sweep is skipped, and running it again rewrites its plan", reason)
             continue
         if plan is not None:
             plans.append(plan)

@@ -35,10 +35,13 @@ def write(plan: Plan, path: Path) -> int:
         The number of trials in it.
 
     Raises:
-        UserError: No trial has ended.
+        UserError: No trial has ended, or a record cannot be read.
         OSError: The file cannot be written.
     """
     state = plan.state()
+    for trial, reason in state.problems():
+        if state.states[trial.key] == "unreadable":
+            raise UserError(f"{reason}; an archive has the records of all runs that have ended")
     ended = [plan.record(trial).path for trial in state.select("done", "failed", "stopped")]
     if not ended:
         raise UserError(f"{plan.runs}: no trial of '{plan.sweep}' has ended")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from factorlab.errors import UserError, suggestion
 from factorlab.formatting import listed, shortened
 from factorlab.parsing import flatten
-from factorlab.storage.files import DamagedFile
+from factorlab.storage.files import DamagedFile, reason_of
 from sweeps.planning import saved_plans
 from sweeps.planning.plan import Plan
 
@@ -113,11 +113,12 @@ def _facts(plan: Plan, key: str) -> dict[str, Any]:
     record = plan.record_of(key)
     try:
         config = record.config() or {}
-    except (DamagedFile, OSError):
+    except (DamagedFile, OSError) as error:
+        reason_of(error)
         return {}
     entries = record.code()
     last = entries[-1] if entries else {}
-    commit, digest = last.get("commit"), last.get("sources_sha256")
+    commit, digest = last.get("revision"), last.get("sources_sha256")
     code = commit[:12] if commit else f"sources {digest[:12]}" if digest else None
     return {"numerics": config.get("numerics"), "code": code}
 

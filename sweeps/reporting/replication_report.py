@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
 from factorlab.formatting import listed
-from factorlab.storage.files import DamagedFile, write_atomically
+from factorlab.storage.files import DamagedFile, reason_of, write_atomically
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
 from sweeps.planning.saved_plans import saved
@@ -140,7 +140,8 @@ def _state(plan: Plan) -> str:
     for _, record in plan.records():
         try:
             result = record.result()
-        except (DamagedFile, OSError):
+        except (DamagedFile, OSError) as error:
+            reason_of(error)
             continue
         if result is not None:
             results.append(result)

@@ -202,7 +202,8 @@ def export(plan: Plan, path: Path) -> int:
     try:
         return write(plan, path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+        at_fault = error.filename or path  # it may be a file of a record
+        raise UserError(f"{at_fault}: {error.strerror or error}; {path} is not written") from None
 
 
 def _write_table(plan: Plan, path: Path) -> int:

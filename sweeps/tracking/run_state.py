@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from factorlab.storage.files import DamagedFile, read_json, write_json
+from factorlab.storage.files import DamagedFile, read_json, reason_of, write_json
 from factorlab.storage.record import Record
 from sweeps.tracking.run_logging import RunSyncState
 from sweeps.tracking.store.locations import local_path
@@ -98,7 +98,8 @@ def _path(record: Record, sweep: str) -> Path:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         return read_json(path)
-    except DamagedFile:
+    except (DamagedFile, OSError) as error:
+        reason_of(error)
         return None
 
 

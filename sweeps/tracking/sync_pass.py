@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factorlab.errors import of_one_file
+from factorlab.errors import concerns_one_file
 from factorlab.provenance import code_record
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record
@@ -222,8 +222,8 @@ class SweepRuns:
         """
         before = {k: v for k, v in parent.data.tags.items() if k in code_record.TAGS}
         trials = self._trials or ()
-        results = (Record(self._runs, t.key).path / "result.json" for t in trials)
-        trains = phase == "live" and not all(path.exists() for path in results)
+        records = (Record(self._runs, trial.key) for trial in trials)
+        trains = phase == "live" and not all(record.has_result() for record in records)
         if before and not trains:
             return before
         last = None if trains else self._last_code()
@@ -304,5 +304,5 @@ def _concerns_one_run(error: Exception) -> bool:
 def _of_record(error: Exception) -> bool:
     """Return whether an error concerns a file of a record."""
     if isinstance(error, OSError):
-        return isinstance(error, FileNotFoundError) or of_one_file(error)
+        return isinstance(error, FileNotFoundError) or concerns_one_file(error)
     return isinstance(error, DamagedFile)

@@ -233,7 +233,7 @@ class ChildRuns:
         if child.model is None and child.status != "FINISHED":
             child.model = models.log_model(client, run, record, may_be_there=uncertain)
             return
-        if child.model is None and uncertain:
+        if child.model is None and uncertain and record.weights.exists():
             child.model = models.id_of(client, run)
         if child.model is not None:
             models.restore_files(client, run, record, child.model)

@@ -14,7 +14,7 @@ from sweeps.planning.experiment import FigureEntry
 from sweeps.planning.plan import Plan
 from sweeps.reporting import reports
 from sweeps.reporting.failures import Failure
-from sweeps.reporting.html_report.runs import ReportedRun
+from sweeps.reporting.html_report.runs import ReportedRun, readable
 
 BUDGET = 4_500_000
 """Maximum bytes of all figures together, before they are encoded as text."""
@@ -74,7 +74,7 @@ def figures_of(
 
 def _draw(plan: Plan, runs: Sequence[ReportedRun], folder: Path) -> list[Failure]:
     """Draw the figures that are missing or older than a record, and return their failures."""
-    newest = max((_changed(run) for run in runs), default=0.0)
+    newest = max((_changed(run) for _, run in readable(runs)), default=0.0)
     old = [
         entry.name
         for entry in plan.figures

@@ -10,7 +10,7 @@ from typing import Any
 
 from factorlab.formatting import duration
 from sweeps.planning.plan import Plan
-from sweeps.reporting.html_report.runs import ReportedRun
+from sweeps.reporting.html_report.runs import ReportedRun, readable
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def origins_of(runs: Sequence[ReportedRun]) -> list[Origin]:
 
     A run that several versions of the code trained counts for the last one, and says so.
     """
-    counts = Counter(filter(None, map(_origin, runs)))
+    counts = Counter(filter(None, (_origin(run) for _, run in readable(runs))))
     return [
         Origin(count, *parts, restore=_restore(*parts[2:])) for parts, count in counts.most_common()
     ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.measures import measurement_cache
 from factorlab.storage.files import DamagedFile
-from sweeps.reporting.html_report.runs import ReportedRun
+from sweeps.reporting.html_report.runs import ReportedRun, readable
 
 BUDGET = 1_500_000
 """Maximum bytes of all views together, before they are encoded as text."""
@@ -92,7 +92,7 @@ def _order(runs: Sequence[ReportedRun]) -> Iterator[tuple[int, str, int]]:
     """Yield run, layer and step of each view: the last steps of all runs, then the earlier ones."""
     steps = [
         (index, folder.name, _steps(folder))
-        for index, run in enumerate(runs)
+        for index, run in readable(runs)
         for folder in sorted(run.record.analysis.glob("*"))
         if folder.is_dir()
     ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from factorlab.storage.files import DamagedFile
+from factorlab.storage.files import DamagedFile, reason_of
 from factorlab.storage.record import Record, State
 from sweeps.planning.plan import Plan, PlannedTrial
 
@@ -30,6 +31,11 @@ class ReportedRun:
         return None if self.result is None else float(sum(self.result["seconds"].values()))
 
 
+def readable(runs: Sequence[ReportedRun]) -> Iterator[tuple[int, ReportedRun]]:
+    """Yield the runs whose records can be read, each with its index."""
+    return ((index, run) for index, run in enumerate(runs) if run.state != "unreadable")
+
+
 def read_runs(plan: Plan) -> list[ReportedRun]:
     """Read all runs of a sweep, in the order of its plan."""
     return [_read(trial, plan.record(trial)) for trial in plan.trials]
@@ -41,7 +47,8 @@ def _read(trial: PlannedTrial, record: Record) -> ReportedRun:
         result = record.result() if state == "done" else None
     except DamagedFile:  # since its state was read
         state = "damaged"
-    except OSError:
+    except OSError as error:
+        reason_of(error)
         state = "unreadable"
     return ReportedRun(trial, record, state, result, _reason(record, state))
 
@@ -57,7 +64,7 @@ def _reason(record: Record, state: State) -> str | None:
     try:
         stopped = record.stopped()
     except (DamagedFile, OSError) as error:
-        return str(error)
+        return reason_of(error)
     if stopped is None:
         return None
     return f"stopped early at step {stopped['step']} by {stopped['scheduler']}"

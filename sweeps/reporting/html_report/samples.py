@@ -47,7 +47,7 @@ def pictures_of(runs: Sequence[ReportedRun], budget: int = BUDGET) -> Pictures:
     """
     found, allowance = Pictures(), budget // max(1, len(runs))
     for run in runs:
-        step, kept = _latest(run.record)
+        step, kept = _latest(run.record) if run.state != "unreadable" else (0, None)
         picture = None if kept is None else _picture(step, kept, allowance)
         if picture is not None and picture[0] > budget:
             picture, found.left_out = None, found.left_out + 1

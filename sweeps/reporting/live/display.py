@@ -107,7 +107,7 @@ class SweepDisplay:
         quiet: bool = False,
     ) -> None:
         self.title, self.total, self.done, self.failed = title, facts.total, facts.done, 0
-        self.stopped_early = 0
+        self.stopped_early = self.skipped = 0
         self._problem, self._log, self._reason = problem, log, reason
         self._deaths: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
@@ -245,6 +245,7 @@ class SweepDisplay:
         self.done += outcome == "done"
         self.failed += outcome == "failed"
         self.stopped_early += outcome == "stopped"
+        self.skipped += outcome in ("io_error", "given_up")
         self._plain()
 
     def _add_to_sketch(self, key: str, accuracy: float) -> None:
@@ -262,6 +263,7 @@ class SweepDisplay:
             running=[trial.shown() for trial in list(self._running.values())],
             failed=self.failed,
             stopped_early=self.stopped_early,
+            skipped=self.skipped,
             slots=self._slots,
             elapsed=time.monotonic() - self._start,
             left=self._time_left.seconds(),

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any
 
 from factorlab.parsing import flatten
-from factorlab.storage.files import DamagedFile
+from factorlab.storage.files import DamagedFile, reason_of
 from sweeps.planning.cost.estimate import Estimate
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.search.spec import AxisRange, AxisValues
@@ -98,6 +98,7 @@ def accuracy_of(plan: Plan, trial: PlannedTrial) -> float | None:
     """Return the accuracy of a trial that is done, None if its result cannot be read."""
     try:
         result = plan.record(trial).result()
-    except DamagedFile:
+    except (DamagedFile, OSError) as error:
+        reason_of(error)
         return None
     return None if result is None else result["metrics"].get("accuracy")

@@ -55,6 +55,8 @@ class View:
         parts += [f"{len(shown.running)} running{slots}", f"{shown.failed} failed"]
         if shown.stopped_early:
             parts.append(f"{shown.stopped_early} stopped early")
+        if shown.skipped:
+            parts.append(f"{shown.skipped} skipped")
         if shown.elapsed is not None:
             parts.append(f"{duration(shown.elapsed)} elapsed")
         if shown.left is not None and shown.share < 1:

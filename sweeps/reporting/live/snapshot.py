@@ -42,6 +42,9 @@ class Snapshot:
     running: Sequence[RunningTrial] = ()
     failed: int = 0
     stopped_early: int = 0
+    skipped: int = 0
+    """Trials that this command trains no further, since their workers died or files are refused."""
+
     slots: int | None = None
     """Trials or packs that can train at the same time; None if unknown."""
 
@@ -76,7 +79,9 @@ class Snapshot:
         ]
         if self.stopped_early:
             parts.append(f"{self.stopped_early} stopped early")
-        if self.done + self.failed + self.stopped_early < self.total:
+        if self.skipped:
+            parts.append(f"{self.skipped} skipped")
+        if self.done + self.failed + self.stopped_early + self.skipped < self.total:
             parts.append(f"{percent(self.share)} of the work")
             if self.left is not None:
                 parts.append(f"about {duration(self.left)} left")

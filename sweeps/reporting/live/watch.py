@@ -11,7 +11,7 @@ from rich.live import Live
 
 from factorlab.config import Shape
 from factorlab.errors import UserError
-from factorlab.storage.record import State
+from factorlab.storage.record import State, recorded
 from sweeps.execution.listener import KnownCrossing
 from sweeps.planning.cost import estimate
 from sweeps.planning.cost.estimate import RunCost
@@ -114,6 +114,7 @@ class Watched:
         return self._crossings
 
     def _state(self, plan: Plan) -> SweepState:
+        recorded(plan.runs)  # raises if the folder cannot be read
         done = {key for key, state in self._known.items() if state == "done"}
         states: dict[str, State] = {
             trial.key: "done" if trial.key in done else plan.record(trial).state()

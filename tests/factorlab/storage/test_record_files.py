@@ -54,3 +54,16 @@ def test_state_raises_errors_of_the_whole_process(tmp_path, monkeypatch):
     monkeypatch.setattr(Record, "result", refused)
     with pytest.raises(OSError, match="Too many open files"):
         Record(tmp_path, "a" * 64).state()
+
+
+def test_error_while_reading_names_the_file(tmp_path, monkeypatch):
+    def failing(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    record = Record(tmp_path, "a" * 64)
+    record.path.mkdir(parents=True)
+    record.journal.touch()
+    record.write_result({"steps": 3})
+    monkeypatch.setattr("hashlib.file_digest", failing)
+    assert record.state() == "unreadable"
+    assert record.problem() == f"{record.journal}: Input/output error"

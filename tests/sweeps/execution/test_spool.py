@@ -79,6 +79,20 @@ def test_unfinished_record_continues_on_another_machine(spool, bucket, tmp_path)
     assert other.state() == "done"  # a machine that began it sees that another has ended it
 
 
+def test_exchange_leaves_out_a_record_that_cannot_be_written(spool, bucket, tmp_path, caplog):
+    for number in (1, 2):
+        spool.send(write_record(tmp_path / "a", number, done=True))
+    refused, other = (Record(tmp_path / "b", key_of(number)) for number in (1, 2))
+    refused.path.parent.mkdir(parents=True)
+    refused.path.touch()
+    Spool("s3://records/lab").exchange([refused, other])
+    assert other.state() == "done"
+    assert f"{refused.path}" in caplog.text
+    with pytest.raises(OSError, match=r"File exists|Not a directory") as raised:
+        spool.fetch(refused)  # names the file, which tells a worker which trial to skip
+    assert refused.key in raised.value.filename
+
+
 def test_newest_record_wins_on_both_sides(bucket, tmp_path):
     old, new = (write_record(tmp_path / name, 1) for name in "ab")
     at_step(old, 100)

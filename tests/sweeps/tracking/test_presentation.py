@@ -26,10 +26,8 @@ from tests.helpers.mlflow_runs import client_of
 pytestmark = pytest.mark.usefixtures("no_server")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A sweep of two finished runs, in MLflow."""
-    folder = tmp_path_factory.mktemp("shown")
+def sweep_in(folder):
+    """Return the plan of a sweep of two finished runs, in MLflow."""
     path = write_experiment(
         folder / "shown.yaml", axes={"data.subsample": [0.5, 1.0], "seed": [0]}, figures=[]
     )
@@ -39,6 +37,11 @@ def made(tmp_path_factory):
         list(Trial(trial.run, made.runs).run())
     mlflow_sync_of(made).sync()
     return made
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return sweep_in(tmp_path_factory.mktemp("shown"))
 
 
 def runs_of(made, role):
@@ -131,7 +134,8 @@ def test_files_of_models_are_written_again(made):
     assert [path.stat().st_nlink for path in artifacts.rglob("weights.safetensors")] == [2, 2]
 
 
-def test_deleted_model_stays_deleted(made):
+def test_deleted_model_stays_deleted(tmp_path):
+    made = sweep_in(tmp_path)
     client, (run, *_) = client_of(made.runs), runs_of(made, "trial")
     experiment = [run.info.experiment_id]
     (model,) = client.search_logged_models(
