@@ -183,7 +183,7 @@ def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
 def _measure(state: SweepState, options: SweepOptions, failed: list[Failure]) -> None:
     """Measure the stored representations of finished trials."""
     chosen = [
-        TrialReference(trial.key, trial.name, tuple(trial.run.representations.layers))
+        TrialReference.of(trial)
         for trial in state.select("done")
         if trial.run.representations.layers
     ]

@@ -6,15 +6,17 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 
 from factorlab.errors import UserError, user_message
 from factorlab.provenance.sources import Sources, at_start, explain
 from factorlab.storage import journal
-from factorlab.storage.files import DamagedFile
+from factorlab.storage.files import DamagedFile, reason_of
 from factorlab.storage.record import Record
 from sweeps.planning import saved_plans
+from sweeps.planning.plan import PlannedTrial
 from sweeps.ray_runtime import connection
 
 
@@ -27,7 +29,16 @@ class TrialReference:
     """Readable name."""
 
     layers: tuple[str, ...] = ()
-    """Layers whose representations its settings store; empty if only the record tells."""
+    """Names of the representations that its settings store; empty if they are not known."""
+
+    @classmethod
+    def of(cls, trial: PlannedTrial) -> Self:
+        """Return a trial of a plan."""
+        try:
+            names = trial.run.representations.names
+        except UserError:  # settings of another version
+            names = ()
+        return cls(trial.key, trial.name, names)
 
 
 def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialReference]:
@@ -43,8 +54,7 @@ def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialRef
         raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give a longer prefix")
     if found:
         return [TrialReference(found[0], found[0][:12])]
-    saved = saved_plans.find(runs, name, profile)
-    return [TrialReference(record.key, trial) for trial, record in saved.records()]
+    return [TrialReference.of(trial) for trial in saved_plans.find(runs, name, profile).trials]
 
 
 def analyse(
@@ -88,9 +98,17 @@ def analyse(
 
 
 def measured(record: Record, layer: str) -> bool:
-    """Return whether all steps with stored representations of a trial are measured."""
+    """Return whether all steps with representations of a trial are measured.
+
+    Representations may be deleted once they are; then the last step of the run tells.
+    """
     points, _ = journal.read(record.measures(layer))
-    return bool(points) and record.represented().keys() <= {point.step for point in points}
+    steps = {point.step for point in points}
+    stored = record.represented().keys()
+    if stored:
+        return stored <= steps
+    result = record.result()
+    return result is not None and result["steps"] in steps
 
 
 @dataclass(frozen=True)
@@ -116,19 +134,19 @@ def _look(chosen: Sequence[TrialReference], runs: Path, layer: str | None) -> _L
         record = Record(runs, subject.key)
         try:
             stored = record.layers()
+            layers = (layer,) if layer is not None else stored or subject.layers
+            complete = bool(layers) and all(measured(record, name) for name in layers)
         except (DamagedFile, OSError) as error:
-            problems[subject] = user_message(error) or str(error)
+            problems[subject] = reason_of(error)
             continue
-        # Representations may be deleted once they are measured.
-        layers = (layer,) if layer is not None else stored or subject.layers or record.measured()
-        if not layers or not (stored or all(measured(record, name) for name in layers)):
+        if complete:
+            before += 1
+        elif stored:
+            left[subject] = layers
+        else:
             problems[subject] = (
                 "no representations are stored; representations.layers selects the layers to store"
             )
-        elif all(measured(record, name) for name in layers):
-            before += 1
-        else:
-            left[subject] = layers
     return _Left(left, before, problems)
 
 
