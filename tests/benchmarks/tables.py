@@ -50,6 +50,8 @@ def _lines(wanted: Mapping[str, Any], known: pd.DataFrame) -> Iterator[str]:
     runs = [_run(known, table, time) for table, time in named]
     chosen = pd.concat(runs)
     units = dict(zip(chosen["quantity"], chosen["unit"], strict=True))
+    if len(chosen[["quantity", "unit"]].drop_duplicates()) > len(units):
+        raise ValueError(f"{', '.join(wanted['measured'])}: a quantity has several units")
     columns = wanted.get("columns") or dict.fromkeys(units)
     rows = wanted.get("rows", {})
     _check(columns, units, "quantity")
@@ -65,13 +67,13 @@ def _lines(wanted: Mapping[str, Any], known: pd.DataFrame) -> Iterator[str]:
             cells = (readable(values[name]) if name in values else "" for name in columns)
             yield _row(rows.get(case) or case, *cells)
     yield ""
-    facts = runs[0].iloc[0]
+    machines = dict.fromkeys(run["machine"].iloc[0] for run in runs)
     days = dict.fromkeys(str(run["time"].iloc[0])[:10] for run in runs)
     commits = dict.fromkeys(str(run["revision"].iloc[0]) for run in runs)
     code = " and ".join(
         f"`{one.rstrip('+')}`{' with changes' if one.endswith('+') else ''}" for one in commits
     )
-    yield f"`{wanted['command']}`, {' and '.join(days)}, {facts['machine']}, commit {code}."
+    yield f"`{wanted['command']}`, {' and '.join(days)}, {' and '.join(machines)}, commit {code}."
 
 
 def _run(known: pd.DataFrame, table: str, time: str) -> pd.DataFrame:

@@ -55,6 +55,16 @@ def test_rewritten_takes_the_run_that_the_page_names(history):
     assert tables.rewritten(found, history) == found
 
 
+def test_rewritten_names_all_machines_and_refuses_other_units(history):
+    both = PAGE.replace('["', '["2026-01-01T00:00:00+00:00", "').replace("rows:", "#")
+    assert "2026-01-01 and 2026-01-02, A and B, commit `aaaa` and `bbbb` with changes." in (
+        tables.rewritten(both, history)
+    )
+    history.write_text(HISTORY.replace("9.9,ms", "9.9,s"))
+    with pytest.raises(ValueError, match="several units"):
+        tables.rewritten(both, history)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
