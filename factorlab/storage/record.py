@@ -148,11 +148,14 @@ class Record:
         """Return which code trained the run, from which step on; see `provenance.code_record`.
 
         The list is empty if this is unknown, as in records of earlier versions.
+
+        Raises:
+            OSError: The file cannot be read now. What it holds must not be lost.
         """
         try:
             document = read_json(self.path / "code.json")
-        except (DamagedFile, OSError) as error:
-            log.warning("%s; the code of earlier training steps is unknown", reason_of(error))
+        except DamagedFile as error:
+            log.warning("%s; the code of earlier training steps is unknown", error)
             return []
         return list(document["code"]) if document is not None else []
 

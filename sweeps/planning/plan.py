@@ -203,7 +203,7 @@ class Plan(_Saved):
         Raises:
             OSError: The folder of all records cannot be read.
         """
-        recorded(self.runs)
+        recorded(self.runs)  # one refusal for all records is not that of each
         return SweepState(self, {trial.key: self.record(trial).state() for trial in self.trials})
 
 

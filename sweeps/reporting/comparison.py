@@ -112,11 +112,10 @@ def _facts(plan: Plan, key: str) -> dict[str, Any]:
     """Return by which code a run was trained, as far as its record is intact."""
     record = plan.record_of(key)
     try:
-        config = record.config() or {}
+        config, entries = record.config() or {}, record.code()
     except (DamagedFile, OSError) as error:
         reason_of(error)
         return {}
-    entries = record.code()
     last = entries[-1] if entries else {}
     commit, digest = last.get("revision"), last.get("sources_sha256")
     code = commit[:12] if commit else f"sources {digest[:12]}" if digest else None

@@ -11,6 +11,7 @@ from rich.text import Text
 from factorlab.errors import INTERRUPTED
 from factorlab.formatting import duration, first_of, listed, shortened
 from factorlab.provenance.sources import TRAINING, at_start
+from factorlab.storage.files import reason_of
 from factorlab.storage.record import State
 from sweeps.execution import watchdog
 from sweeps.execution.outcomes import Outcomes
@@ -117,11 +118,18 @@ def _together(left: Estimate) -> str:
 def _trained_by_other_code(plan: Plan, outcomes: Outcomes) -> list[str]:
     """Return the names of trials that this sweep finished with code other than the driver's."""
     ours = at_start(TRAINING).digest
-    ended = [trial for trial in plan.trials if outcomes.ended.get(trial.key) == "done"]
-    code = {trial.name: plan.record(trial).code() for trial in ended}
-    return [
-        name for name, entries in code.items() if entries and entries[-1]["sources_sha256"] != ours
-    ]
+    names = []
+    for trial in plan.trials:
+        if outcomes.ended.get(trial.key) != "done":
+            continue
+        try:
+            entries = plan.record(trial).code()
+        except OSError as error:
+            reason_of(error)
+            continue
+        if entries and entries[-1]["sources_sha256"] != ours:
+            names.append(trial.name)
+    return names
 
 
 def _few(names: Sequence[str]) -> str:

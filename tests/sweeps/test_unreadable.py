@@ -9,9 +9,11 @@ import pytest
 
 from analysis.tables.loading import trials_table
 from factorlab.errors import UserError
+from factorlab.provenance import code_record
 from sweeps.execution import measuring
+from sweeps.execution.outcomes import Outcomes
 from sweeps.planning import saved_plans
-from sweeps.reporting import comparison, reports
+from sweeps.reporting import comparison, reports, summary
 from sweeps.reporting.html_report import page
 from sweeps.reporting.live.watch import Watched
 from sweeps.tracking.plan_sync import mlflow_sync_of
@@ -121,6 +123,25 @@ def test_error_of_the_whole_process_is_raised(made, refuse):
     for read in (made.state, lambda: trials_table(made.runs, made.keys)):
         with pytest.raises(OSError, match="Too many open files"):
             read()
+
+
+def test_unreadable_code_is_kept_and_readers_go_on(made, tmp_path):
+    other = synthetic_records.make_plan(tmp_path, name="other", axes=AXES)
+    trial = made.trials[0]
+    record = made.record(trial)
+    record.clear_result()
+    record.write_code([synthetic_records.CODE])
+    (record.path / "code.json").rename(tmp_path / "code.json")
+    (record.path / "code.json").symlink_to("code.json")  # a loop, which even root cannot read
+    with pytest.raises(OSError, match="symbolic links"):
+        code_record.note(record, 3)
+    assert (record.path / "code.json").is_symlink()
+    assert page.write(made, tmp_path / "figures", []).exists()
+    assert comparison.compare(made.sweep, other.sweep, runs=made.runs).name_a == made.sweep
+    assert summary._trained_by_other_code(made, Outcomes({trial.key: "done"})) == []
+    (tmp_path / "code.json").replace(record.path / "code.json")
+    code_record.note(record, 3)
+    assert [entry["from_step"] for entry in record.code()] == [0, 3]
 
 
 def test_reason_of_a_failure_may_be_unreadable(made):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from factorlab.formatting import duration
+from factorlab.storage.files import reason_of
 from sweeps.planning.plan import Plan
 from sweeps.reporting.html_report.runs import ReportedRun, readable
 
@@ -51,7 +52,11 @@ def origins_of(runs: Sequence[ReportedRun]) -> list[Origin]:
 def _origin(run: ReportedRun) -> tuple[str, str, str, str, str] | None:
     """Return device, versions, revision, digest of the sources and of the difference."""
     result: dict[str, Any] = run.result or {}
-    entries = result.get("code") or run.record.code()
+    try:
+        entries = result.get("code") or run.record.code()
+    except OSError as error:
+        reason_of(error)
+        entries = []
     if not result and not entries:
         return None
     last = entries[-1] if entries else {}
