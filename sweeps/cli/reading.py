@@ -52,7 +52,7 @@ def status(
     if found.seconds_left:
         typer.echo(f"about {duration(found.seconds_left)} of training left on one core")
     lines = [f"failed: {trial}: {reason}" for trial, reason in found.failures.items()]
-    lines += [f"{trial}: {problem}" for trial, problem in found.problems.items()]
+    lines += [f"{state}: {trial}: {reason}" for trial, (state, reason) in found.problems.items()]
     for line in first_of(lines, "; --json lists them all"):
         typer.echo(line)
 

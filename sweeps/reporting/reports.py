@@ -48,8 +48,8 @@ class Status:
     failures: dict[str, str]
     """Reason of each failed trial, by name."""
 
-    problems: dict[str, str]
-    """What is wrong with the files of each damaged or unreadable trial, by name."""
+    problems: dict[str, tuple[State, str]]
+    """State of each damaged or unreadable trial and what is wrong with its files, by name."""
 
     def plain(self) -> dict[str, Any]:
         """Return the status as plain values."""
@@ -58,7 +58,7 @@ class Status:
             **self.counts,
             "seconds_left": self.seconds_left,
             "failures": self.failures,
-            "problems": self.problems,
+            "problems": {name: f"{state}: {why}" for name, (state, why) in self.problems.items()},
         }
 
 
@@ -71,7 +71,7 @@ def status(plan: Plan) -> Status:
         {name: counts[name] for name in STATES},
         seconds_left(state),
         {trial.name: plan.record(trial).failure() or "unknown" for trial in state.select("failed")},
-        {trial.name: f"{state.states[trial.key]}: {reason}" for trial, reason in state.problems()},
+        {trial.name: (state.states[trial.key], reason) for trial, reason in state.problems()},
     )
 
 

@@ -226,8 +226,6 @@ def test_dockerfile_installs_the_lock_and_is_no_root():
 )
 def test_file_passes_linter(linter, name):
     path = Path(sys.executable).with_name(linter)
-    if not path.exists():
-        pytest.skip(f"{linter} is not installed")
     found = subprocess.run([path, CLUSTERS / name], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, "")
 

@@ -197,7 +197,7 @@ def test_sweep_trains_beside_record_that_cannot_be_read(swept, tmp_path):
     status = json.loads(factorlab("status", "tiny", "--json", cwd=folder).stdout)
     assert (status["done"], status["unreadable"]) == (7, 1)
     assert status["problems"] == {name: f"unreadable: {problem}"}
-    assert f"{name}: unreadable: {problem}" in factorlab("status", "tiny", cwd=folder).stdout
+    assert f"unreadable: {name}: {problem}" in factorlab("status", "tiny", cwd=folder).stdout
     assert factorlab("figures", "tiny", cwd=folder).returncode == 0
     assert factorlab("export", "tiny", "out.csv", cwd=folder).returncode == 0
     table = pd.read_csv(folder / "out.csv").set_index("key")
