@@ -7,7 +7,7 @@ that cannot be read is NaN.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -83,7 +83,7 @@ def _algorithm_1(image: Image) -> tuple[tuple[float, float], int]:
     return label, 0 if blank else min(len(shapes), 2)
 
 
-def towards_middle(profile: Floats) -> int:
+def towards_middle(profile: NDArray[np.floating[Any]]) -> int:
     """Return the roll that moves the dark part of a circular profile to the middle.
 
     The position is the circular mean of the darkness, rounded to a pixel so that rolling keeps all
