@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,13 +15,19 @@ from sweeps.planning.plan import PlannedTrial
 FAIR = 1.1
 """Maximum load of one slot with packs of one shape, as a multiple of an even share of all work."""
 
+SAVED = 0.3
+"""Share of the time of training one by one that we assume a pack of the maximum size to save.
+Smaller packs save less in proportion (`make bench-packs`)."""
+
+Pack = tuple[PlannedTrial, ...]
+
 
 def form(
     trials: Sequence[PlannedTrial],
     seconds: Mapping[str, float],
     limits_of: Mapping[Shape, PackLimits],
     slots: int,
-) -> list[tuple[PlannedTrial, ...]]:
+) -> list[Pack]:
     """Return packs of trials, the longest pack first.
 
     Args:
@@ -28,21 +35,66 @@ def form(
         seconds: Training time of each trial in seconds, by key.
         limits_of: Range of pack sizes by shape.
         slots: Number of packs that train in parallel. Packs are made smaller to keep all slots
-            busy.
+            busy, also at the end.
     """
     groups: dict[Shape, list[PlannedTrial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: -seconds[trial.key]):
         groups[trial.run.shape].append(trial)
     load = {shape: sum(seconds[t.key] for t in group) for shape, group in groups.items()}
-    fair = FAIR * sum(load.values()) / slots
-    packs = []
-    for shape, group in groups.items():
-        allowed, own_slots = limits_of[shape], math.ceil(load[shape] / fair)
-        size = min(allowed.most, len(group) // own_slots)
-        count = -(-len(group) // size) if size >= allowed.fewest else len(group)
-        if count < len(group):  # larger packs are better than one below the minimum size
-            count = min(count, len(group) // allowed.fewest)
-        # Group trials of similar length, so that a pack's trials end together.
-        bounds = [len(group) * n // count for n in range(count + 1)]
-        packs += [tuple(group[i:j]) for i, j in pairwise(bounds)]
-    return sorted(packs, key=lambda pack: -sum(seconds[trial.key] for trial in pack))
+    fair = sum(load.values()) / slots or 1.0  # what is left of a trial may take no time
+    packs = {
+        shape: _split(group, _count(len(group), limits_of[shape], load[shape] / (FAIR * fair)))
+        for shape, group in groups.items()
+    }
+    for shape in sorted(groups, key=lambda shape: -load[shape]):
+        allowed, even = limits_of[shape], max(1, round(load[shape] / fair))
+        count = -(-len(packs[shape]) // even) * even
+        if len(packs[shape]) < count <= len(groups[shape]) // allowed.fewest:
+            more = packs | {shape: _split(groups[shape], count)}
+            if _wall(more, seconds, limits_of, slots) < _wall(packs, seconds, limits_of, slots):
+                packs = more
+    return sorted(
+        (pack for group in packs.values() for pack in group),
+        key=lambda pack: -sum(seconds[trial.key] for trial in pack),
+    )
+
+
+def _count(trials: int, allowed: PackLimits, slots: float) -> int:
+    """Return into how many packs to group trials of one shape.
+
+    Args:
+        trials: Number of trials.
+        allowed: Range of pack sizes.
+        slots: Number of slots that the trials have to keep busy.
+    """
+    size = min(allowed.most, trials // max(1, math.ceil(slots)))
+    if size < allowed.fewest:
+        return trials
+    count = -(-trials // size)
+    # Larger packs are better than one below the minimum size.
+    return count if count == trials else min(count, trials // allowed.fewest)
+
+
+def _split(group: Sequence[PlannedTrial], count: int) -> list[Pack]:
+    """Return packs of about equal size, each of trials of similar length, which end together."""
+    bounds = [len(group) * n // count for n in range(count + 1)]
+    return [tuple(group[i:j]) for i, j in pairwise(bounds)]
+
+
+def _wall(
+    packs: Mapping[Shape, Sequence[Pack]],
+    seconds: Mapping[str, float],
+    limits_of: Mapping[Shape, PackLimits],
+    slots: int,
+) -> float:
+    """Return how long packs take if each free slot gets the longest one that is left."""
+    times = [
+        sum(seconds[trial.key] for trial in pack)
+        * (1 - SAVED * (len(pack) - 1) / max(1, limits_of[shape].most - 1))
+        for shape, group in packs.items()
+        for pack in group
+    ]
+    busy = [0.0] * slots
+    for time in sorted(times, reverse=True):
+        heapq.heapreplace(busy, busy[0] + time)
+    return max(busy)

@@ -8,6 +8,7 @@ from factorlab.parsing import parse
 from factorlab.storage.record import Record
 from sweeps.planning import experiment, plan
 from sweeps.planning.cost import estimate
+from tests.sweeps.reporting import synthetic_records
 
 FILE = """
 name: priced
@@ -74,3 +75,11 @@ def test_estimate_without_pending_trials(priced):
     made, _ = priced
     nothing = estimate.estimate(made.state(), [])
     assert (nothing.seconds, nothing.wall, nothing.steps) == ({}, 0, 0)
+
+
+def test_estimate_of_trial_that_lacks_its_result_alone(tmp_path):
+    made = synthetic_records.make_plan(tmp_path, axes={"seed": [0]}, representations={})
+    (trial,) = made.trials
+    synthetic_records.write_evaluations(made, trial, steps=(trial.run.training.steps,))
+    left = estimate.estimate(made.state(), made.state().pending())
+    assert (left.steps, left.wall, left.packs) == (0, 0, ((trial,),))

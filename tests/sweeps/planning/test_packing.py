@@ -43,7 +43,8 @@ def trials_of(sizes):
 )
 def test_form_packs_every_trial_once_by_shape(sizes, room, slots, fewest, data):
     trials = trials_of(sizes)
-    seconds = {trial.key: data.draw(st.floats(1, 1e4)) for trial in trials}
+    lengths = st.just(0.0) | st.floats(1, 1e4)  # a trial may have nothing left but its result
+    seconds = {trial.key: data.draw(lengths) for trial in trials}
     wanted = [2 * fewest + more if more else 1 for more in room]
     allowed = {
         parse({"data": {"size": n}}).shape: PackLimits(fewest, most)
@@ -58,7 +59,8 @@ def test_form_packs_every_trial_once_by_shape(sizes, room, slots, fewest, data):
         longest = max(map(len, mine))
         assert all(t.run.data.size == size for pack in mine for t in pack)
         assert longest <= allowed[mine[0][0].run.shape].most
-        work = sum(seconds[t.key] for pack in mine for t in pack) / sum(seconds.values())
+        total = sum(seconds.values()) or 1.0
+        work = sum(seconds[t.key] for pack in mine for t in pack) / total
         assert len(mine) >= min(math.ceil(slots * work / FAIR - 1e-9), sizes.count(size))
         assert min(map(len, mine)) >= fewest or longest == 1
 
@@ -73,6 +75,7 @@ def test_form_pack_sizes():
         return [len(pack) for pack in packs]
 
     assert lengths(20, 1) == [7, 7, 6]
+    assert lengths(20, 2) == [5, 5, 5, 5]  # of three packs, one would train alone at the end
     assert lengths(20, 4) == [5, 5, 5, 5]  # work for four
     assert lengths(20, 6) == [1] * 20  # packs of three would lose
     assert lengths(11, 2) == [6, 5]  # three packs would be of three and four
@@ -88,6 +91,13 @@ def test_form_shares_slots_between_shapes():
 
     assert lengths(1.0) == [4, 4]
     assert lengths(3.0) == [1, 1, 1, 1, 4]  # three quarters of the work go to both slots
+
+
+def test_form_fills_a_slot_with_another_shape():
+    trials = trials_of([8] * 24 + [6] * 8)
+    allowed = {trial.run.shape: PackLimits(4, 8) for trial in trials}
+    packs = form(trials, {trial.key: 1.0 for trial in trials}, allowed, slots=2)
+    assert [len(pack) for pack in packs] == [8, 8, 8, 8]  # two for each slot, with two of size 8
 
 
 def test_form_groups_long_trials_first():
