@@ -27,7 +27,7 @@ frame.pivot_table(index="step", columns=f"{LAYER}/phase", values="key", aggfunc=
 PANELS = {
     "accuracy": "Accuracy (share of samples)",
     f"{LAYER}/dimension": "Effective dimension",
-    f"{LAYER}/score": "Factorization score",
+    f"{LAYER}/factorization": "Factorization score",
 }
 figure, places = plt.subplots(1, 3, figsize=(10.5, 3.4), layout="constrained", sharex=True)
 for axes, (column, label) in zip(places, PANELS.items(), strict=True):

@@ -31,14 +31,14 @@ SCALING = {
     },
     "profiles": {
         "laptop": {},
-        "quick": {
+        "smoke": {
             "base": {"training": {"steps": 300}},
             "axes": {"data.family": ["bump"], "data.size": [8, 12]},
         },
     },
     "figures": ["scaling"],
 }
-"""A scaling experiment: the profile `quick` has a part of its runs, trained for fewer steps."""
+"""A scaling experiment: the profile `smoke` has a part of its runs, trained for fewer steps."""
 
 TORUS = {
     "name": "torus",
@@ -135,14 +135,18 @@ def write_measures(made):
             done = step / run.training.steps
             fit = 0.95 * (1 - math.exp(-4 * done)) + 0.01 * run.seed
             names = ("r_squared_x", "r_squared_y", "r_squared_pca_x", "r_squared_pca_y")
-            values = {"dimension": 18 - 14 * done, "score": fit, "null_image_dimension": 4.0}
+            values = {
+                "dimension": 18 - 14 * done,
+                "factorization": fit,
+                "null_image_dimension": 4.0,
+            }
             journal.append(step, values | dict.fromkeys(names, fit))
         journal.repair()
 
 
 def fill(runs):
     """Write the sweeps `scaling` (two profiles) and `torus` to a runs folder."""
-    for profile in ("quick", "laptop"):  # the newest is that of the profile `laptop`
+    for profile in ("smoke", "laptop"):  # the newest is that of the profile `laptop`
         write_finished(make_plan(SCALING, runs, profile), lambda run, n, _: law(run, n))
     torus = make_plan(TORUS, runs)
     write_finished(torus, lambda run, _, step: float(np.round(step / run.training.steps, 3)))

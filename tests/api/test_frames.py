@@ -21,7 +21,7 @@ def test_load_has_the_columns_of_an_export_with_swept_settings_first(runs):
     assert [*frame.columns[:4]] == ["data.family", "data.size", "data.subsample", "seed"]
     assert set(frame.columns) - set(table.columns) == {"record"}
     assert plan.profile == "laptop"
-    assert len(fl.load("scaling", profile="quick")) == len(fl.load("scaling_quick")) == 28
+    assert len(fl.load("scaling", profile="smoke")) == len(fl.load("scaling_smoke")) == 28
 
 
 def test_load_puts_settings_of_a_swept_group_first(runs):
@@ -37,11 +37,11 @@ def test_load_of_steps_has_one_row_per_evaluation(runs):
 
 
 def test_load_reads_an_unpacked_archive(runs, tmp_path):
-    reports.export(saved_plans.find(runs, "scaling", "quick"), tmp_path / "a.tar.xz")
+    reports.export(saved_plans.find(runs, "scaling", "smoke"), tmp_path / "a.tar.xz")
     with tarfile.open(tmp_path / "a.tar.xz") as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
     frame = fl.load("scaling", runs=tmp_path / "unpacked")
-    same = fl.load("scaling", profile="quick")
+    same = fl.load("scaling", profile="smoke")
     pd.testing.assert_frame_equal(frame.drop(columns="record"), same.drop(columns="record"))
 
 

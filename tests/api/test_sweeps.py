@@ -48,7 +48,7 @@ def test_mistakes_are_named_before_anything_starts(experiment, options, message,
 
 
 def test_compare_pairs_runs_of_two_profiles(runs):
-    found = fl.compare("scaling_laptop", "scaling_quick")
+    found = fl.compare("scaling_laptop", "scaling_smoke")
     assert len(found.pairs) == 28
     assert len(found.cells) == 14
     settings = found.settings.set_index("setting")
