@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from analysis.figures import checkpoint as checkpoint_figures
 from analysis.measures import measurement_cache, scalars
 from analysis.measures.checkpoint import measure
-from analysis.measures.image_null import ImageNull, image_null
+from analysis.measures.layer_nulls import ImageNull, image_null, untrained_null
 from analysis.measures.phases import PHASES, phase
 from analysis.plotting import figure_io
 from analysis.plotting.figure_io import Drawing, styled
@@ -64,7 +64,8 @@ _SHADES = {"A": "0.82", "B": "0.92", "C": "1.0"}
 def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator[int]:
     """Measure the saved representations of a trial that are not measured yet.
 
-    Beside them stand the measures of the clean images (`analysis.measures.image_null`).
+    They come with those of the clean images and of the untrained network
+    (`analysis.measures.layer_nulls`).
 
     Args:
         record: Record of the trial.
@@ -91,6 +92,7 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
     run, last = parse(config["config"]), max(folders)
     period = run.data.period
     nulls: list[ImageNull | None] = []  # measured once, since all steps have the same labels
+    untrained: dict[str, float] = {}
     with record.measuring(layer):
         written = Journal(record.measures(layer))
         for step, path in folders.items():
@@ -114,8 +116,9 @@ def analyse(record: Record, layer: str = "layer4", *, seed: int = 0) -> Iterator
             measurement_cache.keep(record, layer, step, measures)
             if not nulls:
                 nulls.append(image_null(run, layer, found.labels, found.sides, seed=seed))
+                untrained = untrained_null(run, layer, found, seed=seed)
             beside = {} if nulls[0] is None else nulls[0].beside(measures)
-            written.append(step, scalars.of(measures) | beside)
+            written.append(step, scalars.of(measures) | beside | untrained)
             yield step
 
 

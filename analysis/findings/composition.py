@@ -87,7 +87,7 @@ def _fewer_needed(table: pd.DataFrame) -> Outcome:
 
 def _rim(table: pd.DataFrame) -> Outcome:
     outside = _accuracies(table, "accuracy_out_of_distribution")
-    alone, rim = _cells("stripes"), _cells("sos+stripes", kind="rim")
+    alone, rim = (_cells(family, kind="rim") for family in ("stripes", "sos+stripes"))
     conditions = [
         Condition("gain where no 2D example is", outside.difference((alone, rim)), POINTS),
         Condition("beyond the nearest example", outside.mean(rim, beyond=True), POINTS),

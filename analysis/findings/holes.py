@@ -105,7 +105,15 @@ def _ordered(table: pd.DataFrame) -> Outcome:
             ),
         ]
         texts.append(f"{found['null'].mean():.2f} at {place}")
-    return decide(conditions, f"R-squared of the images: {', '.join(texts)}.")
+    text = f"R-squared of the images: {', '.join(texts)}."
+    ordered = all(condition.verdict == "shown" for condition in conditions[::2])
+    if ordered and rows["null"].min() > 1 - _BEYOND_IMAGE:
+        reason = (
+            f"Nothing can be {_BEYOND_IMAGE:g} above them: it takes a measure that the images do "
+            "not fulfil already."
+        )
+        return Outcome("not resolvable", f"{decide(conditions, text).numbers} {reason}")
+    return decide(conditions, text)
 
 
 CLAIMS: Sequence[Claim] = (

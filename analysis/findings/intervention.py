@@ -16,7 +16,7 @@ from analysis.statistics.estimate import of_mean
 from analysis.tables.selection import final
 
 _KIND, _SHARE = "data.arrangement.kind", "data.subsample"
-_LEAST = 0.02  # twice the difference in coverage that the construction allows
+_LEAST = 0.02  # least difference that counts
 
 
 def _pairs(table: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -40,8 +40,9 @@ def _gain(table: pd.DataFrame) -> Outcome:
     nulls = {name: _pairs(table, f"null_{name}") for name in ("nearest", "composed")}
     beyond = (pairs - nulls["nearest"]).mean(axis=1).groupby("seed").mean()
     gain = pairs["connected"] - pairs["fragmented"]
+    more_covered = nulls["nearest"]["connected"] - nulls["nearest"]["fragmented"]
     # Sets of different sizes with one seed are nested, so each seed counts once.
-    seeds = gain.groupby("seed").mean()
+    seeds = (gain - more_covered).groupby("seed").mean()
     by_share = "; ".join(
         f"λ = {share:g}: {100 * part['connected'].mean():.0f} % connected, "
         f"{100 * part['fragmented'].mean():.0f} % fragmented"
@@ -54,7 +55,7 @@ def _gain(table: pd.DataFrame) -> Outcome:
         f"nearest coordinates together {away[1]:+.1f}."
     )
     conditions = [
-        Condition("connected less fragmented", of_mean(seeds), _LEAST),
+        Condition("connected less fragmented, beyond the nearest example", of_mean(seeds), _LEAST),
         Condition("both beyond the nearest example", of_mean(beyond), 0.0),
     ]
     return decide(conditions, text)
@@ -74,8 +75,9 @@ CLAIMS: Sequence[Claim] = (
         "the papers' theory ([F] Fig. 6), as an intervention (our question)",
         "accuracy more than 2 points higher with connected sets (one cluster at an overlap of 0.5) "
         "than with fragmented ones (at most a quarter in a cluster at 0.2) of the same lambda and "
-        "seed, mean over the seeds; both together above the null model",
-        NEAREST + ", which is as accurate with both by construction",
+        "seed, less the same difference of the null model, mean over the seeds; both together "
+        "above the null model",
+        NEAREST + ", which is about as accurate with both by construction",
         _gain,
         ours=True,
     ),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from analysis.measures.null_models import DIGITS
 from factorlab import families
 from factorlab.config import RunSettings
 from factorlab.data import lattice
@@ -112,21 +113,21 @@ def nearest_curve(run: RunSettings) -> tuple[Floats, Floats]:
     return counts, np.asarray(accuracy / len(labels))
 
 
-def _patterns(sites: Floats, labels: Floats, period: float | None) -> Counter[tuple[bool, ...]]:
-    """Return which sites around a label are right, nearest first, and how many labels have that.
+def _patterns(sites: Floats, labels: Floats, period: float | None) -> Counter[tuple[float, ...]]:
+    """Return how right the sites around a label are, nearest first, and how many labels have that.
 
-    Sites farther away than the corner of the tolerance are wrong, and left out.
+    Sites farther away than the corner of the tolerance are wrong, and left out. Those on its edge
+    count as half right in this coordinate, as in `analysis.measures.null_models`.
     """
     if period is not None:
         sites, labels = sites % period, labels % period
     # The stubs of scipy lack the box of a tree.
     tree = KDTree(sites, boxsize=period)  # type: ignore[arg-type]
-    found: Counter[tuple[bool, ...]] = Counter()
-    for label, near in zip(
-        labels, tree.query_ball_point(labels, math.sqrt(2) * TOLERANCE), strict=True
-    ):
-        offset = lattice.apart(sites[near], label, period)
+    found: Counter[tuple[float, ...]] = Counter()
+    reach = math.sqrt(2) * TOLERANCE + 10.0**-DIGITS
+    for label, near in zip(labels, tree.query_ball_point(labels, reach), strict=True):
+        offset = np.round(lattice.apart(sites[near], label, period), DIGITS)
         order = np.argsort((offset**2).sum(axis=1), kind="stable")
-        right = np.all(offset[order] < TOLERANCE, axis=1)
-        found[tuple(bool(one) for one in right)] += 1
+        right = np.where(offset == TOLERANCE, 0.5, offset < TOLERANCE).prod(axis=1)
+        found[tuple(float(one) for one in right[order])] += 1
     return found

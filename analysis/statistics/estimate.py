@@ -41,14 +41,31 @@ class Estimate:
     def runs_to_exclude(self, bound: float) -> float:
         """Return about how many runs it takes until the interval excludes a number.
 
-        It is assumed that the value stays and that the interval narrows as the square root of the
-        number of runs. Infinite if the value is the number, or if there is no interval.
+        It is assumed that the value and the scatter of the runs stay. The interval narrows as the
+        square root of the number of runs and with Student's t. Infinite if the value is the number,
+        or if there is no interval.
         """
         distance = abs(self.value - bound)
         half = self.high - self.value if self.value < bound else self.value - self.low
         if not (math.isfinite(half) and distance > 0):
             return math.inf
-        return math.ceil(self.runs * max(1.0, (half / distance) ** 2))
+        if half <= distance or self.runs < 2:
+            return float(self.runs)
+        scatter = half * math.sqrt(self.runs) / _quantile(self.runs)
+        most = math.ceil((half / distance) ** 2 * self.runs)  # without the narrowing of t
+        fewer, enough = self.runs, most
+        while enough - fewer > 1:
+            middle = (fewer + enough) // 2
+            if _quantile(middle) * scatter / math.sqrt(middle) <= distance:
+                enough = middle
+            else:
+                fewer = middle
+        return float(enough)
+
+
+def _quantile(runs: int) -> float:
+    """Return the quantile of Student's t for an interval of a mean over runs."""
+    return float(stats.t.ppf((1 + LEVEL) / 2, runs - 1))
 
 
 def of_draws(draws: NDArray[np.float64], runs: int) -> Estimate:

@@ -66,7 +66,7 @@ def steps_table(runs: Path, settings: Mapping[str, Mapping[str, Any]]) -> pd.Dat
     - `step` and every metric of the evaluation,
     - `<layer>/<measure>` and `<layer>/phase` (phase of manifold formation) of each measured layer,
     - of two null models, `<layer>/null_image_<measure>`, on clean images at the layer's resolution,
-      and `<layer>/null_untrained_<measure>`, on the network at step 0 if that was kept,
+      and `<layer>/null_untrained_<measure>`, on the network at step 0 that sees them,
     - `last`: whether this is the last evaluation of a finished trial.
 
     A trial without evaluations, or with a file that is damaged or cannot be read, has one row
@@ -125,14 +125,4 @@ def _evaluations(record: Record) -> dict[int, dict[str, float | str]]:
                 found[point.step] |= {f"{layer}/{k}": v for k, v in point.metrics.items()}
                 both = {**metrics[point.step], **point.metrics}
                 found[point.step][f"{layer}/phase"] = phase(both)
-                found[point.step] |= _untrained(layer, found)
     return found
-
-
-def _untrained(layer: str, found: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
-    """Return the measures of a layer at step 0, by their names as a null model."""
-    return {
-        f"{layer}/null_untrained_{name.removeprefix(f'{layer}/')}": value
-        for name, value in found.get(0, {}).items()
-        if name.startswith(f"{layer}/") and isinstance(value, float) and "/null_" not in name
-    }

@@ -9,7 +9,7 @@ last.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,12 +22,13 @@ from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from factorlab.config import RunSettings
+from factorlab.config import Layer, RunSettings
 from factorlab.data import lattice
 from factorlab.data.lattice import Labels
+from factorlab.data.rendering import render, to_model
 from factorlab.model.cuda_graph import with_cuda_graph
 from factorlab.model.diffusion import Diffusion, SampleNoise
-from factorlab.model.unet import capture_activations
+from factorlab.model.unet import capture_activations, untrained
 from factorlab.seeding import Stream, integer
 from factorlab.storage.files import DamagedFile, digest, naming, read_json, sync, write_json
 
@@ -47,6 +48,12 @@ class Representations:
 
     sides: tuple[int, int]
     """Number of labels along x and along y."""
+
+    time: int | None
+    """Noise time of the images that the network has seen; None if version 0.2 or older saved it."""
+
+    common_noise: bool
+    """Whether all labels have the same noise."""
 
 
 def grid_labels(settings: RunSettings) -> Labels:
@@ -99,7 +106,9 @@ def collect(
         digests = {name: file.finish() for name, file in files.items()}
     sync(target)
     sides = [wanted.grid, wanted.grid]
-    write_json(target / "index.json", {"step": step, "sides": sides, "sha256s": digests})
+    times = {name: time for time, saved in wanted.saved.items() for name in saved.values()}
+    index = {"step": step, "sides": sides, "sha256s": digests, "times": times}
+    write_json(target / "index.json", {**index, "common_noise": wanted.common_noise})
 
 
 def _write(
@@ -110,26 +119,88 @@ def _write(
     model: nn.Module,
 ) -> None:
     """Sample all labels and write the activations of the layers, batch by batch."""
-    wanted = settings.representations
     files["labels"].append(labels)
-    device, batch = next(model.parameters()).device, settings.evaluation.batch_size
-
+    device, size = next(model.parameters()).device, settings.data.size
     denoise = with_cuda_graph(model, device)
+
+    def sampled(places: range, part: Tensor) -> Tensor:
+        seeds = [integer(settings.seed, Stream.REPRESENTATIONS, i, 0) for i in places]
+        return diffusion.sample(denoise, part, seeds, size)
+
+    wanted = settings.representations
+    times, common = [*wanted.saved], wanted.common_noise
+    for time, inputs in _passes(labels, times, common, settings, diffusion, device, sampled):
+        write = partial(_append, files, wanted.saved[time])
+        with capture_activations(model, settings.representations.layers, write), torch.no_grad():
+            model(*inputs)
+
+
+def _passes(
+    labels: Labels,
+    times: Sequence[int],
+    common_noise: bool,
+    settings: RunSettings,
+    diffusion: Diffusion,
+    device: torch.device,
+    images: Callable[[range, Tensor], Tensor],
+) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
+    """Yield the arguments of the network for each batch and noise time.
+
+    Args:
+        labels: Labels in pixels, (samples, 2).
+        times: Noise times.
+        common_noise: Whether all labels have the same noise.
+        settings: Settings of the run.
+        diffusion: Diffusion process of the run.
+        device: Device of the network.
+        images: Returns the images of a batch before noise is added, (B, 1, N, N), from the places
+            of its labels and the labels.
+
+    Yields:
+        The noise time, and noisy images, time steps and labels.
+    """
+    batch = settings.evaluation.batch_size
     for start in range(0, len(labels), batch):
-        part = torch.from_numpy(labels[start : start + batch]).to(device, torch.float32)
+        part = torch.tensor(labels[start : start + batch], dtype=torch.float32, device=device)
         places = range(start, start + len(part))
-        again = [0] * len(part) if wanted.common_noise else places
-        sample, noise = (
-            [integer(settings.seed, Stream.REPRESENTATIONS, i, k) for i in chosen]
-            for k, chosen in enumerate((places, again))
-        )
-        x_0 = diffusion.sample(denoise, part, sample, settings.data.size)
+        again = [0] * len(part) if common_noise else places
+        noise = [integer(settings.seed, Stream.REPRESENTATIONS, i, 1) for i in again]
+        x_0 = images(places, part)
         eps = SampleNoise(noise, settings.data.size, device).draw()
-        for time, saved in wanted.saved.items():
+        for time in times:
             t = torch.full((len(part),), time, device=device)
-            write = partial(_append, files, saved)
-            with capture_activations(model, wanted.layers, write), torch.no_grad():
-                model(diffusion.add_noise(x_0, t, eps), t, part)
+            yield time, (diffusion.add_noise(x_0, t, eps), t, part)
+
+
+def of_untrained_network(
+    settings: RunSettings, layer: Layer, saved: Representations
+) -> NDArray[np.float16]:
+    """Return what a layer of the network at step 0 makes of clean images, (samples, features).
+
+    It sees the clean images of the labels with the noise of `collect`, so that only its weights
+    differ from those of a trained network whose samples are right. What it would sample itself is
+    noise.
+
+    Args:
+        settings: Settings of the run.
+        layer: The layer.
+        saved: Representations of the trained network, whose time must be known.
+    """
+    assert saved.time is not None
+    model, diffusion = untrained(settings).eval(), Diffusion(settings.diffusion, "cpu")
+    found: list[NDArray[np.float16]] = []
+
+    def clean(_places: range, part: Tensor) -> Tensor:
+        return to_model(render(part, settings.data))
+
+    def keep(_layer: str, output: Tensor) -> None:
+        found.append(output.flatten(1).to(torch.float16).numpy())
+
+    places = saved.labels, [saved.time], saved.common_noise
+    with capture_activations(model, [layer], keep), torch.no_grad():
+        for _, inputs in _passes(*places, settings, diffusion, torch.device("cpu"), clean):
+            model(*inputs)
+    return np.concatenate(found)
 
 
 def _append(files: dict[str, _File], saved: Mapping[str, str], layer: str, output: Tensor) -> None:
@@ -166,7 +237,9 @@ def read(folder: Path, layer: str = "layer4") -> Representations:
             raise DamagedFile(f"{path}: its checksum does not match its content")
         arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
     nx, ny = index["sides"]
-    return Representations(index["step"], arrays["labels"], arrays[layer], (nx, ny))
+    time = index.get("times", {}).get(layer)
+    common = index.get("common_noise", False)
+    return Representations(index["step"], arrays["labels"], arrays[layer], (nx, ny), time, common)
 
 
 class _File:

@@ -19,8 +19,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from factorlab.config import Layer, ModelSettings
+from factorlab.config import Layer, ModelSettings, RunSettings
 from factorlab.model.attention import attend
+from factorlab.seeding import Stream, integer
 
 WIDE = 32
 """Smallest width with channels-first memory; narrower networks are channels-last. On a CPU,
@@ -217,6 +218,14 @@ class UNet(nn.Module):
     def parameter_count(self) -> int:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.parameters())
+
+
+def untrained(settings: RunSettings) -> UNet:
+    """Return the network of a run before its first training step, on the CPU."""
+    # The constructors draw from the global generator; its state is restored afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(integer(settings.seed, Stream.WEIGHTS))
+        return UNet(settings.model)
 
 
 @contextmanager

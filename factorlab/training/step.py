@@ -19,8 +19,8 @@ from factorlab.config import RunSettings
 from factorlab.data.dataset import Dataset
 from factorlab.data.rendering import render, to_model
 from factorlab.model.diffusion import Diffusion, denoising_loss
-from factorlab.model.unet import UNet
-from factorlab.seeding import Stream, generator, integer
+from factorlab.model.unet import untrained
+from factorlab.seeding import Stream, generator
 from factorlab.training.flat_parameters import FlatParameters
 from factorlab.training.optimizer import AdamW, CoefficientTable, adamw_coefficients
 
@@ -29,10 +29,7 @@ class TrainingState:
     """Everything that determines the rest of training: weights, optimizer, schedule, randomness."""
 
     def __init__(self, settings: RunSettings, device: torch.device) -> None:
-        # torch's constructors draw from the global generator; its state is restored afterwards.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(integer(settings.seed, Stream.WEIGHTS))
-            self.model = UNet(settings.model).to(device)
+        self.model = untrained(settings).to(device)
         if device.type == "cuda":
             self.model.to(memory_format=torch.channels_last)  # the layout tensor cores need
         self.layout = FlatParameters(self.model)

@@ -74,6 +74,7 @@ def test_analyse_measures_each_step_once(trial):
     assert {"accuracy", "dimension", "factorization", "betti_1"} <= set(table)
     assert table["null_image_factorization"].nunique() == 1  # that of the images, at every step
     assert table["cka_image"].between(0, 1).all()
+    assert table["null_untrained_factorization"].nunique() == 1
     folder = trial.record.analysis / "layer4"
     assert {f"{name}.png" for name in checkpoint_figures.available()} <= {
         p.name for p in folder.iterdir()

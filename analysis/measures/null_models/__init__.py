@@ -3,7 +3,8 @@
 A null model is computed from a data set and the tested labels, without training. A model that is no
 more accurate than `nearest` has learned nothing beyond its examples; one that is no more accurate
 than `composed` has put together what it has seen, and does not interpolate. Labels are compared,
-not images, so that the label reader's errors do not enter.
+not images, so that the label reader's errors do not enter. An error of exactly a tolerance, which
+is frequent on a lattice, counts as half right (`factorlab.evaluation.accuracy`).
 
 To add a null model, add a module here with `TITLE` and `errors(dataset, labels)`. Every table then
 has the columns `null_<name>`, and the figure `cells` shows it. No other file needs to change.
@@ -23,7 +24,7 @@ from analysis import plugins
 from factorlab.config import DataSettings, EvaluationSettings, RunSettings
 from factorlab.data.dataset import Dataset, build, evaluation_labels
 from factorlab.data.lattice import Labels
-from factorlab.evaluation.accuracy import accuracies
+from factorlab.evaluation.accuracy import expected_accuracies
 
 Errors = NDArray[np.float64]
 
@@ -50,7 +51,8 @@ class NullModelModule(Protocol):
 IN_FINDINGS = ("nearest", "composed")
 """The null models that findings need."""
 
-_DIGITS = 9  # of errors in pixels
+DIGITS = 9
+"""Digits of errors in pixels that count; rounding may change those after them."""
 
 _WHOLE = ("", "_x", "_y", "_half_pixel", "_half_pixel_x", "_half_pixel_y")
 """Suffixes of accuracies on all labels; the others are on a part of them."""
@@ -114,6 +116,6 @@ def _accuracies(
                 f"at least 0, shape {tested.labels.shape}."
             )
         # Sums of lattice increments differ from whole pixels in later digits.
-        accuracy = accuracies(np.round(errors, _DIGITS), parts)
+        accuracy = expected_accuracies(np.round(errors, DIGITS), parts)
         found |= {null_column(column, name): value for column, value in accuracy.items()}
     return found

@@ -52,7 +52,7 @@ def test_steps_table_row_for_each_trial_and_step(trials, table):
     assert table["data.held_out.width"].to_list()[2:] == [1.0, 1.0, 2.0]
     assert table["layer4/dimension"].notna().to_list() == [True, True, False, False, False]
     untrained = table["layer4/null_untrained_dimension"]
-    assert untrained.to_list()[:2] == [table["layer4/dimension"][0]] * 2
+    assert untrained[0] == untrained[1] > 1
     assert untrained.isna().to_list()[2:] == [True] * 3
     assert table["layer4/null_image_dimension"].nunique() == 1
     assert not [name for name in table if "null_untrained_null" in name or "cka_image_null" in name]

@@ -48,6 +48,11 @@ def near(seed):
     return 0.01 * (-1) ** seed
 
 
+def wiggle(row, *, other=False):
+    """What a run's curve has for itself: it depends on the seed and the step."""
+    return 0.05 * np.sin(row["step"] * (1 + row["seed"]) + 2.0 * other)
+
+
 def composition(*, learns):
     """Accuracy by family: only 2D examples and stripes together learn, or nothing does."""
     means = {"stripes": 0.4, "sos": 0.5, "sos+stripes": 0.95}
@@ -65,9 +70,10 @@ def composition(*, learns):
         **{f"accuracy{part}": accuracy for part in (*parts, "_arm_vertical", "_arm_horizontal")},
     )
     rim = rows(
-        axis("data.family", "sos+stripes"),
+        axis("data.family", "stripes", "sos+stripes"),
         **{"data.held_out.kind": "rim", "data.subsample": 1.0},
-        samples_2d=20,
+        null=lambda r: 0.0 if r["data.family"] == "stripes" else 0.1,
+        samples_2d=lambda r: 0 if r["data.family"] == "stripes" else 20,
         **{f"accuracy{part}": accuracy for part in parts},
     )
     return pd.concat([cross, rim], ignore_index=True)
@@ -105,7 +111,7 @@ def interpolation(*, holds):
     return widths(axis("data.sigma", 0.5, 1.0), holds=holds)
 
 
-def holes(*, filled, larger=0.1):
+def holes(*, filled, larger=0.1, image=0.5):
     """Holes of 5 and 11 % of the labels at N = 10, and a larger one."""
     lost = {2.0: 0.05, 3.0: 0.05 + larger, 5.0: 0.5}
     return rows(
@@ -116,7 +122,7 @@ def holes(*, filled, larger=0.1):
             (1 if filled else 0.7) - lost[r["data.held_out.width"]] - near(r["seed"]) ** 2
         ),
         **{f"layer4/r_squared_{a}": 0.9 if filled else 0.3 for a in "xy"},
-        **{f"layer4/null_image_r_squared_{a}": 0.5 for a in "xy"},
+        **{f"layer4/null_image_r_squared_{a}": image for a in "xy"},
     )
 
 
@@ -135,7 +141,7 @@ def imbalance(*, coupled):
 
     def y(row):
         if coupled:
-            return min(1.0, x(row) + 0.01)
+            return min(1.0, x(row) + 0.02 * (row["data.spacing"][1] > 0.25))
         return rise(row, 200 * (row["data.spacing"][1] > 0.25))
 
     return rows(
@@ -146,8 +152,10 @@ def imbalance(*, coupled):
         accuracy_half_pixel_x=x,
         accuracy_half_pixel_y=y,
         **{
-            "layer4/r_squared_x": lambda r: rise(r, 0),
-            "layer4/r_squared_y": lambda r: rise(r, 0 if coupled else 250),
+            "layer4/r_squared_x": lambda r: rise(r, 0) + wiggle(r),
+            "layer4/r_squared_y": lambda r: (
+                rise(r, 0) + wiggle(r) if coupled else rise(r, 250) + wiggle(r, other=True)
+            ),
         },
     )
 
@@ -162,7 +170,7 @@ def phases(*, courses, failures=(0.3, 0.2, 0.4), misplaced=0.5, fits=True):
         return courses[(0.25, 0.5, 1.0).index(row["data.spacing"])][steps.index(row["step"])]
 
     def accuracy(row):
-        return 1 - sum(shares[at(row)]) - 0.05 * row["data.spacing"]
+        return 1 - sum(shares[at(row)]) - 0.05 * row["data.spacing"] + wiggle(row) / 5
 
     def r_squared(row):
         return accuracy(row) if fits else 1 - accuracy(row)
@@ -216,9 +224,10 @@ def torus(*, factorized):
         accuracy=1.0,
         **columns,
         **{
+            "layer4/null_image_dimension": 10.0,
             "layer4/dimension": lambda r: (
                 (20.0, 4.0, 4.2, 4.1)[r["step"] // 100] if factorized else 20 + r["step"] / 10
-            )
+            ),
         },
     )
 

@@ -46,7 +46,7 @@ def test_decide_needs_all_conditions(values):
 def test_decide_says_how_many_seeds_it_takes():
     found = decide([condition(0.05, 0.1, 0.0, runs=3)], "More.")
     assert found.numbers == (
-        "Gain 5 points [-5, 15], to be above 0. More. It would take about 12 seeds (gain)."
+        "Gain 5 points [-5, 15], to be above 0. More. It would take about 5 seeds (gain)."
     )
     hopeless = decide([condition(0.0, 0.1, 0.0)])
     assert hopeless.numbers.endswith("It would take more than 100 seeds (gain).")

@@ -89,13 +89,19 @@ def test_exp_turns_a_logarithm_into_a_ratio_with_its_interval():
 
 @given(st.floats(0.1, 5), st.floats(0.1, 5), st.integers(2, 9))
 def test_runs_to_exclude_a_bound(value, half, runs):
-    """As many runs as it takes until half the interval is as long as the distance."""
+    """As many runs as it takes until half of Student's interval is as long as the distance."""
     found = Estimate(value, value - half, value + half, runs).runs_to_exclude(0)
     if half <= value:
         assert found == runs
     else:
-        assert half * math.sqrt(runs / found) <= value * (1 + 1e-9)
-        assert half * math.sqrt(runs / max(found - 1, 1)) >= value * (1 - 1e-9) or found == 1
+
+        def expected(count):
+            """Half of the interval of as many runs with the same scatter."""
+            return half * stats.t.ppf(0.975, count - 1) / math.sqrt(count) * root
+
+        root = math.sqrt(runs) / stats.t.ppf(0.975, runs - 1)
+        assert expected(found) <= value * (1 + 1e-9)
+        assert found == runs + 1 or expected(found - 1) >= value * (1 - 1e-9)
 
 
 def test_intervals_of_means_hold_the_truth():

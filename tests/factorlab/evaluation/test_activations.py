@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from factorlab.data.rendering import render
 from factorlab.errors import UserError
-from factorlab.evaluation.activations import collect, grid_labels, read
+from factorlab.evaluation.activations import collect, grid_labels, of_untrained_network, read
 from factorlab.model.diffusion import Diffusion
 from factorlab.model.unet import LAYERS, UNet, capture_activations
 from factorlab.seeding import Stream, integer
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record, identify
+from factorlab.training.step import TrainingState
 from factorlab.trial import Trial
 from tests.helpers.open_files import open_below
 from tests.helpers.rounding import EXACT, HALF, SINGLE, in_float64
@@ -60,6 +62,32 @@ def test_collect_matches_activations_of_sampled_images(tmp_path, time):
         np.testing.assert_allclose(found.points, outputs[layer].flatten(1), **rounded)
         assert found.points.dtype == np.float16
         assert isinstance(found.points, np.memmap)
+
+
+@pytest.mark.parametrize("common", [False, True])
+@in_float64()
+def test_untrained_network_sees_clean_images_with_the_noise_of_the_samples(tmp_path, common):
+    settings = settings_of({"layers": ["layer4"], "times": [300], "common_noise": common})
+    model = TrainingState(settings, torch.device("cpu")).model
+    record, diffusion = Record(tmp_path, "k"), Diffusion(settings.diffusion)
+    collect(settings, diffusion, model, record.representations, 7)
+    labels = torch.from_numpy(grid_labels(settings)).float()
+    seeds = [
+        integer(settings.seed, Stream.REPRESENTATIONS, 0 if common else i, 1) for i in range(9)
+    ]
+    noise = torch.stack([torch.randn(1, 6, 6, generator=seeded(seed)) for seed in seeds])
+    clean = 2 * render(labels, settings.data) - 1
+    for name, time in (("layer4", 0), ("layer4-t300", 300)):
+        abar = diffusion.abar[time]
+        noisy = abar.sqrt() * clean + (1 - abar).sqrt() * noise
+        outputs = []
+        with capture_activations(model, ["layer4"], lambda _, out, to=outputs: to.append(out)):
+            model(noisy, torch.full((9,), time), labels)
+        saved = read(record.represented()[7], name)
+        assert (saved.time, saved.common_noise) == (time, common)
+        found = of_untrained_network(settings, "layer4", saved)
+        rounded = {"rtol": HALF + SINGLE, "atol": 2**-25 + EXACT}
+        np.testing.assert_allclose(found, outputs[0].detach().flatten(1), **rounded)
 
 
 def seeded(seed):

@@ -74,9 +74,9 @@ def test_store_has_the_evaluations_of_the_records(runs, plans):
     frame, table = load(runs, "torus_default", steps=True), reports.evaluations(plan)
     shared = [c for c in table.columns if c in frame.columns]
     assert set(table.columns) - set(shared) <= {"record"} | {
-        c for c in table.columns if "null_untrained" in c or c.startswith(("device", "represent"))
+        c for c in table.columns if c.startswith(("device", "represent"))
     }
-    assert {"step", "last", "layer4/score", "layer4/phase", "accuracy"} <= set(shared)
+    assert {"step", "last", "layer4/factorization", "layer4/phase", "accuracy"} <= set(shared)
     pd.testing.assert_frame_equal(
         sorted_by_key(frame, shared, "step"),
         sorted_by_key(table, shared, "step"),

@@ -1,8 +1,9 @@
-"""The null model of representations: the clean image that the network is about to draw.
+"""The null models of representations: the clean image, and the untrained network.
 
-A layer that merely holds the image, at its own resolution, has a factorization score, a dimension
-and Betti numbers, too. What a network has learned beyond it is the difference. The null model is
-our definition.
+A layer that merely holds the image that the network is about to draw, at its own resolution, has a
+factorization score, a dimension and Betti numbers, too. So has a layer of the network at step 0
+that is shown the clean images. What a network has learned beyond both is the difference. The null
+models are our definitions.
 """
 
 from collections.abc import Mapping
@@ -20,12 +21,16 @@ from analysis.measures.factorization import linear_cka
 from factorlab.config import RunSettings, layer_of
 from factorlab.data.lattice import Labels
 from factorlab.data.rendering import render
+from factorlab.evaluation.activations import Representations, of_untrained_network
 from factorlab.model.unet import UNet, capture_activations
 
 Floats = NDArray[np.float64]
 
 PREFIX = "null_image_"
-"""Beginning of the names of the null model's measures."""
+"""Beginning of the names of the measures of the images."""
+
+UNTRAINED = "null_untrained_"
+"""Beginning of the names of the measures of the untrained network."""
 
 
 def images_at(run: RunSettings, layer: str, labels: Labels) -> Floats:
@@ -104,3 +109,29 @@ def image_null(
         return None
     numbers = {f"{PREFIX}{name}": value for name, value in scalars.of(found).items()}
     return ImageNull(found, numbers)
+
+
+def untrained_null(
+    run: RunSettings, layer: str, saved: Representations, *, seed: int
+) -> dict[str, float]:
+    """Measure a layer of the network at step 0 that sees the clean images of a grid of labels.
+
+    Args:
+        run: Settings of the run.
+        layer: Name of the layer, with `-t<time>` for a further noise time.
+        saved: Representations of the trained network.
+        seed: Seed of the subsample, the embedding and the cross-validation.
+
+    Returns:
+        Its scalar measures, by their names with `UNTRAINED`. None if an older version saved the
+        representations, without the noise time, or if the measures are not defined, because
+        neighbouring labels have equal representations.
+    """
+    if saved.time is None:
+        return {}
+    points = of_untrained_network(run, layer_of(layer), saved)
+    try:
+        found = measure(points, saved.labels, saved.sides, period=run.data.period, seed=seed)
+    except ValueError:
+        return {}
+    return {f"{UNTRAINED}{name}": value for name, value in scalars.of(found).items()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.measures.image_null import PREFIX, image_null, images_at
+from analysis.measures.layer_nulls import PREFIX, image_null, images_at
 from factorlab.data.rendering import render
 from factorlab.evaluation.activations import grid_labels
 from factorlab.parsing import parse
