@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     The content is synced to disk before the file is renamed, and the new name is synced before this
     function returns.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file, naming(path):
             file.write(content)
@@ -55,6 +56,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a new name beside a file, for its content while it is written.
+
+    No other thread, process or machine gets the same one; machines that share a folder may have
+    processes of the same number. `Record.remove_temporary_files` finds it by its dot and `.tmp`.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 
 @contextmanager
@@ -86,7 +96,7 @@ def check_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"
+        probe = temporary_name(folder / "writable")
         probe.touch()
         probe.unlink()
     except OSError as error:
