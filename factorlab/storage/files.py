@@ -48,11 +48,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = temporary_name(path)
     try:
-        with temporary.open("wb") as file, naming(path):
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path, temporary):
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)
@@ -68,13 +69,18 @@ def temporary_name(path: Path) -> Path:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Add a file name to operating-system errors raised inside; reads and writes omit it."""
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Add a file name to operating-system errors raised inside; reads and writes omit it.
+
+    Args:
+        path: The file.
+        temporary: Its temporary name, which errors do not show.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno is not None:
-            error.filename = error.filename or str(path)
+        if error.errno is not None and error.filename in (None, "", str(temporary), temporary):
+            error.filename = str(path)
         raise
 
 

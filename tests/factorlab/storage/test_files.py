@@ -136,6 +136,16 @@ def test_naming_adds_file_to_os_error():
     assert user_message(caught.value) == "/dev/full: No space left on device"
 
 
+def test_write_atomically_error_names_the_file(tmp_path):
+    folder = tmp_path / "table.csv"
+    folder.mkdir()
+    for path in (folder, tmp_path / "no" / "a.csv"):
+        with pytest.raises(OSError) as caught:
+            write_atomically(path, b"x")
+        assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

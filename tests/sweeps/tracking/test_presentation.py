@@ -1,7 +1,9 @@
 """What MLflow shows of sweeps: descriptions, data sets, models, and a view of the table."""
 
 import base64
+import errno
 import json
+import os
 import re
 import shutil
 import zlib
@@ -18,6 +20,7 @@ from factorlab.trial import Trial
 from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 from sweeps.tracking.plan_sync import mlflow_sync_of
+from sweeps.tracking.presentation import models
 from sweeps.tracking.presentation.about import NOTE, SweepAbout
 from sweeps.tracking.presentation.ui_state import VIEW_TAG
 from tests.helpers.experiments import write_experiment
@@ -126,12 +129,32 @@ def test_files_of_models_are_written_again(made):
     before = {path.relative_to(artifacts) for path in (artifacts / "models").rglob("*")}
     assert before
     client, runs = client_of(made.runs), runs_of(made, "trial")
-    models = client.search_logged_models([runs[0].info.experiment_id])
+    known = client.search_logged_models([runs[0].info.experiment_id])
     shutil.rmtree(artifacts)
     mlflow_sync_of(made).sync()
     assert {path.relative_to(artifacts) for path in (artifacts / "models").rglob("*")} == before
-    assert len(client.search_logged_models([runs[0].info.experiment_id])) == len(models)
+    assert len(client.search_logged_models([runs[0].info.experiment_id])) == len(known)
     assert [path.stat().st_nlink for path in artifacts.rglob("weights.safetensors")] == [2, 2]
+
+
+def test_files_of_a_model_half_written_are_completed(made, monkeypatch):
+    artifacts = made.runs / "artifacts"
+    before = {path for path in artifacts.rglob("*") if path.is_file()}
+    shutil.rmtree(artifacts / "models")
+    link = models._link
+
+    def full(source, target):
+        if source.suffix == ".safetensors":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        link(source, target)
+
+    monkeypatch.setattr(models, "_link", full)
+    sync = mlflow_sync_of(made)
+    with pytest.raises(OSError, match="No space left"):
+        sync.sync()
+    monkeypatch.undo()
+    mlflow_sync_of(made).sync()
+    assert {path for path in artifacts.rglob("*") if path.is_file()} == before
 
 
 def test_deleted_model_stays_deleted(tmp_path):
