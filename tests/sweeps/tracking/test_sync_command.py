@@ -6,10 +6,6 @@ import pytest
 
 from factorlab.storage.files import write_json
 from factorlab.storage.record import Record
-from sweeps.planning import plan, saved_plans
-from sweeps.planning.experiment import load
-from sweeps.planning.replaced import replaced
-from tests.helpers.experiments import write_experiment
 from tests.helpers.mlflow_runs import (
     SWEEP,
     all_runs,
@@ -88,22 +84,3 @@ def test_sync_reports_moved_folder_once(runs, tmp_path):
     assert f"{moved}: the folder was moved or copied from {runs}" in ended.stderr
     assert ended.stdout == "0\n"
     assert "moved or copied" not in factorlab("sync", "--runs", "moved", cwd=tmp_path).stderr
-
-
-def test_replaced_names_file_of_same_experiment_name(tmp_path):
-    runs, one, other = tmp_path / "runs", tmp_path / "one.yaml", tmp_path / "other.yaml"
-
-    def planned(path, *seeds):
-        write_experiment(path, name="squares", axes={"seed": list(seeds)})
-        return plan.make(load(str(path)), runs)
-
-    first = planned(one, 0, 1)
-    assert replaced(first) is None
-    saved_plans.save(first)
-    assert replaced(first) is None
-    said = replaced(planned(other, 1, 2))
-    assert said.startswith(f"{other}: the name 'squares' is also used by {one}")
-    assert "1 run is no longer part of the sweep" in said
-    assert "2 runs are no longer part" in replaced(planned(one, 2))
-    renamed = one.rename(tmp_path / "renamed.yaml")
-    assert replaced(planned(renamed, 0, 1)) is None
