@@ -1,11 +1,15 @@
 """`factorlab sync`: all sweeps of a runs folder, including those without a plan."""
 
+import io
 import shutil
 
 import pytest
+from rich.console import Console
 
+from factorlab.errors import UserError
 from factorlab.storage.files import write_json
 from factorlab.storage.record import Record
+from sweeps.tracking import sync_command
 from tests.helpers.mlflow_runs import (
     SWEEP,
     all_runs,
@@ -84,3 +88,21 @@ def test_sync_reports_moved_folder_once(runs, tmp_path):
     assert f"{moved}: the folder was moved or copied from {runs}" in ended.stderr
     assert ended.stdout == "0\n"
     assert "moved or copied" not in factorlab("sync", "--runs", "moved", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UserError("a.yaml: search.metric = x: unknown"), "a.yaml: search.metric = x: unknown"),
+        (KeyError("metric"), "KeyError: 'metric'"),
+    ],
+)
+def test_sync_says_why_a_sweep_cannot_be_sent(runs, monkeypatch, error, said):
+    def refuse(_plan):
+        raise error
+
+    write_plan(runs, NAME, [0])
+    monkeypatch.setattr(sync_command, "mlflow_sync_of", refuse)
+    console = Console(file=io.StringIO(), width=200)
+    assert sync_command.synchronise(runs, console) == (0, 1)
+    assert console.file.getvalue() == f"{NAME}: {said}\n"
