@@ -8,7 +8,6 @@ last.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -30,7 +29,15 @@ from factorlab.model.cuda_graph import with_cuda_graph
 from factorlab.model.diffusion import Diffusion, SampleNoise
 from factorlab.model.unet import capture_activations, untrained
 from factorlab.seeding import Stream, integer
-from factorlab.storage.files import DamagedFile, digest, naming, read_json, sync, write_json
+from factorlab.storage.files import (
+    DamagedFile,
+    digest,
+    naming,
+    read_json,
+    sync,
+    temporary_name,
+    write_json,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +257,7 @@ class _File:
 
     def __init__(self, path: Path, rows: int) -> None:
         self._path, self._rows, self._done = path, rows, 0
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._temporary = temporary_name(path)
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:

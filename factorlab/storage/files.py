@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,26 +46,41 @@ def write_atomically(path: Path, content: bytes) -> None:
     The content is synced to disk before the file is renamed, and the new name is synced before this
     function returns.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
-        with temporary.open("wb") as file, naming(path):
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path, temporary):
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)
 
 
+def temporary_name(path: Path) -> Path:
+    """Return a new name beside a file, for its content while it is written.
+
+    No other thread, process or machine gets the same one; machines that share a folder may have
+    processes of the same number. `Record.remove_temporary_files` finds it by its dot and `.tmp`.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Add a file name to operating-system errors raised inside; reads and writes omit it."""
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Add a file name to operating-system errors raised inside; reads and writes omit it.
+
+    Args:
+        path: The file.
+        temporary: Its temporary name, which errors do not show.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno is not None:
-            error.filename = error.filename or str(path)
+        if error.errno is not None and error.filename in (None, "", str(temporary), temporary):
+            error.filename = str(path)
         raise
 
 
@@ -86,7 +102,7 @@ def check_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"
+        probe = temporary_name(folder / "writable")
         probe.touch()
         probe.unlink()
     except OSError as error:

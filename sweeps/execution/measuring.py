@@ -14,7 +14,7 @@ from factorlab.errors import UserError, user_message
 from factorlab.provenance.sources import Sources, at_start, explain
 from factorlab.storage import journal
 from factorlab.storage.files import DamagedFile, reason_of
-from factorlab.storage.record import Record
+from factorlab.storage.record import Record, find_key, recorded
 from sweeps.planning import saved_plans
 from sweeps.planning.plan import PlannedTrial
 from sweeps.ray_runtime import connection
@@ -42,19 +42,21 @@ class TrialReference:
 
 
 def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialReference]:
-    """Return all trials of a sweep, or a single trial selected by a prefix of its key.
+    """Return all trials of a sweep, or the one whose key starts with the name.
+
+    A key has no profile, so a name with a profile is that of a sweep.
 
     Raises:
         UserError: There is no such trial or sweep, or several keys have this prefix.
     """
-    folder = runs / "trials"
-    keys = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
-    found = [key for key in keys if key.startswith(name)]
-    if len(found) > 1:
-        raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give a longer prefix")
-    if found:
-        return [TrialReference(found[0], found[0][:12])]
-    return [TrialReference.of(trial) for trial in saved_plans.find(runs, name, profile).trials]
+    try:
+        plan = saved_plans.find(runs, name, profile)
+    except UserError:
+        if profile is not None or not any(name and key.startswith(name) for key in recorded(runs)):
+            raise
+        key = find_key(runs, name)
+        return [TrialReference(key, key[:12])]
+    return [TrialReference.of(trial) for trial in plan.trials]
 
 
 def analyse(

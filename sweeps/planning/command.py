@@ -14,13 +14,13 @@ NO_PROFILE = "default"
 
 
 def command_of(plan: Plan) -> str:
-    """Return the command that plans the same sweep, for a POSIX shell.
+    """Return the command that plans the same sweep in any working folder, for a POSIX shell.
 
     A sweep of an experiment that was given as a dictionary has no command; its call is named.
     """
     if plan.source == experiment.DICTIONARY:
         return f"factorlab.api.sweep(...)  # the experiment '{plan.experiment}', a dictionary"
-    words = ["factorlab", "sweep", plan.source or plan.experiment]
+    words = ["factorlab", "sweep", _given(plan) or plan.experiment]
     if _has_profile(plan):
         words += ["--profile", plan.profile]
     for key, value in plan.overrides.items():
@@ -29,12 +29,17 @@ def command_of(plan: Plan) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
 
+def _given(plan: Plan) -> str:
+    """Return the name or the file of the experiment, for any working folder if that is known."""
+    return plan.file or plan.source
+
+
 def _has_profile(plan: Plan) -> bool:
     """Return whether the profile is one of the file, and not the name that stands for none."""
     if plan.profile != NO_PROFILE:
         return True
     try:
-        return experiment.load(plan.source, NO_PROFILE).profile == NO_PROFILE
+        return experiment.load(_given(plan), NO_PROFILE).profile == NO_PROFILE
     except UserError:  # the file has no profiles, or is gone
         return False
 
@@ -48,6 +53,6 @@ def descriptions(plan: Plan) -> list[str]:
         return plan.descriptions
     try:
         profile = plan.profile if _has_profile(plan) else None
-        return list(experiment.load(plan.source, profile).descriptions)
+        return list(experiment.load(_given(plan), profile).descriptions)
     except UserError:
         return []

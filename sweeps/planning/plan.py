@@ -24,10 +24,12 @@ from factorlab.errors import UserError
 from factorlab.parsing import parse
 from factorlab.storage.record import Record, State, identify, recorded
 from sweeps.planning.experiment import (
+    DICTIONARY,
     Experiment,
     FigureEntry,
     Name,
     Resources,
+    available,
     settings_at,
 )
 from sweeps.planning.search.budget import Budget
@@ -98,7 +100,11 @@ class Plan(_Saved):
     """Identifier of the sweep; see `Experiment.sweep`."""
 
     source: str = ""
-    """Name or file of the experiment."""
+    """Name or file of the experiment, as the user gave it."""
+
+    file: str = Field(default="", exclude_if=lambda path: not path)
+    """Absolute path of that file. Empty for an experiment of the project or a dictionary, and in
+    plans of earlier versions."""
 
     descriptions: list[str] = Field(default_factory=list)
     """What the experiment and its profile are for."""
@@ -310,6 +316,7 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         profile=experiment.profile,
         sweep=experiment.sweep,
         source=experiment.source,
+        file=_file_of(experiment.source),
         descriptions=list(experiment.descriptions),
         overrides=experiment.overrides,
         figures=list(experiment.figures),
@@ -325,6 +332,11 @@ def make(experiment: Experiment, runs: Path) -> Plan:
         trials=tuple(trials.values()),
         runs=runs,
     )
+
+
+def _file_of(source: str) -> str:
+    """Return the absolute path of an experiment file, an empty text if the source is none."""
+    return "" if source in (*available(), DICTIONARY) else str(Path(source).absolute())
 
 
 def path_of(runs: Path, sweep: str) -> Path:

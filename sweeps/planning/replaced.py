@@ -24,18 +24,21 @@ def replaced(plan: Plan) -> str | None:
     lost = len(set(before.keys) - set(plan.keys))
     runs = f"{lost} runs are" if lost != 1 else "1 run is"
     kept = f"{runs} no longer part of the sweep; their records and MLflow runs are kept"
-    earlier = _path_of(before.source)
-    if (lost or earlier.exists()) and not _is_same(earlier, _path_of(plan.source)):
+    earlier = _path_of(before)
+    if (lost or earlier.exists()) and not _is_same(earlier, _path_of(plan)):
         return (
-            f"{plan.source}: the name '{plan.experiment}' is also used by {before.source}, "
-            f"whose plan of the sweep {plan.sweep} is replaced: {kept}; rename one of the "
+            f"{plan.source}: the name '{plan.experiment}' is also used by "
+            f"{before.file or before.source}, whose plan of the sweep "
+            f"{plan.sweep} is replaced: {kept}; rename one of the "
             "experiments to keep both sweeps"
         )
     return f"{plan.sweep}: the plan has changed: {kept}" if lost else None
 
 
-def _path_of(source: str) -> Path:
-    return FOLDER / f"{source}.yaml" if source in available() else Path(source)
+def _path_of(plan: Plan) -> Path:
+    if plan.source in available():
+        return FOLDER / f"{plan.source}.yaml"
+    return Path(plan.file or plan.source).absolute()  # earlier versions saved relative paths
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from factorlab.errors import UserError
 from factorlab.formatting import listed
-from factorlab.storage.files import check_writable
+from factorlab.storage.files import check_writable, write_atomically
 from factorlab.storage.record import State
 from sweeps.planning.cost.estimate import seconds_left
 from sweeps.planning.plan import Plan
@@ -215,10 +215,9 @@ def _write_table(plan: Plan, path: Path) -> int:
             rows[column] = values.map(
                 lambda v: "x".join(map(str, v)) if isinstance(v, tuple) else str(v)
             )
-    if path.suffix == ".csv":
-        rows.to_csv(path, index=False)
-    else:
-        rows.to_parquet(path, index=False)
+    csv = path.suffix == ".csv"
+    content = rows.to_csv(index=False).encode() if csv else rows.to_parquet(index=False)
+    write_atomically(path, content)
     return len(rows)
 
 

@@ -27,6 +27,9 @@ PARAMETER_LENGTH = 6000
 TAG_LENGTH = 5000
 """Limits of MLflow: items per call, and characters of a parameter and of a tag."""
 
+NOTE_LENGTH = 8000
+"""Characters of a description, which is a tag: the limit of MLflow 3."""
+
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """Status of an MLflow run."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factorlab.errors import UserError
+from factorlab.errors import UserError, user_message
 from sweeps.planning import saved_plans
 from sweeps.tracking import stored_runs
 from sweeps.tracking.mlflow_sync import MlflowSync, connect, sentence
@@ -50,20 +50,19 @@ def synchronise(
     Returns:
         The number of metric points that were sent, and the number of sweeps that failed.
     """
-    total, problems = 0, 0
+    total, problems, uri = 0, 0, tracking_uri(runs)
     plans = saved_plans.saved(runs)
     chosen = [p for p in reversed(plans) if keys is None or set(keys) & set(p.keys)]
     for found in chosen:
-        sent = _bring(found.sweep, partial(mlflow_sync_of, found), console)
+        sent = _bring(found.sweep, partial(mlflow_sync_of, found), uri, console)
         total, problems = total + (sent or 0), problems + (sent is None)
     if keys is not None or (chosen and problems == len(chosen)):  # if all failed, it is unavailable
         return total, problems
     try:
         for sweep, make in _without_plan(runs, {found.sweep for found in plans}):
-            sent = _bring(f"{sweep} (plan missing or damaged)", make, console)
+            sent = _bring(f"{sweep} (plan missing or damaged)", make, uri, console)
             total, problems = total + (sent or 0), problems + (sent is None)
     except Exception as error:
-        uri = tracking_uri(runs)
         _say(
             console, f"sweeps without a plan: MLflow at {redact(uri, uri)}: {sentence(error, uri)}"
         )
@@ -75,16 +74,20 @@ def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _bring(name: str, make: Callable[[], MlflowSync], console: Console) -> int | None:
+def _reason(error: Exception, uri: str) -> str:
+    """Return why a sync cannot be made, without the credentials of the store."""
+    text = sentence(error, uri)
+    return text if user_message(error) is not None else f"{type(error).__name__}: {text}"
+
+
+def _bring(name: str, make: Callable[[], MlflowSync], uri: str, console: Console) -> int | None:
     """Bring one sweep up to date. Return the number of points sent, or None if that failed."""
     sync: MlflowSync | None = None
     try:
         sync = make()
         sent = sync.sync()
     except Exception as error:
-        # Unlike the error itself, the text in `problem` is free of credentials.
-        problem = (sync.problem if sync else None) or type(error).__name__
-        _say(console, f"{name}: {problem}")
+        _say(console, f"{name}: {(sync.problem if sync else None) or _reason(error, uri)}")
         return None
     _say(console, f"{name}: {sent} metric points sent")
     for note in sync.notes():

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from urllib.parse import quote
 
+from factorlab.formatting import shortened
+from sweeps.tracking.run_logging import NOTE_LENGTH, TAG_LENGTH
+
 SOURCE = "mlflow.source.name"
 SOURCE_TYPE = "mlflow.source.type"
 COMMIT = "mlflow.source.git.commit"
@@ -16,6 +19,9 @@ WRITTEN = "factorlab.description_sha256"
 
 AXES = "factorlab.axes"
 """Dotted keys of the settings that the sweep varies, separated by spaces."""
+
+_SHORTEST_COMMAND = 500
+"""Characters of the command that a description keeps."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,17 @@ class SweepAbout:
     def description(
         self, trials: int, figures: Sequence[str] = (), verdicts: Sequence[tuple[str, str]] = ()
     ) -> str:
-        """Return a description in Markdown.
+        """Return a description in Markdown that fits a tag.
+
+        The command of one that is too long is shortened, and then the whole text; MLflow would cut
+        off its end, the findings and figures.
 
         Args:
             trials: Number of trials.
             figures: Artifact paths of the figures, with the id of the run in front: ``ID/PATH``.
             verdicts: Findings and how they were judged.
         """
-        parts = list(self.purpose)
-        parts += [f"```\n{self.command}\n```"]
+        parts = [*self.purpose, _block(self.command)]
         if self.axes:
             rows = "\n".join(f"| `{key}` | {_cell(text)} |" for key, text in self.axes.items())
             parts += [f"{trials} trials.\n\n| axis | values |\n|---|---|\n{rows}"]
@@ -54,7 +62,15 @@ class SweepAbout:
             rows = "\n".join(f"| {_cell(claim)} | {_cell(end)} |" for claim, end in verdicts)
             parts += [f"| finding | verdict |\n|---|---|\n{rows}"]
         parts += [_picture(figure) for figure in figures]
-        return "\n\n".join(parts)
+        over = len("\n\n".join(parts)) - NOTE_LENGTH
+        if over > 0:
+            most = max(len(self.command) - over, _SHORTEST_COMMAND)
+            parts[len(self.purpose)] = _block(shortened(self.command, most))
+        return shortened("\n\n".join(parts), NOTE_LENGTH)
+
+
+def _block(command: str) -> str:
+    return f"```\n{command}\n```"
 
 
 def _cell(text: str) -> str:
@@ -74,6 +90,6 @@ def source_tags(command: str, code: Mapping[str, str] | None = None) -> dict[str
         command: The command that made it.
         code: Tags that describe the code; see `factorlab.provenance.code_record`.
     """
-    tags = {SOURCE: command, SOURCE_TYPE: "LOCAL"}
+    tags = {SOURCE: shortened(command, TAG_LENGTH), SOURCE_TYPE: "LOCAL"}
     commit = (code or {}).get("factorlab.git_revision")
     return tags if commit is None else {**tags, COMMIT: commit}

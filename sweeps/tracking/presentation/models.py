@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factorlab.storage.files import write_atomically
 from factorlab.storage.record import Record
 from sweeps.tracking.store.locations import local_path
 
@@ -142,11 +143,11 @@ def _describe(model: LoggedModel, run: Run) -> Any:  # noqa: ANN401 - MLflow is 
 
 
 def _fill(folder: Path, model: LoggedModel, run: Run, record: Record) -> None:
-    """Write the files of a model."""
+    """Write the files of a model. `MLmodel` comes last, since `restore_files` looks for it."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    _describe(model, run).save(str(folder / "MLmodel"))
     for file in FILES:
         _link(record.path / file, folder / "data" / file)
+    write_atomically(folder / "MLmodel", _describe(model, run).to_yaml().encode())
 
 
 def _link(source: Path, target: Path) -> None:

@@ -60,6 +60,13 @@ for _ in range(300):
 """
 """Program that waits for the server and then opens its page in the user's browser."""
 
+_MOVING = (
+    *("MLFLOW_STATIC_PREFIX", "_MLFLOW_STATIC_PREFIX"),
+    *("MLFLOW_ARTIFACTS_ONLY", "_MLFLOW_SERVER_ARTIFACTS_ONLY"),
+    *("MLFLOW_GUNICORN_OPTS", "MLFLOW_UVICORN_OPTS", "UVICORN_ROOT_PATH"),
+)
+"""Variables for a server behind a proxy, which move or remove pages of this one."""
+
 
 def serve(
     runs: Path, host: str, port: int, console: Console, *, open_browser: bool = False
@@ -202,7 +209,7 @@ def _execute(uri: str, root: str | None, host: str, port: int) -> NoReturn:
     assert found is not None
     assert found.origin is not None
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in _MOVING},
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",

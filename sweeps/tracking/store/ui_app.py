@@ -58,7 +58,7 @@ class App:
         """Answer a request."""
         if scope["type"] != "http":
             await _mlflow()(scope, receive, send)
-        elif scope["path"].startswith(ASSISTANT):
+        elif ASSISTANT in scope["path"]:  # below any prefix
             await _refuse(send)
         elif scope["path"] == "/" and scope["method"] == "GET":
             script = await asyncio.to_thread(_script)

@@ -1,6 +1,8 @@
 """Journals and JSON files of a record, which detect damage."""
 
 import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 
 from factorlab.errors import UserError, user_message
 from factorlab.storage import journal
-from factorlab.storage.files import DamagedFile, naming, read_json, write_json
+from factorlab.storage.files import (
+    DamagedFile,
+    check_writable,
+    naming,
+    read_json,
+    write_atomically,
+    write_json,
+)
 from factorlab.storage.journal import Journal
 
 # Journal
@@ -88,6 +97,35 @@ def test_read_json_refuses_damaged_file(tmp_path):
     assert read_json(tmp_path / "none.json") is None
 
 
+def test_write_atomically_two_writers_of_one_path(tmp_path, monkeypatch):
+    # Threads stand for two machines whose processes have the same number.
+    path, replace, both = tmp_path / "code.zip", Path.replace, threading.Barrier(2, timeout=30)
+
+    def when_both_are_written(source, target):
+        both.wait()
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", when_both_are_written)
+    contents = [b"a" * 100, b"b" * 70]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda content: write_atomically(path, content), contents))
+    assert path.read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_check_writable_two_processes_at_once(tmp_path, monkeypatch):
+    unlink, both = Path.unlink, threading.Barrier(2, timeout=30)
+
+    def when_both_are_made(path):
+        both.wait()
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", when_both_are_made)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(check_writable, [tmp_path, tmp_path]))
+    assert not list(tmp_path.iterdir())
+
+
 # Errors
 
 
@@ -96,6 +134,16 @@ def test_naming_adds_file_to_os_error():
     with pytest.raises(OSError) as caught, full.open("wb", buffering=0) as file, naming(full):
         file.write(b"x")
     assert user_message(caught.value) == "/dev/full: No space left on device"
+
+
+def test_write_atomically_error_names_the_file(tmp_path):
+    folder = tmp_path / "table.csv"
+    folder.mkdir()
+    for path in (folder, tmp_path / "no" / "a.csv"):
+        with pytest.raises(OSError) as caught:
+            write_atomically(path, b"x")
+        assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize(

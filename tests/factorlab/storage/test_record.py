@@ -17,7 +17,7 @@ from factorlab.errors import TrialFailed
 from factorlab.evaluation.evaluator import Evaluator
 from factorlab.parsing import parse
 from factorlab.storage import checkpoint
-from factorlab.storage.files import read_json, write_json
+from factorlab.storage.files import read_json, temporary_name, write_json
 from factorlab.storage.journal import Journal
 from factorlab.storage.record import Busy, Record, identify
 from factorlab.trial import Trial
@@ -304,11 +304,14 @@ def test_checkpoint_of_another_device_is_skipped(tmp_path, caplog):
 
 def test_trial_repairs_leftovers_and_damaged_configuration(tmp_path):
     trial = stopped_at(1, settings_of(), tmp_path)
-    leftover = trial.record.checkpoints / ".step-0000000001-00.pt.123.tmp"
-    leftover.write_bytes(b"half")
+    checkpoints = trial.record.checkpoints
+    earlier = checkpoints / ".step-0000000001-00.pt.123.tmp"  # its name in earlier versions
+    leftovers = [earlier, temporary_name(checkpoints / "step-0000000001-00.pt")]
+    for leftover in leftovers:
+        leftover.write_bytes(b"half")
     (trial.record.path / "config.json").write_bytes(b"{")
     finish(Trial(settings_of(), tmp_path))
-    assert not leftover.exists()
+    assert not any(leftover.exists() for leftover in leftovers)
     assert trial.record.config()["key"] == trial.identity.key
 
 

@@ -1,4 +1,4 @@
-"""Measuring the trials of a sweep, on a real Ray cluster and a real store."""
+"""Measuring the trials of a sweep, on a real Ray cluster and a real store; what is measured."""
 
 import shutil
 import sqlite3
@@ -6,12 +6,12 @@ from contextlib import closing
 
 import pytest
 
+from factorlab.errors import UserError
 from sweeps.execution import measuring
-from sweeps.planning import saved_plans
+from sweeps.planning import plan, saved_plans
+from sweeps.planning.experiment import load
 from tests.helpers.experiments import write_experiment
 from tests.helpers.processes import factorlab
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,7 @@ def analysed(tmp_path_factory):
     return folder, records, swept, deleted, analysed_again
 
 
+@pytest.mark.slow
 def test_sweep_measures_kept_representations(analysed):
     folder, records, swept, _, _ = analysed
     assert swept.returncode == 0, swept.stderr
@@ -44,12 +45,14 @@ def test_sweep_measures_kept_representations(analysed):
     assert (folder / "figures" / "kept" / "accuracy-default.png").exists()  # the default figure
 
 
+@pytest.mark.slow
 def test_sweep_needs_no_representations_once_measured(analysed):
     _, _, _, deleted, _ = analysed
     assert deleted.returncode == 0, deleted.stderr
     assert "2 trials are already measured" in deleted.stderr
 
 
+@pytest.mark.slow
 def test_analyse_names_trial_without_representations(analysed):
     *_, again = analysed
     assert again.returncode == 1
@@ -58,6 +61,7 @@ def test_analyse_names_trial_without_representations(analysed):
     assert "Traceback" not in again.stderr
 
 
+@pytest.mark.slow
 def test_analyse_sends_measures_and_figures_once(analysed):
     folder, *_, again = analysed
     with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as store:
@@ -71,13 +75,7 @@ def test_analyse_sends_measures_and_figures_once(analysed):
     assert len(list(artifacts.rglob("accuracy-default.png"))) == 1
 
 
-def test_subjects_finds_trial_by_start_of_key(analysed):
-    folder, records, *_ = analysed
-    key = records[0].key
-    (found,) = measuring.subjects(folder / "runs", key[:10])
-    assert found.key == key
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runs", "said"),
     [("nowhere", "nowhere: the runs folder does not exist"), ("runs", "no sweep of 'other'")],
@@ -87,3 +85,43 @@ def test_analyse_refuses_unknown_folder_or_sweep(analysed, runs, said):
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+# What to measure
+
+KEYS = ["2d" + "0" * 62, "ab" + "0" * 62, "ab" + "1" * 62]
+
+
+@pytest.fixture
+def planned(tmp_path):
+    """Return the plan of an experiment `2d`, in a folder with other records."""
+    path = write_experiment(tmp_path / "2d.yaml", axes={"seed": [0, 1]})
+    made = plan.make(load(str(path)), tmp_path / "runs")
+    saved_plans.save(made)
+    for key in KEYS:
+        (made.runs / "trials" / key).mkdir(parents=True)
+    return made
+
+
+@pytest.mark.parametrize("name", ["2d", "2d_default"])
+def test_subjects_prefers_name_of_sweep_to_start_of_key(planned, name):
+    assert [one.key for one in measuring.subjects(planned.runs, name)] == planned.keys
+
+
+def test_subjects_finds_trial_by_start_of_key(planned):
+    assert [one.key for one in measuring.subjects(planned.runs, "2d0")] == KEYS[:1]
+    assert [one.key for one in measuring.subjects(planned.runs, KEYS[2])] == KEYS[2:]
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "said"),
+    [
+        ("ab", None, "2 keys start with 'ab'; give a longer prefix"),
+        ("2d", "typo", "no sweep of '2d' with profile 'typo'"),
+        ("f", None, "no sweep of 'f'; known sweeps: 2d_default"),
+        ("", None, "no sweep of ''; known sweeps: 2d_default"),
+    ],
+)
+def test_subjects_refuses_ambiguous_or_unknown_name(planned, name, profile, said):
+    with pytest.raises(UserError, match=said):
+        measuring.subjects(planned.runs, name, profile)

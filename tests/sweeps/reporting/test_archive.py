@@ -1,6 +1,7 @@
 """Archives of records: published, unpacked elsewhere, and read without training."""
 
 import dataclasses
+import resource
 import tarfile
 from contextlib import suppress
 
@@ -88,3 +89,21 @@ def test_archive_of_nothing_is_refused(trained, tmp_path):
     with pytest.raises(UserError, match="no trial of 'kept_default' has ended"):
         reports.export(empty, tmp_path / "out.tar.xz")
     assert not (tmp_path / "out.tar.xz").exists()
+
+
+@pytest.mark.parametrize("name", ["kept.csv", "kept.parquet", "kept.tar.xz"])
+def test_export_on_a_full_disk_keeps_the_earlier_file(trained, tmp_path, name):
+    made, _ = trained
+    path = tmp_path / name
+    reports.export(made, path)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(UserError) as caught:
+            reports.export(made, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value) == f"{path}: File too large; {path} is not written"
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -301,7 +301,7 @@ KEYS = st.from_regex(r"\A(axes\.)?[a-z_]{1,8}(\.[a-z_]{1,8}){0,2}\Z")
 @given(given=st.dictionaries(KEYS, VALUES, max_size=4), source=st.text(min_size=1, max_size=20))
 def test_command_repeats_overrides_exactly(trained, given, source):
     made, _ = trained
-    asked = made.model_copy(update={"overrides": given, "source": source, "profile": "laptop"})
+    asked = made.model_copy(update={"overrides": given, "file": source, "profile": "laptop"})
     words = shlex.split(command.command_of(asked))
     assert words[:5] == ["factorlab", "sweep", source, "--profile", "laptop"]
     assert words[5::2] == ["--set"] * len(given)

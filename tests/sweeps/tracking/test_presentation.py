@@ -1,15 +1,20 @@
 """What MLflow shows of sweeps: descriptions, data sets, models, and a view of the table."""
 
 import base64
+import errno
+import hashlib
 import json
+import os
 import re
 import shutil
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 import factorlab.api as fl
 from factorlab.provenance import code_record
@@ -18,10 +23,12 @@ from factorlab.trial import Trial
 from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 from sweeps.tracking.plan_sync import mlflow_sync_of
-from sweeps.tracking.presentation.about import NOTE, SweepAbout
+from sweeps.tracking.presentation import models
+from sweeps.tracking.presentation.about import NOTE, WRITTEN, SweepAbout
 from sweeps.tracking.presentation.ui_state import VIEW_TAG
+from sweeps.tracking.run_logging import NOTE_LENGTH, TAG_LENGTH
 from tests.helpers.experiments import write_experiment
-from tests.helpers.mlflow_runs import client_of
+from tests.helpers.mlflow_runs import all_runs, client_of, sync_of, write_record
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -126,12 +133,32 @@ def test_files_of_models_are_written_again(made):
     before = {path.relative_to(artifacts) for path in (artifacts / "models").rglob("*")}
     assert before
     client, runs = client_of(made.runs), runs_of(made, "trial")
-    models = client.search_logged_models([runs[0].info.experiment_id])
+    known = client.search_logged_models([runs[0].info.experiment_id])
     shutil.rmtree(artifacts)
     mlflow_sync_of(made).sync()
     assert {path.relative_to(artifacts) for path in (artifacts / "models").rglob("*")} == before
-    assert len(client.search_logged_models([runs[0].info.experiment_id])) == len(models)
+    assert len(client.search_logged_models([runs[0].info.experiment_id])) == len(known)
     assert [path.stat().st_nlink for path in artifacts.rglob("weights.safetensors")] == [2, 2]
+
+
+def test_files_of_a_model_half_written_are_completed(made, monkeypatch):
+    artifacts = made.runs / "artifacts"
+    before = {path for path in artifacts.rglob("*") if path.is_file()}
+    shutil.rmtree(artifacts / "models")
+    link = models._link
+
+    def full(source, target):
+        if source.suffix == ".safetensors":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        link(source, target)
+
+    monkeypatch.setattr(models, "_link", full)
+    sync = mlflow_sync_of(made)
+    with pytest.raises(OSError, match="No space left"):
+        sync.sync()
+    monkeypatch.undo()
+    mlflow_sync_of(made).sync()
+    assert {path for path in artifacts.rglob("*") if path.is_file()} == before
 
 
 def test_deleted_model_stays_deleted(tmp_path):
@@ -161,6 +188,39 @@ def test_description_escapes_tables():
     assert r"| `data.family` | a\|b |" in text
     assert r"| x \| y | not shown |" in text
     assert "![a b](get-artifact?path=figures/a%20b.png&run_uuid=run)" in text
+
+
+LONG = {
+    "command": SweepAbout(f"factorlab sweep a --set 'seed={'1' * 9000}'", ["Why."], {"seed": "0"}),
+    "axes": SweepAbout("factorlab sweep a", ["Why."], {f"axis.{i}": "v" * 500 for i in range(30)}),
+    "purpose": SweepAbout("factorlab sweep a", ["w" * 9000], {"seed": "0"}),
+}
+"""Sweeps with more to say than a tag may hold."""
+
+
+@pytest.mark.parametrize("about", LONG.values(), ids=LONG)
+def test_long_description_is_completed_at_the_end(tmp_path, about):
+    write_record(tmp_path, 0, done=True)
+    sync = sync_of(tmp_path, [0], about=about)
+    sync.sync()
+    figure = tmp_path / "a.png"
+    figure.write_bytes(cv2.imencode(".png", np.zeros((2, 2), np.uint8))[1].tobytes())
+    sync.log_figures([figure], [("a claim", "shown")])
+    assert sync.problem is None
+    runs = all_runs(tmp_path)
+    (sweep,) = (run.data.tags for run in runs if run.data.tags["factorlab.role"] == "sweep")
+    assert "| a claim | shown |" in sweep[NOTE]
+    assert "![a-small](get-artifact" in sweep[NOTE]
+    assert sweep[WRITTEN] == hashlib.sha256(sweep[NOTE].encode()).hexdigest()
+    lengths = {tag: len(value) for run in runs for tag, value in run.data.tags.items()}
+    assert lengths.pop(NOTE) <= MAX_TAG_VAL_LENGTH
+    assert max(lengths.values()) <= TAG_LENGTH
+
+
+def test_long_command_in_a_description_keeps_its_block():
+    text = LONG["command"].description(1, verdicts=[("a claim", "shown")])
+    assert len(text) == NOTE_LENGTH
+    assert re.search(r"```\nfactorlab sweep a .* \.\.\. 1+'\n```\n\n1 trials", text)
 
 
 def test_reference_lists_every_tag(made):

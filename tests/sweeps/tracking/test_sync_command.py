@@ -1,15 +1,15 @@
 """`factorlab sync`: all sweeps of a runs folder, including those without a plan."""
 
+import io
 import shutil
 
 import pytest
+from rich.console import Console
 
+from factorlab.errors import UserError
 from factorlab.storage.files import write_json
 from factorlab.storage.record import Record
-from sweeps.planning import plan, saved_plans
-from sweeps.planning.experiment import load
-from sweeps.planning.replaced import replaced
-from tests.helpers.experiments import write_experiment
+from sweeps.tracking import sync_command
 from tests.helpers.mlflow_runs import (
     SWEEP,
     all_runs,
@@ -90,20 +90,19 @@ def test_sync_reports_moved_folder_once(runs, tmp_path):
     assert "moved or copied" not in factorlab("sync", "--runs", "moved", cwd=tmp_path).stderr
 
 
-def test_replaced_names_file_of_same_experiment_name(tmp_path):
-    runs, one, other = tmp_path / "runs", tmp_path / "one.yaml", tmp_path / "other.yaml"
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UserError("a.yaml: search.metric = x: unknown"), "a.yaml: search.metric = x: unknown"),
+        (KeyError("metric"), "KeyError: 'metric'"),
+    ],
+)
+def test_sync_says_why_a_sweep_cannot_be_sent(runs, monkeypatch, error, said):
+    def refuse(_plan):
+        raise error
 
-    def planned(path, *seeds):
-        write_experiment(path, name="squares", axes={"seed": list(seeds)})
-        return plan.make(load(str(path)), runs)
-
-    first = planned(one, 0, 1)
-    assert replaced(first) is None
-    saved_plans.save(first)
-    assert replaced(first) is None
-    said = replaced(planned(other, 1, 2))
-    assert said.startswith(f"{other}: the name 'squares' is also used by {one}")
-    assert "1 run is no longer part of the sweep" in said
-    assert "2 runs are no longer part" in replaced(planned(one, 2))
-    renamed = one.rename(tmp_path / "renamed.yaml")
-    assert replaced(planned(renamed, 0, 1)) is None
+    write_plan(runs, NAME, [0])
+    monkeypatch.setattr(sync_command, "mlflow_sync_of", refuse)
+    console = Console(file=io.StringIO(), width=200)
+    assert sync_command.synchronise(runs, console) == (0, 1)
+    assert console.file.getvalue() == f"{NAME}: {said}\n"

@@ -1,5 +1,6 @@
 """`factorlab ui` by HTTP, on moved, read-only and oddly named runs folders."""
 
+import asyncio
 import contextlib
 import shutil
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.tracking.store import server
+from sweeps.tracking.store import server, ui_app
 from tests.browser.ui_server import answer, served
 from tests.helpers.mlflow_runs import child_runs, copy_store, key_of, sync_of, tree, write_record
 from tests.helpers.processes import FACTORLAB, factorlab, wait_for
@@ -70,6 +71,28 @@ def test_ui_listens_on_loopback_only(tmp_path):
         ours = {a.split(":")[0] for a in addresses if a.endswith(f":{port:04X}")}
         assert "0100007F" in ours
         assert "00000000" not in ours
+
+
+def test_ui_ignores_variables_that_move_its_pages(tmp_path):
+    (tmp_path / "runs").mkdir()
+    moving = {"MLFLOW_STATIC_PREFIX": "/mlflow", "UVICORN_ROOT_PATH": "/x"}
+    options = {"MLFLOW_UVICORN_OPTS": "--root-path /x", "MLFLOW_ARTIFACTS_ONLY": "true"}
+    with served(tmp_path, **moving, **options) as (port, messages):
+        assert b"const defaults" in answer(port, "/")
+        assert answer(port, f"{ui_app.ASSISTANT}/config") is None
+        assert f"MLflow UI on http://127.0.0.1:{port}/" in messages.read_text()
+
+
+@pytest.mark.parametrize("prefix", ["", "/mlflow"])
+def test_ui_refuses_the_assistant_below_any_prefix(prefix):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": f"{prefix}{ui_app.ASSISTANT}/message"}
+    asyncio.run(ui_app.app(scope, None, send))
+    assert sent[0]["status"] == 404
 
 
 def test_ui_imports_nothing_from_working_folder(finished, tmp_path):
