@@ -183,8 +183,9 @@ class Watched:
             f"{trial.name}: {now_is if accuracy is None else f'accuracy {accuracy:.0%}'}"
         )
         axes = SketchAxes.of(state.plan)
-        if accuracy is not None and axes is not None and self._sketch is not None:
-            self._sketch = self._sketch.with_point(axes.place(trial), accuracy)
+        place = None if axes is None else axes.place(trial)
+        if accuracy is not None and place is not None and self._sketch is not None:
+            self._sketch = self._sketch.with_point(place, accuracy)
 
 
 def _costs_of(state: SweepState) -> dict[Shape, RunCost]:
