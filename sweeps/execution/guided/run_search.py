@@ -48,6 +48,9 @@ class RunSearch:
         """Why the search picks no further trial, or None."""
 
         self._points = picked.points(plan)
+        self._earlier = set(self._points)
+        """Keys of trials of earlier commands that the searcher has not picked again."""
+
         self._budget = plan.state().budget()
         for key in self._points:
             self._teach(key)
@@ -91,11 +94,16 @@ class RunSearch:
             return None
 
     def pick(self) -> PlannedTrial | None:
-        """Return a new trial; None if the searcher waits for results or the search is over."""
-        refused = 0
-        for _ in range(REPEATS):
+        """Return a new trial; None if the searcher waits for results or the search is over.
+
+        A searcher begins anew in each command and may pick again what it picked in an earlier one.
+        The first time, that is no repetition: it was new when it was picked.
+        """
+        repeated = refused = 0
+        while repeated + refused < REPEATS:
             if self.why_over is not None:
                 return None
+            earlier = len(self._earlier)
             self._count += 1
             name = f"pick-{self._count}"
             point = ask(self._where, self._searcher.suggest, name)
@@ -112,9 +120,12 @@ class RunSearch:
                 continue
             if trial is not None:
                 return trial
+            repeated += 1
+            if len(self._earlier) < earlier:
+                repeated = refused = 0
         self.why_over = (
-            f"of the last {REPEATS} picks, {REPEATS - refused} were trials that it had picked "
-            f"before, and {refused} are not allowed"
+            f"of the last {REPEATS} picks, {repeated} were trials that it had picked before, and "
+            f"{refused} are not allowed"
         )
         return None
 
@@ -131,6 +142,7 @@ class RunSearch:
         """
         trial = self._plan.at(point)
         if trial.key in self._points:
+            self._earlier.discard(trial.key)
             result = self._result(trial.key)
             if result is None:  # it is being trained
                 self._ids[trial.key].append(name)
