@@ -53,6 +53,19 @@ def load(path: Path) -> Plan | None:
     return continuation.restore(plan)
 
 
+def again(plan: Plan) -> Plan:
+    """Return a saved plan as it is now: a search adds trials to it, and its command saves it anew.
+
+    If the file is gone or cannot be used, the plan is as it was, with what the search has added.
+    """
+    now = None
+    try:
+        now = load(path_of(plan.runs, plan.sweep))
+    except (DamagedFile, OSError) as error:
+        reason_of(error)  # raises unless it concerns this file alone
+    return continuation.restore(plan) if now is None else now
+
+
 def saved(runs: Path) -> list[Plan]:
     """Return all saved plans, the newest first. One that cannot be used is reported and skipped."""
     plans = []

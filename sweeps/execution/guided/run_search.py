@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ray.tune.result import TRAINING_ITERATION
@@ -110,7 +111,7 @@ class RunSearch:
             if point is None:
                 return None
             if point == Searcher.FINISHED:
-                self.why_over = "the algorithm is finished"
+                self._end("the algorithm is finished")
                 return None
             try:
                 trial = self._new(name, _plain(point))
@@ -123,11 +124,17 @@ class RunSearch:
             repeated += 1
             if len(self._earlier) < earlier:
                 repeated = refused = 0
-        self.why_over = (
+        self._end(
             f"of the last {REPEATS} picks, {repeated} were trials that it had picked before, and "
             f"{refused} are not allowed"
         )
         return None
+
+    def _end(self, why: str) -> None:
+        """Pick no further trial, and save the reason for those who follow the sweep."""
+        self.why_over = why
+        with suppress(OSError):  # the search itself does not need it
+            picked.conclude(self._plan, why)
 
     def _complete(self, name: str, result: dict[str, Any] | None) -> None:
         """Tell the searcher how one of its points ended; without a result, it failed."""
