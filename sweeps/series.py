@@ -39,6 +39,7 @@ def price_sweeps(
     Raises:
         UserError: An experiment is invalid.
     """
+    _check_names(experiments)
     _check(experiments)
     plans = [continuation.continued(planning.make(experiment, runs)) for experiment in experiments]
     check_tune_parts(plans, None)
@@ -77,6 +78,7 @@ def run_sweeps(
     Raises:
         UserError: An experiment is invalid or a folder is not writable.
     """
+    _check_names(experiments)
     code_record.code()  # query git now, while the files on disk match the imported code
     failed: Failed = {experiment.sweep: [] for experiment in experiments}
     with ThreadPoolExecutor(1) as aside:  # importing the figures takes a second
@@ -128,6 +130,26 @@ def _plan(experiments: Sequence[Experiment], runs: Path, failed: Failed) -> list
                 raise
             failed[experiment.sweep].append(failure("planning", error))
     return plans
+
+
+def _check_names(experiments: Sequence[Experiment]) -> None:
+    """Check that no two experiments are one sweep: the second would replace the plan of the first.
+
+    Raises:
+        UserError: Two are.
+    """
+    sources: dict[str, str] = {}
+    for experiment in experiments:
+        sweep, source = experiment.sweep, experiment.source
+        first = sources.get(sweep)
+        if first == source:
+            raise UserError(f"{source}: given twice; allowed: each experiment once")
+        if first is not None:
+            raise UserError(
+                f"{source}: name = {experiment.name}: {first} has this name, too, and one command "
+                f"cannot train the sweep {sweep} twice; rename one of the experiments"
+            )
+        sources[sweep] = source
 
 
 def _check(experiments: Sequence[Experiment]) -> None:

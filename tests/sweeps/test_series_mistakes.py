@@ -1,10 +1,12 @@
 """Mistakes in the experiment files of one command, found before anything trains."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from factorlab.errors import UserError
+from sweeps.cli import main
 from tests.helpers.processes import factorlab
 from tests.sweeps.test_series import run, write
 
@@ -55,3 +57,25 @@ def test_sweep_refuses_resources_that_no_machine_has(tmp_path):
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("factorlab: large.yaml: resources.cpu = 100000")
     assert not list(tmp_path.glob("runs/trials/*"))
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("other.yaml", "other.yaml: name = same: same.yaml has this name, too, and one command"),
+        ("same.yaml", "same.yaml: given twice"),
+    ],
+)
+def test_sweep_refuses_one_sweep_twice(tmp_path, monkeypatch, capsys, second, said, options):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, "same")
+    (tmp_path / "other.yaml").write_text(path.read_text())
+    monkeypatch.setattr(sys, "argv", ["factorlab", "sweep", "same.yaml", second, *options])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"factorlab: {said}")
+    assert message.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["other.yaml", "same.yaml"]
