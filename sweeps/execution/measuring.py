@@ -44,12 +44,14 @@ class TrialReference:
 def subjects(runs: Path, name: str, profile: str | None = None) -> list[TrialReference]:
     """Return all trials of a sweep, or a single trial selected by a prefix of its key.
 
+    With a profile, the name is that of a sweep.
+
     Raises:
         UserError: There is no such trial or sweep, or several keys have this prefix.
     """
     folder = runs / "trials"
     keys = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
-    found = [key for key in keys if key.startswith(name)]
+    found = [key for key in keys if key.startswith(name) and profile is None]
     if len(found) > 1:
         raise UserError(f"{folder}: {len(found)} keys start with '{name}'; give a longer prefix")
     if found:
