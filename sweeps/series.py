@@ -17,16 +17,35 @@ from factorlab.provenance import code_record
 from sweeps.execution.guided.checks import check_tune_parts
 from sweeps.execution.spool import Spool
 from sweeps.planning import plan as planning
+from sweeps.planning.cost.estimate import estimate
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan
 from sweeps.planning.search import continuation
 from sweeps.ray_runtime import connection
 from sweeps.reporting.failures import Failure, failure, show
 from sweeps.reporting.figure_checks import check_figures
-from sweeps.sweep import SweepOptions, run_sweep
+from sweeps.reporting.summary import show_plan
+from sweeps.sweep import LateUserError, SweepOptions, expected, run_sweep
 
 Failed = Mapping[str, list[Failure]]
 """Failures by name of the sweep."""
+
+
+def price_sweeps(
+    experiments: Sequence[Experiment], runs: Path, *, retry_failed: bool, console: Console
+) -> None:
+    """Print the plans of sweeps and their estimated cost, without starting anything.
+
+    Raises:
+        UserError: An experiment is invalid.
+    """
+    _check_names(experiments)
+    _check(experiments)
+    plans = [continuation.continued(planning.make(experiment, runs)) for experiment in experiments]
+    check_tune_parts(plans, None)
+    for plan in plans:
+        state = plan.state()
+        show_plan(state, estimate(state, expected(state, retry_failed=retry_failed)), console)
 
 
 def run_sweeps(
@@ -59,6 +78,7 @@ def run_sweeps(
     Raises:
         UserError: An experiment is invalid or a folder is not writable.
     """
+    _check_names(experiments)
     code_record.code()  # query git now, while the files on disk match the imported code
     failed: Failed = {experiment.sweep: [] for experiment in experiments}
     with ThreadPoolExecutor(1) as aside:  # importing the figures takes a second
@@ -112,6 +132,26 @@ def _plan(experiments: Sequence[Experiment], runs: Path, failed: Failed) -> list
     return plans
 
 
+def _check_names(experiments: Sequence[Experiment]) -> None:
+    """Check that no two experiments are one sweep: the second would replace the plan of the first.
+
+    Raises:
+        UserError: Two are.
+    """
+    sources: dict[str, str] = {}
+    for experiment in experiments:
+        sweep, source = experiment.sweep, experiment.source
+        first = sources.get(sweep)
+        if first == source:
+            raise UserError(f"{source}: given twice; allowed: each experiment once")
+        if first is not None:
+            raise UserError(
+                f"{source}: name = {experiment.name}: {first} has this name, too, and one command "
+                f"cannot train the sweep {sweep} twice; rename one of the experiments"
+            )
+        sources[sweep] = source
+
+
 def _check(experiments: Sequence[Experiment]) -> None:
     """Check that the figures of all experiments can be drawn.
 
@@ -126,15 +166,17 @@ def _run(plan: Plan, options: SweepOptions, failed: list[Failure], *, first: boo
     """Run a sweep and return its exit status.
 
     Raises:
-        UserError: This is the first sweep, and it is invalid, a folder is not writable, or a trial
-            of any sweep fits on no machine.
+        UserError: This is the first sweep, none of its trials has begun, and it is invalid, a
+            folder is not writable, or a trial of any sweep fits on no machine; or this is the only
+            sweep.
         OSError: The operating system refused an operation, and this is the only sweep.
     """
     try:
         return run_sweep(plan, options, failed)
     except Exception as error:
         alone = len(options.sweeps) == 1 and user_message(error) is not None
-        if alone or (first and isinstance(error, UserError)):
+        early = isinstance(error, UserError) and not isinstance(error, LateUserError)
+        if alone or (first and early):
             raise
         failed.append(failure("", error))
         connection.disconnect()  # also ends workers that may still be training

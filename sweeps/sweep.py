@@ -11,23 +11,19 @@ from rich.console import Console
 from factorlab.errors import UserError
 from factorlab.provenance import code_record
 from factorlab.storage.files import check_writable
-from sweeps.execution.guided.checks import check_tune_parts
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.measuring import TrialReference, analyse_all
 from sweeps.execution.outcomes import Outcomes
-from sweeps.execution.spool import FetchingListener, Spool
+from sweeps.execution.spool import FetchingListener, Spool, check_spool
 from sweeps.outputs import write_outputs
-from sweeps.planning import plan as planning
 from sweeps.planning import saved_plans
 from sweeps.planning.cost import probe
-from sweeps.planning.cost.estimate import NOTHING, Estimate, Estimator, estimate
-from sweeps.planning.experiment import Experiment
+from sweeps.planning.cost.estimate import NOTHING, Estimate, Estimator
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
 from sweeps.planning.replaced import replaced
 from sweeps.planning.search import continuation, picked, threshold
 from sweeps.ray_runtime import capacity, cluster_probe, connection, ray_log
 from sweeps.reporting.failures import Failure, caught
-from sweeps.reporting.figure_checks import check_figures
 from sweeps.reporting.live import facts
 from sweeps.reporting.live.display import SweepDisplay
 from sweeps.reporting.summary import conclude, show_plan
@@ -35,21 +31,8 @@ from sweeps.tracking.mlflow_sync import START_DELAY, MlflowSync
 from sweeps.tracking.plan_sync import mlflow_sync_of, tracked
 
 
-def price_sweeps(
-    experiments: Sequence[Experiment], runs: Path, *, retry_failed: bool, console: Console
-) -> None:
-    """Print the plans of sweeps and their estimated cost, without starting anything.
-
-    Raises:
-        UserError: An experiment is invalid.
-    """
-    for experiment in experiments:
-        check_figures(experiment)
-    plans = [continuation.continued(planning.make(experiment, runs)) for experiment in experiments]
-    check_tune_parts(plans, None)
-    for plan in plans:
-        state = plan.state()
-        show_plan(state, estimate(state, _expected(state, retry_failed=retry_failed)), console)
+class LateUserError(UserError):
+    """A mistake in an experiment that shows once trials train, such as a metric that none has."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +80,11 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         The exit status: 0 if every trial is done, 1 if not, 130 if interrupted.
 
     Raises:
+        LateUserError: A mistake showed once trials trained. What is done is measured and drawn.
         UserError: A trial fits on no machine, or a folder is not writable.
     """
     if options.spool is not None:
-        _check_spool(plan)
+        check_spool(plan)
         code_record.save(code_record.code(), plan.runs)  # workers keep it on their machines
         options.spool.exchange([record for _, record in plan.records()])
     plan = _refreshed(plan)
@@ -113,10 +97,25 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         options.say(notice)
     saved_plans.save(plan)
     _clear_endings(state, options)
+    try:
+        return _train_and_draw(state, left, options, failed)
+    except UserError as error:
+        raise LateUserError(str(error)) from None
+
+
+def _train_and_draw(
+    state: SweepState, left: Estimate, options: SweepOptions, failed: list[Failure]
+) -> int:
+    """Do all that follows the plan, and return the exit status.
+
+    Raises:
+        UserError: A mistake in the experiment showed once trials trained.
+    """
+    plan = state.plan
     sync = _start_sync(plan, failed)
     try:
         outcomes = _train(state, left, sync=sync, options=options)
-        plan = continuation.continued(plan, simulate=False)
+        plan = _trained(plan, outcomes)
         with caught("bucket", failed):
             if options.spool is not None:
                 options.spool.exchange([record for _, record in plan.records()])
@@ -136,7 +135,20 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
     if sync is not None:
         for text in filter(None, (sync.problem, *sync.notes())):
             options.say(text)
-    return conclude(state, outcomes, options.console)
+    code = conclude(state, outcomes, options.console)
+    if outcomes.refused is not None:
+        raise UserError(outcomes.refused)
+    return code
+
+
+def _trained(plan: Plan, outcomes: Outcomes) -> Plan:
+    """Return the plan with what its search has picked, without an outlook after a mistake."""
+    if outcomes.refused is None:
+        try:
+            return continuation.continued(plan, simulate=False)
+        except UserError as error:
+            outcomes.refused = str(error)
+    return continuation.restore(plan)
 
 
 def _refreshed(plan: Plan) -> Plan:
@@ -155,20 +167,6 @@ def _clear_endings(state: SweepState, options: SweepOptions) -> None:
         record.clear_stopped()
         if options.spool is not None:
             options.spool.forget(record)
-
-
-def _check_spool(plan: Plan) -> None:
-    """Check that a sweep needs no record on two machines at the same time.
-
-    Raises:
-        UserError: Its trials keep representations, or it stops trials early.
-    """
-    needs = "a runs folder that all machines share; run this experiment without --spool"
-    trials = plan.trials or picked.guesses(plan, 1)  # a search may not have picked any
-    if any(trial.run.representations.layers for trial in trials):
-        raise UserError(f"{plan.source}: representations.layers: representations need {needs}")
-    if plan.scheduler is not None:
-        raise UserError(f"{plan.source}: scheduler: early stopping needs {needs}")
 
 
 def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
@@ -202,7 +200,7 @@ def _begin(state: SweepState, options: SweepOptions) -> Estimate:
     Raises:
         UserError: A sweep is invalid, a trial fits on no machine, or a folder is not writable.
     """
-    pending = _expected(state, retry_failed=options.retry_failed)
+    pending = expected(state, retry_failed=options.retry_failed)
     check_writable(state.plan.runs)
     check_writable(options.figures)
     if not pending:
@@ -228,11 +226,11 @@ def _connect(plan: Plan, pending: Sequence[PlannedTrial], options: SweepOptions)
     from sweeps.execution import tune_runner  # noqa: F401, PLC0415
 
     for other in options.sweeps:
-        _check_capacity(other.plan, _expected(other, retry_failed=options.retry_failed))
+        _check_capacity(other.plan, expected(other, retry_failed=options.retry_failed))
     return _check_capacity(plan, pending)
 
 
-def _expected(state: SweepState, *, retry_failed: bool) -> list[PlannedTrial]:
+def expected(state: SweepState, *, retry_failed: bool) -> list[PlannedTrial]:
     """Return the trials to train, and random points in the place of those yet to be picked."""
     pending = state.pending(retry_failed=retry_failed)
     threshold_search = state.plan.outlook is not None
@@ -328,6 +326,7 @@ def _train(
             outcomes = outcomes.then(latest)
             if latest.lost:
                 connection.disconnect()  # also ends workers that are still training
+            if latest.lost or latest.refused:
                 break
             held = {key for key, end in latest.ended.items() if end == "locked"}
             plan = continuation.continued(plan, simulate=False)

@@ -150,8 +150,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         document = json.loads(content)
         checksum = document.pop("sha256")
-    except (ValueError, KeyError, AttributeError, TypeError):
+        found = hashlib.sha256(canonical(document)).hexdigest()  # of neither NaN nor infinity
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise DamagedFile(f"{path}: incomplete, or not a JSON document with a checksum") from None
-    if checksum != hashlib.sha256(canonical(document)).hexdigest():
+    if checksum != found:
         raise DamagedFile(f"{path}: its checksum does not match its content")
     return dict(document)

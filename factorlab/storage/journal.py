@@ -49,7 +49,7 @@ def _decode(line: bytes) -> Point | None:
         if zlib.crc32(canonical(body)) != checksum:
             return None
         return Point(body["step"], body["time"], body["metrics"])
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 

@@ -38,12 +38,13 @@ def status(
     from sweeps.planning import saved_plans  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 
+    plan = saved_plans.find(runs, name, profile)
     if watched:
         from sweeps.reporting.live.watch import watch  # noqa: PLC0415
 
-        watch(lambda: saved_plans.find(runs, name, profile), console)
+        watch(plan, console)
         return
-    found = reports.status(saved_plans.find(runs, name, profile))
+    found = reports.status(plan)
     if as_json:
         typer.echo(json.dumps(found.plain(), indent=2))
         return

@@ -50,7 +50,7 @@ def sweep(
     changes = parse_overrides(overrides or [])
     chosen = [experiments.load(name, profile, changes) for name in names]
     if dry_run:
-        from sweeps.sweep import price_sweeps  # noqa: PLC0415
+        from sweeps.series import price_sweeps  # noqa: PLC0415
 
         price_sweeps(chosen, runs, retry_failed=retry_failed, console=Console(markup=False))
         return

@@ -25,6 +25,8 @@ from factorlab.storage.files import reason_of, write_atomically
 from factorlab.storage.record import Record
 from sweeps.execution.listener import SweepListener
 from sweeps.execution.outcomes import Outcome
+from sweeps.planning.plan import Plan
+from sweeps.planning.search import picked
 
 log = logging.getLogger(__name__)
 
@@ -248,3 +250,17 @@ class FetchingListener:
         for one in self._fetching:
             one.exception()
         self._fetching.clear()
+
+
+def check_spool(plan: Plan) -> None:
+    """Check that a sweep needs no record on two machines at the same time.
+
+    Raises:
+        UserError: Its trials keep representations, or it stops trials early.
+    """
+    needs = "a runs folder that all machines share; run this experiment without --spool"
+    trials = plan.trials or picked.guesses(plan, 1)  # a search may not have picked any
+    if any(trial.run.representations.layers for trial in trials):
+        raise UserError(f"{plan.source}: representations.layers: representations need {needs}")
+    if plan.scheduler is not None:
+        raise UserError(f"{plan.source}: scheduler: early stopping needs {needs}")

@@ -227,12 +227,13 @@ def run(
         announce: Called with each trial that the search picks, before it is trained.
 
     Returns:
-        How the trials ended.
-
-    Raises:
-        UserError: The search or the scheduler cannot be made, or their metric does not exist.
+        How the trials ended. `refused` says if the search or the scheduler cannot be made or fails,
+        or if their metric does not exist.
     """
-    parts = _Parts(plan, packs, listener, announce, limits=limits or {}, may_grow=may_grow)
+    try:
+        parts = _Parts(plan, packs, listener, announce, limits=limits or {}, may_grow=may_grow)
+    except UserError as error:
+        return Outcomes(refused=str(error))
     # Tune reads this when it starts.
     waiting = max(parts.slots, GROWING) if may_grow else parts.slots
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(waiting)
@@ -253,7 +254,5 @@ def run(
         except (RayError, TuneError) as error:  # a part of Ray died
             parts.outcomes.lost = connection.reason(error)
             return parts.outcomes
-    if parts.outcomes.refused:
-        raise UserError(parts.outcomes.refused)
     parts.outcomes.interrupted = parts.scheduler.can_go_on()
     return parts.outcomes

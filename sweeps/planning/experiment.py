@@ -51,7 +51,7 @@ class Resources(Settings):
     """Share of a GPU, used if the cluster has GPUs. The default is a whole GPU, since one pack
     fills it and several workers would only take turns."""
 
-    timeout: float = Field(default=1800, gt=0)
+    timeout: float = Field(default=1800, ge=1e-3, le=1e9)
     """Seconds without progress after which a trial counts as hung. Progress is a training step or a
     network call of an evaluation. The worker is ended, and another one resumes the trial from its
     last checkpoint."""

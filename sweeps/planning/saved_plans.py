@@ -53,6 +53,19 @@ def load(path: Path) -> Plan | None:
     return continuation.restore(plan)
 
 
+def again(plan: Plan) -> Plan:
+    """Return a saved plan as it is now: a search adds trials to it, and its command saves it anew.
+
+    If the file is gone or cannot be used, the plan is as it was, with what the search has added.
+    """
+    now = None
+    try:
+        now = load(path_of(plan.runs, plan.sweep))
+    except (DamagedFile, OSError) as error:
+        reason_of(error)  # raises unless it concerns this file alone
+    return continuation.restore(plan) if now is None else now
+
+
 def saved(runs: Path) -> list[Plan]:
     """Return all saved plans, the newest first. One that cannot be used is reported and skipped."""
     plans = []
@@ -73,12 +86,17 @@ def find(runs: Path, name: str, profile: str | None = None) -> Plan:
     """Return the newest plan of an experiment, or the plan of a sweep by its full name.
 
     Raises:
-        UserError: There is no such plan.
+        UserError: There is no such plan, or the sweep of this name has another profile.
     """
     plans = saved(runs)
     for plan in plans:
-        same = plan.experiment == name and profile in (None, plan.profile)
-        if same or plan.sweep == name:
+        same = profile in (None, plan.profile)
+        if plan.sweep == name and not same:
+            raise UserError(
+                f"{runs}: the sweep {name} has the profile '{plan.profile}', not '{profile}'; "
+                f"allowed: {name} alone, or {plan.experiment} with a profile"
+            )
+        if same and name in (plan.experiment, plan.sweep):
             return plan
     known = listed(sorted({plan.sweep for plan in plans})) or "none"
     with_profile = f" with profile '{profile}'" if profile else ""

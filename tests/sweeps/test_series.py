@@ -14,6 +14,7 @@ from factorlab.errors import UserError
 from factorlab.trial import Trial
 from sweeps import series, sweep
 from sweeps.cli import main
+from sweeps.execution.outcomes import Outcomes
 from sweeps.planning import plan
 from sweeps.planning.experiment import load
 from sweeps.reporting import reports
@@ -234,6 +235,45 @@ def test_run_sweeps_continues_after_user_error(folder, monkeypatch):
         run("second")
 
 
+LATE = "first.yaml: search.metric = speed: runs have no such metric; allowed: accuracy"
+
+
+def refused(state, *_arguments, **_options):
+    """Train the first sweep, which shows a mistake in its file."""
+    return Outcomes(refused=LATE if state.plan.sweep == "first_default" else None)
+
+
+def test_run_sweeps_continues_after_mistake_that_training_shows(folder, monkeypatch):
+    monkeypatch.setattr(sweep, "_train", refused)
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == [*FIRST, *SECOND]
+    assert Path("figures/first/report-default.html").exists()
+    assert said.splitlines()[-1] == f"first_default: {LATE}"
+    assert "Traceback" not in said
+
+
+def test_run_sweeps_draws_a_single_sweep_before_it_refuses_it(folder, monkeypatch):
+    monkeypatch.setattr(sweep, "_train", refused)
+    with pytest.raises(UserError) as error:
+        run("first")
+    assert str(error.value) == LATE
+    assert drawn() == FIRST
+
+
+def test_run_sweeps_continues_after_user_error_once_trials_train(folder, monkeypatch):
+    def failing(state, *_arguments, **_options):
+        if state.plan.sweep == "first_default":
+            raise UserError(LATE)
+        return Outcomes()
+
+    monkeypatch.setattr(sweep, "_train", failing)
+    code, said = run("first", "second")
+    assert code == 1
+    assert drawn() == SECOND
+    assert said.splitlines()[-1] == f"first_default: {LATE}"
+
+
 def test_run_sweeps_reports_figure_that_cannot_be_loaded(folder, monkeypatch, caplog):
     loaded = sweep_figures.load
 
@@ -274,54 +314,6 @@ def test_illustrate_continues_after_failing_figure(tmp_path, monkeypatch, capsys
     assert Path("figures/illustrations/architecture.png").exists()
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "figure 'overlap': ZeroDivisionError: of ours"
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"axes": {"seed": [-1]}}, "seed = -1"),
-        ({"axes": {"data.subsample": [0.001]}}, "keeps none of"),
-        ({"axes": {"nosuch": [1]}}, "unknown key 'nosuch'"),
-        ({"more": "typo: 1\n"}, "unknown key 'typo'"),
-    ],
-)
-def test_sweep_refuses_mistake_in_any_file(tmp_path, change, said):
-    write(tmp_path, "good")
-    write(tmp_path, "bad", **change)
-    ended = factorlab("sweep", "good.yaml", "bad.yaml", cwd=tmp_path)
-    assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.startswith("factorlab: bad.yaml: ")
-    assert said in ended.stderr
-    assert ended.stderr.count("\n") == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.yaml", "good.yaml"]
-
-
-@pytest.mark.parametrize(
-    ("figures", "said"),
-    [
-        (["nosuch"], "There is no 'nosuch' among the figures"),
-        (["curves", "curves"], "figures: curves: two figures have this name"),
-        ([{"name": "a", "draw": "maps", "options": {"colour": []}}], "figures: a: colour = []"),
-    ],
-)
-def test_run_sweeps_checks_figures_of_all_files(tmp_path, monkeypatch, figures, said):
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path, "first")
-    write(tmp_path, "second", figures=figures)
-    with pytest.raises(UserError, match=r"^[^\n]*$") as error:
-        run("first", "second")
-    assert str(error.value).startswith("second.yaml: figures: ")
-    assert said in str(error.value)
-    assert not Path("runs").exists()
-
-
-def test_sweep_refuses_resources_that_no_machine_has(tmp_path):
-    write(tmp_path, "good")
-    write(tmp_path, "large", axes={"seed": [7]}, more="resources: {cpu: 100000}\n")
-    ended = factorlab("sweep", "good.yaml", "large.yaml", cwd=tmp_path)
-    assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.splitlines()[-1].startswith("factorlab: large.yaml: resources.cpu = 100000")
-    assert not list(tmp_path.glob("runs/trials/*"))
 
 
 def test_sweep_over_axis_with_null(tmp_path):

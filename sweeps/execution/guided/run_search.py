@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ray.tune.result import TRAINING_ITERATION
@@ -48,6 +49,9 @@ class RunSearch:
         """Why the search picks no further trial, or None."""
 
         self._points = picked.points(plan)
+        self._earlier = set(self._points)
+        """Keys of trials of earlier commands that the searcher has not picked again."""
+
         self._budget = plan.state().budget()
         for key in self._points:
             self._teach(key)
@@ -91,18 +95,23 @@ class RunSearch:
             return None
 
     def pick(self) -> PlannedTrial | None:
-        """Return a new trial; None if the searcher waits for results or the search is over."""
-        refused = 0
-        for _ in range(REPEATS):
+        """Return a new trial; None if the searcher waits for results or the search is over.
+
+        A searcher begins anew in each command and may pick again what it picked in an earlier one.
+        The first time, that is no repetition: it was new when it was picked.
+        """
+        repeated = refused = 0
+        while repeated + refused < REPEATS:
             if self.why_over is not None:
                 return None
+            earlier = len(self._earlier)
             self._count += 1
             name = f"pick-{self._count}"
             point = ask(self._where, self._searcher.suggest, name)
             if point is None:
                 return None
             if point == Searcher.FINISHED:
-                self.why_over = "the algorithm is finished"
+                self._end("the algorithm is finished")
                 return None
             try:
                 trial = self._new(name, _plain(point))
@@ -112,11 +121,20 @@ class RunSearch:
                 continue
             if trial is not None:
                 return trial
-        self.why_over = (
-            f"of the last {REPEATS} picks, {REPEATS - refused} were trials that it had picked "
-            f"before, and {refused} are not allowed"
+            repeated += 1
+            if len(self._earlier) < earlier:
+                repeated = refused = 0
+        self._end(
+            f"of the last {REPEATS} picks, {repeated} were trials that it had picked before, and "
+            f"{refused} are not allowed"
         )
         return None
+
+    def _end(self, why: str) -> None:
+        """Pick no further trial, and save the reason for those who follow the sweep."""
+        self.why_over = why
+        with suppress(OSError):  # the search itself does not need it
+            picked.conclude(self._plan, why)
 
     def _complete(self, name: str, result: dict[str, Any] | None) -> None:
         """Tell the searcher how one of its points ended; without a result, it failed."""
@@ -131,6 +149,7 @@ class RunSearch:
         """
         trial = self._plan.at(point)
         if trial.key in self._points:
+            self._earlier.discard(trial.key)
             result = self._result(trial.key)
             if result is None:  # it is being trained
                 self._ids[trial.key].append(name)

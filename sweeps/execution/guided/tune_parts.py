@@ -45,17 +45,16 @@ the driver, and for workers that no longer exist."""
 
 
 class RandomSearch(Searcher):  # type: ignore[misc]  # Ray has no types
-    """Draws independent points.
+    """Draws independent points, in each command the same. `RunSearch` skips those drawn before.
 
     Args:
         axes: Values by axis.
         seed: Random seed.
-        first: Number of the first point that it draws.
     """
 
-    def __init__(self, axes: Axes, seed: int, first: int) -> None:
+    def __init__(self, axes: Axes, seed: int) -> None:
         super().__init__()
-        self._axes, self._seed, self._number = axes, seed, first
+        self._axes, self._seed, self._number = axes, seed, 0
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Return the next point."""
@@ -99,7 +98,7 @@ def searcher(plan: Plan) -> Searcher:
             raise UserError(
                 f"{where}.options: allowed for random: seed, a whole number of at least 0"
             )
-        return RandomSearch(axes, seed, len(plan.trials))
+        return RandomSearch(axes, seed)
     made = _make(_class(spec.algorithm, Searcher, where), spec, spec.options, where)
     logging.getLogger("optuna").setLevel(logging.WARNING)  # it announces every study
     space = {key: _domain(values) for key, values in axes.items()}

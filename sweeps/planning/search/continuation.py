@@ -52,6 +52,8 @@ def restore(plan: Plan) -> Plan:
 
 def may_pick(plan: Plan) -> bool:
     """Return whether the search of a plan may pick further trials; False without a search."""
+    if plan.search is not None and picked.over(plan) is not None:
+        return False
     if plan.search is not None and plan.search.algorithm == THRESHOLD and plan.outlook is None:
         plan = plan.model_copy(update={"outlook": outlook_of(plan, simulate=False)})
     return plan.state().to_pick > 0

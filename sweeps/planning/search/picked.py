@@ -1,6 +1,7 @@
 """The trials that a search has picked, saved as they come: ``picked.jsonl`` beside the plan.
 
 Each line has the point, as values by axis, and the trial. A search that continues is told of all.
+A line says why a search ended that nothing in the records limits.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,9 +31,18 @@ def _path(plan: Plan) -> Path:
 
 def append(plan: Plan, point: Point, trial: PlannedTrial) -> None:
     """Save a trial that the search picked, before it is trained."""
+    _append(plan, {"point": point, "trial": trial.model_dump(mode="json")})
+
+
+def conclude(plan: Plan, reason: str) -> None:
+    """Save why the search of a plan picks no further trial; `over` returns it."""
+    _append(plan, {"over": reason, "planned": plan.planned})
+
+
+def _append(plan: Plan, document: Mapping[str, Any]) -> None:
     path = _path(plan)
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"point": point, "trial": trial.model_dump(mode="json")})
+    line = json.dumps(document)
     with path.open("ab+") as file:
         if file.tell() > 0:
             file.seek(-1, os.SEEK_END)
@@ -42,24 +53,42 @@ def append(plan: Plan, point: Point, trial: PlannedTrial) -> None:
         os.fsync(file.fileno())
 
 
+def _documents(plan: Plan) -> Iterator[Any]:
+    """Yield what each line holds. A line that was torn when a machine died is skipped."""
+    try:
+        lines = _path(plan).read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
+        return
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            yield json.loads(line)
+
+
 def read(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:
     """Return the points that were picked and their trials, by key.
 
     A line that was torn when a machine died is skipped: its trial was not begun.
     """
     found: dict[str, tuple[Point, PlannedTrial]] = {}
-    try:
-        lines = _path(plan).read_text(encoding="utf-8", errors="replace").split("\n")
-    except FileNotFoundError:
-        return found
-    for line in lines:
-        try:
-            document = json.loads(line)
+    for document in _documents(plan):
+        with suppress(ValueError, TypeError, KeyError):
             trial = PlannedTrial.model_validate(document["trial"])
             found.setdefault(trial.key, (document["point"], trial))
-        except (ValueError, TypeError, KeyError):
-            continue
     return found
+
+
+def over(plan: Plan) -> str | None:
+    """Return why the search of a saved plan picks no further trial, None if it may.
+
+    A later command, which saves the plan again, may pick further ones.
+    """
+    reason = None
+    for document in _documents(plan):
+        if isinstance(document, dict):
+            said = document.get("over")
+            ours = isinstance(said, str) and document.get("planned") == plan.planned
+            reason = said if ours else None
+    return reason
 
 
 def on_axes(plan: Plan) -> dict[str, tuple[Point, PlannedTrial]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast, get_args
@@ -63,8 +63,12 @@ def _range(content: Mapping[str, Any]) -> AxisRange:
         what = "whole numbers" if kind == "randint" else "numbers"
         raise ValueError(f"{kind} takes two {what}, the low and the high end")
     low, high = bounds
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"{kind}: the low end must be below the high end")
+    most = 2**63 if kind == "randint" else sys.float_info.max
+    if not -most <= low < high <= most:  # nor infinity nor NaN
+        raise ValueError(
+            f"{kind}: the low end must be below the high end, and both from {-most:.3g} to "
+            f"{most:.3g}"
+        )
     if kind == "loguniform" and low <= 0:
         raise ValueError("loguniform: the low end must be above 0")
     return AxisRange(kind, low, high)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 from factorlab.parsing import flatten
 from factorlab.storage.files import DamagedFile, reason_of
@@ -34,7 +34,7 @@ def facts_of(state: SweepState, left: Estimate) -> SweepFacts:
         slots=left.slots,
         resumed=frozenset(trial.key for trial in state.select("resumable")),
         sketch=None if axes is None else axes.sketch(state),
-        places={} if axes is None else {t.key: axes.place(t) for t in state.plan.trials},
+        places={} if axes is None else axes.places(state.plan.trials),
     )
 
 
@@ -44,6 +44,9 @@ class SketchAxes:
 
     x: str
     """Lambda, or the numeric axis with the most values."""
+
+    ends: tuple[float, float]
+    """Smallest and largest value of that axis."""
 
     group: str | None
     """Axis whose values get different symbols; None for one symbol."""
@@ -58,36 +61,54 @@ class SketchAxes:
         x = SUBSAMPLE if SUBSAMPLE in numeric else max(numeric, key=lengths.__getitem__)
         others = [key for key in plan.values if key not in (SEED, x)]
         few = [key for key in others if 1 < len(_listed(plan.values[key])) <= MOST_GROUPS]
-        return cls(x, "data.family" if "data.family" in few else next(iter(few), None))
+        values = plan.values[x]
+        low, high = values.ends if isinstance(values, AxisRange) else (min(values), max(values))
+        group = "data.family" if "data.family" in few else next(iter(few), None)
+        return cls(x, (float(low), float(high)), group)
 
-    def place(self, trial: PlannedTrial) -> tuple[float, str]:
-        """Return where a trial lies: its value on the axis, and its group."""
+    def place(self, trial: PlannedTrial) -> tuple[float, str] | None:
+        """Return where a trial lies: its value on the axis, and its group.
+
+        Return None for a trial that is not on the axis, such as one of another grid, in which the
+        setting has no value, has a pair, or has its default outside of the axis.
+        """
         settings = flatten(trial.settings)
-        group = "" if self.group is None else str(settings.get(self.group, ""))
-        return float(settings[self.x]), group
+        at = settings.get(self.x)
+        if not _is_number(at) or not self.ends[0] <= at <= self.ends[1]:
+            return None
+        return float(at), "" if self.group is None else str(settings.get(self.group, ""))
+
+    def places(self, trials: Iterable[PlannedTrial]) -> dict[str, tuple[float, str]]:
+        """Return where each trial that is on the axis lies, by key."""
+        found = {trial.key: self.place(trial) for trial in trials}
+        return {key: place for key, place in found.items() if place is not None}
 
     def sketch(self, state: SweepState) -> Sketch:
         """Return a sketch with the trials that are done."""
         plan = state.plan
-        values = plan.values[self.x]
-        ends = values.ends if isinstance(values, AxisRange) else [min(values), max(values)]
         groups = [] if self.group is None else map(str, _listed(plan.values[self.group]))
-        found = {trial.key: accuracy_of(plan, trial) for trial in state.select("done")}
-        places = {trial.key: self.place(trial) for trial in state.select("done")}
+        done = {trial.key: trial for trial in state.select("done")}
+        found = {
+            key: (place, accuracy_of(plan, done[key]))
+            for key, place in self.places(done.values()).items()
+        }
         points = [
-            Point(places[key][0], accuracy, places[key][1])
-            for key, accuracy in found.items()
+            Point(at, accuracy, group)
+            for (at, group), accuracy in found.values()
             if accuracy is not None
         ]
-        return Sketch(self.x, (float(ends[0]), float(ends[1])), list(groups), points)
+        return Sketch(self.x, self.ends, list(groups), points)
 
 
 def _numeric(values: AxisValues) -> bool:
     """Return whether an axis has at least two values, all of them numbers."""
     if isinstance(values, AxisRange):
         return True
-    numbers = [isinstance(value, Real) and not isinstance(value, bool) for value in values]
-    return all(numbers) and len(set(values)) > 1
+    return all(map(_is_number, values)) and len(set(values)) > 1
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _listed(values: AxisValues) -> Sequence[Any]:

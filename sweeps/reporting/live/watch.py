@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -13,10 +12,11 @@ from factorlab.config import Shape
 from factorlab.errors import UserError
 from factorlab.storage.record import State, recorded
 from sweeps.execution.listener import KnownCrossing
+from sweeps.planning import saved_plans
 from sweeps.planning.cost import estimate
 from sweeps.planning.cost.estimate import RunCost
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
-from sweeps.planning.search import threshold
+from sweeps.planning.search import continuation, picked, threshold
 from sweeps.planning.search.spec import THRESHOLD
 from sweeps.reporting.live.display import MOST_ENDED, PLAIN_EVERY
 from sweeps.reporting.live.facts import SketchAxes, accuracy_of
@@ -33,26 +33,27 @@ _IDLE = "no process trains this sweep now"
 _FLOPS_PER_SECOND = 1e10  # of a core, where no trial of any shape has finished yet
 
 
-def watch(find: Callable[[], Plan], console: Console, every: float = EVERY) -> None:
-    """Show the progress of a sweep until all its trials have ended, or until Ctrl-C.
+def watch(plan: Plan, console: Console, every: float = EVERY) -> None:
+    """Show the progress of a sweep until all its trials and its search have ended, or until Ctrl-C.
 
     Args:
-        find: Returns the plan as it is now; a search adds trials to it.
+        plan: The saved plan; it is read again at each look, since a search adds trials to it.
         console: Console to print to.
         every: Seconds between two looks at the records.
     """
     watched, last = Watched(), 0.0
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            state, shown = watched.look(find(), time.monotonic())
+            state, shown = watched.look(plan, time.monotonic())
             if console.is_terminal:
                 live.update(View(shown), refresh=True)
             elif time.monotonic() - last >= PLAIN_EVERY:
                 last = time.monotonic()
                 console.print(shown.line(), highlight=False, soft_wrap=True)
-            if not state.select(*_OPEN) and not state.to_pick:
+            if not watched.goes_on(state):
                 return
             time.sleep(every)
+            plan = saved_plans.again(plan)
 
 
 @dataclass
@@ -66,6 +67,8 @@ class Watched:
     _ended: list[str] = field(default_factory=list)
     _crossings: list[KnownCrossing] = field(default_factory=list)
     _searched: int = -1
+    _may_pick: tuple[int, bool] = (-1, True)
+    """Whether a threshold search may pick further trials, and the number of trials at that time."""
 
     def look(self, plan: Plan, now: float) -> tuple[SweepState, Snapshot]:
         """Return the state of a sweep as it is now, and what to show of it.
@@ -98,8 +101,21 @@ class Watched:
             ],
             crossings=self._crossings_of(state),
             sketch=self._sketch,
-            message=_IDLE if state.select(*_OPEN) and not running else "",
+            message=_IDLE if not running and (state.select(*_OPEN) or state.to_pick) else "",
         )
+
+    def goes_on(self, state: SweepState) -> bool:
+        """Return whether a trial has not ended, or the search may pick further ones."""
+        if state.select(*_OPEN):
+            return True
+        plan = state.plan
+        if plan.search is None or not state.to_pick:
+            return False
+        if plan.search.algorithm != THRESHOLD:
+            return continuation.may_pick(plan)
+        if self._may_pick[0] != len(plan.trials):  # to find out takes seconds
+            self._may_pick = len(plan.trials), continuation.may_pick(plan)
+        return self._may_pick[1] and picked.over(plan) is None
 
     def _crossings_of(self, state: SweepState) -> list[KnownCrossing]:
         """Return what a threshold search knows. It changes when a trial has ended."""
@@ -183,8 +199,9 @@ class Watched:
             f"{trial.name}: {now_is if accuracy is None else f'accuracy {accuracy:.0%}'}"
         )
         axes = SketchAxes.of(state.plan)
-        if accuracy is not None and axes is not None and self._sketch is not None:
-            self._sketch = self._sketch.with_point(axes.place(trial), accuracy)
+        place = None if axes is None else axes.place(trial)
+        if accuracy is not None and place is not None and self._sketch is not None:
+            self._sketch = self._sketch.with_point(place, accuracy)
 
 
 def _costs_of(state: SweepState) -> dict[Shape, RunCost]:

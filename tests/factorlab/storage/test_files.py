@@ -126,6 +126,25 @@ def test_check_writable_two_processes_at_once(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "value", ["NaN", "-Infinity", "1e400", "[" * 10**5 + "]" * 10**5, "1" * 5000]
+)
+def test_read_json_refuses_values_that_write_json_cannot_write(tmp_path, value):
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"value": {value}, "sha256": "0"}}')
+    with pytest.raises(DamagedFile, match="not a JSON document with a checksum"):
+        read_json(path)
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e400", "[" * 10**5 + "]" * 10**5])
+def test_journal_read_ends_before_a_line_that_it_cannot_have_written(tmp_path, value):
+    path = tmp_path / "metrics.jsonl"
+    Journal(path).append(1, {"loss": 1.0})
+    with path.open("a") as file:
+        file.write(f'{{"step": 2, "time": 0, "metrics": {{"loss": {value}}}, "crc32": 0}}\n')
+    assert [point.step for point in journal.read(path)[0]] == [1]
+
+
 # Errors
 
 

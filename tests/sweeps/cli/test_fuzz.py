@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analysis.scaling.threshold_search import ThresholdSearch
 from factorlab.parsing import setting_keys
-from sweeps import sweep
+from sweeps import series
 from sweeps.cli import main
 from sweeps.planning.experiment import FOLDER
 
@@ -63,8 +63,8 @@ JUNK = st.recursive(
 def nothing_runs(monkeypatch, tmp_path):
     """Skip the estimates and the training of plans that are valid."""
     monkeypatch.setattr(ThresholdSearch, "expected_runs", lambda _search, most: (most, most, most))
-    monkeypatch.setattr(sweep, "estimate", lambda *_: None)
-    monkeypatch.setattr(sweep, "show_plan", lambda *_: None)
+    monkeypatch.setattr(series, "estimate", lambda *_: None)
+    monkeypatch.setattr(series, "show_plan", lambda *_: None)
     monkeypatch.chdir(tmp_path)
 
 

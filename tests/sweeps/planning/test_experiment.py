@@ -15,8 +15,8 @@ from sweeps.planning import experiment, plan
 from sweeps.planning.cost.estimate import NOTHING
 from sweeps.planning.search import continuation
 from sweeps.planning.yaml_file import parse_yaml
+from sweeps.reporting.figure_checks import check_figures
 from sweeps.reporting.summary import show_plan
-from sweeps.sweep import check_figures
 
 GOOD = """
 name: mine
@@ -163,6 +163,9 @@ def test_make_drops_duplicates(tmp_path):
         (("[0.5, 1.0]", "[-1.0]"), "data.sigma = -1.0: input should be greater than 0"),
         (("[0.5, 1.0]", "['a']"), "data.sigma = 'a'"),
         (("[0.5, 1.0]", "[]"), "axes.data.sigma = []"),
+        (("name: mine", "name: mine\nresources: {timeout: 1.0e+10}"), "equal to 1000000000"),
+        (("name: mine", "name: mine\nresources: {timeout: 1.0e-9}"), "than or equal to 0.001"),
+        (("steps: 5", f"steps: {10**400}"), "allowed: whole numbers from -2**63 to 2**63 - 1"),
         (("size: 8", "size: 5"), "data.size = 5: input should be greater than or equal to 6"),
         (("size: 8", "size: eight"), "data.size = 'eight': input should be a valid integer"),
         (("size: 8", "size: 8, subsample: 0"), "data.subsample = 0"),

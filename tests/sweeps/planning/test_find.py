@@ -3,6 +3,7 @@
 import pytest
 
 from factorlab.errors import UserError
+from sweeps.execution import measuring
 from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
 
@@ -35,6 +36,23 @@ def test_find_returns_the_newest_of_an_experiment(runs):
 def test_find_names_the_sweeps_that_exist(runs, asked):
     with pytest.raises(UserError, match=r"mine_laptop, mine_laptop_\w{8}, mine_smoke$"):
         saved_plans.find(runs, *asked)
+
+
+def test_find_refuses_a_sweep_with_another_profile(runs):
+    assert saved_plans.find(runs, "mine_laptop", "laptop").sweep == "mine_laptop"
+    with pytest.raises(UserError) as refused:
+        saved_plans.find(runs, "mine_laptop", "smoke")
+    assert str(refused.value) == (
+        f"{runs}: the sweep mine_laptop has the profile 'laptop', not 'smoke'; allowed: "
+        "mine_laptop alone, or mine with a profile"
+    )
+
+
+def test_analyse_takes_no_key_with_a_profile(runs):
+    (runs / "trials" / "abc").mkdir(parents=True)
+    assert [trial.key for trial in measuring.subjects(runs, "a")] == ["abc"]
+    with pytest.raises(UserError, match="no sweep of 'a' with profile 'smoke'"):
+        measuring.subjects(runs, "a", "smoke")
 
 
 def test_saved_reports_and_skips_a_damaged_plan(runs, caplog):

@@ -1,12 +1,20 @@
 """The live view from another process: it sees what the records say."""
 
+import io
+import time
+from types import SimpleNamespace
+
 import pytest
+from rich.console import Console
 
 from factorlab.storage.journal import Journal
 from factorlab.trial import Trial
+from sweeps.execution.guided import tune_parts
+from sweeps.execution.guided.run_search import RunSearch
 from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
-from sweeps.planning.search import continuation
+from sweeps.planning.search import continuation, picked
+from sweeps.reporting.live import watch
 from sweeps.reporting.live.watch import Watched
 from tests.helpers.experiments import write_experiment
 
@@ -68,3 +76,80 @@ def test_watch_shows_what_a_search_knows(tmp_path):
     (known,) = shown.crossings
     assert "after 1 run" in known.text
     assert sum(known.masses) <= 1
+
+
+def looks(made, monkeypatch, most=3):
+    """Follow a sweep and return the number of looks; a view that does not end is cut off."""
+    taken = []
+
+    def sleep(_):
+        taken.append(1)
+        assert len(taken) < most, "the view goes on"
+
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    watch.watch(made, Console(file=io.StringIO()))
+    return len(taken) + 1
+
+
+def search_plan(folder, **changes):
+    """Return the saved plan of a random search over two values."""
+    search = {"algorithm": "random", "metric": "accuracy", "mode": "max", "runs": 9} | changes
+    path = write_experiment(folder / "two.yaml", axes={"seed": [0, 1]}, search=search, figures=[])
+    made = continuation.continued(plan.make(load(str(path)), folder / "runs"))
+    saved_plans.save(made)
+    return made
+
+
+def write_results(made, *trials):
+    for trial in trials:
+        record = made.record(trial)
+        record.path.mkdir(parents=True)
+        result = {"steps": 6, "metrics": {"accuracy": 0.5, "loss": 1.0}, "seconds": {"train": 1.0}}
+        record.write_result(result)
+
+
+def test_watch_ends_with_a_search_that_converged(tmp_path, monkeypatch):
+    made = search_plan(tmp_path)
+    search = RunSearch(tune_parts.searcher(made), made, lambda _: None)
+    write_results(made, search.pick())
+    with pytest.raises(AssertionError, match="the view goes on"):  # it may pick further trials
+        looks(made, monkeypatch)
+    write_results(made, search.pick())
+    assert search.pick() is None
+    saved = saved_plans.find(made.runs, "two")
+    assert saved.state().to_pick > 0
+    assert looks(saved, monkeypatch) == 1
+    assert not continuation.may_pick(saved)
+    more = search_plan(tmp_path, runs=12)  # a later command
+    assert continuation.may_pick(more)
+    with pytest.raises(AssertionError, match="the view goes on"):
+        looks(saved_plans.find(made.runs, "two"), monkeypatch)
+
+
+def test_watch_ends_with_a_threshold_search_that_is_done(tmp_path, monkeypatch):
+    path = write_experiment(
+        tmp_path / "cross.yaml",
+        axes={"data.subsample": [0.5, 1.0], "seed": [0]},
+        search={"threshold": {"level": 0.6}, "runs": 9},
+        figures=[],
+    )
+    made = plan.make(load(str(path)), tmp_path / "runs")
+    saved_plans.save(made)
+    for value in (0.5, 1.0):  # all values were tried
+        point = {"data.subsample": value, "seed": 0}
+        picked.append(made, point, made.at(point))
+        write_results(made, made.at(point))
+    saved = saved_plans.find(made.runs, "cross")
+    assert saved.state().to_pick > 0
+    assert looks(saved, monkeypatch) == 1
+
+
+def test_watch_warns_of_other_plans_once(made, monkeypatch, caplog):
+    damaged = plan.path_of(made.runs, "other_default")
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{}")
+    found = saved_plans.find(made.runs, "seen")
+    plan.path_of(made.runs, "seen_default").unlink()  # it is followed nevertheless
+    with pytest.raises(AssertionError, match="the view goes on"):
+        looks(found, monkeypatch)
+    assert len(caplog.records) == 1

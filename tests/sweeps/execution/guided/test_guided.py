@@ -147,6 +147,7 @@ def test_metric_that_no_run_has_is_refused_at_the_first_evaluation(tmp_path):
     assert ended.returncode == 2, ended.stderr
     assert "search.metric = speed: runs have no such metric; allowed: acc" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert list(tmp_path.glob("figures/tpe/report-*.html"))
 
 
 @pytest.fixture(scope="module")

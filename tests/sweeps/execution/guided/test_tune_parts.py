@@ -26,11 +26,10 @@ def test_scheduler_counts_in_steps(name):
     assert made.metric == "accuracy"
 
 
-def plan_with(folder, search, axes, picked=0):
-    """Return the plan of a search that has picked some trials."""
+def plan_with(folder, search, axes):
+    """Return the plan of a search."""
     path = write_experiment(folder / "mine.yaml", axes=axes, search=search)
-    made = plan.make(load(str(path)), folder / "runs")
-    return made.with_trials([made.at({"seed": number}) for number in range(picked)])
+    return plan.make(load(str(path)), folder / "runs")
 
 
 def test_searcher_draws_from_the_axes_with_seed_0(tmp_path):
@@ -41,14 +40,6 @@ def test_searcher_draws_from_the_axes_with_seed_0(tmp_path):
     points = [first.suggest(str(number)) for number in range(5)]
     assert points == [second.suggest(str(number)) for number in range(5)]
     assert all(2 <= p["data.sigma"] <= 3 and p["data.family"] in ("bump", "sos") for p in points)
-
-
-def test_random_search_goes_on_where_it_stopped(tmp_path):
-    axes = {"data.sigma": {"uniform": [0.1, 1.0]}}
-    whole = tune_parts.searcher(plan_with(tmp_path, RANDOM, axes))
-    points = [whole.suggest(str(number)) for number in range(5)]
-    later = tune_parts.searcher(plan_with(tmp_path, RANDOM, axes, picked=3))
-    assert [later.suggest(str(number)) for number in range(2)] == points[3:]
 
 
 @pytest.mark.parametrize(
