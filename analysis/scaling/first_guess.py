@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from analysis.measures.null_models import DIGITS
 from factorlab import families
 from factorlab.config import RunSettings
 from factorlab.data import lattice
 from factorlab.data.dataset import build, evaluation_labels
-from factorlab.evaluation.accuracy import TOLERANCE
+from factorlab.evaluation.accuracy import TOLERANCE, expected_right
 from percolation import predict_samples
 
 Floats = NDArray[np.float64]
@@ -29,6 +28,7 @@ Theory = Literal["percolation", "nearest"]
 OVERLAP = 0.5
 """Overlap from which two bumps are linked; close to what small images need (our choice)."""
 
+_ROUNDING = 1e-9  # sums of lattice increments differ from whole pixels in later digits
 _REALISATIONS = 100
 _COUNTS = 400  # numbers of examples between 1 and the whole lattice
 
@@ -124,10 +124,10 @@ def _patterns(sites: Floats, labels: Floats, period: float | None) -> Counter[tu
     # The stubs of scipy lack the box of a tree.
     tree = KDTree(sites, boxsize=period)  # type: ignore[arg-type]
     found: Counter[tuple[float, ...]] = Counter()
-    reach = math.sqrt(2) * TOLERANCE + 10.0**-DIGITS
+    reach = math.sqrt(2) * TOLERANCE + _ROUNDING
     for label, near in zip(labels, tree.query_ball_point(labels, reach), strict=True):
-        offset = np.round(lattice.apart(sites[near], label, period), DIGITS)
+        offset = lattice.apart(sites[near], label, period)
         order = np.argsort((offset**2).sum(axis=1), kind="stable")
-        right = np.where(offset == TOLERANCE, 0.5, offset < TOLERANCE).prod(axis=1)
+        right = expected_right(offset, TOLERANCE).prod(axis=1)
         found[tuple(float(one) for one in right[order])] += 1
     return found

@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 TOLERANCE = 1.0
 """Errors of a coordinate below this many pixels count as right ([W] eq. 1)."""
 
+_DIGITS = 9  # of errors in pixels
+
 
 def accuracies(errors: Floats, parts: Mapping[str, Mask] | None = None) -> dict[str, float]:
     """Return the shares of labels that are right: in both coordinates, and in x or y alone.
@@ -41,11 +43,21 @@ def expected_accuracies(
         errors: Error of x and of y without scatter, in pixels, shape (labels, 2), not NaN.
         parts: Which labels belong to each part, shape (labels,), by name.
     """
-    right, near = (
-        np.where(errors == tolerance, 0.5, errors < tolerance)
-        for tolerance in (TOLERANCE, TOLERANCE / 2)
-    )
+    right, near = (expected_right(errors, tolerance) for tolerance in (TOLERANCE, TOLERANCE / 2))
     return shares(right, near, parts or {})
+
+
+def expected_right(errors: Floats, tolerance: float) -> Floats:
+    """Return how often errors are within a tolerance if they scatter a little: 0, 1/2 or 1.
+
+    Sums of lattice increments differ from whole pixels in later digits, which do not count.
+
+    Args:
+        errors: Errors without scatter in pixels, any shape.
+        tolerance: Largest error that is right, in pixels.
+    """
+    rounded = np.round(errors, _DIGITS)
+    return np.where(rounded == tolerance, 0.5, rounded < tolerance)
 
 
 def shares(right: Floats, near: Floats, parts: Mapping[str, Mask]) -> dict[str, float]:

@@ -51,9 +51,6 @@ class NullModelModule(Protocol):
 IN_FINDINGS = ("nearest", "composed")
 """The null models that findings need."""
 
-DIGITS = 9
-"""Digits of errors in pixels that count; rounding may change those after them."""
-
 _WHOLE = ("", "_x", "_y", "_half_pixel", "_half_pixel_x", "_half_pixel_y")
 """Suffixes of accuracies on all labels; the others are on a part of them."""
 
@@ -115,7 +112,6 @@ def _accuracies(
                 f"analysis/measures/null_models/{name}: errors(...) must return errors in pixels, "
                 f"at least 0, shape {tested.labels.shape}."
             )
-        # Sums of lattice increments differ from whole pixels in later digits.
-        accuracy = expected_accuracies(np.round(errors, DIGITS), parts)
+        accuracy = expected_accuracies(errors, parts)
         found |= {null_column(column, name): value for column, value in accuracy.items()}
     return found

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.measures import null_models
-from analysis.measures.null_models import DIGITS, null_accuracies
+from analysis.measures.null_models import null_accuracies
 from analysis.measures.null_models.composed import composed
 from analysis.measures.null_models.nearest import copied
 from factorlab.data.dataset import build, evaluation_labels
@@ -39,7 +39,7 @@ def test_errors_do_not_depend_on_how_increments_add_up():
     examples = np.array([[1 + 3 * 0.1, 1.0]])  # 1.3 and 2.3 differ by less than 1 in float64
     one = copied(examples, np.array([[1 + 13 * 0.1, 1.0]]))
     both = composed(examples[:, 0], examples[:, 1], np.array([[2.3, 1.0]]))
-    assert np.round([one, both], DIGITS).tolist() == [[[1.0, 0.0]], [[1.0, 0.0]]]
+    assert np.round([one, both], 9).tolist() == [[[1.0, 0.0]], [[1.0, 0.0]]]
 
 
 def test_label_a_pixel_away_is_half_right_however_increments_add_up(monkeypatch):
@@ -62,7 +62,7 @@ def test_nearest_example_may_lie_across_the_rim_of_a_periodic_image():
     around = copied(examples, labels, period=PERIOD)
     assert around.tolist() == [pytest.approx([0.3, 0.3])]
     beyond = copied(examples + PERIOD, labels, period=PERIOD)
-    assert np.round(beyond, DIGITS).tolist() == np.round(around, DIGITS).tolist()
+    assert np.round(beyond, 9).tolist() == np.round(around, 9).tolist()
     assert copied(examples, labels).tolist() == [pytest.approx([1.8, 1.9])]
 
 
