@@ -144,7 +144,10 @@ class DataSettings(Settings):
     @property
     def canvas_margin(self) -> float:
         """Extent of the label canvas beyond the frame, in pixels."""
-        return self.margin if self.margin is not None else max(4, math.ceil(6 * max(self.sigmas)))
+        if self.margin is not None:
+            return self.margin
+        widest = 6 * max(self.sigmas)
+        return max(4, math.ceil(widest)) if math.isfinite(widest) else math.inf
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -154,7 +157,7 @@ class DataSettings(Settings):
                 f"spacing {self.spacing} makes a lattice of {labels:.1e} labels at size "
                 f"{self.size}; allowed: up to {MOST_LABELS:.0e}"
             )
-        stripes = 4 * self.canvas_margin * self.size / self.stripe_spacing**2
+        stripes = 4 * self.canvas_margin * self.size / self.stripe_spacing / self.stripe_spacing
         if families.has_stripes(self.family) and stripes > MOST_LABELS:
             raise ValueError(
                 f"stripe_spacing {self.stripe_spacing} and margin {self.canvas_margin} make "

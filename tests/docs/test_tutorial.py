@@ -39,7 +39,7 @@ def test_every_command_of_the_tutorial_ends_well(followed):
     _, outputs = followed
     assert len(outputs) == 5
     assert "trials: 12 new" in outputs["factorlab sweep wider.yaml --dry-run"].stdout
-    more = outputs["factorlab sweep wider.yaml --set seed=[0,1,2]"].stderr
+    more = outputs['factorlab sweep wider.yaml --set "seed=[0,1,2]"'].stderr
     assert "trials: 12 already done, 6 new" in more
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -270,3 +271,11 @@ def test_parse_nested_junk_raises_only_user_error(outer, inner, value):
     assert is_parsed_or_refused({outer: value})
     assert is_parsed_or_refused({"data": {inner: value}})
     assert is_parsed_or_refused({"data": {"held_out": {inner: value}}})
+
+
+@pytest.mark.parametrize("family", ["bump", "bump+stripes"])
+@pytest.mark.parametrize("value", [5e-324, 1e-300, 1e300, 1.7e308])
+@pytest.mark.parametrize("key", ["sigma", "spacing", "stripe_spacing", "margin"])
+def test_lengths_at_the_ends_of_floats_are_allowed_or_refused(key, value, family):
+    with suppress(UserError):
+        parse({"data": {key: value, "family": family}})

@@ -110,5 +110,5 @@ def _packed(points: Points) -> dict[str, Any]:
     low, high = points.min(axis=0), points.max(axis=0)
     extent = np.where(high > low, high - low, 1)
     numbers = np.round((points - low) / extent * _LEVELS).astype("<u2")
-    ends = [[float(f"{a:.4g}"), float(f"{b:.4g}")] for a, b in zip(low, high, strict=True)]
+    ends = [[float(f"{a:.7g}"), float(f"{b:.7g}")] for a, b in zip(low, high, strict=True)]
     return {"ends": ends, "points": base64.b64encode(numbers.tobytes()).decode()}
