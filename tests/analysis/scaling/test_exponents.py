@@ -31,7 +31,7 @@ def test_exponents_table_recovers_laws_without_noise():
         # Rounded numbers of samples: 1 of 40 at the crossing of N = 8.
         assert row["exponent"] == pytest.approx(exponent, abs=0.05)
         assert row["low"] < exponent < row["high"]
-        assert np.log(row["odds"]) * (exponent - 1.5) > np.log(20)
+        assert np.log(row["odds"]) * (2 * exponent - 3) > np.log(20)
 
 
 def test_exponents_table_interval_coverage():
