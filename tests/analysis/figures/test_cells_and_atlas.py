@@ -20,7 +20,7 @@ def test_cells_have_the_means_of_their_runs_and_the_null_models():
     table = tables.composition(learns=True)
     options = cells.Options(cells=COMPOSITION, y=["accuracy", "accuracy_intersection"])
     drawn = cells.draw(table, options).panels["cells"]
-    assert len(drawn) == 2 * 7
+    assert len(drawn) == 2 * 8
     rows = table[table["last"]]
     means = CellMeans(rows, "accuracy", rows["labels"].to_list(), COMPOSITION)
     for _, cell in drawn[drawn["metric"] == "accuracy"].iterrows():
