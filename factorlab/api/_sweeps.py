@@ -176,7 +176,7 @@ def compare(
 
     Examples:
         >>> import factorlab.api as fl
-        >>> compared = fl.compare("scaling_laptop", "scaling_quick")
+        >>> compared = fl.compare("scaling_laptop", "scaling_smoke")
         >>> len(compared.pairs), round(compared.difference, 2)
         (28, -0.13)
         >>> compared.cells[["data.size", "pairs", "difference", "low", "high"]].shape
