@@ -189,13 +189,13 @@ def test_judge_torus_of_images_that_are_tori():
     assert "The images are tori already" in outcome.numbers
 
 
-@pytest.mark.parametrize("case", ["phases", "imbalance"])
-def test_judge_curves_of_different_runs_do_not_go_together(case):
+@pytest.mark.parametrize(
+    ("case", "claim", "axes"), [("phases", 3, ["x", "y"]), ("imbalance", 0, ["y"])]
+)
+def test_judge_curves_of_different_runs_do_not_go_together(case, claim, axes):
     """Each run gets the R-squared of the next run with the same lattice."""
     table, _ = CASES[case]
-    fits = [column for column in table if "r_squared" in column][-1:]
-    if case == "phases":
-        fits = ["layer4/r_squared_x", "layer4/r_squared_y"]
+    fits = [f"layer4/r_squared_{axis}" for axis in axes]
     mixed = table.copy()
     mixed[fits] = (
         table.sort_values("seed").groupby(["data.spacing", "step"], sort=False)[fits].shift(1)
@@ -204,7 +204,6 @@ def test_judge_curves_of_different_runs_do_not_go_together(case):
     last = table[table["seed"] == table["seed"].max()].set_index(["data.spacing", "step"])[fits]
     wanted = pd.MultiIndex.from_frame(table.loc[first, ["data.spacing", "step"]])
     mixed.loc[first, fits] = last.loc[wanted].to_numpy()
-    claim = {"phases": 3, "imbalance": 0}[case]
     assert findings.judge(case, table)[claim][1].verdict == SHOWN
     assert findings.judge(case, mixed)[claim][1].verdict != SHOWN
 
