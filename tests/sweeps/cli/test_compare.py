@@ -21,7 +21,7 @@ SMALL = changed(
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "runs"
-    for profile in ("laptop", "quick"):
+    for profile in ("laptop", "smoke"):
         write_finished(make_plan(SMALL, folder, profile), lambda run, n, _: law(run, n))
     return folder
 
@@ -35,7 +35,7 @@ def invoke(*words):
 
 def test_compare_fits_on_a_screen_and_says_what_differs(runs, tmp_path):
     shown = invoke(
-        "scaling_laptop", "scaling_quick", "--runs", runs, "--csv", tmp_path / "cells.csv"
+        "scaling_laptop", "scaling_smoke", "--runs", runs, "--csv", tmp_path / "cells.csv"
     )
     lines = shown.splitlines()
     assert len(lines) <= 24
@@ -53,7 +53,7 @@ def test_compare_fits_on_a_screen_and_says_what_differs(runs, tmp_path):
 
 
 def test_compare_as_json_is_complete(runs):
-    document = json.loads(invoke("scaling_laptop", "scaling_quick", "--runs", runs, "--json"))
+    document = json.loads(invoke("scaling_laptop", "scaling_smoke", "--runs", runs, "--json"))
     assert len(document["cells"]) == 14
     assert len(document["pairs"]) == 28
     assert document["settings"] == [
@@ -65,13 +65,13 @@ def test_compare_as_json_is_complete(runs):
 
 
 def test_compare_of_other_metrics(runs):
-    shown = invoke("scaling_laptop", "scaling_quick", "--runs", runs, "--metric", "train_loss")
+    shown = invoke("scaling_laptop", "scaling_smoke", "--runs", runs, "--metric", "train_loss")
     assert "A: train_loss" in shown
     assert "points" not in shown
     with pytest.raises(
         UserError, match=r"metric = 'acc': no finished trial.*allowed: .*train_loss"
     ):
-        invoke("scaling_laptop", "scaling_quick", "--runs", runs, "--metric", "acc")
+        invoke("scaling_laptop", "scaling_smoke", "--runs", runs, "--metric", "acc")
 
 
 def test_compare_of_two_folders_finds_the_run_that_differs(runs, tmp_path):
@@ -96,5 +96,5 @@ def test_unfinished_and_missing_sweeps_are_refused(runs, tmp_path):
         invoke("scaling_laptop", "scaling_many", "--runs", runs, "--runs-b", copy)
     with pytest.raises(UserError, match="no sweep of 'other'"):
         invoke("scaling_laptop", "other", "--runs", runs)
-    with pytest.raises(UserError, match="are both scaling_quick"):
-        invoke("scaling_quick", "scaling", "--runs", runs)
+    with pytest.raises(UserError, match="are both scaling_smoke"):
+        invoke("scaling_smoke", "scaling", "--runs", runs)
