@@ -157,7 +157,13 @@ def test_run_sweeps_continues_after_unwritable_figures_folder(folder):
 
 @pytest.mark.parametrize("attribute", ["start", "refresh", "stop", "log_figures"])
 def test_run_sweeps_continues_after_failing_mlflow(folder, monkeypatch, attribute):
-    monkeypatch.setattr(sweep.MlflowSync, attribute, broken)
+    method = getattr(sweep.MlflowSync, attribute)
+
+    def fails_at_its_end(*arguments):  # a `stop` that does nothing would leave the thread running
+        method(*arguments)
+        broken()
+
+    monkeypatch.setattr(sweep.MlflowSync, attribute, fails_at_its_end)
     code, said = run("first", "second")
     assert code == 1
     assert drawn() == [*FIRST, *SECOND]
