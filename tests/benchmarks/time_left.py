@@ -3,7 +3,7 @@
 Runs a sweep without a terminal, shows its lines, and compares the time left that they state with
 what the training then took.
 
-    python -m tests.benchmarks.time_left full_range --profile laptop --runs runs
+    python -m tests.benchmarks.time_left full-range --profile laptop --runs runs
 """
 
 from __future__ import annotations
