@@ -155,15 +155,22 @@ def test_run_sweeps_continues_after_unwritable_figures_folder(folder):
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("attribute", ["start", "refresh", "stop", "log_figures"])
-def test_run_sweeps_continues_after_failing_mlflow(folder, monkeypatch, attribute):
-    method = getattr(sweep.MlflowSync, attribute)
+def stop_and_break(sync, stop=sweep.MlflowSync.stop):
+    stop(sync)  # or the thread would live on
+    broken()
 
-    def fails_at_its_end(*arguments):  # a `stop` that does nothing would leave the thread running
-        method(*arguments)
-        broken()
 
-    monkeypatch.setattr(sweep.MlflowSync, attribute, fails_at_its_end)
+@pytest.mark.parametrize(
+    ("attribute", "function"),
+    [
+        ("start", broken),
+        ("refresh", broken),
+        ("stop", stop_and_break),
+        ("log_figures", broken),
+    ],
+)
+def test_run_sweeps_continues_after_failing_mlflow(folder, monkeypatch, attribute, function):
+    monkeypatch.setattr(sweep.MlflowSync, attribute, function)
     code, said = run("first", "second")
     assert code == 1
     assert drawn() == [*FIRST, *SECOND]
