@@ -24,7 +24,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import psutil
 import yaml
@@ -64,15 +64,18 @@ class Watched:
     """Largest resident set, in MB, without its children's."""
 
 
-def watch(command: list[str], folder: Path) -> Watched:
-    """Run a command to its end.
+def watch(command: list[str], folder: Path, checkout: Path | None = None) -> Watched:
+    """Run a command to its end, with the modules of another checkout if one is given.
 
     Raises:
         RuntimeError: it failed.
     """
     start, first, peak = time.perf_counter(), None, 0.0
+    environment = {**os.environ, **({"PYTHONPATH": str(checkout)} if checkout else {})}
     with (folder / "messages").open("w") as messages:
-        process = subprocess.Popen(command, cwd=folder, stdout=messages, stderr=messages)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=messages, stderr=messages
+        )
         status = Path(f"/proc/{process.pid}/status")
         while process.poll() is None:
             time.sleep(0.05)
@@ -104,7 +107,7 @@ def standalone(settings: dict, trials: int, processes: int) -> float:
     return mean(second for output in outputs for second in json.loads(output))
 
 
-def sweep(settings: dict, trials: int, pack: str | int) -> Watched:
+def sweep(settings: dict, trials: int, pack: str | int, checkout: Path | None = None) -> Watched:
     """Run a grid of seeds by `factorlab sweep`, mirrored into SQLite as users have it."""
     with tempfile.TemporaryDirectory(prefix="factorlab-bench-") as name:
         folder = Path(name)
@@ -112,7 +115,7 @@ def sweep(settings: dict, trials: int, pack: str | int) -> Watched:
         experiment = {"name": "bench", "base": settings, "axes": axes, "resources": resources}
         experiment["figures"] = []  # the others draw none
         (folder / "bench.yaml").write_text(yaml.safe_dump(experiment))
-        seen = watch([FACTORLAB, "sweep", "bench.yaml"], folder)
+        seen = watch([FACTORLAB, "sweep", "bench.yaml"], folder, checkout)
         done = len(list(folder.glob("runs/trials/*/result.json")))
     assert done == trials
     return seen
@@ -192,14 +195,46 @@ def measure_growth(counts: list[int], history: Path) -> None:
     publish("scheduling growth", title, found, history)
 
 
+def middle(seen: list[Watched]) -> Watched:
+    """Return the medians of what was watched."""
+    return Watched(
+        median(one.wall for one in seen),
+        median(one.first for one in seen),
+        median(one.peak for one in seen),
+    )
+
+
+def measure_beside(checkout: Path, seconds: float, trials: int, history: Path) -> None:
+    """Publish the sweep of this code and that of another checkout, in turn."""
+    codes = {"this code": None, "the other": checkout.resolve()}
+    settings = calibrated(seconds)
+    busy, own = standalone(settings, 3, CORES), standalone(EMPTY, 20, CORES)
+    long, short = ({code: [] for code in codes} for _ in range(2))
+    for code, path in codes.items():
+        long[code].append(sweep(settings, trials, "auto", path))
+    for _ in range(3):
+        for code, path in codes.items():
+            short[code].append(sweep(EMPTY, 2 * trials, 1, path))
+    found = []
+    for code in codes:
+        found += rows(f"{code}, {busy:.1f} s each", trials, middle(long[code]), busy)
+        found += rows(f"{code}, near-empty", 2 * trials, middle(short[code]), own)
+    title = f"This code beside that of {checkout}; of near-empty trials medians of three"
+    publish("scheduling beside", title, found, history)
+
+
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute, to see that it runs")
     parser.add_argument("--full", action="store_true", help="5000 trials alone, 15 minutes")
+    parser.add_argument("--beside", type=Path, help="another checkout to compare with, 13 minutes")
     parser.add_argument("--history", type=Path, default=HISTORY, help="file to add the numbers to")
     options = parser.parse_args()
     print(f"{psutil.cpu_percent(1):.0f} % of the cores are busy before", file=sys.stderr)
+    if options.beside:
+        measure_beside(options.beside, SECONDS, 100, options.history)
+        return
     if not options.quick and not options.full:
         measure_peers(SECONDS, trials=100, fewer=6, history=options.history)
     counts = [20] if options.quick else [5000] if options.full else [50, 200]
