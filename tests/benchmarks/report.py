@@ -106,6 +106,12 @@ def slowdowns(table: str, measurements: Sequence[Measurement], history: Path) ->
     return found
 
 
+def changes_code(difference: bytes) -> bool:
+    """Return whether a difference from the commit has more than numbers added to the history."""
+    heads = [line for line in difference.splitlines() if line.startswith(b"diff --git ")]
+    return any(not line.endswith(f"/{HISTORY.name}".encode()) for line in heads)
+
+
 def publish(
     table: str, title: str, measurements: Sequence[Measurement], history: Path = HISTORY
 ) -> None:
@@ -125,7 +131,7 @@ def publish(
     code = code_record.revision()
     common = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "revision": (code.commit or "unknown")[:12] + ("+" if code.diff else ""),
+        "revision": (code.commit or "unknown")[:12] + ("+" if changes_code(code.diff) else ""),
         "machine": machine(),
         "table": table,
     }

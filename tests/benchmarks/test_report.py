@@ -47,3 +47,14 @@ def test_publish_ignores_other_machines(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(report, "machine", lambda: "another")
     publish(tmp_path / "history.csv", 9.0, "lower")
     assert "worse" not in capsys.readouterr().out
+
+
+def test_numbers_in_the_history_do_not_change_the_code():
+    numbers = (
+        b"diff --git a/tests/benchmarks/history.csv b/tests/benchmarks/history.csv\n"
+        b"+2026-11-28,diff --git a/factorlab/trial.py b/factorlab/trial.py\n"
+    )
+    code = b"diff --git a/factorlab/trial.py b/factorlab/trial.py\n+pass\n"
+    assert not report.changes_code(b"")
+    assert not report.changes_code(numbers)
+    assert report.changes_code(numbers + code)
