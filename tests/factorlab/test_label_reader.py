@@ -34,7 +34,7 @@ def around(distance, period):
     return np.minimum(distance, period - distance)
 
 
-# --- the ceilings of PAPERS.md, section 3 -----------------------------------------------------
+# --- ceilings on clean bumps -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("size", "percent"), [(8, 91), (32, 94)])

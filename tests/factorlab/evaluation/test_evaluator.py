@@ -68,7 +68,7 @@ def test_evaluate_known_images_reach_ceiling_without_loss(data):
 
 
 def test_evaluator_ceiling_on_all_labels_is_published_one():
-    """The ceiling is 91 % at N = 8, sigma 1, step 0.5 (PAPERS.md, section 3)."""
+    """The ceiling is 91 % at N = 8, sigma 1, step 0.5."""
     settings = settings_of(data={"size": 8}, evaluation={"labels": "all", "samples": 225})
     metrics = evaluator_of(settings).evaluate(Knowing(settings)).metrics
     assert round(100 * metrics["ceiling"]) == 91
