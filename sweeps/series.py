@@ -24,6 +24,7 @@ from sweeps.planning.search import continuation
 from sweeps.ray_runtime import connection
 from sweeps.reporting.failures import Failure, failure, show
 from sweeps.reporting.figure_checks import check_figures
+from sweeps.reporting.live.waiting import waiting
 from sweeps.reporting.summary import show_plan
 from sweeps.sweep import LateUserError, SweepOptions, expected, run_sweep
 
@@ -45,7 +46,9 @@ def price_sweeps(
     check_tune_parts(plans, None)
     for plan in plans:
         state = plan.state()
-        show_plan(state, estimate(state, expected(state, retry_failed=retry_failed)), console)
+        with waiting(console, "measuring the speed"):
+            left = estimate(state, expected(state, retry_failed=retry_failed))
+        show_plan(state, left, console)
 
 
 def run_sweeps(

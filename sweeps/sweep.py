@@ -26,6 +26,7 @@ from sweeps.ray_runtime import capacity, cluster_probe, connection, ray_log
 from sweeps.reporting.failures import Failure, caught
 from sweeps.reporting.live import facts
 from sweeps.reporting.live.display import SweepDisplay
+from sweeps.reporting.live.waiting import waiting
 from sweeps.reporting.summary import conclude, show_plan
 from sweeps.tracking.mlflow_sync import START_DELAY, MlflowSync
 from sweeps.tracking.plan_sync import mlflow_sync_of, tracked
@@ -89,7 +90,9 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         options.spool.exchange([record for _, record in plan.records()])
     plan = _refreshed(plan)
     state = plan.state()
-    left = _begin(state, options)
+    what = "starting Ray and measuring the speed"
+    with waiting(options.console, what, quiet=options.quiet):
+        left = _begin(state, options)
     where = "on the cluster" if options.address else "on this machine"
     if not options.quiet:
         show_plan(state, left, options.console, where)

@@ -38,13 +38,12 @@ def status(
     from sweeps.planning import saved_plans  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 
-    plan = saved_plans.find(runs, name, profile)
     if watched:
-        from sweeps.reporting.live.watch import watch  # noqa: PLC0415
+        from sweeps.reporting.live.watch import awaited, watch  # noqa: PLC0415
 
-        watch(plan, console)
+        watch(awaited(runs, name, profile, console), console)
         return
-    found = reports.status(plan)
+    found = reports.status(saved_plans.find(runs, name, profile))
     if as_json:
         typer.echo(json.dumps(found.plain(), indent=2))
         return

@@ -87,6 +87,10 @@ class SweepListener(Protocol):
         """
         ...
 
+    def stopping(self) -> None:
+        """Handle that the user asked for the end of the sweep; this runs in a signal handler."""
+        ...
+
     def narrowed(self, crossings: Sequence[KnownCrossing]) -> None:
         """Handle what a threshold search knows of all crossings after a trial has ended."""
         ...

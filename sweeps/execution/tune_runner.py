@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 import ray
 from ray import tune
@@ -57,16 +58,35 @@ AHEAD = 8
 
 
 @contextmanager
-def _signal_handlers_restored() -> Iterator[None]:
-    """Restore the signal handlers that Tune replaces, and which would ignore the next Ctrl-C."""
+def _interruptible(listener: SweepListener) -> Iterator[None]:
+    """Tell a listener of the first Ctrl-C, which ends Tune, and restore all handlers at the end.
+
+    Tune handles SIGUSR1 as it handles SIGINT. The second Ctrl-C has the handler from before.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        handler = before[signal.SIGINT]
+        if asked and callable(handler):
+            handler(number, frame)
+        asked = True
+        listener.stopping()
+        signal.raise_signal(signal.SIGUSR1)
+
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # for Tune's own one says nothing on the screen
+    signal.signal(signal.SIGINT, ask)
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                if handler is not None:  # one that was not installed from Python
-                    signal.signal(number, handler)
+        for number, handler in before.items():
+            if handler is not None:  # one that was not installed from Python
+                signal.signal(number, handler)
 
 
 def _stateless(name: str, folder: str, stopper: UntilStuck) -> RunConfig:
@@ -249,7 +269,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         where = _stateless(plan.sweep, scratch, UntilStuck(parts.scheduler))
         try:
-            with _signal_handlers_restored():
+            with _interruptible(listener):
                 Tuner(trainable, tune_config=how, run_config=where).fit()
         except (RayError, TuneError) as error:  # a part of Ray died
             parts.outcomes.lost = connection.reason(error)

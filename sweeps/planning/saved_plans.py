@@ -16,6 +16,10 @@ from sweeps.planning.search import continuation
 log = logging.getLogger(__name__)
 
 
+class NoSweepError(UserError):
+    """No sweep of a name was planned in a runs folder."""
+
+
 def save(plan: Plan) -> None:
     """Write the plan to its runs folder.
 
@@ -86,7 +90,8 @@ def find(runs: Path, name: str, profile: str | None = None) -> Plan:
     """Return the newest plan of an experiment, or the plan of a sweep by its full name.
 
     Raises:
-        UserError: There is no such plan, or the sweep of this name has another profile.
+        NoSweepError: There is no such plan.
+        UserError: The sweep of this name has another profile.
     """
     plans = saved(runs)
     for plan in plans:
@@ -100,4 +105,4 @@ def find(runs: Path, name: str, profile: str | None = None) -> Plan:
             return plan
     known = listed(sorted({plan.sweep for plan in plans})) or "none"
     with_profile = f" with profile '{profile}'" if profile else ""
-    raise UserError(f"{runs}: no sweep of '{name}'{with_profile}; known sweeps: {known}")
+    raise NoSweepError(f"{runs}: no sweep of '{name}'{with_profile}; known sweeps: {known}")

@@ -114,7 +114,7 @@ def test_sweep_names_a_machine_that_joins_with_other_code(nodes, tmp_path):
 
 @pytest.mark.slow
 def test_preempted_machine_gives_its_trials_back(nodes, tmp_path):
-    records = write(tmp_path, seeds=3, steps=4000)
+    records = write(tmp_path, seeds=3, steps=1500)
     first = nodes.head(cpus=1)
     second = nodes.node(cpus=1)
     sweep = Sweep(nodes, tmp_path)

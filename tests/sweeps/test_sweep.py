@@ -93,6 +93,7 @@ def test_sweep_killed_keeps_finished_trials(swept):
 
 def test_sweep_interrupted_can_be_resumed(swept):
     assert swept["interrupted status"] == 130, swept["interrupted"]
+    assert swept["interrupted"].count("stopping: workers save checkpoints") == 1
     assert "run the same command again to resume" in swept["interrupted"]
     assert "Traceback" not in swept["interrupted"]
     assert "running" not in swept["states after interrupt"]

@@ -68,7 +68,7 @@ def test_readers_go_on_with_the_other_records(made, refuse, tmp_path, number):
     found = reports.status(made)
     assert (found.counts["done"], found.counts["unreadable"]) == (3, 1)
     assert found.problems == {name: ("unreadable", reason)}
-    state, shown = Watched().look(made, 0.0)
+    state, shown = Watched().look(made)
     assert (shown.done, state.counts()["unreadable"]) == (3, 1)
     table = trials_table(made.runs, made.keys).set_index("key")
     assert table["accuracy"].notna().sum() == 3

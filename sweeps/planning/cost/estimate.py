@@ -154,6 +154,9 @@ class Estimate:
     limits: Mapping[Shape, PackLimits] = field(default_factory=dict)
     """Range of pack sizes by shape."""
 
+    before: float = 0.0
+    """Seconds of the work of all planned trials that is done, at the same costs."""
+
 
 def _slots(wanted: Resources, devices: int) -> int:
     """Return how many trials or packs run in parallel on this machine.
@@ -216,6 +219,11 @@ class Estimator:
                 costs[shape] = RunCost(speed.step, _call_of_step(self._runs[shape], speed.step))
         works = {trial.key: remaining_work(self._state, trial) for trial in self._pending}
         seconds = {t.key: costs[t.run.shape].seconds(works[t.key]) for t in self._pending}
+        whole = {
+            trial.key: costs[trial.run.shape].seconds(work_of(trial.run))
+            for trial in self._state.plan.trials
+            if trial.run.shape in costs
+        }
         limits = {shape: self._limits(shape, speed.limits) for shape, speed in speeds.items()}
         wanted = self._state.plan.resources
         at_once = slots or _slots(wanted, found.devices)
@@ -230,6 +238,7 @@ class Estimator:
             flops=sum(flops(trial.run, works[trial.key]) for trial in self._pending),
             packs=tuple(packing.form(self._pending, seconds, limits, 1 if fixed else at_once)),
             limits=limits,
+            before=sum(all_of_it - seconds.get(key, 0.0) for key, all_of_it in whole.items()),
         )
 
 

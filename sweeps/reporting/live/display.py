@@ -72,6 +72,9 @@ class SweepFacts:
     slots: int
     """Number of trials or packs that train in parallel."""
 
+    before: float = 0.0
+    """Estimated seconds of the work that is done."""
+
     resumed: Collection[str] = ()
     """Keys of pending trials that go on from a checkpoint."""
 
@@ -118,7 +121,7 @@ class SweepDisplay:
         self._crossings: list[KnownCrossing] = []
         self._sketch, self._places = facts.sketch, dict(facts.places)
         self._slots = facts.slots
-        self._time_left = TimeLeft(facts.seconds, facts.slots, facts.resumed)
+        self._time_left = TimeLeft(facts.seconds, facts.slots, facts.resumed, facts.before)
         self._start = time.monotonic()
         self._last_line = 0.0
         self._console, self._quiet = console, quiet
@@ -214,6 +217,12 @@ class SweepDisplay:
             "start, or Ray cannot start Python on them (the path of the environment must have no "
             "space); raylet.out and raylet.err in the logs of Ray on the machines say why"
         )
+
+    def stopping(self) -> None:
+        """Say that the sweep stops at the user's request."""
+        self.message = "stopping: workers save checkpoints; Ctrl-C again ends them at once"
+        if not self._shows:
+            self._say(self.message)
 
     def narrowed(self, crossings: Sequence[KnownCrossing]) -> None:
         """Show what a threshold search knows; print what has changed if there is no live view."""

@@ -31,6 +31,7 @@ def facts_of(state: SweepState, left: Estimate) -> SweepFacts:
         total=len(state.plan.trials) + state.expected_picks,
         done=state.counts()["done"],
         seconds=left.seconds,
+        before=left.before,
         slots=left.slots,
         resumed=frozenset(trial.key for trial in state.select("resumable")),
         sketch=None if axes is None else axes.sketch(state),

@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 MEMORY = 0.15
-"""Share of the work whose speed counts: what was done before counts less and less, by the factor e
-for each such share. So the time left follows a machine that becomes slower, but not every step."""
+"""Share of the whole time whose speed counts: what was done before counts less and less, by the
+factor e for each such share. So the time left follows a machine that becomes slower, but not every
+step."""
 
 TRUST = 0.003
 """Share of the work that the estimate before the start counts for."""
@@ -37,24 +38,31 @@ class TimeLeft:
         seconds: Estimated seconds of each pending trial from where it goes on, by key.
         slots: Number of trials or packs that train in parallel.
         resumed: Keys of trials that go on from a checkpoint. Their first report says from where.
+        before: Estimated seconds of the work that was done before.
     """
 
     def __init__(
-        self, seconds: Mapping[str, float], slots: int, resumed: Collection[str] = ()
+        self,
+        seconds: Mapping[str, float],
+        slots: int,
+        resumed: Collection[str] = (),
+        before: float = 0.0,
     ) -> None:
         self._trials = {key: _Trial(one) for key, one in seconds.items()}
         self._rest = sum(seconds.values())  # work that is left; summing it up is slow
         self._resumed = frozenset(resumed)
         self._running: set[str] = set()
         self._done, self._slots = 0.0, max(1, slots)
-        self._last: float | None = None  # time of the last report
+        self._before = before
+        self._first: float | None = None  # time at which the first trial started
+        self._last = 0.0  # time of the last report
         self._work, self._time = 0.0, 0.0  # work and seconds of busy slots, as remembered
 
     @property
     def done(self) -> float:
-        """Share of the work of this command that is done, from 0 to 1."""
-        whole = self._done + self._rest
-        return self._done / whole if self._trials and whole > 0 else 1.0
+        """Share of the work that is done, from 0 to 1, the work done before included."""
+        done = self._before + self._done
+        return done / (done + self._rest) if self._trials and done + self._rest > 0 else 1.0
 
     def picked(self, key: str) -> bool:
         """Note that a search picked a trial, in the place of one of its guesses.
@@ -74,8 +82,8 @@ class TimeLeft:
     def started(self, key: str, now: float) -> None:
         """Note that a worker has begun with a trial; the time before the first does not count."""
         self._running.add(key)
-        if self._last is None:
-            self._last = now
+        if self._first is None:
+            self._first = self._last = now
 
     def stopped(self, key: str) -> None:
         """Note that a trial waits for another worker."""
@@ -122,17 +130,21 @@ class TimeLeft:
     def _add(self, work: float, now: float) -> None:
         """Count work that was done since the last report."""
         self._done, self._rest = self._done + work, self._rest - work
-        if self._last is None or work <= 0:
+        if self._first is None:
             return
-        passed = max(0.0, now - self._last) * min(self._slots, max(1, len(self._running)))
-        self._last = now
-        fade = math.exp(-work / (MEMORY * (self._done + self._rest)))
-        self._work, self._time = self._work * fade + work, self._time * fade + passed
+        passed = now - self._last
+        if passed > 0:
+            whole = (now - self._first) * (self._done + self._rest)  # seconds, times work done
+            fade = math.exp(-passed * self._done / (MEMORY * whole)) if whole > 0 else 1.0
+            busy = passed * min(self._slots, max(1, len(self._running)))
+            self._work, self._time = self._work * fade, self._time * fade + busy
+            self._last = now
+        self._work += work
 
     def seconds(self) -> float:
         """Return the seconds until all trials are done."""
         trust = TRUST * (self._done + self._rest)
-        speed = (self._work + trust) / (self._time + trust) if trust else 1.0
+        speed = max(self._work + trust, trust) / (self._time + trust) if trust else 1.0
         return self._longest_slot() / speed
 
     def _longest_slot(self) -> float:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 
 from factorlab.config import Shape
 from factorlab.errors import UserError
+from factorlab.storage.journal import Point
 from factorlab.storage.record import State, recorded
 from sweeps.execution.listener import KnownCrossing
 from sweeps.planning import saved_plans
+from sweeps.planning.command import command_of
 from sweeps.planning.cost import estimate
 from sweeps.planning.cost.estimate import RunCost
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
@@ -29,8 +33,34 @@ EVERY = 2.0
 """Seconds between two looks at the records."""
 
 _OPEN: tuple[State, ...] = ("new", "resumable", "running", "damaged", "unreadable")
-_IDLE = "no process trains this sweep now"
+_IDLE = "no process trains this sweep now; its command goes on with it: "
 _FLOPS_PER_SECOND = 1e10  # of a core, where no trial of any shape has finished yet
+
+
+def awaited(
+    runs: Path, name: str, profile: str | None, console: Console, every: float = EVERY
+) -> Plan:
+    """Return the plan of a sweep. Its command saves it once it knows how fast runs train.
+
+    Args:
+        runs: Folder of all records.
+        name: Name of an experiment, or full name of a sweep.
+        profile: Profile of the experiment; None for any.
+        console: Console to say on that the sweep has not begun.
+        every: Seconds between two looks.
+
+    Raises:
+        UserError: The sweep of this name has another profile.
+    """
+    said = False
+    while True:
+        try:
+            return saved_plans.find(runs, name, profile)
+        except saved_plans.NoSweepError as error:
+            if not said:
+                console.print(f"{error}; waiting for it", highlight=False, soft_wrap=True)
+            said = True
+        time.sleep(every)
 
 
 def watch(plan: Plan, console: Console, every: float = EVERY) -> None:
@@ -44,12 +74,13 @@ def watch(plan: Plan, console: Console, every: float = EVERY) -> None:
     watched, last = Watched(), 0.0
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            state, shown = watched.look(plan, time.monotonic())
+            state, shown = watched.look(plan)
             if console.is_terminal:
                 live.update(View(shown), refresh=True)
             elif time.monotonic() - last >= PLAIN_EVERY:
                 last = time.monotonic()
-                console.print(shown.line(), highlight=False, soft_wrap=True)
+                line = f"{shown.line()}; {shown.message}" if shown.message else shown.line()
+                console.print(line, highlight=False, soft_wrap=True)
             if not watched.goes_on(state):
                 return
             time.sleep(every)
@@ -70,20 +101,19 @@ class Watched:
     _may_pick: tuple[int, bool] = (-1, True)
     """Whether a threshold search may pick further trials, and the number of trials at that time."""
 
-    def look(self, plan: Plan, now: float) -> tuple[SweepState, Snapshot]:
+    def look(self, plan: Plan) -> tuple[SweepState, Snapshot]:
         """Return the state of a sweep as it is now, and what to show of it.
 
         Args:
             plan: The plan; a search adds trials to it.
-            now: Time in seconds, of any clock that does not go back.
         """
         state = self._state(plan)
         if self._left is None:
             self._begin(state)
         assert self._left is not None
-        running = [self._running(plan, trial, now) for trial in state.select("running")]
+        running = self._progress(plan, state.select("running"))
         for trial in plan.trials:
-            self._note(state, trial, now)
+            self._note(state, trial)
         counts = state.counts()
         return state, Snapshot(
             plan.sweep,
@@ -101,7 +131,9 @@ class Watched:
             ],
             crossings=self._crossings_of(state),
             sketch=self._sketch,
-            message=_IDLE if not running and (state.select(*_OPEN) or state.to_pick) else "",
+            message=_IDLE + command_of(plan)
+            if not running and (state.select(*_OPEN) or state.to_pick)
+            else "",
         )
 
     def goes_on(self, state: SweepState) -> bool:
@@ -170,9 +202,22 @@ class Watched:
                 rest += cost.seconds(estimate.remaining_work(state, trial))
         return 1 - rest / whole if whole else 1.0
 
-    def _running(self, plan: Plan, trial: PlannedTrial, now: float) -> RunningTrial:
+    def _progress(self, plan: Plan, trials: Sequence[PlannedTrial]) -> list[RunningTrial]:
+        """Read how far trials are that train.
+
+        Journals have a line every few steps, so its own time counts, not that of the look.
+        """
         assert self._left is not None
-        points, _ = plan.record(trial).points()
+        journals = {trial.key: plan.record(trial).points()[0] for trial in trials}
+        begun = [trial for trial in trials if journals[trial.key]]
+        for trial in sorted(begun, key=lambda one: journals[one.key][-1].time):
+            last, steps = journals[trial.key][-1], trial.run.training.steps
+            self._left.started(trial.key, last.time)
+            self._left.progressed(trial.key, last.step, steps, last.time)
+        return [self._running(trial, journals[trial.key]) for trial in trials]
+
+    def _running(self, trial: PlannedTrial, points: Sequence[Point]) -> RunningTrial:
+        """Return what to show of a trial that trains."""
         steps = trial.run.training.steps
         if not points:
             return RunningTrial(trial.name, 0, steps)
@@ -180,20 +225,18 @@ class Watched:
         speed = None
         if len(points) > 1 and last.time > points[-2].time:
             speed = (last.step - points[-2].step) / (last.time - points[-2].time)
-        self._left.started(trial.key, now)
-        self._left.progressed(trial.key, last.step, steps, now)
         tested = [point.metrics["accuracy"] for point in points if "accuracy" in point.metrics]
         accuracy = tested[-1] if tested else None
         return RunningTrial(trial.name, last.step, steps, last.metrics.get("loss"), accuracy, speed)
 
-    def _note(self, state: SweepState, trial: PlannedTrial, now: float) -> None:
+    def _note(self, state: SweepState, trial: PlannedTrial) -> None:
         """Note a trial that has ended since the last look."""
         assert self._left is not None
         now_is, was = state.states[trial.key], self._known.get(trial.key)
         self._known[trial.key] = now_is
         if was is None or was == now_is or now_is in _OPEN:
             return
-        self._left.ended(trial.key, now)
+        self._left.ended(trial.key, time.time())
         accuracy = accuracy_of(state.plan, trial) if now_is == "done" else None
         self._ended.append(
             f"{trial.name}: {now_is if accuracy is None else f'accuracy {accuracy:.0%}'}"

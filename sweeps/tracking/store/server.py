@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -83,7 +84,8 @@ def serve(
         open_browser: Whether to open the page in the user's browser.
 
     Raises:
-        UserError: The store cannot be used, or the folder has no store and is not writable.
+        UserError: The store cannot be used, the folder has no store and is not writable, or another
+            program listens on the port.
     """
     check_tracking_uri(runs)
     uri = tracking_uri(runs)
@@ -94,6 +96,7 @@ def serve(
         if open_browser:
             webbrowser.open(f"{uri.rstrip('/')}/{_start_of(uri)}")
         return
+    _check_free(host, port)
     root = artifact_root(uri, runs)
     database = own_database(uri, runs)
     if database is not None:
@@ -103,6 +106,27 @@ def serve(
     if open_browser:
         _start([sys.executable, "-I", "-c", _OPEN, page])
     _execute(uri, root, host, port)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Check that the server will be able to listen.
+
+    Raises:
+        UserError: Another program listens there, or this machine has no such address.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            probe.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"--host {host} --port {port}: the UI cannot listen there: {reason}; choose another "
+            "port, such as --port 5001"
+        ) from None
 
 
 def _start_of(uri: str) -> str:

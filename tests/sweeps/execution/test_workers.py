@@ -133,6 +133,7 @@ def test_sigterm_to_the_driver_interrupts_the_sweep(tmp_path):
         _, messages = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130, messages
     assert messages.splitlines()[-1] == "factorlab: interrupted"
+    assert messages.count("stopping: workers save checkpoints") == 1
     assert "run the same command again to resume" in messages
     assert "running" not in {record.state() for record in records}
 

@@ -40,6 +40,9 @@ class Heard:
     def no_worker_yet(self, _seconds):
         self.calls.append(("no worker",))
 
+    def stopping(self):
+        self.calls.append(("stopping",))
+
     def narrowed(self, findings):
         self.calls.append(("narrowed", *findings))
 

@@ -80,6 +80,37 @@ def test_time_left_follows_a_machine_that_becomes_slower(seconds, slots, factor)
         assert left == pytest.approx(end - clock, rel=0.25)
 
 
+@pytest.mark.parametrize("lag", [0.0, 0.01])
+def test_time_left_is_right_if_the_trials_of_a_pack_report_together(lag):
+    steps, pack, every = 60, 8, 10
+    estimates = {f"{p}-{i}": 10.0 for p in range(4) for i in range(pack)}
+    left, end = TimeLeft(estimates, 2), 2 * pack * 30.0  # three times as slow as estimated
+    for round_ in range(2):
+        packs = (2 * round_, 2 * round_ + 1)
+        begin = round_ * end / 2
+        for p in packs:
+            for i in range(pack):
+                left.started(f"{p}-{i}", begin)
+        for step in range(every, steps + 1, every):
+            clock = begin + end / 2 * step / steps
+            for p in packs:
+                for i in range(pack):
+                    left.progressed(f"{p}-{i}", step, steps, clock + lag * i)
+            if 0.1 <= left.done < 0.9:
+                assert left.seconds() * 8 == pytest.approx(8 * (end - clock), rel=0.25)
+        for p in packs:
+            for i in range(pack):
+                left.ended(f"{p}-{i}", begin + end / 2)
+
+
+def test_share_counts_work_that_was_done_before():
+    left = TimeLeft({"a": 30.0}, 1, before=10.0)
+    assert left.done == 0.25
+    assert left.seconds() == pytest.approx(30.0)
+    left.ended("a", 30.0)
+    assert left.done == 1.0
+
+
 def test_time_left_does_not_jump():
     estimates = {str(i): 10.0 for i in range(40)}
     rows = follow(estimates, 2, list(run(estimates, 2)))

@@ -2,17 +2,20 @@
 
 import io
 import time
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from factorlab.storage import journal
 from factorlab.storage.journal import Journal
 from factorlab.trial import Trial
 from sweeps.execution.guided import tune_parts
 from sweeps.execution.guided.run_search import RunSearch
 from sweeps.planning import plan, saved_plans
 from sweeps.planning.experiment import load
+from sweeps.planning.plan import path_of
 from sweeps.planning.search import continuation, picked
 from sweeps.reporting.live import watch
 from sweeps.reporting.live.watch import Watched
@@ -39,7 +42,7 @@ def test_watch_shows_what_runs_and_what_has_ended(made):
         journal = Journal(second.journal)
         journal.append(10, {"loss": 0.5})
         journal.append(20, {"loss": 0.25})
-        _, shown = watched.look(made, 0.0)
+        _, shown = watched.look(made)
     (running,) = shown.running
     assert (running.name, running.step, running.steps, running.loss) == ("λ.5", 20, 40, 0.25)
     assert running.speed > 0
@@ -48,15 +51,50 @@ def test_watch_shows_what_runs_and_what_has_ended(made):
     assert [point.x for point in shown.sketch.points] == [0.2]
 
     second.write_failure("loss is nan", 30)
-    _, shown = watched.look(made, 5.0)
+    _, shown = watched.look(made)
     assert shown.failures == ["λ.5: loss is nan"]
     assert list(shown.ended) == ["λ.5: failed"]
-    assert shown.message == "no process trains this sweep now"
+    assert shown.message.startswith("no process trains this sweep now; ")
+    assert shown.message.endswith(f"factorlab sweep {made.source}")
 
     list(Trial(made.trials[2].run, made.runs).run())
-    _, shown = watched.look(made, 9.0)
+    _, shown = watched.look(made)
     assert shown.ended[0].startswith("λ1.0: accuracy ")
     assert (shown.share, shown.message) == (1.0, "")
+
+
+def test_watch_times_runs_by_their_journals(made, monkeypatch):
+    """Lines come rarely, so the time of a look is not that of the work that it sees."""
+    watched, trials, clock = Watched(), made.trials[1:], [0.0]
+    monkeypatch.setattr(journal, "time", SimpleNamespace(time=lambda: clock[0]))
+    with ExitStack() as held:
+        for trial in trials:
+            record, run = made.record(trial), Trial(trial.run, made.runs)
+            held.enter_context(record.lease())
+            record.create(run.identity, run.dataset)
+        for step in (2, 12, 22, 32):  # a step takes ten seconds
+            for i, trial in enumerate(trials):
+                clock[0] = 10.0 * step + i
+                Journal(made.record(trial).journal).append(step, {"loss": 0.5})
+            _, shown = watched.look(made)
+    assert shown.left == pytest.approx(80.0, rel=0.25)
+
+
+def test_watch_waits_for_a_sweep_that_has_no_plan_yet(made, monkeypatch):
+    console = Console(file=io.StringIO(), width=200)
+    path = path_of(made.runs, made.sweep)
+    hidden = path.rename(path.with_suffix(".later"))
+    sleeps = []
+
+    def sleep(_):
+        sleeps.append(1)
+        if len(sleeps) == 3:
+            hidden.rename(path)
+
+    monkeypatch.setattr(watch.time, "sleep", sleep)
+    assert watch.awaited(made.runs, "seen", None, console).keys == made.keys
+    assert console.file.getvalue().count("waiting for it") == 1
+    assert len(sleeps) == 3
 
 
 def test_watch_shows_what_a_search_knows(tmp_path):
@@ -69,10 +107,10 @@ def test_watch_shows_what_a_search_knows(tmp_path):
     )
     made = plan.make(load(str(path)), tmp_path / "runs")
     watched = Watched()
-    _, shown = watched.look(continuation.continued(made, simulate=False), 0.0)
+    _, shown = watched.look(continuation.continued(made, simulate=False))
     assert "after 0 runs" in shown.crossings[0].text
     list(Trial(made.at({"data.subsample": 0.5, "seed": 0}).run, made.runs).run())
-    _, shown = watched.look(continuation.continued(made, simulate=False), 1.0)
+    _, shown = watched.look(continuation.continued(made, simulate=False))
     (known,) = shown.crossings
     assert "after 1 run" in known.text
     assert sum(known.masses) <= 1
@@ -86,7 +124,9 @@ def looks(made, monkeypatch, most=3):
         taken.append(1)
         assert len(taken) < most, "the view goes on"
 
-    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    monkeypatch.setattr(
+        watch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: 0.0)
+    )
     watch.watch(made, Console(file=io.StringIO()))
     return len(taken) + 1
 

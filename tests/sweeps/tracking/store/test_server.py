@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -60,6 +61,28 @@ def test_ui_shows_artifacts_of_moved_folder(finished, tmp_path):
     assert f"the folder was moved or copied from {finished}" in messages.read_text()
     assert not finished.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["100% of?it", messages.name]
+
+
+def test_ui_refuses_a_port_of_another_program(tmp_path):
+    (tmp_path / "runs").mkdir()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = factorlab("ui", "--port", str(port), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith(f"factorlab: --host 127.0.0.1 --port {port}: the UI cannot listen")
+    assert "in use" in sentence
+
+
+def test_ui_refuses_a_host_that_does_not_exist(tmp_path):
+    (tmp_path / "runs").mkdir()
+    done = factorlab("ui", "--host", "256.0.0.1", cwd=tmp_path)
+    assert done.returncode == 2
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith("factorlab: --host 256.0.0.1 --port 5000: the UI cannot listen")
 
 
 def test_ui_listens_on_loopback_only(tmp_path):
