@@ -146,8 +146,10 @@ def _of_all_samples(in_2d: Crossing, trials: pd.DataFrame) -> Crossing:
     points = np.linspace(positions[0], positions[-1], len(positions))
     # d(position) = slope amounts / total d(point)
     density = in_2d.density * (stripes + slope * amounts) / (slope * amounts)
+    unit = "in 2D examples: " if in_2d.reason and (total != plane).any() else ""
     return replace(
         in_2d,
+        reason=f"{unit}{in_2d.reason}",
         value=convert(in_2d.value),
         low=convert(in_2d.low),
         high=convert(in_2d.high),

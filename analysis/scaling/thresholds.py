@@ -110,9 +110,11 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
     outside = not ends[0] <= central.middle <= ends[1]
     if outside:
         reason = (
-            f"above {100 * level:g} % already at the smallest measured count, {x.min():g}"
+            f"{_surely(below)}above {100 * level:g} % already at the smallest measured count, "
+            f"{x.min():g}"
             if central.middle < ends[0]
-            else f"below {100 * level:g} % up to the largest measured count, {x.max():g}"
+            else f"{_surely(above)}below {100 * level:g} % up to the largest measured count, "
+            f"{x.max():g}"
         )
     elif fitted is None:
         reason = f"a monotone fit does not cross {100 * level:g} %"
@@ -134,6 +136,11 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
         density=posterior.density(points),
         outside=max(0.0, below + above),
     )
+
+
+def _surely(probability: float) -> str:
+    """Return how sure a statement is, as its first words; empty if there is hardly a doubt."""
+    return "" if probability > 0.995 else f"probably ({math.floor(100 * probability)} %) "
 
 
 def posterior_between(low: float, high: float, *, level: float = 0.6) -> CrossingPosterior:

@@ -1,7 +1,6 @@
 """The live view from another process: it sees what the records say."""
 
 import io
-import time
 from contextlib import ExitStack
 from types import SimpleNamespace
 
@@ -124,9 +123,7 @@ def looks(made, monkeypatch, most=3):
         taken.append(1)
         assert len(taken) < most, "the view goes on"
 
-    monkeypatch.setattr(
-        watch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: 0.0)
-    )
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: 0.0))
     watch.watch(made, Console(file=io.StringIO()))
     return len(taken) + 1
 
