@@ -34,6 +34,9 @@ STATES: dict[State, str] = {
     "new": "new",
 }
 
+LEAST_GPU_HOURS = 0.1
+"""Hours on an A100 from which the plan states them; below, a GPU makes no difference to a user."""
+
 
 def show_plan(
     state: SweepState, left: Estimate, console: Console, where: str = "on this machine"
@@ -68,12 +71,16 @@ def show_plan(
         )
     if left.seconds:
         hours = left.flops / A100_SUSTAINED / 3600
+        on_gpus = (
+            f"; at least {hours:.2g} GPU hours on an A100, at the {A100_SUSTAINED:.0e} operations "
+            "per second of large networks"
+            if hours >= LEAST_GPU_HOURS
+            else ""
+        )
         console.print(
             f"to train: {len(left.seconds)} trials, {left.steps:,} steps, {left.flops:.2g} "
             f"floating-point operations; about {duration(left.wall)} {where}, "
-            f"{left.slots} at a time (from {left.basis}){_together(left)}; "
-            f"at least {hours:.2g} GPU hours on an A100, at the {A100_SUSTAINED:.0e} operations "
-            "per second of large networks",
+            f"{left.slots} at a time (from {left.basis}){_together(left)}{on_gpus}",
             highlight=False,
             soft_wrap=True,
         )
