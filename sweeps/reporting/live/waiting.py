@@ -22,7 +22,11 @@ def waiting(console: Console, what: str, *, quiet: bool = False) -> Iterator[Non
     if quiet or not console.is_terminal:
         yield
         return
-    # Ray prints to the standard streams, and from there its messages go to a file.
-    streams = {"redirect_stdout": False, "redirect_stderr": False}
-    with Live(Spinner("dots", what), console=console, transient=True, **streams):
+    with Live(
+        Spinner("dots", what),
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # Ray's messages go there, and from there to a file
+        redirect_stderr=False,
+    ):
         yield
