@@ -11,6 +11,7 @@ from factorlab.formatting import duration
 from sweeps.execution.listener import KnownCrossing
 from sweeps.reporting.live.display import SweepDisplay, SweepFacts
 from sweeps.reporting.live.sketch import Point, Sketch, strip
+from sweeps.reporting.live.waiting import waiting
 
 
 def display(terminal, seconds, done=0, problem=None, width=120, quiet=False, **facts):
@@ -201,3 +202,14 @@ def test_sweep_display_fills_in_the_sketch():
         shown.started("a", "N6 bump")
         shown.ended("a", "done", 1.0)
     assert "100 % │" + " " * 55 + "●" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "quiet", "shows"),
+    [(True, False, True), (True, True, False), (False, False, False)],
+)
+def test_a_terminal_says_what_takes_its_time(terminal, quiet, shows):
+    screen = io.StringIO()
+    with waiting(Console(file=screen, force_terminal=terminal), "measuring", quiet=quiet):
+        pass
+    assert ("measuring" in screen.getvalue()) == shows
