@@ -21,6 +21,7 @@ Both are our definition. The tests measure how often intervals of grids hold the
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,6 +76,10 @@ class Crossing:
     outside: float
     """Probability that the crossing lies outside the measured range."""
 
+    side: Literal["", "below", "above"] = ""
+    """Where the median of the posterior lies if it is outside: below the smallest measured number,
+    or above the largest."""
+
 
 def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> Crossing:
     """Estimate the number of samples at which accuracy crosses a level ([F] Fig 5c: 60 %).
@@ -107,18 +112,16 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
     high = None if central.high > ends[1] else math.exp(central.high)
     open_ends = [name for name, end in (("below", low), ("above", high)) if end is None]
     reason = f"interval open {' and '.join(open_ends)}" if open_ends else ""
-    outside = not ends[0] <= central.middle <= ends[1]
-    if outside:
-        reason = (
-            f"{_surely(below)}above {100 * level:g} % already at the smallest measured count, "
-            f"{x.min():g}"
-            if central.middle < ends[0]
-            else f"{_surely(above)}below {100 * level:g} % up to the largest measured count, "
-            f"{x.max():g}"
-        )
+    side: Literal["", "below", "above"] = ""
+    if central.middle < ends[0]:
+        side, at = "below", f"above {100 * level:g} % already at the smallest measured count"
+        reason = f"{_surely(below)}{at}, {x.min():g}"
+    elif central.middle > ends[1]:
+        side, at = "above", f"below {100 * level:g} % up to the largest measured count"
+        reason = f"{_surely(above)}{at}, {x.max():g}"
     elif fitted is None:
         reason = f"a monotone fit does not cross {100 * level:g} %"
-    if outside or fitted is None:
+    if side or fitted is None:
         value, low, high = None, None, None
     if fitted is not None and not wide.low <= math.log(fitted) <= wide.high:
         note = f"a monotone fit crosses at {fitted:.3g}: look at the trials"
@@ -135,6 +138,7 @@ def crossing(samples: ArrayLike, accuracy: ArrayLike, *, level: float = 0.6) -> 
         points=points,
         density=posterior.density(points),
         outside=max(0.0, below + above),
+        side=side,
     )
 
 

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import ray
@@ -53,6 +53,9 @@ machines for them."""
 LIMIT_EVERY = 5.0
 """Seconds between two questions about how many runs of a search fit on a cluster."""
 
+NO_HANDLER = "TUNE_DISABLE_SIGINT_HANDLER"
+"""Variable by which Tune leaves Ctrl-C to others."""
+
 AHEAD = 8
 """Runs that a search picks ahead where an autoscaler adds machines for them."""
 
@@ -61,29 +64,38 @@ AHEAD = 8
 def _interruptible(listener: SweepListener) -> Iterator[None]:
     """Tell a listener of the first Ctrl-C, which ends Tune, and restore all handlers at the end.
 
-    Tune handles SIGUSR1 as it handles SIGINT. The second Ctrl-C has the handler from before.
+    Tune handles SIGUSR1 as it handles SIGINT. Before it does, and from the second Ctrl-C on, SIGINT
+    has the handler from before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
-
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        handler = before[signal.SIGINT]
-        if asked and callable(handler):
+        stop = signal.getsignal(signal.SIGUSR1)  # Tune's own one, once it has started
+        if asked or stop == before[signal.SIGUSR1] or not callable(stop):
+            handler = before[signal.SIGINT]
+            if not callable(handler):  # it is ignored, as in the background of a script
+                raise KeyboardInterrupt
             handler(number, frame)
+            return
         asked = True
-        listener.stopping()
-        signal.raise_signal(signal.SIGUSR1)
+        stop(number, frame)
+        with suppress(OSError, SystemExit):  # rich raises it if nobody reads the output any longer
+            listener.stopping()
 
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # for Tune's own one says nothing on the screen
+    disabled = os.environ.get(NO_HANDLER)
+    os.environ[NO_HANDLER] = "1"  # that of Tune says nothing on the screen
     signal.signal(signal.SIGINT, ask)
     try:
         yield
     finally:
+        os.environ.pop(NO_HANDLER, None)
+        if disabled is not None:
+            os.environ[NO_HANDLER] = disabled
         for number, handler in before.items():
             if handler is not None:  # one that was not installed from Python
                 signal.signal(number, handler)

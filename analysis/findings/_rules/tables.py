@@ -131,7 +131,7 @@ def needed(crossing: Crossing) -> tuple[float, str]:
             "..." if end is None else f"{end:.1f}" for end in (crossing.low, crossing.high)
         )
         return crossing.value, f"{crossing.value:.1f} [{low}, {high}]"
-    if crossing.reason.startswith("above"):
+    if crossing.side == "below":
         return 0.0, f"under {crossing.smallest:g}"
     return math.inf, f"over {crossing.largest:g}"
 

@@ -114,7 +114,7 @@ class SweepDisplay:
         self._problem, self._log, self._reason = problem, log, reason
         self._deaths: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
-        self.message = "starting workers"
+        self.message, self._stops = "starting workers", False
         self._running: dict[str, _Running] = {}
         self._ended: deque[str] = deque(maxlen=MOST_ENDED)
         self._failures: list[str] = []
@@ -156,7 +156,7 @@ class SweepDisplay:
 
     def started(self, key: str, name: str) -> None:
         """Record that a trial started training."""
-        self.message = ""  # the workers have started
+        self.message = self.message if self._stops else ""  # the workers have started
         self._running[key] = _Running(name)
         self._time_left.started(key, time.monotonic())
 
@@ -220,6 +220,7 @@ class SweepDisplay:
 
     def stopping(self) -> None:
         """Say that the sweep stops at the user's request."""
+        self._stops = True
         self.message = "stopping: workers save checkpoints; Ctrl-C again ends them at once"
         if not self._shows:
             self._say(self.message)
@@ -239,7 +240,8 @@ class SweepDisplay:
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
         """Record the outcome of a trial."""
         trial = self._running.pop(key, None)
-        self._time_left.ended(key, time.monotonic())
+        trained = outcome in ("done", "stopped")
+        self._time_left.ended(key, time.monotonic(), trained=trained)
         if trial is not None:
             parts = [] if outcome == "done" and accuracy is not None else [_OUTCOMES[outcome]]
             parts += [] if accuracy is None else [f"accuracy {accuracy:.0%}"]

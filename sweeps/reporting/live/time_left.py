@@ -81,9 +81,12 @@ class TimeLeft:
 
     def started(self, key: str, now: float) -> None:
         """Note that a worker has begun with a trial; the time before the first does not count."""
-        self._running.add(key)
         if self._first is None:
             self._first = self._last = now
+        elif not self._running and now > self._last:  # nothing was trained meanwhile
+            self._first += now - self._last
+            self._last = now
+        self._running.add(key)
 
     def stopped(self, key: str) -> None:
         """Note that a trial waits for another worker."""
@@ -120,15 +123,22 @@ class TimeLeft:
         trial.seconds += longer
         trial.first, trial.share = first, 0.0
 
-    def ended(self, key: str, now: float) -> None:
-        """Note that a trial needs no more work."""
+    def ended(self, key: str, now: float, *, trained: bool = True) -> None:
+        """Note that a trial needs no more work.
+
+        Args:
+            key: Key of the trial.
+            now: Time in seconds.
+            trained: Whether it was trained to its end, and not, for example, left to another
+                process.
+        """
         trial = self._trials.pop(key, None)
         if trial is not None:
-            self._add((1 - trial.share) * trial.seconds, now)
+            self._add((1 - trial.share) * trial.seconds, now, trained=trained)
         self._running.discard(key)
 
-    def _add(self, work: float, now: float) -> None:
-        """Count work that was done since the last report."""
+    def _add(self, work: float, now: float, *, trained: bool = True) -> None:
+        """Count work that was done since the last report. What was lost or left was not quick."""
         self._done, self._rest = self._done + work, self._rest - work
         if self._first is None:
             return
@@ -139,12 +149,12 @@ class TimeLeft:
             busy = passed * min(self._slots, max(1, len(self._running)))
             self._work, self._time = self._work * fade, self._time * fade + busy
             self._last = now
-        self._work += work
+        self._work += max(0.0, work) if trained else 0.0
 
     def seconds(self) -> float:
         """Return the seconds until all trials are done."""
         trust = TRUST * (self._done + self._rest)
-        speed = max(self._work + trust, trust) / (self._time + trust) if trust else 1.0
+        speed = (self._work + trust) / (self._time + trust) if trust else 1.0
         return self._longest_slot() / speed
 
     def _longest_slot(self) -> float:

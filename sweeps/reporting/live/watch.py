@@ -16,7 +16,6 @@ from factorlab.storage.journal import Point
 from factorlab.storage.record import State, recorded
 from sweeps.execution.listener import KnownCrossing
 from sweeps.planning import saved_plans
-from sweeps.planning.command import command_of
 from sweeps.planning.cost import estimate
 from sweeps.planning.cost.estimate import RunCost
 from sweeps.planning.plan import Plan, PlannedTrial, SweepState
@@ -33,7 +32,7 @@ EVERY = 2.0
 """Seconds between two looks at the records."""
 
 _OPEN: tuple[State, ...] = ("new", "resumable", "running", "damaged", "unreadable")
-_IDLE = "no process trains this sweep now; its command goes on with it: "
+_IDLE = "no run trains now; if its command has ended, the same command goes on with the sweep"
 _FLOPS_PER_SECOND = 1e10  # of a core, where no trial of any shape has finished yet
 
 
@@ -98,6 +97,9 @@ class Watched:
     _ended: list[str] = field(default_factory=list)
     _crossings: list[KnownCrossing] = field(default_factory=list)
     _searched: int = -1
+    _last_line: float = 0.0
+    """Time of the latest line of a journal, by the clock of the machine that trains."""
+    _slots: int = 0
     _may_pick: tuple[int, bool] = (-1, True)
     """Whether a threshold search may pick further trials, and the number of trials at that time."""
 
@@ -108,7 +110,8 @@ class Watched:
             plan: The plan; a search adds trials to it.
         """
         state = self._state(plan)
-        if self._left is None:
+        running_now = len(state.select("running"))
+        if self._left is None or (running_now > self._slots and not self._last_line):
             self._begin(state)
         assert self._left is not None
         running = self._progress(plan, state.select("running"))
@@ -131,9 +134,7 @@ class Watched:
             ],
             crossings=self._crossings_of(state),
             sketch=self._sketch,
-            message=_IDLE + command_of(plan)
-            if not running and (state.select(*_OPEN) or state.to_pick)
-            else "",
+            message="" if running or not self.goes_on(state) else _IDLE,
         )
 
     def goes_on(self, state: SweepState) -> bool:
@@ -179,8 +180,8 @@ class Watched:
             trial.key: self._cost(trial).seconds(estimate.remaining_work(state, trial))
             for trial in state.select(*_OPEN)
         }
-        slots = max(1, len(state.select("running")))
-        self._left = TimeLeft(seconds, slots, resumed=seconds.keys())
+        self._slots = max(1, len(state.select("running")))
+        self._left = TimeLeft(seconds, self._slots, resumed=seconds.keys())
 
     def _cost(self, trial: PlannedTrial) -> RunCost:
         """Return the cost of a trial, by its floating-point operations if no other has ended."""
@@ -212,6 +213,7 @@ class Watched:
         begun = [trial for trial in trials if journals[trial.key]]
         for trial in sorted(begun, key=lambda one: journals[one.key][-1].time):
             last, steps = journals[trial.key][-1], trial.run.training.steps
+            self._last_line = max(self._last_line, last.time)
             self._left.started(trial.key, last.time)
             self._left.progressed(trial.key, last.step, steps, last.time)
         return [self._running(trial, journals[trial.key]) for trial in trials]
@@ -234,9 +236,13 @@ class Watched:
         assert self._left is not None
         now_is, was = state.states[trial.key], self._known.get(trial.key)
         self._known[trial.key] = now_is
-        if was is None or was == now_is or now_is in _OPEN:
+        if was is None or was == now_is:
             return
-        self._left.ended(trial.key, time.time())
+        if now_is in _OPEN:
+            if was == "running":
+                self._left.stopped(trial.key)
+            return
+        self._left.ended(trial.key, self._last_line, trained=now_is in ("done", "stopped"))
         accuracy = accuracy_of(state.plan, trial) if now_is == "done" else None
         self._ended.append(
             f"{trial.name}: {now_is if accuracy is None else f'accuracy {accuracy:.0%}'}"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.findings._rules.tables import needed
 from analysis.scaling.thresholds import crossing, monotone_crossing
 from tests.helpers.synthetic_trials import accuracy_at
 
@@ -92,13 +93,24 @@ def test_crossing_later_for_higher_level(level, more):
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "reason"),
+    ("accuracy", "side", "reason", "text"),
     [
-        ([0.7, 0.8, 0.9], "above 60 % already at the smallest measured count, 4"),
-        ([0.1, 0.2, 0.3], "below 60 % up to the largest measured count, 16"),
+        (
+            [0.65, 0.8, 0.9],
+            "below",
+            "above 60 % already at the smallest measured count, 4",
+            "under 4",
+        ),
+        (
+            [0.7, 0.8, 0.9],
+            "below",
+            "above 60 % already at the smallest measured count, 4",
+            "under 4",
+        ),
+        ([0.1, 0.2, 0.3], "above", "below 60 % up to the largest measured count, 16", "over 16"),
     ],
 )
-def test_crossing_never_reached(accuracy, reason):
+def test_crossing_never_reached(accuracy, side, reason, text):
     found = crossing([4, 8, 16] * 2, accuracy * 2)
     assert (found.value, found.low, found.high) == (None, None, None)
     percent = math.floor(100 * found.outside)
@@ -106,6 +118,8 @@ def test_crossing_never_reached(accuracy, reason):
     assert ("probably" in found.reason) == (found.outside <= 0.995)
     assert (found.smallest, found.largest) == (4, 16)
     assert found.outside > 0.5
+    assert found.side == side
+    assert needed(found) == (0.0 if side == "below" else math.inf, text)
 
 
 def test_crossing_interval_open_beyond_measured_range():
