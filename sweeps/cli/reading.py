@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from factorlab.errors import UserError
 from factorlab.formatting import duration, first_of
 from factorlab.storage.files import check_writable
 from sweeps.cli.options import (
@@ -38,6 +39,8 @@ def status(
     from sweeps.planning import saved_plans  # noqa: PLC0415
     from sweeps.reporting import reports  # noqa: PLC0415
 
+    if watched and as_json:
+        raise UserError("--json --watch: allowed: one of them")
     if watched:
         from sweeps.reporting.live.watch import awaited, watch  # noqa: PLC0415
 

@@ -233,6 +233,8 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{psutil.cpu_percent(1):.0f} % of the cores are busy before", file=sys.stderr)
     if options.beside:
+        if not (options.beside / "sweeps" / "cli" / "main.py").exists():
+            parser.error(f"--beside {options.beside}: no checkout of this project")
         measure_beside(options.beside, SECONDS, 100, options.history)
         return
     if not options.quick and not options.full:

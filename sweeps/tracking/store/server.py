@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -115,17 +116,20 @@ def _check_free(host: str, port: int) -> None:
         UserError: Another program listens there, or this machine has no such address.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        for family, kind, protocol, _, address in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-            probe.bind(address)
-    except OSError as error:
-        reason = error.strerror or str(error)
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"--host {host} --port {port}: the UI cannot listen there: {reason}; choose another "
-            "port, such as --port 5001"
+            f"--host {host} --port {port}: the UI cannot listen there: {reason}"
+            f"{'; choose another port with --port' if taken else ''}"
         ) from None
 
 

@@ -208,7 +208,8 @@ def test_sweep_display_fills_in_the_sketch():
     ("terminal", "quiet", "shows"),
     [(True, False, True), (True, True, False), (False, False, False)],
 )
-def test_a_terminal_says_what_takes_its_time(terminal, quiet, shows):
+def test_a_terminal_says_what_takes_its_time(terminal, quiet, shows, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     with waiting(Console(file=screen, force_terminal=terminal), "measuring", quiet=quiet):
         pass

@@ -77,12 +77,14 @@ def test_ui_refuses_a_port_of_another_program(tmp_path):
     assert "in use" in sentence
 
 
-def test_ui_refuses_a_host_that_does_not_exist(tmp_path):
+@pytest.mark.parametrize("host", ["256.0.0.1", "127..1", "a" * 64])
+def test_ui_refuses_a_host_that_does_not_exist(tmp_path, host):
     (tmp_path / "runs").mkdir()
-    done = factorlab("ui", "--host", "256.0.0.1", cwd=tmp_path)
+    done = factorlab("ui", "--host", host, cwd=tmp_path)
     assert done.returncode == 2
     (sentence,) = done.stderr.splitlines()
-    assert sentence.startswith("factorlab: --host 256.0.0.1 --port 5000: the UI cannot listen")
+    assert sentence.startswith(f"factorlab: --host {host} --port 5000: the UI cannot listen")
+    assert "another port" not in sentence
 
 
 def test_ui_listens_on_loopback_only(tmp_path):
