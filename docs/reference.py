@@ -84,8 +84,9 @@ def _sections(
         key = f"{place}.{name}" if place else name
         found = _GROUP.search(json.dumps(field))
         if found and found[1] not in places:
-            places[found[1]] = key
-            inner[key] = known[found[1]]
+            inside = f"{key}.NAME" if field.get("type") == "object" else key
+            places[found[1]] = inside
+            inner[inside] = known[found[1]]
         meaning = _line(field.get("description", ""))
         rows.append(f"| `{key}` | {_value(field, places)} | {_default(name, group)} | {meaning} |")
     yield "\n".join(rows) + "\n"
@@ -112,7 +113,7 @@ def _value(field: Schema, places: Mapping[str, str], plural: str = "") -> str:
         text = ", ".join(f"`{one}`" for one in field.get("enum", [field.get("const")]))
     elif "$ref" in field:
         place = places[field["$ref"].removeprefix("#/$defs/")]
-        text = f"[group{plural}](#{place.replace('.', '')})"
+        text = f"[group{plural}](#{place.replace('.', '').lower()})"
     elif "prefixItems" in field:
         text = f"pair of {_value(field['prefixItems'][0], places, 's')}"
     elif field.get("type") == "array":

@@ -90,7 +90,9 @@ def run_sweep(plan: Plan, options: SweepOptions, failed: list[Failure]) -> int:
         options.spool.exchange([record for _, record in plan.records()])
     plan = _refreshed(plan)
     state = plan.state()
-    what = "connecting" if options.address else "starting Ray and measuring the speed"
+    what = (
+        "connecting to the cluster" if options.address else "starting Ray and measuring the speed"
+    )
     with waiting(options.console, what, quiet=options.quiet):
         left = _begin(state, options)
     where = "on the cluster" if options.address else "on this machine"

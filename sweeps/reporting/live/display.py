@@ -240,8 +240,7 @@ class SweepDisplay:
     def ended(self, key: str, outcome: Outcome, accuracy: float | None = None) -> None:
         """Record the outcome of a trial."""
         trial = self._running.pop(key, None)
-        trained = outcome in ("done", "stopped")
-        self._time_left.ended(key, time.monotonic(), trained=trained)
+        self._time_left.ended(key, time.monotonic(), trained=outcome == "done")
         if trial is not None:
             parts = [] if outcome == "done" and accuracy is not None else [_OUTCOMES[outcome]]
             parts += [] if accuracy is None else [f"accuracy {accuracy:.0%}"]

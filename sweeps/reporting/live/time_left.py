@@ -129,8 +129,8 @@ class TimeLeft:
         Args:
             key: Key of the trial.
             now: Time in seconds.
-            trained: Whether it was trained to its end, and not, for example, left to another
-                process.
+            trained: Whether it was trained to its end, and not, for example, stopped early or left
+                to another process.
         """
         trial = self._trials.pop(key, None)
         if trial is not None:

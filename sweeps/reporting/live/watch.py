@@ -110,11 +110,11 @@ class Watched:
             plan: The plan; a search adds trials to it.
         """
         state = self._state(plan)
-        running_now = len(state.select("running"))
-        if self._left is None or (running_now > self._slots and not self._last_line):
+        training = state.select("running")
+        if self._left is None or (len(training) > self._slots and not self._last_line):
             self._begin(state)
         assert self._left is not None
-        running = self._progress(plan, state.select("running"))
+        running = self._progress(plan, training)
         for trial in plan.trials:
             self._note(state, trial)
         counts = state.counts()
@@ -242,7 +242,7 @@ class Watched:
             if was == "running":
                 self._left.stopped(trial.key)
             return
-        self._left.ended(trial.key, self._last_line, trained=now_is in ("done", "stopped"))
+        self._left.ended(trial.key, self._last_line, trained=now_is == "done")
         accuracy = accuracy_of(state.plan, trial) if now_is == "done" else None
         self._ended.append(
             f"{trial.name}: {now_is if accuracy is None else f'accuracy {accuracy:.0%}'}"
