@@ -128,9 +128,8 @@ def _train_and_draw(
         if sync is not None and (outcomes.search is not None or not state.to_pick):
             sync.end_search()
         if not outcomes.interrupted and outcomes.lost is None:
-            _measure(state, options, failed)
-        with caught("MLflow", failed):
-            if sync is not None:
+            measured = _measure(state, options, failed)
+            if sync is not None and measured:
                 sync.refresh()
     finally:
         with caught("MLflow", failed):
@@ -183,8 +182,8 @@ def _start_sync(plan: Plan, failed: list[Failure]) -> MlflowSync | None:
     return sync
 
 
-def _measure(state: SweepState, options: SweepOptions, failed: list[Failure]) -> None:
-    """Measure the stored representations of finished trials."""
+def _measure(state: SweepState, options: SweepOptions, failed: list[Failure]) -> bool:
+    """Measure the stored representations of finished trials, and return whether there are any."""
     chosen = [
         TrialReference.of(trial)
         for trial in state.select("done")
@@ -197,6 +196,7 @@ def _measure(state: SweepState, options: SweepOptions, failed: list[Failure]) ->
             failed.append(
                 Failure("measures", "some trials could not be measured; see the messages above")
             )
+    return bool(chosen)
 
 
 def _begin(state: SweepState, options: SweepOptions) -> Estimate:

@@ -6,6 +6,8 @@ sentence and exits with status 2.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -95,6 +97,7 @@ def main() -> None:
     # Child processes must not import from the working folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     cache_folder.provide()
+    atexit.register(gc.freeze)  # or Python looks for garbage in all modules, for over a second
     signal.signal(signal.SIGTERM, _terminated)
     try:
         _check_working_folder()

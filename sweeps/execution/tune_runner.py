@@ -19,6 +19,7 @@ import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
 from factorlab.config import RunSettings, Shape
@@ -99,6 +100,27 @@ def _interruptible(listener: SweepListener) -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:  # one that was not installed from Python
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _one_snapshot() -> Iterator[None]:
+    """Let Tune write the state of its trials only once, at the start.
+
+    Nothing reads it, but Tune writes it again and again, and wants to see a file at the end.
+    """
+    write, written = TuneController.checkpoint, False
+
+    def once(controller: TuneController, force: bool = False, wait: bool = False) -> None:
+        nonlocal written
+        if not written:
+            written = True
+            write(controller, force=force, wait=True)
+
+    TuneController.checkpoint = once
+    try:
+        yield
+    finally:
+        TuneController.checkpoint = write
 
 
 def _stateless(name: str, folder: str, stopper: UntilStuck) -> RunConfig:
@@ -281,7 +303,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         where = _stateless(plan.sweep, scratch, UntilStuck(parts.scheduler))
         try:
-            with _interruptible(listener):
+            with _interruptible(listener), _one_snapshot():
                 Tuner(trainable, tune_config=how, run_config=where).fit()
         except (RayError, TuneError) as error:  # a part of Ray died
             parts.outcomes.lost = connection.reason(error)

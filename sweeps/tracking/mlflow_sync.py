@@ -152,6 +152,7 @@ class MlflowSync:
         self._interval, self._delay = interval, 0.0
         self._passing = threading.Lock()
         self._stopping = threading.Event()
+        self._refresh = threading.Event()
         self._deadline = math.inf
         self._thread: threading.Thread | None = None
 
@@ -190,9 +191,7 @@ class MlflowSync:
 
     def refresh(self) -> None:
         """Check finished trials again at the next pass, because they may have new measures."""
-        if self._passing.acquire(timeout=PATIENCE):
-            self._sweep_runs.refresh()
-            self._passing.release()
+        self._refresh.set()
 
     def sync(self) -> int:
         """Bring all runs up to date now, and return the number of metric points sent.
@@ -289,6 +288,9 @@ class MlflowSync:
         with self._passing:
             self._take()
             self._check_database()
+            if self._refresh.is_set():
+                self._refresh.clear()
+                self._sweep_runs.refresh()
             sent = self._sweep_runs.send(phase, out_of_time)
         self.problem = None
         return sent

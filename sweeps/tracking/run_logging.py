@@ -6,26 +6,23 @@ All functions can be called repeatedly. What the run already has is not sent aga
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from factorlab.storage import journal
 from factorlab.storage.files import read_json
 from factorlab.storage.journal import Point
 from factorlab.storage.record import Record
+from sweeps.tracking.batch import Batch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
-Item = TypeVar("Item")
-
-METRICS_AT_ONCE = 1000
-PARAMETERS_AT_ONCE = 100
-PARAMETER_LENGTH = 6000
 TAG_LENGTH = 5000
-"""Limits of MLflow: items per call, and characters of a parameter and of a tag."""
+"""Characters of a tag: a limit of MLflow."""
 
 NOTE_LENGTH = 8000
 """Characters of a description, which is a tag: the limit of MLflow 3."""
@@ -75,26 +72,34 @@ class RunSyncState:
     """Id of the MLflow model of the final network."""
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ended, as its run shows it."""
+
+    status: RunStatus
+    when: float
+    """Seconds since the epoch."""
+    written: int
+    """Modification time (ns) of the result or failure file."""
+    tags: dict[str, str]
+
+
 def milliseconds(seconds: float) -> int:
     """Convert a time in seconds to MLflow's integer milliseconds."""
     return int(seconds * 1000)
 
 
-def _chunks(items: Sequence[Item], length: int) -> Iterator[Sequence[Item]]:
-    return (items[i : i + length] for i in range(0, len(items), length))
-
-
-def log_points(
+def new_metrics(
     client: MlflowClient, run: str, points: Sequence[Point], *, some_are_there: bool
-) -> int:
-    """Send points with the times of the journal, and return the number of metric values sent.
+) -> list[Metric]:
+    """Return the metric values of points, with the times of the journal.
 
     Args:
         client: Client of the store.
         run: Id of the run.
         points: Points of a journal.
         some_are_there: Whether the run may already have some of the points. If so, its points are
-            queried and skipped, because not every store recognises repeated points.
+            queried and left out, because not every store recognises repeated points.
     """
     from mlflow.entities import Metric  # noqa: PLC0415 - seconds
 
@@ -103,16 +108,14 @@ def log_points(
         for point in points
         for name, value in point.metrics.items()
     ]
-    if some_are_there:
-        there = {
-            (name, metric.step)
-            for name in {metric.key for metric in metrics}
-            for metric in client.get_metric_history(run, name)
-        }
-        metrics = [metric for metric in metrics if (metric.key, metric.step) not in there]
-    for chunk in _chunks(metrics, METRICS_AT_ONCE):
-        client.log_batch(run, metrics=chunk)
-    return len(metrics)
+    if not some_are_there:
+        return metrics
+    there = {
+        (name, metric.step)
+        for name in {metric.key for metric in metrics}
+        for metric in client.get_metric_history(run, name)
+    }
+    return [metric for metric in metrics if (metric.key, metric.step) not in there]
 
 
 def terminal_file(record: Record) -> Path | None:
@@ -123,6 +126,16 @@ def terminal_file(record: Record) -> Path | None:
     return None
 
 
+def is_new(child: RunSyncState, ending: Path) -> bool:
+    """Return whether a run does not show yet how its trial ended.
+
+    Args:
+        child: Sync state of the run.
+        ending: Result or failure file of the trial.
+    """
+    return (child.status, child.outcome) != (_STATUS[ending.name], ending.stat().st_mtime_ns)
+
+
 def status_of(record: Record) -> RunStatus | None:
     """Return the run status for a trial that has ended, or None if it has not."""
     ending = terminal_file(record)
@@ -130,32 +143,8 @@ def status_of(record: Record) -> RunStatus | None:
 
 
 def set_tags(client: MlflowClient, run: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a run, at most 100."""
-    from mlflow.entities import RunTag  # noqa: PLC0415 - seconds
-
-    client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
-
-
-def log_parameters(
-    client: MlflowClient, run: str, parameters: Mapping[str, str], known: Mapping[str, str]
-) -> None:
-    """Log the missing parameters of a run. MLflow does not allow changing existing ones.
-
-    Args:
-        client: Client of the store.
-        run: Id of the run.
-        parameters: All parameters of the run.
-        known: Parameters that the run already has.
-    """
-    from mlflow.entities import Param  # noqa: PLC0415 - seconds
-
-    missing = [
-        Param(name, value[:PARAMETER_LENGTH])
-        for name, value in parameters.items()
-        if name not in known
-    ]
-    for chunk in _chunks(missing, PARAMETERS_AT_ONCE):
-        client.log_batch(run, params=chunk)
+    """Set tags of a run."""
+    Batch(tags=dict(tags)).send(client, run)
 
 
 def log_artifacts(
@@ -193,33 +182,32 @@ def _name(path: Path, record: Record) -> str:
     return str(path.relative_to(record.path))
 
 
-def log_analysis(
+def new_measures(
     client: MlflowClient, child: RunSyncState, record: Record, *, some_are_there: bool
-) -> int:
-    """Send the measures of representations as metrics ``<layer>/<measure>``.
+) -> tuple[list[Metric], dict[str, int]]:
+    """Return the new measures of representations, as metrics ``<layer>/<measure>``.
 
     Args:
         client: Client of the store.
         child: Sync state of the run.
         record: Record of the trial.
-        some_are_there: Whether the run may already have some of them; see `log_points`.
+        some_are_there: Whether the run may already have some of them; see `new_metrics`.
 
     Returns:
-        The number of metric values sent.
+        The metric values, and `RunSyncState.analysed` after they were sent.
     """
-    sent = 0
+    metrics, analysed = [], dict(child.analysed)
     for path in sorted(record.analysis.glob("*.jsonl")):
         layer = path.stem
         before = child.analysed.get(layer, 0)
-        points, offset, uncertain = read_new_points(path, before, may_lack=some_are_there)
+        points, analysed[layer], uncertain = read_new_points(path, before, may_lack=some_are_there)
         named = [
             replace(p, metrics={f"{layer}/{name}": value for name, value in p.metrics.items()})
             for p in points
         ]
         uncertain = uncertain or layer not in child.analysed
-        sent += log_points(client, child.run, named, some_are_there=uncertain)
-        child.analysed[layer] = offset
-    return sent
+        metrics += new_metrics(client, child.run, named, some_are_there=uncertain)
+    return metrics, analysed
 
 
 def read_new_points(path: Path, offset: int, *, may_lack: bool) -> tuple[list[Point], int, bool]:
@@ -241,23 +229,16 @@ def read_new_points(path: Path, offset: int, *, may_lack: bool) -> tuple[list[Po
     return points, after, may_lack
 
 
-def set_status(
-    client: MlflowClient,
-    run: str,
-    status: RunStatus,
-    when: float,
-    tags: Mapping[str, str] | None = None,
-) -> None:
-    """Set a run's status and tags and, unless it is running, its end time.
+def set_status(client: MlflowClient, run: str, status: RunStatus, when: float) -> None:
+    """Set a run's status and, unless it is running, its end time.
 
     Args:
         client: Client of the store.
         run: Id of the run.
         status: Status to set.
         when: End time in seconds since the epoch; ignored for a running run.
-        tags: Additional tags.
     """
-    set_tags(client, run, {"factorlab.state": _STATES[status], **(tags or {})})
+    set_tags(client, run, {"factorlab.state": _STATES[status]})
     if status == "RUNNING":
         client.update_run(run, status)
     else:
@@ -277,29 +258,31 @@ def stop(client: MlflowClient, child: RunSyncState) -> None:
     child.status = "KILLED"
 
 
-def end(client: MlflowClient, child: RunSyncState, ending: Path, code: Mapping[str, str]) -> None:
-    """Set the final status of a trial's run, unless it is already set.
+def read_ending(path: Path, code: Mapping[str, str]) -> Ending | None:
+    """Return how a trial ended, None if the file was removed meanwhile.
 
     Args:
-        client: Client of the store.
-        child: Sync state of the run.
-        ending: Result or failure file of the trial.
+        path: Result or failure file of the trial.
         code: Tags that describe the code that trained it.
     """
-    changed = ending.stat().st_mtime_ns
-    status = _STATUS[ending.name]
-    if (child.status, child.outcome) == (status, changed):
-        return
-    document = read_json(ending)
+    written = path.stat().st_mtime_ns
+    document = read_json(path)
     if document is None:
-        return
+        return None
+    status = _STATUS[path.name]
     if status == "FINISHED":
-        _forget_failure(client, child)
         tags, when = {"factorlab.device": document["device"]}, document["finished"]
     else:
         tags, when = {"factorlab.failure": document["reason"][:TAG_LENGTH]}, document["time"]
-    set_status(client, child.run, status, when, {**code, **tags})
-    child.status, child.outcome = status, changed
+    return Ending(status, when, written, {"factorlab.state": _STATES[status], **code, **tags})
+
+
+def end(client: MlflowClient, child: RunSyncState, ending: Ending) -> None:
+    """Set the final status of a trial's run. Its tags are sent before."""
+    if ending.status == "FINISHED":
+        _forget_failure(client, child)
+    client.set_terminated(child.run, ending.status, milliseconds(ending.when))
+    child.status, child.outcome = ending.status, ending.written
 
 
 def _forget_failure(client: MlflowClient, child: RunSyncState) -> None:

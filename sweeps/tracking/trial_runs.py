@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from factorlab.provenance import code_record
 from factorlab.storage.record import Record
 from sweeps.tracking import run_state
+from sweeps.tracking.batch import Batch
 from sweeps.tracking.presentation import inputs, models
 from sweeps.tracking.presentation.about import source_tags
 from sweeps.tracking.run_logging import (
+    Ending,
     RunSyncState,
     TrackedTrial,
     end,
-    log_analysis,
+    is_new,
     log_artifacts,
-    log_parameters,
-    log_points,
     mark_running,
     milliseconds,
+    new_measures,
+    new_metrics,
+    read_ending,
     read_new_points,
+    set_tags,
     stop,
     terminal_file,
 )
@@ -50,6 +54,26 @@ class Connection:
     """Artifact location of new experiments, as a URI; None to let the store decide."""
 
 
+@dataclass
+class _Visit:
+    """What one pass knows of a trial."""
+
+    connection: Connection
+    found: StoredSweep
+    phase: SweepPhase
+    trial: TrackedTrial
+    record: Record
+
+    file: Path | None = None
+    """Result or failure file."""
+
+    ending: Ending | None = None
+    """How the trial ended, if its run does not show it yet."""
+
+    batch: Batch = field(default_factory=Batch)
+    """What the run is sent."""
+
+
 class ChildRuns:
     """MLflow runs of a sweep's trials.
 
@@ -71,6 +95,7 @@ class ChildRuns:
         """Tags that describe the code that trains."""
 
         self._runs, self._sweep, self._tags, self._command = runs, sweep, tags, command
+        self._saved: dict[str, dict[str, Any]] = {}  # sync states in the records, by key
         self._uncertain: set[str] = set()  # keys; the run's points may differ from its sync state
         self._doubtful: set[str] = set()  # keys; the run must be loaded again
         self._settled: set[str] = set()  # ids of runs that were marked as ended
@@ -84,6 +109,7 @@ class ChildRuns:
     def forget(self, key: str) -> None:
         """Forget a trial's run, so that the next pass looks it up again."""
         self.known.pop(key, None)
+        self._saved.pop(key, None)
         self.complete.discard(key)
         self._doubtful.add(key)
 
@@ -99,63 +125,75 @@ class ChildRuns:
         if not (record.path / "config.json").exists():
             self._settle_without_record(connection, found, trial.key, phase)
             return 0
-        child = self.known.get(trial.key) or self._look_up(connection, found, trial, record)
+        child = self.known.get(trial.key)
+        # Before reading the journal: if this file exists, the journal is complete.
+        visit = _Visit(connection, found, phase, trial, record, terminal_file(record))
+        if visit.file is not None and (child is None or is_new(child, visit.file)):
+            visit.ending = read_ending(visit.file, code_record.tags(record.code()))
         if child is None:
-            return 0
-        self.known[trial.key] = child
-        return self._send(connection, found, child, record, phase)
+            child = self._look_up(visit)
+            if child is None:
+                return 0
+            self.known[trial.key] = child
+        try:
+            return self._send(visit, child)
+        finally:
+            self._save(visit, child)
 
-    def _look_up(
-        self, connection: Connection, found: StoredSweep, trial: TrackedTrial, record: Record
-    ) -> RunSyncState | None:
+    def _look_up(self, visit: _Visit) -> RunSyncState | None:
         """Return the sync state of a trial's run, which is created if necessary.
 
         Returns None if the user deleted the run or the sweep.
         """
-        client, runs = connection.client, found.children.get(trial.key, [])
+        client, found, key = visit.connection.client, visit.found, visit.record.key
+        runs = found.children.get(key, [])
         if runs:
-            if trial.key in self._doubtful:
+            if key in self._doubtful:
                 runs[0] = client.get_run(runs[0].info.run_id)
             run = runs[0]
-            self._uncertain.add(trial.key)
-        elif trial.key in found.deleted or found.parent is None:
+            self._uncertain.add(key)
+        elif key in found.deleted or found.parent is None:
             return None
         else:
-            run = self._create(connection, found, trial, record)
-            found.children[trial.key] = [run]
-        self._doubtful.discard(trial.key)
+            run = self._create(visit, found.parent)
+            found.children[key] = [run]
+            visit.batch.there = run.data.tags
+        self._doubtful.discard(key)
         self._hang(client, found, run)
-        store = connection.store
-        child = run_state.load(record, self._sweep, store=store, run=run.info.run_id)
+        child = run_state.load(
+            visit.record, self._sweep, store=visit.connection.store, run=run.info.run_id
+        )
         if child is None or child.status != run.info.status:
             child = RunSyncState(run.info.run_id, status=run.info.status)
             known = client.get_run(child.run).data.params if runs else {}
-            log_parameters(client, child.run, trial.parameters, known)
-            inputs.log_training_set(client, child.run, record)
-            self._save(connection, found, record, child)
-        elif connection.owner.database is not None:
-            run_state.forget_missing_files(child, record, run.info.artifact_uri)
+            missing = visit.trial.parameters.items()
+            visit.batch.parameters = {name: value for name, value in missing if name not in known}
+            inputs.log_training_set(client, child.run, visit.record)
+            return child
+        self._saved[key] = asdict(child)
+        if visit.connection.owner.database is not None:
+            run_state.forget_missing_files(child, visit.record, run.info.artifact_uri)
         return child
 
-    def _create(
-        self, connection: Connection, found: StoredSweep, trial: TrackedTrial, record: Record
-    ) -> Run:
-        assert found.parent is not None
+    def _create(self, visit: _Visit, parent: Run) -> Run:
+        """Create the run of a trial under that of the sweep."""
+        record, connection = visit.record, visit.connection
         points, _ = record.points()
         start = points[0].time if points else (record.path / "config.json").stat().st_mtime
         tags = {
-            "factorlab.key": trial.key,
+            "factorlab.key": record.key,
             "factorlab.role": "trial",
             "factorlab.state": "running",
-            "mlflow.parentRunId": found.parent.info.run_id,
+            "mlflow.parentRunId": parent.info.run_id,
             TAG: connection.owner.folders[0],
+            **(visit.ending.tags if visit.ending is not None else {}),
         }
         code = code_record.tags(record.code()) or self.code
         return connection.client.create_run(
-            found.parent.info.experiment_id,
+            parent.info.experiment_id,
             start_time=milliseconds(start),
             tags={**self._tags, **source_tags(self._command, code), **code, **tags},
-            run_name=trial.name,
+            run_name=visit.trial.name,
         )
 
     def _hang(self, client: MlflowClient, found: StoredSweep, run: Run) -> None:
@@ -164,72 +202,69 @@ class ChildRuns:
         if parent is not None and run.data.tags.get("mlflow.parentRunId") != parent:
             client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
 
-    def _save(
-        self, connection: Connection, found: StoredSweep, record: Record, child: RunSyncState
-    ) -> None:
-        parent = found.parent.info.run_id if found.parent is not None else ""
-        run_state.save(record, self._sweep, store=connection.store, parent=parent, child=child)
+    def _save(self, visit: _Visit, child: RunSyncState) -> None:
+        """Save the sync state of a run if the record has another one."""
+        state, record = asdict(child), visit.record
+        if state == self._saved.get(record.key):
+            return
+        parent = visit.found.parent.info.run_id if visit.found.parent is not None else ""
+        store = visit.connection.store
+        run_state.save(record, self._sweep, store=store, parent=parent, child=child)
+        self._saved[record.key] = state
 
-    def _send(
-        self,
-        connection: Connection,
-        found: StoredSweep,
-        child: RunSyncState,
-        record: Record,
-        phase: SweepPhase,
-    ) -> int:
+    def _send(self, visit: _Visit, child: RunSyncState) -> int:
         """Bring one run up to date with its record, and return the number of metric points sent."""
-        client = connection.client
-        # Before reading the journal: if this file exists, the journal is complete.
-        ending = terminal_file(record)
-        before = asdict(child)
+        client, record = visit.connection.client, visit.record
+        before = child.offset, child.analysed
+        sent, trained = self._send_batch(visit, child)
+        if visit.found.lost_artifacts is None:
+            (run, *_) = visit.found.children[record.key]
+            log_artifacts(client, run.info.artifact_uri, child, record, visit.file)
+            self._log_model(visit, child, run)
+        if visit.ending is not None:
+            end(client, child, visit.ending)
+        elif visit.file is None:
+            if visit.phase == "live":
+                trains = record.stopped() is None and (trained or child.status == "RUNNING")
+            else:
+                trains = visit.phase == "unknown" and record.state() == "running"
+            if trains != (child.status == "RUNNING"):
+                mark_running(client, child) if trains else stop(client, child)
+        if child.status == "FINISHED":
+            self.complete.add(record.key)
+        if (child.offset, child.analysed) != before:
+            self._uncertain.discard(record.key)
+        return sent
+
+    def _send_batch(self, visit: _Visit, child: RunSyncState) -> tuple[int, bool]:
+        """Send what the run lacks.
+
+        Returns:
+            The number of metric points sent, and whether the journal has new ones.
+        """
+        client, record, batch = visit.connection.client, visit.record, visit.batch
         uncertain = record.key in self._uncertain
         points, offset, some_are_there = read_new_points(
             record.journal, child.offset, may_lack=uncertain
         )
-        sent = log_points(client, child.run, points, some_are_there=some_are_there)
-        child.offset = offset
-        sent += log_analysis(client, child, record, some_are_there=uncertain)
-        if asdict(child) != before:
-            self._uncertain.discard(record.key)
-            self._save(connection, found, record, child)
-        before = asdict(child)
-        if found.lost_artifacts is None:
-            (run, *_) = found.children[record.key]
-            log_artifacts(client, run.info.artifact_uri, child, record, ending)
-        if ending is not None:
-            self._log_model(client, found, child, record, ending, uncertain=uncertain)
-            end(client, child, ending, code_record.tags(record.code()))
-        else:
-            if phase == "live":
-                trains = record.stopped() is None and (bool(points) or child.status == "RUNNING")
-            else:
-                trains = phase == "unknown" and record.state() == "running"
-            if trains != (child.status == "RUNNING"):
-                mark_running(client, child) if trains else stop(client, child)
-        if asdict(child) != before:
-            self._save(connection, found, record, child)
-        if child.status == "FINISHED":
-            self.complete.add(record.key)
-        return sent
+        metrics = new_metrics(client, child.run, points, some_are_there=some_are_there)
+        measures, analysed = new_measures(client, child, record, some_are_there=uncertain)
+        batch.metrics = metrics + measures
+        if visit.ending is not None:
+            batch.tags = visit.ending.tags
+        batch.send(client, child.run)
+        child.offset, child.analysed = offset, analysed
+        return len(batch.metrics), bool(points)
 
-    def _log_model(
-        self,
-        client: MlflowClient,
-        found: StoredSweep,
-        child: RunSyncState,
-        record: Record,
-        ending: Path,
-        *,
-        uncertain: bool,
-    ) -> None:
+    def _log_model(self, visit: _Visit, child: RunSyncState, run: Run) -> None:
         """Log the final network of a finished trial, or write its files again if they are gone.
 
         Trials that finished under an earlier version keep their runs as they are.
         """
-        if ending.name != "result.json" or found.lost_artifacts is not None:
+        client, record = visit.connection.client, visit.record
+        if visit.file is None or visit.file.name != "result.json":
             return
-        (run, *_) = found.children[record.key]
+        uncertain = record.key in self._uncertain
         if child.model is None and child.status != "FINISHED":
             child.model = models.log_model(client, run, record, may_be_there=uncertain)
             return
@@ -245,7 +280,7 @@ class ChildRuns:
         self.known.pop(key, None)
         if phase != "live":
             for run in found.children.get(key, []):
-                self._settle(connection.client, run, ending=None)
+                self._settle(connection.client, run, file=None)
 
     def settle_doubles(self, connection: Connection, found: StoredSweep) -> None:
         """Mark duplicate runs of trials, which earlier versions may have left, as ended."""
@@ -254,13 +289,15 @@ class ChildRuns:
             if key is not None:
                 self._settle(connection.client, run, terminal_file(Record(self._runs, key)))
 
-    def _settle(self, client: MlflowClient, run: Run, ending: Path | None) -> None:
+    def _settle(self, client: MlflowClient, run: Run, file: Path | None) -> None:
         """Mark a run that no process trains as ended if its status is RUNNING."""
         if run.info.status != "RUNNING" or run.info.run_id in self._settled:
             return
         child = RunSyncState(run.info.run_id)
-        if ending is not None:
-            end(client, child, ending, {})
-        else:
+        ending = None if file is None else read_ending(file, {})
+        if ending is None:
             stop(client, child)
+        else:
+            set_tags(client, child.run, ending.tags)
+            end(client, child, ending)
         self._settled.add(run.info.run_id)

@@ -164,7 +164,6 @@ def stop_and_break(sync, stop=sweep.MlflowSync.stop):
     ("attribute", "function"),
     [
         ("start", broken),
-        ("refresh", broken),
         ("stop", stop_and_break),
         ("log_figures", broken),
     ],
