@@ -80,6 +80,18 @@ def test_choose_trial_skips_those_with_a_worker(tune_of):
     assert tune.scheduler.choose_trial_to_run(tune) is None
 
 
+def test_choose_trial_leaves_a_worker_that_starts_to_its_trial(tune_of):
+    tune = tune_of(["a"], ["b"], ["c"])
+    starts, waits, new = tune.add(), tune.add(), tune.add()
+    tune._trial_to_actor = {starts: "first", waits: "second"}
+    tune._actor_manager.live_actors = ["first"]
+    assert tune.scheduler.choose_trial_to_run(tune) is new
+    new.temporary_state.ray_actor = object()
+    assert tune.scheduler.choose_trial_to_run(tune) is waits
+    waits.temporary_state.ray_actor = object()
+    assert tune.scheduler.choose_trial_to_run(tune) is starts
+
+
 def test_run_alone_is_tried_four_times(tune_of):
     tune = tune_of(["deadly"], ["b"])
     trial, other = tune.start(), tune.start()

@@ -105,6 +105,35 @@ def test_sweep_driver_does_not_load_torch(swept):
     assert not [path for path in swept["mapped"] if "libtorch" in path]
 
 
+SLOW_START = """
+import os, sys, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sweeps.execution.pack_training":
+            sys.meta_path.remove(self)
+            started = len(os.listdir({folder!r}))
+            open(os.path.join({folder!r}, str(os.getpid())), "x").close()
+            time.sleep(8 * started)
+
+sys.meta_path.insert(0, Slow())
+"""
+
+
+def test_worker_that_starts_slowly_is_not_stopped_for_short_runs(tmp_path, monkeypatch):
+    started = tmp_path / "started"
+    started.mkdir()
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(SLOW_START.format(folder=str(started)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hook"))
+    write_experiment(
+        tmp_path / "short.yaml", axes={"seed": list(range(30))}, resources={"pack": 1}, figures=[]
+    )
+    done = factorlab("sweep", "short.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list(started.iterdir())) == 2
+
+
 def test_sweep_reports_workers_that_never_start(tmp_path):
     write(tmp_path)
     broken = tmp_path / "broken" / "torch"  # an installation that kills the workers alone

@@ -72,6 +72,13 @@ class Room:
         return self.count
 
 
+class Actors:
+    """Workers that Tune has started or is starting."""
+
+    def __init__(self):
+        self.live_actors = []
+
+
 class Controller:
     """The part of Tune's controller that calls the scheduler."""
 
@@ -90,6 +97,8 @@ class Controller:
         self.stopper = UntilStuck(self.scheduler)
         self.count = 0
         self._resetting_trials = set()
+        self._trial_to_actor = {}
+        self._actor_manager = Actors()
 
     def add(self):
         """Add a Tune trial; return None if the searcher has no configuration."""
