@@ -204,8 +204,18 @@ def middle(seen: list[Watched]) -> Watched:
     )
 
 
-def measure_beside(checkout: Path, seconds: float, trials: int, history: Path) -> None:
-    """Publish the sweep of this code and that of another checkout, in turn."""
+def measure_beside(
+    checkout: Path, seconds: float, trials: int, history: Path, *, most: int = 0
+) -> None:
+    """Publish the sweep of this code and that of another checkout, in turn.
+
+    Args:
+        checkout: the other one.
+        seconds: of a trial.
+        trials: how many are trained in packs; twice as many near-empty ones.
+        history: file to add the numbers to.
+        most: how many near-empty ones are trained at once besides, once by each code.
+    """
     codes = {"this code": None, "the other": checkout.resolve()}
     settings = calibrated(seconds)
     busy, own = standalone(settings, 3, CORES), standalone(EMPTY, 20, CORES)
@@ -219,6 +229,8 @@ def measure_beside(checkout: Path, seconds: float, trials: int, history: Path) -
     for code in codes:
         found += rows(f"{code}, {busy:.1f} s each", trials, middle(long[code]), busy)
         found += rows(f"{code}, near-empty", 2 * trials, middle(short[code]), own)
+    for code, path in codes.items() if most else ():
+        found += rows(f"{code}, {most} near-empty", most, sweep(EMPTY, most, 1, path), own)
     title = f"This code beside that of {checkout}; of near-empty trials medians of three"
     publish("scheduling beside", title, found, history)
 
@@ -235,7 +247,8 @@ def main() -> None:
     if options.beside:
         if not (options.beside / "sweeps" / "cli" / "main.py").exists():
             parser.error(f"--beside {options.beside}: no checkout of this project")
-        measure_beside(options.beside, SECONDS, 100, options.history)
+        most = 5000 if options.full else 0
+        measure_beside(options.beside, SECONDS, 100, options.history, most=most)
         return
     if not options.quick and not options.full:
         measure_peers(SECONDS, trials=100, fewer=6, history=options.history)
