@@ -25,7 +25,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import isotonic_regression
 from scipy.special import logit
 
 from analysis.scaling.posterior import CrossingPosterior
@@ -177,6 +176,8 @@ def monotone_crossing(
     Raises:
         ValueError: An argument is out of its range, or the shapes of the arrays do not match.
     """
+    from scipy.optimize import isotonic_regression  # noqa: PLC0415 - half a second, at every start
+
     x, y = _checked(samples, accuracy)
     if not 0 < level < 1:
         raise ValueError(f"level is {level}, but it must lie strictly between 0 and 1.")
