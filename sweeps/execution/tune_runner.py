@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 import ray
@@ -103,18 +104,21 @@ def _interruptible(listener: SweepListener) -> Iterator[None]:
 
 
 @contextmanager
-def _one_snapshot() -> Iterator[None]:
+def _one_snapshot(folder: Path) -> Iterator[None]:
     """Let Tune write the state of its trials only once, at the start.
 
     Nothing reads it, but Tune writes it again and again, and wants to see a file at the end.
+
+    Args:
+        folder: Folder of the sweep in Tune's storage.
     """
     write, written = TuneController.checkpoint, False
 
     def once(controller: TuneController, force: bool = False, wait: bool = False) -> None:
         nonlocal written
-        if not written:
-            written = True
+        if not written or (force and not any(folder.glob("experiment_state-*.json"))):
             write(controller, force=force, wait=True)
+            written = True
 
     TuneController.checkpoint = once
     try:
@@ -303,7 +307,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="factorlab-") as scratch:
         where = _stateless(plan.sweep, scratch, UntilStuck(parts.scheduler))
         try:
-            with _interruptible(listener), _one_snapshot():
+            with _interruptible(listener), _one_snapshot(Path(scratch, plan.sweep)):
                 Tuner(trainable, tune_config=how, run_config=where).fit()
         except (RayError, TuneError) as error:  # a part of Ray died
             parts.outcomes.lost = connection.reason(error)

@@ -145,20 +145,16 @@ class SweepScheduler(_Stateless, TrialScheduler):  # type: ignore[misc]  # as ab
         trial.update_resources(self._room.needs(trial.config["pack"][0].device))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ANN401
-        """Return a pending Tune trial that has no worker yet.
+        """Return the first pending Tune trial without a worker, those whose worker starts last.
 
-        The first one that no worker was asked for comes before one that waits for a worker, and
-        that before one whose worker starts. If Tune gives a trial an idle worker, it stops the one
-        that it had asked for. Where runs are short, one that starts slowly would never train.
+        If Tune gives a trial an idle worker, it stops the one that starts for it. Where runs are
+        short, a worker that starts slowly would never train.
         """
-        while self._pending and self._pending[0].status != Trial.PENDING:
-            self._pending.popleft()
-        waiting = [t for t in self._pending if t.temporary_state.ray_actor is None]
-        asked = tune_controller._trial_to_actor
-        if (new := next((t for t in waiting if t not in asked), None)) is not None:
-            return new
-        start = set(tune_controller._actor_manager.live_actors)
-        return min(waiting, key=lambda t: asked[t] in start, default=None)
+        self._pending = deque(t for t in self._pending if t.status == Trial.PENDING)
+        waiting = (t for t in self._pending if t.temporary_state.ray_actor is None)
+        actors = tune_controller._trial_to_actor
+        live = set(tune_controller._actor_manager.live_actors)
+        return min(waiting, key=lambda trial: actors.get(trial) in live, default=None)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401
         """Forward a worker's report. A broken worker keeps its slot, so that it gets no more."""

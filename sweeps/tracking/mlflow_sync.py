@@ -32,7 +32,7 @@ from sweeps.tracking.store.uri import (
 )
 from sweeps.tracking.stored_runs import Owner
 from sweeps.tracking.sync_pass import SweepRuns
-from sweeps.tracking.trial_runs import Connection, SweepPhase
+from sweeps.tracking.visit import Connection, SweepPhase
 
 __all__ = ["MlflowSync", "TrackedTrial", "connect", "open_store", "redact", "tracking_uri"]
 

@@ -278,9 +278,14 @@ def read_ending(path: Path, code: Mapping[str, str]) -> Ending | None:
 
 
 def end(client: MlflowClient, child: RunSyncState, ending: Ending) -> None:
-    """Set the final status of a trial's run. Its tags are sent before."""
+    """Set the final status of a trial's run and, if the trial failed, its tags.
+
+    Those of a finished trial are sent before, along with its points.
+    """
     if ending.status == "FINISHED":
         _forget_failure(client, child)
+    else:
+        set_tags(client, child.run, ending.tags)
     client.set_terminated(child.run, ending.status, milliseconds(ending.when))
     child.status, child.outcome = ending.status, ending.written
 

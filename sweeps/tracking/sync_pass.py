@@ -23,7 +23,8 @@ from sweeps.tracking.presentation.about import SweepAbout
 from sweeps.tracking.run_logging import RunStatus, TrackedTrial, set_status, set_tags, status_of
 from sweeps.tracking.store.identity import TAG
 from sweeps.tracking.stored_runs import StoredSweep
-from sweeps.tracking.trial_runs import ChildRuns, Connection, SweepPhase
+from sweeps.tracking.trial_runs import ChildRuns
+from sweeps.tracking.visit import Connection, SweepPhase
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

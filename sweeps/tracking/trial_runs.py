@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from factorlab.provenance import code_record
 from factorlab.storage.record import Record
 from sweeps.tracking import run_state
-from sweeps.tracking.batch import Batch
 from sweeps.tracking.presentation import inputs, models
 from sweeps.tracking.presentation.about import source_tags
 from sweeps.tracking.run_logging import (
-    Ending,
     RunSyncState,
     TrackedTrial,
     end,
@@ -30,48 +29,12 @@ from sweeps.tracking.run_logging import (
     terminal_file,
 )
 from sweeps.tracking.store.identity import TAG
-from sweeps.tracking.stored_runs import Owner, StoredSweep
+from sweeps.tracking.stored_runs import StoredSweep
+from sweeps.tracking.visit import Connection, SweepPhase, Visit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-SweepPhase = Literal["live", "stopped", "unknown"]
-"""State of the sweep during a pass: still running, stopped by the caller, or known only from the
-records."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Connection to an open store."""
-
-    client: MlflowClient
-    owner: Owner
-    store: str
-    """Name of the store in saved sync states."""
-
-    artifacts: str | None
-    """Artifact location of new experiments, as a URI; None to let the store decide."""
-
-
-@dataclass
-class _Visit:
-    """What one pass knows of a trial."""
-
-    connection: Connection
-    found: StoredSweep
-    phase: SweepPhase
-    trial: TrackedTrial
-    record: Record
-
-    file: Path | None = None
-    """Result or failure file."""
-
-    ending: Ending | None = None
-    """How the trial ended, if its run does not show it yet."""
-
-    batch: Batch = field(default_factory=Batch)
-    """What the run is sent."""
 
 
 class ChildRuns:
@@ -125,22 +88,27 @@ class ChildRuns:
         if not (record.path / "config.json").exists():
             self._settle_without_record(connection, found, trial.key, phase)
             return 0
-        child = self.known.get(trial.key)
         # Before reading the journal: if this file exists, the journal is complete.
-        visit = _Visit(connection, found, phase, trial, record, terminal_file(record))
-        if visit.file is not None and (child is None or is_new(child, visit.file)):
-            visit.ending = read_ending(visit.file, code_record.tags(record.code()))
+        visit = Visit(connection, found, phase, trial, record, terminal_file(record))
+        child = self.known.get(trial.key) or self._look_up(visit)
         if child is None:
-            child = self._look_up(visit)
-            if child is None:
-                return 0
-            self.known[trial.key] = child
+            return 0
+        self.known[trial.key] = child
+        if visit.file is None or not is_new(child, visit.file):
+            visit.ending = None
+        elif visit.ending is None:
+            visit.read_ending()
+        sent, trained = self._send_batch(visit, child)
         try:
-            return self._send(visit, child)
-        finally:
-            self._save(visit, child)
+            self._complete(visit, child, trained=trained)
+        except Exception:
+            with suppress(OSError):  # the error itself matters more
+                self._save(visit, child)
+            raise
+        self._save(visit, child)
+        return sent
 
-    def _look_up(self, visit: _Visit) -> RunSyncState | None:
+    def _look_up(self, visit: Visit) -> RunSyncState | None:
         """Return the sync state of a trial's run, which is created if necessary.
 
         Returns None if the user deleted the run or the sweep.
@@ -175,9 +143,10 @@ class ChildRuns:
             run_state.forget_missing_files(child, visit.record, run.info.artifact_uri)
         return child
 
-    def _create(self, visit: _Visit, parent: Run) -> Run:
+    def _create(self, visit: Visit, parent: Run) -> Run:
         """Create the run of a trial under that of the sweep."""
         record, connection = visit.record, visit.connection
+        visit.read_ending()
         points, _ = record.points()
         start = points[0].time if points else (record.path / "config.json").stat().st_mtime
         tags = {
@@ -186,7 +155,7 @@ class ChildRuns:
             "factorlab.state": "running",
             "mlflow.parentRunId": parent.info.run_id,
             TAG: connection.owner.folders[0],
-            **(visit.ending.tags if visit.ending is not None else {}),
+            **visit.early_tags,
         }
         code = code_record.tags(record.code()) or self.code
         return connection.client.create_run(
@@ -202,7 +171,7 @@ class ChildRuns:
         if parent is not None and run.data.tags.get("mlflow.parentRunId") != parent:
             client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
 
-    def _save(self, visit: _Visit, child: RunSyncState) -> None:
+    def _save(self, visit: Visit, child: RunSyncState) -> None:
         """Save the sync state of a run if the record has another one."""
         state, record = asdict(child), visit.record
         if state == self._saved.get(record.key):
@@ -212,31 +181,7 @@ class ChildRuns:
         run_state.save(record, self._sweep, store=store, parent=parent, child=child)
         self._saved[record.key] = state
 
-    def _send(self, visit: _Visit, child: RunSyncState) -> int:
-        """Bring one run up to date with its record, and return the number of metric points sent."""
-        client, record = visit.connection.client, visit.record
-        before = child.offset, child.analysed
-        sent, trained = self._send_batch(visit, child)
-        if visit.found.lost_artifacts is None:
-            (run, *_) = visit.found.children[record.key]
-            log_artifacts(client, run.info.artifact_uri, child, record, visit.file)
-            self._log_model(visit, child, run)
-        if visit.ending is not None:
-            end(client, child, visit.ending)
-        elif visit.file is None:
-            if visit.phase == "live":
-                trains = record.stopped() is None and (trained or child.status == "RUNNING")
-            else:
-                trains = visit.phase == "unknown" and record.state() == "running"
-            if trains != (child.status == "RUNNING"):
-                mark_running(client, child) if trains else stop(client, child)
-        if child.status == "FINISHED":
-            self.complete.add(record.key)
-        if (child.offset, child.analysed) != before:
-            self._uncertain.discard(record.key)
-        return sent
-
-    def _send_batch(self, visit: _Visit, child: RunSyncState) -> tuple[int, bool]:
+    def _send_batch(self, visit: Visit, child: RunSyncState) -> tuple[int, bool]:
         """Send what the run lacks.
 
         Returns:
@@ -250,13 +195,46 @@ class ChildRuns:
         metrics = new_metrics(client, child.run, points, some_are_there=some_are_there)
         measures, analysed = new_measures(client, child, record, some_are_there=uncertain)
         batch.metrics = metrics + measures
-        if visit.ending is not None:
-            batch.tags = visit.ending.tags
+        batch.tags = visit.early_tags
         batch.send(client, child.run)
+        if (child.offset, child.analysed) != (offset, analysed):
+            visit.moved = True
         child.offset, child.analysed = offset, analysed
         return len(batch.metrics), bool(points)
 
-    def _log_model(self, visit: _Visit, child: RunSyncState, run: Run) -> None:
+    def _complete(self, visit: Visit, child: RunSyncState, *, trained: bool) -> None:
+        """Upload the files of a trial and set the status of its run, after its points were sent.
+
+        Args:
+            visit: What this pass knows of the trial.
+            child: Sync state of the run, which is updated.
+            trained: Whether the journal had new points.
+
+        Raises:
+            DamagedFile: The result or failure file is damaged.
+        """
+        client, record = visit.connection.client, visit.record
+        if visit.found.lost_artifacts is None:
+            (run, *_) = visit.found.children[record.key]
+            log_artifacts(client, run.info.artifact_uri, child, record, visit.file)
+            self._log_model(visit, child, run)
+        if visit.damage is not None:
+            raise visit.damage
+        if visit.ending is not None:
+            end(client, child, visit.ending)
+        elif visit.file is None:
+            if visit.phase == "live":
+                trains = record.stopped() is None and (trained or child.status == "RUNNING")
+            else:
+                trains = visit.phase == "unknown" and record.state() == "running"
+            if trains != (child.status == "RUNNING"):
+                mark_running(client, child) if trains else stop(client, child)
+        if child.status == "FINISHED":
+            self.complete.add(record.key)
+        if visit.moved:
+            self._uncertain.discard(record.key)
+
+    def _log_model(self, visit: Visit, child: RunSyncState, run: Run) -> None:
         """Log the final network of a finished trial, or write its files again if they are gone.
 
         Trials that finished under an earlier version keep their runs as they are.

@@ -98,11 +98,11 @@ class GuidedScheduler(SweepScheduler):
         self._tell("on_trial_add", tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ANN401
-        """Return the Tune trial to start."""
-        if self._stopping is None:
-            return super().choose_trial_to_run(tune_controller)
-        chosen: Trial | None = self._tell("choose_trial_to_run", tune_controller)
-        return chosen
+        """Return the Tune trial to start, in our order, unless the scheduler starts none."""
+        stopping = self._stopping is not None
+        if stopping and self._tell("choose_trial_to_run", tune_controller) is None:
+            return None
+        return super().choose_trial_to_run(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401
         """Forward a report, and stop the run if the scheduler says so."""

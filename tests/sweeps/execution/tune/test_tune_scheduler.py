@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 from sweeps.execution import tune_scheduler
 from sweeps.execution.outcomes import Ended, Outcomes, RunProgress
 from sweeps.execution.tune_scheduler import RESTARTS, PackSearcher, SweepScheduler
-from tests.sweeps.execution.tune_controller import Controller
+from tests.sweeps.execution.tune.controller import Controller
 
 
 @pytest.fixture
@@ -65,31 +65,6 @@ def test_pack_takes_what_its_device_needs(tune_of):
     on_cpu = tune_of(["a"], device="cpu")
     on_cpu.count = 2
     assert on_cpu.add().placement_group_factory.bundles == [{"CPU": 1}]
-
-
-def test_choose_trial_skips_those_with_a_worker(tune_of):
-    tune = tune_of(["a"], ["b"], ["c"])
-    first, second, third = tune.add(), tune.add(), tune.add()
-    assert tune.scheduler.choose_trial_to_run(tune) is first
-    first.temporary_state.ray_actor = object()  # it is being reset for this trial
-    assert tune.scheduler.choose_trial_to_run(tune) is second
-    second.set_status(Trial.RUNNING)
-    first.set_status(Trial.RUNNING)
-    assert tune.scheduler.choose_trial_to_run(tune) is third
-    third.set_status(Trial.RUNNING)
-    assert tune.scheduler.choose_trial_to_run(tune) is None
-
-
-def test_choose_trial_leaves_a_worker_that_starts_to_its_trial(tune_of):
-    tune = tune_of(["a"], ["b"], ["c"])
-    starts, waits, new = tune.add(), tune.add(), tune.add()
-    tune._trial_to_actor = {starts: "first", waits: "second"}
-    tune._actor_manager.live_actors = ["first"]
-    assert tune.scheduler.choose_trial_to_run(tune) is new
-    new.temporary_state.ray_actor = object()
-    assert tune.scheduler.choose_trial_to_run(tune) is waits
-    waits.temporary_state.ray_actor = object()
-    assert tune.scheduler.choose_trial_to_run(tune) is starts
 
 
 def test_run_alone_is_tried_four_times(tune_of):

@@ -1,4 +1,4 @@
-"""What the driver adds to Ray Tune: how often workers report, and Ctrl-C."""
+"""What the driver adds to Ray Tune: how often workers report, snapshots, and Ctrl-C."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ import signal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.tune import _setup_signal_catching
 
 from sweeps.execution.tune_runner import (
@@ -13,6 +14,7 @@ from sweeps.execution.tune_runner import (
     NO_HANDLER,
     REPORT_EVERY,
     _interruptible,
+    _one_snapshot,
     report_period,
 )
 
@@ -91,3 +93,23 @@ def test_variable_of_a_user_is_kept(monkeypatch):
     with _interruptible(Heard()):
         assert os.environ[NO_HANDLER] == "1"
     assert os.environ[NO_HANDLER] == "0"
+
+
+def test_tune_writes_its_state_again_only_if_it_is_gone(tmp_path, monkeypatch):
+    state = tmp_path / "experiment_state-2026.json"
+    written = []
+
+    def write(controller, force=False, wait=False):
+        written.append((controller, force, wait))
+        state.touch()
+
+    monkeypatch.setattr(TuneController, "checkpoint", write)
+    with _one_snapshot(tmp_path):
+        for force in (False, False, True):
+            TuneController.checkpoint("tune", force=force)
+        assert written == [("tune", False, True)]
+        state.unlink()  # the first copy failed
+        TuneController.checkpoint("tune")
+        TuneController.checkpoint("tune", force=True)
+        assert written == [("tune", False, True), ("tune", True, True)]
+    assert TuneController.checkpoint is write
