@@ -129,8 +129,9 @@ def _train_and_draw(
             sync.end_search()
         if not outcomes.interrupted and outcomes.lost is None:
             measured = _measure(state, options, failed)
-            if sync is not None and measured:
-                sync.refresh()
+            with caught("MLflow", failed):
+                if sync is not None and measured:
+                    sync.refresh()
     finally:
         with caught("MLflow", failed):
             if sync is not None:

@@ -30,9 +30,9 @@ from sweeps.tracking.store.uri import (
     tracking_uri,
     uri_of,
 )
-from sweeps.tracking.stored_runs import Owner
+from sweeps.tracking.stored_runs import Connection, Owner
 from sweeps.tracking.sync_pass import SweepRuns
-from sweeps.tracking.visit import Connection, SweepPhase
+from sweeps.tracking.visit import SweepPhase
 
 __all__ = ["MlflowSync", "TrackedTrial", "connect", "open_store", "redact", "tracking_uri"]
 

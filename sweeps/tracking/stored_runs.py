@@ -50,6 +50,19 @@ class Owner:
         return self.database is not None or bool(named)
 
 
+@dataclass(frozen=True)
+class Connection:
+    """Connection to an open store."""
+
+    client: MlflowClient
+    owner: Owner
+    store: str
+    """Name of the store in saved sync states."""
+
+    artifacts: str | None
+    """Artifact location of new experiments, as a URI; None to let the store decide."""
+
+
 @dataclass
 class StoredSweep:
     """Runs of a sweep in a store."""

@@ -22,9 +22,9 @@ from sweeps.tracking.presentation import sweep_run
 from sweeps.tracking.presentation.about import SweepAbout
 from sweeps.tracking.run_logging import RunStatus, TrackedTrial, set_status, set_tags, status_of
 from sweeps.tracking.store.identity import TAG
-from sweeps.tracking.stored_runs import StoredSweep
+from sweeps.tracking.stored_runs import Connection, StoredSweep
 from sweeps.tracking.trial_runs import ChildRuns
-from sweeps.tracking.visit import Connection, SweepPhase
+from sweeps.tracking.visit import SweepPhase
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from factorlab.provenance import code_record
 from factorlab.storage.record import Record
@@ -29,8 +29,8 @@ from sweeps.tracking.run_logging import (
     terminal_file,
 )
 from sweeps.tracking.store.identity import TAG
-from sweeps.tracking.stored_runs import StoredSweep
-from sweeps.tracking.visit import Connection, SweepPhase, Visit
+from sweeps.tracking.stored_runs import Connection, StoredSweep
+from sweeps.tracking.visit import SweepPhase, Visit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,7 +58,6 @@ class ChildRuns:
         """Tags that describe the code that trains."""
 
         self._runs, self._sweep, self._tags, self._command = runs, sweep, tags, command
-        self._saved: dict[str, dict[str, Any]] = {}  # sync states in the records, by key
         self._uncertain: set[str] = set()  # keys; the run's points may differ from its sync state
         self._doubtful: set[str] = set()  # keys; the run must be loaded again
         self._settled: set[str] = set()  # ids of runs that were marked as ended
@@ -72,7 +71,6 @@ class ChildRuns:
     def forget(self, key: str) -> None:
         """Forget a trial's run, so that the next pass looks it up again."""
         self.known.pop(key, None)
-        self._saved.pop(key, None)
         self.complete.discard(key)
         self._doubtful.add(key)
 
@@ -90,14 +88,14 @@ class ChildRuns:
             return 0
         # Before reading the journal: if this file exists, the journal is complete.
         visit = Visit(connection, found, phase, trial, record, terminal_file(record))
-        child = self.known.get(trial.key) or self._look_up(visit)
-        if child is None:
+        if (child := self.known.get(trial.key)) is not None:
+            visit.saved = asdict(child)
+        elif (child := self._look_up(visit)) is None:
             return 0
         self.known[trial.key] = child
-        if visit.file is None or not is_new(child, visit.file):
-            visit.ending = None
-        elif visit.ending is None:
+        if visit.file is not None and is_new(child, visit.file):
             visit.read_ending()
+        before = child.offset, child.analysed
         sent, trained = self._send_batch(visit, child)
         try:
             self._complete(visit, child, trained=trained)
@@ -106,6 +104,8 @@ class ChildRuns:
                 self._save(visit, child)
             raise
         self._save(visit, child)
+        if (child.offset, child.analysed) != before:
+            self._uncertain.discard(record.key)
         return sent
 
     def _look_up(self, visit: Visit) -> RunSyncState | None:
@@ -138,7 +138,7 @@ class ChildRuns:
             visit.batch.parameters = {name: value for name, value in missing if name not in known}
             inputs.log_training_set(client, child.run, visit.record)
             return child
-        self._saved[key] = asdict(child)
+        visit.saved = asdict(child)
         if visit.connection.owner.database is not None:
             run_state.forget_missing_files(child, visit.record, run.info.artifact_uri)
         return child
@@ -173,13 +173,11 @@ class ChildRuns:
 
     def _save(self, visit: Visit, child: RunSyncState) -> None:
         """Save the sync state of a run if the record has another one."""
-        state, record = asdict(child), visit.record
-        if state == self._saved.get(record.key):
+        if asdict(child) == visit.saved:
             return
         parent = visit.found.parent.info.run_id if visit.found.parent is not None else ""
         store = visit.connection.store
-        run_state.save(record, self._sweep, store=store, parent=parent, child=child)
-        self._saved[record.key] = state
+        run_state.save(visit.record, self._sweep, store=store, parent=parent, child=child)
 
     def _send_batch(self, visit: Visit, child: RunSyncState) -> tuple[int, bool]:
         """Send what the run lacks.
@@ -197,8 +195,6 @@ class ChildRuns:
         batch.metrics = metrics + measures
         batch.tags = visit.early_tags
         batch.send(client, child.run)
-        if (child.offset, child.analysed) != (offset, analysed):
-            visit.moved = True
         child.offset, child.analysed = offset, analysed
         return len(batch.metrics), bool(points)
 
@@ -231,8 +227,6 @@ class ChildRuns:
                 mark_running(client, child) if trains else stop(client, child)
         if child.status == "FINISHED":
             self.complete.add(record.key)
-        if visit.moved:
-            self._uncertain.discard(record.key)
 
     def _log_model(self, visit: Visit, child: RunSyncState, run: Run) -> None:
         """Log the final network of a finished trial, or write its files again if they are gone.

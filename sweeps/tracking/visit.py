@@ -4,34 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from factorlab.provenance import code_record
 from factorlab.storage.files import DamagedFile
 from factorlab.storage.record import Record
 from sweeps.tracking.batch import Batch
 from sweeps.tracking.run_logging import Ending, TrackedTrial, read_ending
-from sweeps.tracking.stored_runs import Owner, StoredSweep
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from sweeps.tracking.stored_runs import Connection, StoredSweep
 
 SweepPhase = Literal["live", "stopped", "unknown"]
 """State of the sweep during a pass: still running, stopped by the caller, or known only from the
 records."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Connection to an open store."""
-
-    client: MlflowClient
-    owner: Owner
-    store: str
-    """Name of the store in saved sync states."""
-
-    artifacts: str | None
-    """Artifact location of new experiments, as a URI; None to let the store decide."""
 
 
 @dataclass
@@ -56,12 +40,12 @@ class Visit:
     batch: Batch = field(default_factory=Batch)
     """What the run is sent."""
 
-    moved: bool = False
-    """Whether the run got points or measures that its sync state did not know."""
+    saved: dict[str, Any] | None = None
+    """Sync state in the record, None if it is missing or of no use."""
 
     def read_ending(self) -> None:
-        """Read how the trial ended, or why that cannot be read."""
-        if self.file is None:
+        """Read how the trial ended, or why that cannot be read, once."""
+        if self.file is None or self.ending is not None or self.damage is not None:
             return
         try:
             self.ending = read_ending(self.file, code_record.tags(self.record.code()))

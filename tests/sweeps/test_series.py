@@ -164,12 +164,14 @@ def stop_and_break(sync, stop=sweep.MlflowSync.stop):
     ("attribute", "function"),
     [
         ("start", broken),
+        ("refresh", broken),
         ("stop", stop_and_break),
         ("log_figures", broken),
     ],
 )
 def test_run_sweeps_continues_after_failing_mlflow(folder, monkeypatch, attribute, function):
     monkeypatch.setattr(sweep.MlflowSync, attribute, function)
+    monkeypatch.setattr(sweep, "_measure", lambda *_: True)  # as if there were measures to send
     code, said = run("first", "second")
     assert code == 1
     assert drawn() == [*FIRST, *SECOND]
